@@ -1,0 +1,596 @@
+"""Commands around the bot that trade nothing: demo, decode, journal, why, picture, unit.
+
+The bot file hands these options over and never imports this file:
+
+    python kis_realtime_trading.py --demo                      a simulated day, compared book by book
+    python kis_realtime_trading.py --decode < frames.txt       raw frames to JSON lines
+    python kis_realtime_trading.py --journal                   the journal, readable
+    python kis_realtime_trading.py --why 0000001234            how one order came about
+    python kis_realtime_trading.py --picture day.png           the last day as a picture
+    python kis_realtime_trading.py --print-systemd-unit        a unit for this machine
+
+Map: 1 WIRE LAYOUTS, 2 DECODE, 3 JOURNAL, 4 PICTURE, 5 DEMO, 6 SYSTEMD, 7 COMMAND LINE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import kis_realtime_trading as bot
+
+# === 1. WIRE LAYOUTS ===
+
+
+class WireField(NamedTuple):
+    """One field of a realtime record: broker name, kind (s i f t d), may be missing at the end."""
+
+    name: str
+    kind: str
+    optional: bool
+
+
+# Realtime layouts, wire order. NAME is text, :i integer, :f decimal, :t HHMMSS, :d YYYYMMDD;
+# "?" may be missing at the end; "X*10" stands for X1 ... X10. Doc 2026-09-11, corrected by frames.
+_HEAD43 = (
+    "MKSC_SHRN_ISCD STCK_CNTG_HOUR:t STCK_PRPR:i PRDY_VRSS_SIGN PRDY_VRSS:i PRDY_CTRT:f "
+    "WGHN_AVRG_STCK_PRC:f STCK_OPRC:i STCK_HGPR:i STCK_LWPR:i ASKP1:i BIDP1:i CNTG_VOL:i "
+    "ACML_VOL:i ACML_TR_PBMN:i SELN_CNTG_CSNU:i SHNU_CNTG_CSNU:i NTBY_CNTG_CSNU:i CTTR:f "
+    "SELN_CNTG_SMTN:i SHNU_CNTG_SMTN:i CNTG_CLS_CODE SHNU_RATE:f PRDY_VOL_VRSS_ACML_VOL_RATE:f "
+    "OPRC_HOUR:t OPRC_VRSS_PRPR_SIGN OPRC_VRSS_PRPR:i HGPR_HOUR:t HGPR_VRSS_PRPR_SIGN "
+    "HGPR_VRSS_PRPR:i LWPR_HOUR:t LWPR_VRSS_PRPR_SIGN LWPR_VRSS_PRPR:i BSOP_DATE:d "
+    "NEW_MKOP_CLS_CODE TRHT_YN ASKP_RSQN1:i BIDP_RSQN1:i TOTAL_ASKP_RSQN:i TOTAL_BIDP_RSQN:i "
+    "VOL_TNRT:f PRDY_SMNS_HOUR_ACML_VOL:i PRDY_SMNS_HOUR_ACML_VOL_RATE:f"
+)
+_HEAD45 = _HEAD43 + " HOUR_CLS_CODE MRKT_TRTM_CLS_CODE"
+_UNIFIED_TRADE = (
+    _HEAD45 + " VI_STND_PRC:i MARKET_CLS_CODE?"
+)  # 47th field since 2026-09-14 (measured)
+_BOOK_TAIL = (
+    " TOTAL_ASKP_RSQN:i TOTAL_BIDP_RSQN:i OVTM_TOTAL_ASKP_RSQN:i OVTM_TOTAL_BIDP_RSQN:i "
+    "ANTC_CNPR:i ANTC_CNQN:i ANTC_VOL:i ANTC_CNTG_VRSS:i ANTC_CNTG_VRSS_SIGN "
+    "ANTC_CNTG_PRDY_CTRT:f ACML_VOL:i TOTAL_ASKP_RSQN_ICDC:i TOTAL_BIDP_RSQN_ICDC:i "
+    "OVTM_TOTAL_ASKP_ICDC:i OVTM_TOTAL_BIDP_ICDC:i"
+)
+_BOOK59 = (
+    "MKSC_SHRN_ISCD BSOP_HOUR:t HOUR_CLS_CODE ASKP*10:i BIDP*10:i ASKP_RSQN*10:i BIDP_RSQN*10:i"
+    + _BOOK_TAIL
+    + " STCK_DEAL_CLS_CODE"
+)
+_MID = "{0}MID_PRC:i{1} {0}MID_TOTAL_RSQN:i{1} {0}MID_CLS_CODE{1}"
+_NOTICE18 = (
+    "CUST_ID ACNT_NO ODER_NO OODER_NO SELN_BYOV_CLS RCTF_CLS ODER_KIND ODER_COND STCK_SHRN_ISCD "
+    "CNTG_QTY:i CNTG_UNPR:i STCK_CNTG_HOUR:t RFUS_YN CNTG_YN ACPT_YN BRNC_NO ODER_QTY:i ACNT_NAME"
+)
+_STATUS = (
+    "MKSC_SHRN_ISCD TRHT_YN TR_SUSP_REAS_CNTT MKOP_CLS_CODE ANTC_MKOP_CLS_CODE MRKT_TRTM_CLS_CODE "
+    "DIVI_APP_CLS_CODE ISCD_STAT_CLS_CODE VI_CLS_CODE OVTM_VI_CLS_CODE EXCH_CLS_CODE?"
+)
+_INDEX = (
+    "BSTP_CLS_CODE BSOP_HOUR:t PRPR_NMIX:f PRDY_VRSS_SIGN BSTP_NMIX_PRDY_VRSS:f ACML_VOL:i "
+    "ACML_TR_PBMN:i PCAS_VOL:i PCAS_TR_PBMN:i PRDY_CTRT:f OPRC_NMIX:f NMIX_HGPR:f NMIX_LWPR:f "
+    "OPRC_VRSS_NMIX_PRPR:f OPRC_VRSS_NMIX_SIGN HGPR_VRSS_NMIX_PRPR:f HGPR_VRSS_NMIX_SIGN "
+    "LWPR_VRSS_NMIX_PRPR:f LWPR_VRSS_NMIX_SIGN PRDY_CLPR_VRSS_OPRC_RATE:f "
+    "PRDY_CLPR_VRSS_HGPR_RATE:f PRDY_CLPR_VRSS_LWPR_RATE:f UPLM_ISSU_CNT:i ASCN_ISSU_CNT:i "
+    "STNR_ISSU_CNT:i DOWN_ISSU_CNT:i LSLM_ISSU_CNT:i QTQT_ASCN_ISSU_CNT:i QTQT_DOWN_ISSU_CNT:i "
+    "TICK_VRSS:f"
+)
+_PROGRAM = (
+    "MKSC_SHRN_ISCD STCK_CNTG_HOUR:t SELN_CNQN:i SELN_TR_PBMN:i SHNU_CNQN:i SHNU_TR_PBMN:i "
+    "NTBY_CNQN:i NTBY_TR_PBMN:i SELN_RSQN:i SHNU_RSQN:i WHOL_NTBY_QTY:i"
+)
+_OVERSEAS_HEAD = (
+    "RSYM SYMB ZDIV:i XYMD:d XHMS:t KYMD:d KHMS:t BVOL:i AVOL:i BDVL:i ADVL:i "
+    "PBID1:f PASK1:f VBID1:i VASK1:i DBID1:i DASK1:i"
+)
+_OVERSEAS_LEVEL = " PBID{0}:f? PASK{0}:f? VBID{0}:i? VASK{0}:i? DBID{0}:i? DASK{0}:i?"
+_OVERSEAS_NOTICE = (
+    "CUST_ID ACNT_NO ODER_NO OODER_NO SELN_BYOV_CLS RCTF_CLS ODER_KIND2 STCK_SHRN_ISCD CNTG_QTY:i "
+    "CNTG_UNPR STCK_CNTG_HOUR:t RFUS_YN CNTG_YN ACPT_YN BRNC_NO ODER_QTY ACNT_NAME CNTG_ISNM "
+    "ODER_COND DEBT_GB DEBT_DATE:d START_TM:t END_TM:t TM_DIV_TP CNTG_UNPR12"
+)
+_LAYOUT_TEXT = {
+    "H0STCNT0": _UNIFIED_TRADE.replace("CNTG_CLS_CODE", "CCLD_DVSN"),
+    "H0UNCNT0 H0NXCNT0": _UNIFIED_TRADE,
+    "H0STASP0": _BOOK59 + " MID_PRC:i? MIDP_TOTAL_RSQN:i? MIDP_CLS_CODE? MARKET_CLS_CODE?",
+    "H0UNASP0": f"{_BOOK59} {_MID.format('K', '')} {_MID.format('N', '')} ANTC_EXCH_CLS_CODE?",
+    "H0NXASP0": f"{_BOOK59} {_MID.format('K', '?')} {_MID.format('N', '?')}",  # 62 and 65 reported
+    "H0STANC0": _HEAD45,
+    "H0UNANC0 H0NXANC0": _HEAD45 + " VI_STND_PRC:i",
+    "H0STOUP0 H0STOAC0": _HEAD43,  # market abolished 2026-09-14; kept for recordings
+    "H0STOAA0": _BOOK59.replace("*10", "*9").removesuffix(" STCK_DEAL_CLS_CODE"),
+    "H0STCNI0 H0STCNI9": _NOTICE18 + " ORD_COND_PRC:i ORD_EXG_GB POPUP_YN FILLER CRDT_CLS "
+    "CRDT_LOAN_DATE:d CNTG_ISNM40 ODER_PRC:i",
+    # all hosts before March 2025, the paper host still on 2026-08-19 (measured)
+    "H0STCNI0#23 H0STCNI9#23": _NOTICE18 + " EXG_POPUP CRDT_CLS CRDT_LOAN_DATE:d CNTG_ISNM40 "
+    "ODER_PRC:i",
+    "H0STMKO0 H0NXMKO0 H0UNMKO0": _STATUS,  # UN: live frames carry the code, the document not
+    "H0UPCNT0 H0UPANC0": _INDEX,
+    "H0STPGM0 H0NXPGM0 H0UNPGM0": _PROGRAM,
+    "HDFSCNT0": "RSYM SYMB ZDIV:i TYMD:d XYMD:d XHMS:t KYMD:d KHMS:t OPEN:f HIGH:f LOW:f LAST:f "
+    "SIGN DIFF:f RATE:f PBID:f PASK:f VBID:i VASK:i EVOL:i TVOL:i TAMT:f BIVL:i ASVL:i STRN:f MTYP",
+    "HDFSASP0": _OVERSEAS_HEAD + "".join(_OVERSEAS_LEVEL.format(n) for n in range(2, 11)),
+    "HDFSASP1": _OVERSEAS_HEAD,
+    "H0GSCNI0 H0GSCNI9": _OVERSEAS_NOTICE,
+}
+
+
+def _expand_layout(text: str) -> tuple[WireField, ...]:
+    """Expand the compact notation of _LAYOUT_TEXT."""
+    fields: list[WireField] = []
+    for word in text.split():
+        optional = word.endswith("?")
+        name, _, kind = word.rstrip("?").partition(":")
+        stem, star, last = name.partition("*")
+        names = [f"{stem}{n}" for n in range(1, int(last) + 1)] if star else [name]
+        fields += [WireField(each, kind or "s", optional) for each in names]
+    return tuple(fields)
+
+
+LAYOUTS: dict[str, tuple[WireField, ...]] = {
+    tr_id: _expand_layout(text) for tr_ids, text in _LAYOUT_TEXT.items() for tr_id in tr_ids.split()
+}
+
+
+# === 2. DECODE ===
+
+_CODE = re.compile(r"[0-9A-Z]{6,7}")
+_NUMBERS = {"i": re.compile(r"[+-]?\d+(\.0+)?"), "f": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")}
+Record = dict[str, str | int | float | None]
+
+
+def read_records(decoder: bot.FrameDecoder, frame: str) -> list[Record]:
+    """Return every record of a frame under the broker's own field names. Raises bot.BadData.
+
+    Known fields are whole numbers, decimals or texts; an empty text and "(null)" are None; fields
+    beyond the layout are left out. Times stay HHMMSS, dates YYYYMMDD.
+    """
+    tr_id, count, payload = decoder.open_frame(frame)
+    if tr_id not in LAYOUTS:
+        raise bot.BadData(f"unknown TR {tr_id[:12]!r}")
+    fields = payload.split("^")
+    width = bot.record_width(len(fields), count)
+    layout = choose_layout(tr_id, width, fields[0])
+    return [
+        {field.name: typed(field, text) for field, text in zip(layout, fields[at:], strict=False)}
+        for at in range(0, len(fields), width)
+    ]
+
+
+def choose_layout(tr_id: str, width: int, first: str) -> tuple[WireField, ...]:
+    """Choose the layout by width. H0UNMKO0 without its leading code is the documented form."""
+    layout = LAYOUTS.get(f"{tr_id}#{width}", LAYOUTS[tr_id])
+    if tr_id == "H0UNMKO0" and not _CODE.fullmatch(first):
+        layout = layout[1:]
+    elif tr_id in bot.NOTICE_TRS.values() and 23 < width < 26:
+        layout = layout[:18]  # the fields that all known forms share
+    least = sum(not each.optional for each in layout)
+    if width < least:
+        raise bot.BadData(f"{tr_id}: {width} fields a record, at least {least} are known")
+    return layout
+
+
+def typed(field: WireField, text: str) -> str | int | float | None:
+    """Return the value of a field. Raises bot.BadData when a number is none."""
+    text = text.strip()
+    if text in ("", "(null)"):
+        return None
+    pattern = _NUMBERS.get(field.kind)
+    if pattern is None:
+        return text
+    if not pattern.fullmatch(text):
+        raise bot.BadData(f"{field.name} is {text[:20]!r}, not a number")
+    return int(text.partition(".")[0]) if field.kind == "i" else float(text)
+
+
+def decode_lines(source: Iterable[str], target: TextIO, key: str, iv: str) -> int:
+    """Print one JSON object a record, or the reason for each frame refused.
+
+    Keys are also learnt from acknowledgements in the input; they are never printed.
+    """
+    decoder = bot.FrameDecoder()
+    if key or iv:
+        try:
+            for tr_id in LAYOUTS:
+                decoder.set_key(tr_id, key, iv)
+        except bot.BadData as error:
+            raise bot.BotError(f"--key and --iv: {error}") from None
+    for line in source:
+        frame = line.strip("\r\n\ufeff ")
+        if frame:
+            for record in decode_line(decoder, frame):
+                target.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return 0
+
+
+def decode_line(decoder: bot.FrameDecoder, frame: str) -> list[Record]:
+    """Return what one line holds: records, a control message, or a refusal."""
+    try:
+        if not frame.startswith("{"):
+            tr_id = frame.split("|", 2)[1] if "|" in frame else ""
+            return [{"tr_id": tr_id, **record} for record in read_records(decoder, frame)]
+        control = bot.parse_control(frame)
+        if control.key and control.iv:
+            decoder.set_key(control.tr_id, control.key, control.iv)
+        return [{"tr_id": control.tr_id, "control": f"{control.code} {control.text}".strip()}]
+    except bot.BadData as error:
+        return [{"refused": str(error), "frame": frame[:24]}]
+
+
+# === 3. JOURNAL ===
+
+
+def open_journals(options: argparse.Namespace) -> list[bot.Journal]:
+    """Open every journal of the state folder, verified. Raises bot.BotError when there is none."""
+    folder = bot.state_folder(options, None)
+    journals = [bot.Journal(p, read_only=True) for p in sorted(folder.glob("journal-*.sqlite3"))]
+    if not journals:
+        raise bot.BotError(f"no journal in {folder}; name its folder with --state")
+    for journal in journals:
+        journal.verify()
+    return journals
+
+
+def show_journal(options: argparse.Namespace) -> int:
+    """List journals readably, or explain one order."""
+    for journal in open_journals(options):
+        rows = list(journal.rows())
+        if options.why:
+            rows = rows_of_order(rows, options.why)
+        print(f"{journal.path}: chain of {journal.last_seq} rows verified")
+        for row in rows:
+            print(f"{row.seq:>6} {row.at[:19]} {row.kind:9} {row.ref:18} {in_short(row)}")
+        journal.close()
+    return 0
+
+
+def rows_of_order(rows: Sequence[bot.JournalRow], wanted: str) -> list[bot.JournalRow]:
+    """Return the rows of one order, by intent id or number, after the bar that led to it."""
+    refs = {row.ref for row in rows if row.ref == wanted}
+    if wanted.isdigit() and len(wanted) <= 10:
+        number = f'"{wanted.zfill(10)}"'
+        refs |= {row.ref for row in rows if row.ref and number in row.body}
+    chosen = [row for row in rows if row.ref in refs]
+    if not chosen:
+        raise bot.BotError(f"the journal has no order {wanted}")
+    symbols = [json.loads(row.body).get("symbol") for row in chosen if row.kind == "intent"]
+    bars = [r for r in rows if r.kind == "bar" and r.ref in symbols and r.seq < chosen[0].seq]
+    return bars[-1:] + chosen
+
+
+def in_short(row: bot.JournalRow) -> str:
+    """Return the body of a row in a few words."""
+    data = json.loads(row.body)
+    data.pop("type", None)
+    if row.kind == "alert" and row.ref in bot.TEXTS:
+        return bot.say(bot.Alert(row.ref, data), "en").replace("\n", " ")
+    if row.kind == "bar":
+        data = {k: v for k, v in data["bar"].items() if k not in ("type", "symbol")}
+    return " ".join(f"{key}={value}" for key, value in data.items() if value not in (None, "", 0))
+
+
+# === 4. PICTURE ===
+
+
+class DayPicture(NamedTuple):
+    """What a picture of a day needs, read from the journal."""
+
+    day: str
+    bars: dict[str, list[tuple[datetime, float]]]  # symbol -> (end, close)
+    fills: dict[str, list[tuple[datetime, float, bool]]]  # symbol -> (time, price, is a buy)
+    equity: list[tuple[datetime, float]]  # realised net result so far, won
+
+
+def read_day(journal: bot.Journal) -> DayPicture:
+    """Read the last day of a journal."""
+    ledger = bot.Ledger()
+    picture = DayPicture("", {}, {}, [])
+    for row in journal.rows():
+        body = json.loads(row.body)
+        if row.kind == "bar":
+            bar = body["bar"]
+            end = datetime.fromisoformat(bar["end"])
+            picture.bars.setdefault(row.ref, []).append((end, bar["close"]))
+        elif row.kind == "instrument":
+            body.pop("type")
+            ledger.instruments[body["symbol"]] = bot.Instrument(**body)
+        elif row.kind in ("intent", "ledger"):
+            entry = bot.entry_from_json(row.body)
+            if isinstance(entry, bot.DayOpened):
+                picture = DayPicture(entry.day.isoformat(), {}, {}, [])
+            _take_entry(ledger, entry, picture)
+    return picture
+
+
+def _take_entry(ledger: bot.Ledger, entry: bot.LedgerEntry, picture: DayPicture) -> None:
+    order = ledger.orders.get(entry.intent_id) if isinstance(entry, bot.OrderUpdate) else None
+    before = order.filled_amount_krw if order else 0
+    shares = ledger.apply(entry)
+    if order and shares and order.own:
+        price = (order.filled_amount_krw - before) / shares
+        is_buy = order.intent.side is bot.Side.BUY
+        picture.fills.setdefault(order.intent.symbol, []).append((entry.at, price, is_buy))
+        picture.equity.append((entry.at, float(ledger.today.net_krw)))
+
+
+def korean_font() -> str | None:
+    """Return the path of a font with Korean letters, None when there is none."""
+    from matplotlib import font_manager
+
+    for font in font_manager.fontManager.ttflist:
+        if any(name in font.name for name in ("Nanum", "Noto Sans CJK KR", "Malgun")):
+            return str(font.fname)
+    spec = importlib.util.find_spec("koreanize_matplotlib")  # carries NanumGothic; not imported
+    if spec and spec.origin:
+        found = sorted(Path(spec.origin).parent.glob("**/NanumGothic.ttf"))
+        return str(found[0]) if found else None
+    return None
+
+
+def draw_picture(options: argparse.Namespace) -> int:
+    """Draw price, entries, exits and result of the last day of each journal."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import dates, font_manager, pyplot
+
+    font = korean_font()
+    words = (
+        ("매수", "매도", "실현손익 (원)", "거래일")
+        if font
+        else ("buy", "sell", "result, won", "day")
+    )
+    if font:
+        font_manager.fontManager.addfont(font)
+        name = font_manager.FontProperties(fname=font).get_name()
+        matplotlib.rcParams["font.family"] = [name, "DejaVu Sans"]
+    matplotlib.rcParams["axes.unicode_minus"] = False
+    picture = read_day(open_journals(options)[0])
+    symbols = sorted(picture.fills) or sorted(picture.bars)[:3]
+    figure, axes = pyplot.subplots(
+        len(symbols) + 1, 1, figsize=(11, 2.4 * (len(symbols) + 1)), sharex=True, squeeze=False
+    )
+    for axis, symbol in zip(axes[:, 0], symbols, strict=False):
+        axis.plot(*zip(*picture.bars.get(symbol, []), strict=True), color="#444444", linewidth=1.1)
+        for is_buy, marker, color in ((True, "^", "#d62728"), (False, "v", "#1f77b4")):
+            marks = [
+                (at, price) for at, price, buy in picture.fills.get(symbol, []) if buy is is_buy
+            ]
+            label = words[0] if is_buy else words[1]
+            if marks:
+                axis.scatter(
+                    *zip(*marks, strict=True),
+                    marker=marker,
+                    color=color,
+                    label=label,
+                    s=60,
+                    zorder=3,
+                )
+        axis.set_title(symbol, loc="left", fontsize=10)
+        axis.legend(loc="best", fontsize=8) if picture.fills.get(symbol) else None
+        axis.grid(alpha=0.25)
+    last = axes[-1, 0]
+    if picture.equity:
+        last.step(*zip(*picture.equity, strict=True), where="post", color="#2ca02c")
+    last.set_title(words[2], loc="left", fontsize=10)
+    last.xaxis.set_major_formatter(dates.DateFormatter("%H:%M", tz=bot.KST))
+    last.grid(alpha=0.25)
+    figure.suptitle(f"{words[3]} {picture.day}")
+    figure.tight_layout()
+    figure.savefig(options.picture, dpi=110)
+    print(options.picture)
+    return 0
+
+
+# === 5. DEMO ===
+
+
+async def show_screen(trader: bot.Trader) -> None:
+    """Draw the live screen until cancelled."""
+    from rich.live import Live
+
+    with Live(draw_screen(trader), refresh_per_second=4) as live:
+        while True:
+            await asyncio.sleep(0.25)
+            live.update(draw_screen(trader))
+
+
+def draw_screen(trader: bot.Trader) -> Any:
+    """Return what the screen shows now: head line, prices, orders, messages."""
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.table import Table
+
+    core, korean = trader.engine.core, trader.bot.language == "ko"
+    columns = "종목 현재가 보유 평단 평가손익" if korean else "stock price held average result"
+    prices = Table(*columns.split(), expand=True)
+    for symbol, state in core.symbols.items():
+        position, price = state.view.position, core.last_price(symbol)
+        result = round(price * position.quantity - float(position.cost))
+        prices.add_row(
+            symbol, f"{price:,}", f"{position.quantity:,}", f"{position.average_price:,.0f}",
+            f"{result:+,}" if position.quantity else "",
+        )  # fmt: skip
+    columns = "주문 상태 수량 체결 가격" if korean else "order status shares filled price"
+    orders = Table(*columns.split(), expand=True)
+    for order in list(core.ledger.orders.values())[-6:]:
+        intent = order.intent
+        side = bot.SIDE_WORDS[trader.bot.language][intent.side]
+        orders.add_row(
+            f"{intent.symbol} {side} {intent.reason}", str(order.status), f"{intent.quantity:,}",
+            f"{order.filled_quantity:,}", f"{order.price:,}",
+        )  # fmt: skip
+    head = (
+        f"{trader.clock.now():%Y-%m-%d %H:%M:%S} · {trader.profile.environment}"
+        f"{' · simulator' if trader.profile.simulated else ''} · {core.phase} · "
+        f"P&L {core.day_result_krw():+,} · {trader.counts['Trade']:,} trades"
+    )
+    return Group(Panel(head), prices, orders, Panel("\n".join(list(trader.messages)[-8:])))
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Start the simulator as its own process, run the unchanged bot against it, compare books."""
+    simulator = bot.HERE / "kis_simulator.py"
+    if not simulator.is_file():
+        raise bot.BotError(f"--demo needs {simulator}")
+    base = options.state or Path(bot.BotSettings.model_fields["state_dir"].default)
+    folder = (base / f"demo-{datetime.now(bot.KST):%Y%m%d-%H%M%S}-{os.getpid()}").absolute()
+    folder.mkdir(mode=0o700, parents=True)
+    command = [
+        sys.executable, str(simulator), "--port", "0", "--write-config", str(folder),
+        "--seed", str(options.seed), "--speed", str(options.speed),
+    ]  # fmt: skip
+    print(
+        f"demo: invented prices and account; one day in about {7 * 3600 / options.speed:.0f} s",
+        flush=True,
+    )
+    with (folder / "simulator.log").open("w") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        )
+        try:
+            ready = wait_ready(process, folder)
+            options.config, options.state, options.one_day = (
+                folder / bot.SETTINGS_NAME,
+                folder,
+                True,
+            )
+            settings, _ = bot.load_settings(options, "paper")
+            watch = show_screen if sys.stdout.isatty() and not options.plain else None
+            code, figures = bot.run_trader(settings, options, watch)
+            return code or finish_demo(options, figures, ready["rest"])
+        finally:
+            process.terminate()
+            process.wait(5)
+
+
+def wait_ready(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
+    """Return what the simulator says when it listens."""
+    line = process.stdout.readline() if process.stdout else ""
+    if not line.startswith("READY "):
+        raise bot.BotError(f"the simulator did not start; see {folder / 'simulator.log'}")
+    ready: dict[str, Any] = json.loads(line[6:])
+    return ready
+
+
+def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> int:
+    """Compare our figures with the simulator's own books, print both, draw the picture."""
+    with urllib.request.urlopen(f"{url}/simulator/books", timeout=5) as answer:
+        books = json.loads(answer.read())
+    theirs = {
+        "trades": sum(books["trades_sent"].values()),
+        "orders": books["order_count"],
+        "fills": books["fill_count"],
+        "gross": books["realized_pnl_gross_krw"],
+        "fees": books["fees_krw"],
+        "taxes": books["taxes_krw"],
+        "net": books["realized_pnl_net_krw"],
+        "cash": books["cash_krw"],
+    }
+    options.picture = options.state / "day.png"
+    command = [
+        sys.executable,
+        __file__,
+        "--picture",
+        str(options.picture),
+        "--state",
+        str(options.state),
+    ]
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    print(f"journal: {options.state}")
+    print(f"picture: {options.picture if drawn.returncode == 0 else drawn.stderr.strip()[-300:]}")
+    different = [name for name in theirs if ours[name] != theirs[name]]
+    print(f"{'':8}{'bot':>16}{'simulator':>16}")
+    for name in ("trades", "bars", "orders", "fills", "gross", "fees", "taxes", "net", "cash"):
+        shown = f"{theirs[name]:>16,}" if name in theirs else ""
+        print(f"{name:8}{ours[name]:>16,}{shown}{'  <- DIFFERENT' if name in different else ''}")
+    print(
+        f"THE BOOKS DIFFER: {', '.join(different)}"
+        if different
+        else "the books are equal to the won"
+    )
+    return bot.EXIT_FAILED if different else 0
+
+
+# === 6. SYSTEMD ===
+
+UNIT = """\
+[Unit]
+Description=KIS trading bot (paper)
+After=network-online.target
+Wants=network-online.target
+StartLimitIntervalSec=600
+StartLimitBurst=5
+
+[Service]
+Type=exec
+User={user}
+WorkingDirectory={here}
+StateDirectory=kisbot
+StateDirectoryMode=0700
+ExecStart={python} {here}/kis_realtime_trading.py --paper --config {config}
+Restart=on-failure
+RestartPreventExitStatus={final}
+RestartSec=5
+TimeoutStopSec=45
+UMask=0077
+LimitCORE=0
+MemoryMax=512M
+NoNewPrivileges=yes
+ProtectSystem=strict
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def systemd_unit(options: argparse.Namespace) -> str:
+    """Return a systemd unit that runs the bot as the present user."""
+    return UNIT.format(
+        user=getpass.getuser(),
+        here=bot.HERE,
+        python=sys.executable,
+        config=(options.config or Path.cwd() / bot.SETTINGS_NAME).resolve(),
+        final=f"{bot.EXIT_RUNNING} {bot.EXIT_JOURNAL} {bot.EXIT_SETTINGS}",
+    )
+
+
+# === 7. COMMAND LINE ===
+
+
+def main() -> int:
+    """Run one command; return its exit code."""
+    return bot.run_guarded(bot.build_parser().parse_args(), run_command)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Choose the command."""
+    if options.decode:
+        return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
+    if options.journal or options.why:
+        return show_journal(options)
+    if options.picture:
+        return draw_picture(options)
+    if options.print_systemd_unit:
+        print(systemd_unit(options))
+        return 0
+    if options.demo:
+        return run_demo(options)
+    raise bot.BotError("start the bot itself for this option: python kis_realtime_trading.py")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
