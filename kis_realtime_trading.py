@@ -234,6 +234,7 @@ STOCK_FEE_PCT, FUND_FEE_PCT = Decimal("0.0140527"), Decimal("0.0146527")  # BanK
 CEILING_ORDER_KRW = 100_000_000
 CEILING_TOTAL_KRW = 1_000_000_000
 CEILING_ORDERS_PER_MINUTE = 30
+CEILING_ORDERS_PER_SECOND = 3
 CEILING_QUANTITY = 1_000_000
 
 # ======================================================================================
@@ -419,6 +420,15 @@ class MarketStatus(NamedTuple):
     halted: bool
     vi_active: bool
     phase: str  # MKOP_CLS_CODE, "174" circuit breaker on, "175" off, "" when not told
+
+
+class KillLevel(enum.IntEnum):
+    """The kill switch. Each level includes the ones above it."""
+
+    ACTIVE = 0
+    ENTRIES_OFF = 1  # no new entries
+    REDUCE_ONLY = 2  # resting entries are taken back as well
+    FLATTEN_AND_HALT = 3  # positions are closed as well
 
 
 class NoticeKind(enum.StrEnum):
@@ -625,7 +635,12 @@ class Limits(_Strict):
     max_order_krw: int = Field(gt=0, le=CEILING_ORDER_KRW, description="won, one order")
     max_symbol_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won held in one stock")
     max_total_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won held in all stocks")
-    max_daily_loss_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won lost today: stop")
+    max_daily_loss_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won lost today")
+    max_daily_loss_pct: float = Field(3.0, gt=0, le=50, description="% of the morning's cash")
+    max_drawdown_krw: int | None = Field(None, gt=0, description="won below today's peak")
+    losses_in_a_row: int = Field(3, ge=1, le=20, description="lost rounds: symbol pauses")
+    losses_in_a_row_all: int = Field(5, ge=1, le=50, description="lost rounds: everything pauses")
+    loss_pause_minutes: int = Field(30, ge=1, le=390)
     max_positions: int = Field(5, ge=1, le=40)
     max_orders_per_minute: int = Field(6, ge=1, le=CEILING_ORDERS_PER_MINUTE)
     max_orders_per_day: int = Field(100, ge=1, le=2_000)
@@ -1415,20 +1430,22 @@ _BLOCKED_STATES = {
 def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] = ()) -> Instrument:
     """Read inquire-price (FHKST01010100).
 
-    ETF and ETN are recognised by the market name, by a Q code, or by the settings: the name texts
-    are seen, not documented. A tick size that contradicts our table blocks the stock.
+    ETF and ETN are recognised by their tick size, the market name (texts unconfirmed), a Q code, or
+    the settings. A tick size that contradicts our tables blocks the stock.
     """
     record = output_of(body, "output")
     if not isinstance(record, dict):
         raise BadData("inquire-price without an object")
     market_name = text_of(record, "rprs_mrkt_kor_name").upper()
-    fund = symbol in fund_codes or symbol.startswith("Q") or market_name in ("ETF", "ETN")
-    price = whole(record, "stck_prpr")
+    price, tick = whole(record, "stck_prpr"), whole(record, "aspr_unit")
+    by_tick = tick == tick_size(price, True) != tick_size(price, False)
+    named = market_name in ("ETF", "ETN") or symbol.startswith("Q") or symbol in fund_codes
+    fund = named or by_tick
     blocked = _BLOCKED_STATES.get(text_of(record, "iscd_stat_cls_code"), "")
     if text_of(record, "temp_stop_yn") == "Y":
         blocked = "trading halted"
-    if price > 0 and whole(record, "aspr_unit") != tick_size(price, fund):
-        blocked = f"tick size {whole(record, 'aspr_unit')} contradicts the table"
+    if price > 0 and tick != tick_size(price, fund):
+        blocked = f"tick size {tick} contradicts the table"
     return Instrument(
         symbol=symbol,
         market="KOSDAQ" if "KOSDAQ" in market_name or "KSQ" in market_name else "KOSPI",
@@ -1907,10 +1924,10 @@ class OrderUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PlanUpdate:
-    """The exit plan of a position changed; None: there is no position to protect any more."""
+    """The exit plan of a position changed (a trailing stop moved)."""
 
     symbol: str
-    plan: ExitPlan | None
+    plan: ExitPlan
     at: datetime
 
 
@@ -1932,6 +1949,16 @@ class AccountTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelSet:
+    """The kill switch was moved. It holds over restarts until it is moved again."""
+
+    level: KillLevel
+    reason: str
+    by_rule: bool  # a rule's level ends with its day, the owner's does not
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PositionAdjusted:
     """Shares of ours that left or came without an order of ours (the owner's phone)."""
 
@@ -1942,7 +1969,7 @@ class PositionAdjusted:
 
 
 LedgerEntry: TypeAlias = (
-    OrderIntent | OrderUpdate | PlanUpdate | DayOpened | AccountTaken | PositionAdjusted
+    OrderIntent | OrderUpdate | PlanUpdate | DayOpened | AccountTaken | LevelSet | PositionAdjusted
 )
 
 
@@ -1993,11 +2020,17 @@ class Position:
     cost: Fraction = Fraction(0)
     plan: ExitPlan | None = None
     opened_at: datetime | None = None
+    result: Fraction = Fraction(0)  # of this round so far, after costs
 
     @property
     def average_price(self) -> float:
         """Average price paid, won; 0 when flat."""
         return float(self.cost / self.quantity) if self.quantity else 0.0
+
+    def clear(self) -> None:
+        """Be flat again; the object stays, since views hold it."""
+        self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
+        self.plan = self.opened_at = None
 
 
 class IllegalTransition(BotError):
@@ -2013,6 +2046,9 @@ class DayTotals:
     taxes_krw: int = 0
     orders: int = 0
     fills: int = 0
+    peak_krw: int = 0  # highest realised net result
+    losses: dict[str, int] = field(default_factory=dict)  # lost rounds in a row; "" is over all
+    lost_at: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def gross_krw(self) -> int:
@@ -2042,8 +2078,10 @@ class Ledger:
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.day: date | None = None
+        self.level, self.level_by_rule = KillLevel.ACTIVE, False
         self.today = DayTotals()
         self.cash_krw = 0  # the broker's settled cash plus everything we booked since
+        self.morning_cash_krw = 0
 
     def apply(self, entry: LedgerEntry) -> int:
         """Take an entry in. For a fill return the shares newly booked, else 0.
@@ -2061,6 +2099,9 @@ class Ledger:
             self._apply_adjustment(entry)
         elif isinstance(entry, AccountTaken):
             self.cash_krw, self.external = entry.cash_krw, dict(entry.external)
+            self.morning_cash_krw = entry.cash_krw
+        elif isinstance(entry, LevelSet):
+            self.level, self.level_by_rule = entry.level, entry.by_rule
         else:
             self.day, self.today = entry.day, DayTotals()
             self._forget_old_orders(entry.day)
@@ -2094,8 +2135,6 @@ class Ledger:
         self.orders[intent.intent_id] = order
         if order.own:
             self.today.orders += 1
-        if intent.plan:
-            self.position(intent.symbol).plan = intent.plan
 
     def _apply_update(self, update: OrderUpdate) -> int:
         order = self.orders[update.intent_id]
@@ -2144,30 +2183,44 @@ class Ledger:
             return 0
         order.fills[number] = (update.quantity, update.amount_krw)
         if order.own:
-            self._move_position(order, quantity, amount, update.at)
-            self._charge(order)
+            self._move_position(order, quantity, amount, self._charge(order), update.at)
             self.today.fills += 1
         else:
             self._move_external(order, quantity, amount, update.at)
         return quantity
 
-    def _move_position(self, order: Order, quantity: int, amount: int, at: datetime) -> None:
+    def _move_position(
+        self, order: Order, quantity: int, amount: int, costs: int, at: datetime
+    ) -> None:
+        """Move shares and cost; the plan of an entry is armed by its fill, a flat one is bare."""
         position = self.position(order.intent.symbol)
+        position.result -= costs
         if order.intent.side is Side.BUY:
             position.opened_at = position.opened_at or at
+            position.plan = position.plan or order.intent.plan
             position.quantity += quantity
             position.cost += amount
         else:
             out = position.cost * Fraction(min(quantity, position.quantity), position.quantity or 1)
             self.today.gross += amount - out
+            position.result += amount - out
             position.cost -= out
             position.quantity = max(0, position.quantity - quantity)
-        if not position.quantity:
-            position.cost, position.opened_at = Fraction(0), None
+            self.today.peak_krw = max(self.today.peak_krw, self.today.net_krw)
         self.cash_krw -= order.intent.side.sign * amount
+        if not position.quantity:
+            self._end_round(order.intent.symbol, position.result, at)
+            position.clear()
 
-    def _charge(self, order: Order) -> None:
-        """Charge fee and tax: the difference of the cumulative figures of each number."""
+    def _end_round(self, symbol: str, result: Fraction, at: datetime) -> None:
+        """Count lost rounds in a row, for this symbol and over all."""
+        for key in (symbol, ""):
+            self.today.losses[key] = self.today.losses.get(key, 0) + 1 if result < 0 else 0
+            if result < 0:
+                self.today.lost_at[key] = at
+
+    def _charge(self, order: Order) -> int:
+        """Charge fee and tax, the difference of the cumulative figures; return it."""
         intent, instrument = order.intent, self.instruments.get(order.intent.symbol)
         fund = bool(instrument and instrument.fund)
         market = instrument.market if instrument else "KOSPI"
@@ -2175,10 +2228,12 @@ class Ledger:
         fee = sum(order_fee(amount, self._fee_pct[fund]) for amount in amounts)
         selling = intent.side is Side.SELL
         tax = sum(sell_tax(each, market, fund, intent.trade_date) for each in amounts if selling)
-        self.cash_krw -= (fee - order.fee_krw) + (tax - order.tax_krw)
-        self.today.fees_krw += fee - order.fee_krw
-        self.today.taxes_krw += tax - order.tax_krw
+        new_fee, new_tax = fee - order.fee_krw, tax - order.tax_krw
+        self.cash_krw -= new_fee + new_tax
+        self.today.fees_krw += new_fee
+        self.today.taxes_krw += new_tax
         order.fee_krw, order.tax_krw = fee, tax
+        return new_fee + new_tax
 
     def _move_external(self, order: Order, quantity: int, amount: int, at: datetime) -> None:
         """Follow the owner's own trades; what he sells beyond his own shares was ours."""
@@ -2200,7 +2255,7 @@ class Ledger:
             position.cost -= position.cost * Fraction(quantity, position.quantity)
         position.quantity -= quantity
         if not position.quantity:
-            position.cost, position.opened_at, position.plan = Fraction(0), None, None
+            position.clear()
 
     def _forget_old_orders(self, day: date) -> None:
         """Drop the finished orders of earlier days; unresolved ones stay until they are resolved."""
@@ -2214,44 +2269,21 @@ class Ledger:
         }
 
 
-# --- What the order list proves ---------------------------------------------------------
+# --- What the broker's lists prove ------------------------------------------------------
 
 LIST_GRACE_S = 5.0  # a list asked this soon after an answer may not show it yet (measured lags)
 PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, balances lag minutes
 QUARANTINE_AFTER_S = 600.0
+HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
 CLOCK_TOLERANCE_S = 2.0
 ARRIVAL_WINDOW_S = 15.0  # a request that arrived at all arrived while it was tried
-LOOK_AFTER_S = (
-    1,
-    2,
-    4,
-    8,
-    15,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    200,
-    220,
-    240,
-    300,
-    360,
-    420,
-    480,
-    540,
-    600,
-)
+LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
 
-@dataclass(frozen=True, slots=True)
-class OrdersSeen:
-    """The order list of the day. `complete` means that paging ended normally."""
+class OrderList(NamedTuple):
+    """The broker's order list of a day, all pages. No list is not an empty list."""
 
     rows: tuple[BrokerOrder, ...]
-    complete: bool
-    asked_at: datetime
 
 
 @dataclass(slots=True)
@@ -2259,137 +2291,138 @@ class Search:
     """What was seen while looking for an order of unknown outcome."""
 
     clean_lists: int = 0  # valid lists without a candidate
-    witness_arrived: bool = False  # cash or sellable shares fell by what the order reserves
-    hints: list[str] = field(default_factory=list)  # numbers of notices that fit
+    witnesses: int = 0  # looks at cash or sellable shares
+    arrived: bool = False  # they fell by what the order reserves
+    numbers: list[str] = field(default_factory=list)  # of notices that fit
+
+
+@dataclass(slots=True)
+class Hint:
+    """What notices said of an order and the list does not show yet."""
+
+    since: datetime
+    quantity: int = 0
+    amount_krw: int = 0
+    cancelled: bool = False
 
 
 def time_of_row(row: BrokerOrder, day: date) -> datetime | None:
     """Return when the broker took an order, None when the row does not say."""
-    if not re.fullmatch(r"[0-2]\d[0-5]\d[0-5]\d", row.time):
+    if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", row.time):
         return None
-    hour, minute, second = int(row.time[:2]), int(row.time[2:4]), int(row.time[4:])
-    return datetime.combine(day, clock_time(min(hour, 23), minute, second), KST)
+    at = clock_time(int(row.time[:2]), int(row.time[2:4]), int(row.time[4:]))
+    return datetime.combine(day, at, KST)
 
 
 def fits(intent: OrderIntent, row: BrokerOrder) -> bool:
     """Tell whether a row could be this intent: symbol, side, kind, price, shares, time."""
     at = time_of_row(row, intent.trade_date)
-    tolerance = timedelta(seconds=CLOCK_TOLERANCE_S)
+    earliest = intent.at.replace(microsecond=0) - timedelta(seconds=CLOCK_TOLERANCE_S)
     return (
         (row.symbol, row.side, row.quantity, row.price)
         == (intent.symbol, intent.side, intent.quantity, intent.price)
         and row.kind in ("", str(intent.kind))
         and not row.original_no
-        and (at is None or at >= intent.at.replace(microsecond=0) - tolerance)
+        and (at is None or at >= earliest)
     )
 
 
 class Reconciler:
-    """Compares the ledger with what the broker shows; only says what to apply, applies nothing.
+    """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
-    An absent row proves nothing unless the list is complete and shows every number the broker
-    ever gave us (the canary). The paper server's list may stay empty although orders exist
-    (measured 2026-08-19), so there an empty list never proves anything.
+    An absent row proves nothing unless the list shows every number the broker ever gave us (the
+    canary). The paper server's list may stay empty although orders exist (measured 2026-08-19):
+    there a list without a single known order proves nothing, and notices that the balance
+    confirms stand in for it. The caller applies each entry before asking for the next.
     """
 
     def __init__(self, ledger: Ledger, paper: bool) -> None:
         self._ledger, self._paper = ledger, paper
         self.searches: dict[str, Search] = {}
-        self.last_valid: datetime | None = None  # asked_at of the last valid list
-        self._after_close: list[datetime] = []
+        self.hints: dict[str, Hint] = {}
+        self._missing: set[str] = set()  # our numbers that the last list did not show
+        self._lists_after_close: list[datetime] = []
 
-    def read_list(self, seen: OrdersSeen, now: datetime) -> Iterator[LedgerEntry]:
-        """Yield what a list proves. Apply each entry before asking for the next."""
-        day = self._ledger.day
+    def read_list(
+        self, seen: OrderList, asked_at: datetime, now: datetime
+    ) -> Iterator[LedgerEntry]:
+        """Yield what an order list proves."""
+        day, strangers = self._ledger.day, []
         if day is None:
             return
-        strangers = []
         for row in sorted(seen.rows, key=lambda each: each.order_no):
             order = self._ledger.order_of(row.order_no)
             parent = self._ledger.order_of(row.original_no) if row.original_no else None
             if order is not None:
-                yield from self._read_row(order, row, seen, now)
+                yield from self._read_row(order, row, asked_at, now)
             elif parent is not None:
                 yield from self._read_child(parent, row, now)
             else:
                 strangers.append(row)
-        valid = self._is_valid(seen)
-        if valid:
-            self.last_valid = seen.asked_at
-        yield from self._search(strangers, seen, valid, now)
+        shown = {row.order_no for row in seen.rows}
+        ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day} - {
+            ""
+        }
+        self._missing = ours - shown
+        valid = not self._missing and bool(ours or not self._paper)
+        yield from self._search(strangers, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
-    def _is_valid(self, seen: OrdersSeen) -> bool:
-        """Apply the canary rule."""
-        shown = {row.order_no for row in seen.rows}
-        must_show = {
-            order.order_no
-            for order in self._ledger.orders.values()
-            if order.order_no and order.intent.trade_date == self._ledger.day
-        }
-        return seen.complete and must_show <= shown and not (self._paper and not must_show)
-
     def _read_row(
-        self, order: Order, row: BrokerOrder, seen: OrdersSeen, now: datetime
+        self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
         key = order.intent.intent_id
         had, _ = order.fills.get(row.order_no, (0, 0))
         if row.filled_quantity > had:
             yield OrderUpdate(
-                key, OrderEvent.FILL, now, row.order_no,
-                quantity=row.filled_quantity, amount_krw=row.filled_amount_krw,
+                key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
+                amount_krw=row.filled_amount_krw,
             )  # fmt: skip
+            self._use_hint(key, row.filled_quantity - had)
         if row.order_no != order.order_no or order.status not in OPEN_STATUSES:
             return
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        if row.rejected_quantity and over >= order.intent.quantity:
-            yield OrderUpdate(key, OrderEvent.REJECTED, now, row.order_no)
-        elif row.cancelled_quantity and over >= order.intent.quantity:
-            yield OrderUpdate(key, OrderEvent.CANCELLED, now, row.order_no)
-        elif order.status in UNRESOLVED and order.since and over < order.intent.quantity:
-            asked_later = (seen.asked_at - order.since).total_seconds()
-            if asked_later >= LIST_GRACE_S and order.status is not OrderStatus.REPLACE_PENDING:
-                yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
+        settled = (
+            order.since is not None and (asked_at - order.since).total_seconds() >= LIST_GRACE_S
+        )
+        if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
+            event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
+            yield OrderUpdate(key, event, now, row.order_no)
+        elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
+            yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
 
     def _read_child(self, parent: Order, row: BrokerOrder, now: datetime) -> Iterator[LedgerEntry]:
-        """Follow a modified order under its new number; cancels have nothing left to fill."""
+        """Follow a modified order under its new number; a cancel's row has nothing to fill."""
         alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
+        cancelling = parent.status in (OrderStatus.CANCEL_PENDING, OrderStatus.CANCEL_UNKNOWN)
         if parent.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
             return
-        if parent.status in (OrderStatus.CANCEL_PENDING, OrderStatus.CANCEL_UNKNOWN) and not (
-            row.filled_quantity or row.price
-        ):
+        if cancelling and not (row.filled_quantity or row.price):
             return
-        key = parent.intent.intent_id
         yield OrderUpdate(
-            key, OrderEvent.REPLACED, now, row.order_no, row.branch,
+            parent.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
             price=row.price, kind=row.kind, note="seen in the order list",
         )  # fmt: skip
-        yield from self._read_row(parent, row, OrdersSeen((row,), False, parent.since or now), now)
+        yield from self._read_row(parent, row, parent.since or now, now)
 
     def _search(
-        self, strangers: list[BrokerOrder], seen: OrdersSeen, valid: bool, now: datetime
+        self, strangers: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
         """Look for orders whose outcome is unknown, and for dead ones that turn up late."""
         for order in list(self._ledger.orders.values()):
-            if order.status is OrderStatus.SUBMITTING or not order.own or order.order_no:
+            if not order.own or order.order_no or order.status is OrderStatus.SUBMITTING:
                 continue
-            candidates = self._candidates(order.intent, strangers)
-            if len(candidates) == 1:
-                row = candidates[0]
-                strangers.remove(row)
-                yield OrderUpdate(
-                    order.intent.intent_id, OrderEvent.FOUND, now, row.order_no, row.branch,
-                    note="seen in the order list",
-                )  # fmt: skip
-                yield from self._read_row(order, row, seen, now)
+            found = self._candidates(order.intent, strangers)
+            if len(found) == 1:
+                yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
+                yield from self._read_row(order, found[0], asked_at, now)
             elif order.status is OrderStatus.UNKNOWN:
-                yield from self._judge_unknown(order, candidates, seen, valid, now)
-                for row in candidates:
-                    strangers.remove(row)
+                yield from self._judge(order, found, valid, asked_at, now)
+            for row in found:
+                strangers.remove(row)
 
     def _candidates(self, intent: OrderIntent, rows: list[BrokerOrder]) -> list[BrokerOrder]:
-        """Return the rows that could be an intent; those taken while it was tried come first."""
+        """Return the rows that could be an intent; one taken while it was tried is preferred."""
         found = [row for row in rows if fits(intent, row)]
         if len(found) > 1:
             until = intent.at + timedelta(seconds=ARRIVAL_WINDOW_S)
@@ -2397,81 +2430,139 @@ class Reconciler:
             found = near if len(near) == 1 else found
         return found
 
-    def _judge_unknown(
-        self,
-        order: Order,
-        candidates: list[BrokerOrder],
-        seen: OrdersSeen,
-        valid: bool,
-        now: datetime,
+    def _bind(
+        self, order: Order, number: str, branch: str, proof: str, now: datetime
     ) -> Iterator[LedgerEntry]:
-        search = self.searches.setdefault(order.intent.intent_id, Search())
-        age = (seen.asked_at - order.intent.at).total_seconds()
-        if candidates:
-            note = "equal orders: " + ", ".join(row.order_no for row in candidates)
-            yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
+        note = f"seen in {proof}"
+        yield OrderUpdate(order.intent.intent_id, OrderEvent.FOUND, now, number, branch, note=note)
+
+    def _judge(
+        self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
+    ) -> Iterator[LedgerEntry]:
+        """Judge an unknown order after a list without exactly one candidate."""
+        key, age = order.intent.intent_id, (asked_at - order.intent.at).total_seconds()
+        search = self.searches.setdefault(key, Search())
+        if found:
+            note = "equal orders: " + ", ".join(row.order_no for row in found)
+            yield OrderUpdate(key, OrderEvent.AMBIGUOUS, now, note=note)
             return
         search.clean_lists += valid and age >= 1
-        if (
-            age >= PROOF_OF_ABSENCE_S
-            and search.clean_lists >= 3
-            and valid
-            and not search.witness_arrived
-            and not search.hints
-        ):
-            yield OrderUpdate(
-                order.intent.intent_id, OrderEvent.ABSENT, now,
-                note=f"{search.clean_lists} valid lists in {age:.0f} s without it",
-            )  # fmt: skip
-
-    def give_up_searching(self, now: datetime) -> Iterator[LedgerEntry]:
-        """Quarantine what could not be resolved in time: the owner must say."""
-        for order in self._ledger.open_orders():
-            age = (now - order.intent.at).total_seconds()
-            if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
-                yield OrderUpdate(
-                    order.intent.intent_id,
-                    OrderEvent.AMBIGUOUS,
-                    now,
-                    note="no proof in ten minutes",
-                )
+        hinted = len(set(search.numbers)) == 1
+        if hinted and search.arrived and age >= HINT_PATIENCE_S:
+            yield from self._bind(order, search.numbers[0], "", "a notice and the account", now)
+        elif (
+            age >= PROOF_OF_ABSENCE_S and valid and search.clean_lists >= 3 and search.witnesses
+            and not search.arrived and not search.numbers
+        ):  # fmt: skip
+            note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
+            yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
 
     def _adopt(
         self, strangers: list[BrokerOrder], day: date, now: datetime
     ) -> Iterator[LedgerEntry]:
         """Take in orders that are not ours: counted, never touched."""
+        tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
         for row in strangers:
-            if any(
-                order.status in (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
-                and fits(order.intent, row)
-                for order in self._ledger.open_orders(row.symbol)
-            ):
-                continue
             key = f"external-{day:%Y%m%d}-{row.order_no}"
-            if key in self._ledger.orders or not row.quantity or row.original_no:
+            perhaps_ours = any(
+                order.status in tried and fits(order.intent, row)
+                for order in self._ledger.open_orders(row.symbol)
+            )
+            if perhaps_ours or key in self._ledger.orders or not row.quantity or row.original_no:
                 continue
             kind = OrderKind(row.kind) if row.kind in list(OrderKind) else OrderKind.LIMIT
             yield OrderIntent(
-                key, day, row.symbol, row.side, kind, row.quantity, row.price,
-                "external", "external", row.order_no, now, reason="an order of the owner",
+                key, day, row.symbol, row.side, kind, row.quantity, row.price, "external",
+                "external", row.order_no, now, reason="an order of the owner",
             )  # fmt: skip
             yield OrderUpdate(key, OrderEvent.ACCEPTED, now, row.order_no, row.branch)
+            yield from self._read_row(self._ledger.orders[key], row, now, now)
+
+    # --- notices and the account ---
+
+    def note_notice(self, notice: Notice, now: datetime) -> None:
+        """Remember what a notice says until a list or the balance confirms it."""
+        order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
+        if order is None:
+            for each in self._ledger.open_orders(notice.symbol):
+                same = (each.intent.side, each.intent.quantity) == (notice.side, notice.quantity)
+                if each.status is OrderStatus.UNKNOWN and same and notice.action == "0":
+                    search = self.searches.setdefault(each.intent.intent_id, Search())
+                    search.numbers.append(notice.order_no)
+            return
+        hint = self.hints.setdefault(order.intent.intent_id, Hint(now))
+        if notice.kind is NoticeKind.FILL:
+            hint.quantity += notice.quantity
+            hint.amount_krw += notice.quantity * notice.price
+        elif notice.kind is NoticeKind.REST_CANCELLED or (
+            notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
+        ):
+            hint.cancelled = True
+
+    def _use_hint(self, key: str, shares: int) -> None:
+        """Take what a list has booked out of what notices said."""
+        hint = self.hints.get(key)
+        if hint and hint.quantity:
+            price = hint.amount_krw / hint.quantity
+            hint.quantity = max(0, hint.quantity - shares)
+            hint.amount_krw = round(hint.quantity * price)
+
+    def drop_hints(self) -> None:
+        """Forget hints: after a gap in the feed they are incomplete."""
+        self.hints.clear()
+
+    def read_balance(
+        self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
+    ) -> Iterator[LedgerEntry]:
+        """Yield fills that notices told and the balance confirms, where the list lacks the order."""
+        for key, hint in list(self.hints.items()):
             order = self._ledger.orders[key]
-            yield from self._read_row(order, row, OrdersSeen((row,), False, now), now)
+            missing = order.order_no in self._missing and order.status in OPEN_STATUSES
+            if not missing or (asked_at - hint.since).total_seconds() < HINT_PATIENCE_S:
+                continue
+            symbol, number = order.intent.symbol, order.order_no
+            held = self._ledger.position(symbol).quantity + self._ledger.external.get(symbol, 0)
+            shown = holdings[symbol].quantity if symbol in holdings else 0
+            if hint.quantity and shown == held + order.intent.side.sign * hint.quantity:
+                had_quantity, had_amount = order.fills.get(number, (0, 0))
+                yield OrderUpdate(
+                    key, OrderEvent.FILL, now, number, quantity=had_quantity + hint.quantity,
+                    amount_krw=had_amount + hint.amount_krw, note="notices and the balance agree",
+                )  # fmt: skip
+                self._use_hint(key, hint.quantity)
+            if hint.cancelled and not hint.quantity and order.status in OPEN_STATUSES:
+                yield OrderUpdate(key, OrderEvent.CANCELLED, now, number, note="by notice")
+
+    def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
+        """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
+        if (asked_at - order.intent.at).total_seconds() >= LIST_GRACE_S:
+            search = self.searches.setdefault(order.intent.intent_id, Search())
+            search.witnesses += 1
+            search.arrived = fell_by * 2 >= expected
+
+    # --- what time proves ---
+
+    def give_up(self, now: datetime) -> Iterator[LedgerEntry]:
+        """Quarantine what could not be resolved in time: only the owner can say."""
+        for order in self._ledger.open_orders():
+            age = (now - order.intent.at).total_seconds()
+            if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
+                note = "no proof in ten minutes"
+                yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
+
+    def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
+        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
+        if asked_at >= close + timedelta(minutes=1):
+            self._lists_after_close.append(asked_at)
 
     def expire(self, close: datetime, now: datetime) -> Iterator[LedgerEntry]:
-        """Yield the end of day orders: 15 minutes after the close and two later lists, 60 s apart."""
-        if now < close + timedelta(minutes=15):
-            return
-        asked = self.last_valid
-        if asked and asked >= close and (not self._after_close or asked > self._after_close[-1]):
-            self._after_close.append(asked)
-        proved = [at for at in self._after_close if at >= close + timedelta(minutes=1)]
-        spread = (proved[-1] - proved[0]).total_seconds() if proved else 0.0
-        if spread < 60 and now < close + timedelta(minutes=30):
+        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
+        lists = [at for at in self._lists_after_close if at > close]
+        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
+        if now < close + timedelta(minutes=15) or not proved:
             return
         for order in self._ledger.open_orders():
-            if order.status in OPEN_STATUSES - {_S.UNKNOWN, _S.QUARANTINED, _S.SUBMITTING}:
+            if order.status not in (OrderStatus.UNKNOWN, OrderStatus.QUARANTINED, _S.SUBMITTING):
                 yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
@@ -2517,11 +2608,16 @@ class RiskFacts:
     halted: bool = False
     holds: tuple[str, ...] = ()
     stopped: str = ""
-    entries_allowed: bool = True
+    level: KillLevel = KillLevel.ACTIVE
+    stopping: bool = False
     entries_until: datetime | None = None
     orders_last_minute: int = 0
+    orders_last_second: int = 0
     orders_today: int = 0
     day_loss_krw: int = 0
+    drawdown_krw: int = 0
+    morning_cash_krw: int = 0
+    paused_until: datetime | None = None
     fee_pct: Decimal = STOCK_FEE_PCT
 
 
@@ -2622,8 +2718,15 @@ def rule_holds(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse entries while something is not known: start-up, feed, order list, kill switch."""
     if facts.stopped and _entry(intent):
         return Refusal("STOPPED", facts.stopped)
-    if _entry(intent) and (facts.holds or not facts.entries_allowed):
-        return Refusal("ON_HOLD", ", ".join(facts.holds) or "entries are switched off")
+    if _entry(intent) and (facts.holds or facts.stopping):
+        return Refusal("ON_HOLD", ", ".join(facts.holds) or "the program is stopping")
+    return None
+
+
+def rule_level(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse entries while the kill switch is not at ACTIVE."""
+    if _entry(intent) and facts.level is not KillLevel.ACTIVE:
+        return Refusal("LEVEL", facts.level.name)
     return None
 
 
@@ -2692,23 +2795,47 @@ def rule_rate(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
         return Refusal(
             "RATE", f"{facts.orders_last_minute} orders in a minute, at most {per_minute}"
         )
+    if facts.orders_last_second >= CEILING_ORDERS_PER_SECOND:
+        return Refusal("RATE", f"{facts.orders_last_second} orders within a second")
     if _entry(intent) and facts.orders_today >= facts.limits.max_orders_per_day:
         return Refusal("DAY_RATE", f"{facts.orders_today} orders today")
     return None
 
 
+def day_loss_limit(limits: Limits, morning_cash_krw: int) -> int:
+    """Return the loss in won that ends a day: the smaller of the won and the per cent limit."""
+    by_pct = int(morning_cash_krw * limits.max_daily_loss_pct / 100)
+    return min(limits.max_daily_loss_krw, by_pct) if by_pct > 0 else limits.max_daily_loss_krw
+
+
 def rule_day_loss(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries after the loss of the day."""
-    if _entry(intent) and facts.day_loss_krw >= facts.limits.max_daily_loss_krw:
-        limit = facts.limits.max_daily_loss_krw
+    """Refuse entries after the loss of the day, in won or per cent."""
+    limit = day_loss_limit(facts.limits, facts.morning_cash_krw)
+    if _entry(intent) and facts.day_loss_krw >= limit:
         return Refusal("DAY_LOSS", f"{facts.day_loss_krw:,} won lost today, at most {limit:,}")
     return None
 
 
+def rule_drawdown(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse entries after too much of the day's peak was given back."""
+    limit = facts.limits.max_drawdown_krw
+    if _entry(intent) and limit is not None and facts.drawdown_krw >= limit:
+        return Refusal("DRAWDOWN", f"{facts.drawdown_krw:,} won below the peak, at most {limit:,}")
+    return None
+
+
+def rule_losing_streak(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse entries during the pause after several lost rounds in a row."""
+    if _entry(intent) and facts.paused_until and facts.now < facts.paused_until:
+        return Refusal("LOSING_STREAK", f"paused until {facts.paused_until:%H:%M}")
+    return None
+
+
 RULES: tuple[Rule, ...] = (
-    rule_known_instrument, rule_quantity, rule_price, rule_session, rule_tradable, rule_holds,
-    rule_unresolved, rule_position, rule_rate, rule_day_loss, rule_fresh_data, rule_collar,
-    rule_order_value, rule_symbol_value, rule_total_value, rule_cash,
+    rule_known_instrument, rule_quantity, rule_price, rule_level, rule_holds, rule_session,
+    rule_tradable, rule_unresolved, rule_position, rule_rate, rule_day_loss, rule_drawdown,
+    rule_losing_streak, rule_fresh_data, rule_collar, rule_order_value, rule_symbol_value,
+    rule_total_value, rule_cash,
 )  # fmt: skip
 
 
@@ -2881,43 +3008,23 @@ class TimeEvent(NamedTuple):
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DayStarted:
-    """A trading day to prepare for."""
+class Cash(NamedTuple):
+    """Orderable cash without receivables (nrcvb_buy_amt)."""
 
-    session: Session
-    at: datetime
+    amount_krw: int
 
 
-@dataclass(frozen=True, slots=True)
-class PriceSeen:
-    """A REST price with the day's limits; `asked_at` is when it was asked for."""
-
-    instrument: Instrument
-    asked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WarmedUp:
-    """Closed bars of the past for one symbol, oldest first."""
+class PastBars(NamedTuple):
+    """Closed bars of one symbol, oldest first."""
 
     symbol: str
     bars: tuple[Bar, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CashSeen:
-    """Orderable cash without receivables (nrcvb_buy_amt)."""
+class Seen(NamedTuple):
+    """An answer of the broker to a question asked at `asked_at` (market time)."""
 
-    amount_krw: int
-    asked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HoldingsSeen:
-    """The balance."""
-
-    balance: Balance
+    value: Instrument | Balance | Cash | OrderList | PastBars
     asked_at: datetime
 
 
@@ -2930,102 +3037,81 @@ class Outcome(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderAnswered:
-    """The end of one order call (new, cancel or change)."""
+class OrderAnswer(NamedTuple):
+    """The end of one order call. `order_no` is set only when accepted."""
 
-    intent_id: str
     outcome: Outcome
-    at: datetime
     order_no: str = ""
     branch: str = ""
     code: str = ""
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedChanged:
-    """The realtime connection came or went. Nothing is replayed after a gap."""
+class OrderAnswered(NamedTuple):
+    """An order call for this intent has ended."""
 
-    up: bool
+    intent_id: str
+    answer: OrderAnswer
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """The process began with this ledger; requests that were under way have no answer."""
+class Command(NamedTuple):
+    """Something that happens to the program: a day, a connection, its start and end, a level.
 
+    names: restarted, day (with the session), feed up, feed down, stop (text "cancel" takes
+    resting entries back), level (text says why).
+    """
+
+    name: Literal["restarted", "day", "feed up", "feed down", "stop", "level"]
     at: datetime
+    session: Session | None = None
+    text: str = ""
+    level: KillLevel = KillLevel.ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """The program is to end: no entries any more; `cancel` takes resting orders back."""
-
-    cancel: bool
-    at: datetime
+Event: TypeAlias = MarketEvent | TimeEvent | Seen | OrderAnswered | Command
 
 
-Event: TypeAlias = (
-    Trade | Quote | Notice | MarketStatus | TimeEvent | DayStarted | PriceSeen | WarmedUp | CashSeen
-    | HoldingsSeen | OrdersSeen | OrderAnswered | FeedChanged | Restarted | StopRequested
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A journal row to be written before anything that follows it in the list of actions."""
+class Record(NamedTuple):
+    """A journal row, to be written before anything of the same event is done."""
 
     kind: str
     ref: str
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOrder:
-    """Send a new order. Its intent row stands before this action."""
+class OrderCall(NamedTuple):
+    """One call to the broker: a new order, a cancel, or a change of kind and price.
 
+    The rows that stand for it are written first.
+    """
+
+    action: Literal["new", "cancel", "change"]
     intent: OrderIntent
+    order_no: str = ""
+    branch: str = ""
+    kind: str = ""
+    price: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
-    """Take the rest of an order back."""
-
-    intent_id: str
-    order_no: str
-    branch: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeOrder:
-    """Change kind and price of the whole rest of an order."""
-
-    intent_id: str
-    order_no: str
-    branch: str
-    kind: str
-    price: int
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """Something to tell a person: a code of TEXTS and its values."""
 
     code: str
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Something to ask the broker soon: orders, cash, holdings, price."""
+Question: TypeAlias = Literal["orders", "cash", "holdings", "price"]
 
-    what: Literal["orders", "cash", "holdings", "price"]
+
+class Ask(NamedTuple):
+    """A question to put to the broker soon."""
+
+    what: Question
     symbol: str = ""
 
 
-Action: TypeAlias = Record | SubmitOrder | CancelOrder | ChangeOrder | Alert | Ask
+Action: TypeAlias = Record | OrderCall | Alert | Ask
 
 
 @dataclass(slots=True)
@@ -3036,6 +3122,7 @@ class ExitRun:
     step: int = 0
     next_at: datetime | None = None
     refusals: int = 0
+    resell: bool = False
 
 
 @dataclass(slots=True)
@@ -3060,7 +3147,7 @@ class SymbolState:
 
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
-CANCEL_PAUSE_S = (2.0, 4.0, 8.0)
+CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
 class Core:
@@ -3073,8 +3160,10 @@ class Core:
         self.session: Session | None = None
         self.now = _NO_TIME
         self.holds: dict[str, datetime] = {}
-        self.cash_seen: CashSeen | None = None
+        self.cash_krw: int | None = None  # orderable, as last seen
+        self.cash_asked_at = _NO_TIME
         self.holdings: dict[str, Holding] = {}
+        self.holdings_asked_at = _NO_TIME
         self.out: list[Action] = []
         self.sent_at: deque[datetime] = deque(maxlen=CEILING_ORDERS_PER_MINUTE + 1)
         self.last_fill_at = _NO_TIME
@@ -3094,7 +3183,7 @@ class Core:
         """Tell a person."""
         self.out.append(Alert(code, values))
 
-    def ask(self, what: Literal["orders", "cash", "holdings", "price"], symbol: str = "") -> None:
+    def ask(self, what: Question, symbol: str = "") -> None:
         """Have the broker asked soon."""
         self.out.append(Ask(what, symbol))
 
@@ -3205,7 +3294,7 @@ class EntryDesk:
     def __init__(self, core: Core, strategy_name: str) -> None:
         self._core, self._name = core, strategy_name
 
-    def consider(self, state: SymbolState, request: OrderRequest) -> None:
+    def consider(self, state: SymbolState, request: OrderRequest, ask_again: bool = True) -> None:
         """Turn a wish to buy into an order, a refusal, or a question for a fresh price."""
         core = self._core
         intent = self._intent_of(state, request)
@@ -3215,7 +3304,7 @@ class EntryDesk:
             core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
             return
         refusal = check_order(self._facts(state, intent), intent)
-        if refusal and refusal.code == "NO_QUOTE" and state.waiting is None:
+        if refusal and refusal.code == "NO_QUOTE" and ask_again:
             state.waiting = request
             wait = 2 * core.settings.limits.max_quote_age_s
             state.waiting_until = core.now + timedelta(seconds=wait)
@@ -3235,12 +3324,12 @@ class EntryDesk:
         upper = state.instrument.upper_limit if state.instrument else 0
         value = (request.price if request.kind.priced else upper) * request.quantity
         fee = order_fee(value, self._fee_pct(state))
-        seen = core.cash_seen
         return OrderIntent(
             intent_id_of(self._name, day, request.symbol, request.side, request.signal, "entry"),
             day, request.symbol, request.side, request.kind, request.quantity, request.price,
             "entry", "entry", request.signal, core.now, reserve_krw=value + fee,
-            cash_before_krw=seen.amount_krw if seen else -1, plan=request.plan, reason=request.reason,
+            cash_before_krw=-1 if core.cash_krw is None else core.cash_krw, plan=request.plan,
+            reason=request.reason,
         )  # fmt: skip
 
     def submit(self, state: SymbolState, intent: OrderIntent) -> bool:
@@ -3260,7 +3349,7 @@ class EntryDesk:
             return False
         core.apply(intent)
         core.sent_at.append(core.now)
-        core.out.append(SubmitOrder(intent))
+        core.out.append(OrderCall("new", intent))
         core.alert(
             "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
             price=intent.price, kind=intent.kind.name, reason=intent.reason,
@@ -3270,6 +3359,8 @@ class EntryDesk:
     def _facts(self, state: SymbolState, intent: OrderIntent) -> RiskFacts:
         core, symbol = self._core, state.view.symbol
         own = [order for order in core.ledger.open_orders(symbol) if order.own]
+        if state.exit and state.exit.resell:
+            own = [order for order in own if order.status is not OrderStatus.UNKNOWN]
         blocking = [
             order
             for order in own
@@ -3299,13 +3390,27 @@ class EntryDesk:
             halted=state.halted or state.auction,
             holds=tuple(core.holds),
             stopped=state.stopped,
-            entries_allowed=not core.stopping,
+            level=core.ledger.level,
+            stopping=core.stopping,
             entries_until=core.clock(core.settings.last_entry),
             orders_last_minute=sum(at > minute for at in core.sent_at),
+            orders_last_second=sum(at > core.now - timedelta(seconds=1) for at in core.sent_at),
             orders_today=core.ledger.today.orders,
             day_loss_krw=-core.day_result_krw(),
+            drawdown_krw=core.ledger.today.peak_krw - core.day_result_krw(),
+            morning_cash_krw=core.ledger.morning_cash_krw,
+            paused_until=self._paused_until(symbol),
             fee_pct=self._fee_pct(state),
         )
+
+    def _paused_until(self, symbol: str) -> datetime | None:
+        """Return the end of a pause after lost rounds in a row."""
+        limits, today = self._core.settings.limits, self._core.ledger.today
+        pause = timedelta(minutes=limits.loss_pause_minutes)
+        for key, most in ((symbol, limits.losses_in_a_row), ("", limits.losses_in_a_row_all)):
+            if today.losses.get(key, 0) >= most and self._core.now < today.lost_at[key] + pause:
+                return today.lost_at[key] + pause
+        return None
 
     def _fee_pct(self, state: SymbolState) -> Decimal:
         settings = self._core.settings
@@ -3313,13 +3418,13 @@ class EntryDesk:
 
     def _free_cash(self) -> int | None:
         """Return orderable cash less what buys since that answer hold back; None when unknown."""
-        seen, ledger = self._core.cash_seen, self._core.ledger
-        if seen is None:
+        core = self._core
+        if core.cash_krw is None:
             return None
-        since = seen.asked_at - timedelta(seconds=LIST_GRACE_S)
-        return seen.amount_krw - sum(
+        since = core.cash_asked_at - timedelta(seconds=LIST_GRACE_S)
+        return core.cash_krw - sum(
             order.intent.reserve_krw
-            for order in ledger.orders.values()
+            for order in core.ledger.orders.values()
             if order.intent.at >= since and order.status not in NEVER_EXISTED
         )
 
@@ -3393,41 +3498,57 @@ class ExitDesk:
         if run is None:
             return
         symbol = state.view.symbol
-        if not position.quantity:
-            state.exit, state.high = None, 0
-            if position.plan:
-                core.apply(PlanUpdate(symbol, None, core.now))
-            return
-        tradable = core.phase in (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)
-        if not tradable or state.halted or state.auction:
-            return
         own = [order for order in core.ledger.open_orders(symbol) if order.own]
         buys = [order for order in own if order.intent.side is Side.BUY]
         sells = [order for order in own if order.intent.side is Side.SELL]
+        if not position.quantity and not own:
+            state.exit, state.high = None, 0
+            return
         for order in buys:
             self.cancel(order)
-        if not sells:
+        tradable = core.phase in (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)
+        if not tradable or state.halted or state.auction or not position.quantity:
+            return
+        run.resell = self._may_resell(symbol, sells)
+        if not sells or run.resell:
             if not any(order.status in RESTING for order in buys):
                 self._send_exit(state, run)
         elif sells[0].status in RESTING and run.next_at and core.now >= run.next_at:
             self._strengthen(state, run, sells[0])
 
-    def cancel(self, order: Order) -> None:
-        """Take a resting order back, at most three times with growing pauses."""
+    def _may_resell(self, symbol: str, sells: list[Order]) -> bool:
+        """Tell whether shares behind a sell of unknown outcome are shown free by a later balance.
+
+        The broker's ledger refuses to sell more than is held (to be confirmed live), so a second
+        full exit cannot sell twice; shares of the owner in the same stock forbid it.
+        """
         core = self._core
-        if (
-            order.status not in RESTING
-            or not order.own
-            or order.cancel_tries >= len(CANCEL_PAUSE_S)
-        ):
+        unknown = [order for order in sells if order.status is OrderStatus.UNKNOWN]
+        if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
+            return False
+        newest = max(order.intent.at for order in unknown)
+        looked = (core.holdings_asked_at - newest).total_seconds() >= 2 * LIST_GRACE_S
+        held = core.holdings.get(symbol)
+        return (
+            looked and held is not None and held.sellable >= core.ledger.position(symbol).quantity
+        )
+
+    def back_off(self, run: ExitRun) -> None:
+        """Wait longer after each refusal before the next exit order."""
+        run.refusals += 1
+        pause = min(60.0, self._core.settings.exit_step_s * 2 ** min(run.refusals, 5))
+        run.next_at = self._core.now + timedelta(seconds=pause)
+
+    def cancel(self, order: Order) -> None:
+        """Take a resting order back; again, with growing pauses, while the list shows it alive."""
+        core = self._core
+        if order.status not in RESTING or not order.own or core.phase is Phase.AFTER:
             return
-        pause = CANCEL_PAUSE_S[order.cancel_tries - 1] if order.cancel_tries else 0.0
+        pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
         if order.since and (core.now - order.since).total_seconds() < pause:
             return
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
-        core.out.append(
-            CancelOrder(order.intent.intent_id, order.order_no, order.branch, order.kind)
-        )
+        core.out.append(OrderCall("cancel", order.intent, order.order_no, order.branch, order.kind))
 
     def _send_exit(self, state: SymbolState, run: ExitRun) -> None:
         core, position, symbol = self._core, state.view.position, state.view.symbol
@@ -3448,9 +3569,7 @@ class ExitDesk:
         )  # fmt: skip
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         if not self._submit(state, intent):
-            run.refusals += 1
-            pause = min(60.0, core.settings.exit_step_s * 2 ** min(run.refusals, 5))
-            run.next_at = core.now + timedelta(seconds=pause)
+            self.back_off(run)
 
     def _kind_and_price(self, state: SymbolState, run: ExitRun) -> tuple[OrderKind, int]:
         """Choose kind and price. A missing price never makes a market order: the steps do."""
@@ -3483,7 +3602,7 @@ class ExitDesk:
             )
         )
         core.out.append(
-            ChangeOrder(order.intent.intent_id, order.order_no, order.branch, str(kind), price)
+            OrderCall("change", order.intent, order.order_no, order.branch, str(kind), price)
         )
 
 
@@ -3492,32 +3611,49 @@ class BrokerDesk:
 
     def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
         self._core, self._entries, self._exits = core, entries, exits
+        self._readers: dict[type, Callable[[Any, datetime], None]] = {
+            Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
+            Cash: self._on_cash, PastBars: self._on_past_bars,
+        }  # fmt: skip
 
-    def on_answer(self, answer: OrderAnswered) -> None:
-        core = self._core
-        order = core.ledger.orders[answer.intent_id]
-        event = {
+    def on_seen(self, seen: Seen) -> None:
+        """Take an answer to a question in."""
+        self._readers[type(seen.value)](seen.value, seen.asked_at)
+
+    def on_answer(self, event: OrderAnswered) -> None:
+        """Take the end of an order call in. An answer that the list overtook changes nothing."""
+        core, answer = self._core, event.answer
+        order = core.ledger.orders[event.intent_id]
+        outcome = {
             Outcome.ACCEPTED: OrderEvent.ACCEPTED,
             Outcome.REFUSED: OrderEvent.REFUSED,
             Outcome.NOT_SENT: OrderEvent.NOT_SENT,
             Outcome.UNKNOWN: OrderEvent.NO_ANSWER,
         }[answer.outcome]
-        core.record("answer", answer.intent_id, answer=answer)
-        if event in TRANSITIONS[order.status]:
+        core.record("answer", event.intent_id, answer=answer)
+        waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
+        if order.status in waiting:
             note = f"{answer.code} {answer.text}".strip()
             core.apply(
                 OrderUpdate(
-                    answer.intent_id, event, core.now, answer.order_no, answer.branch, note=note
+                    event.intent_id, outcome, core.now, answer.order_no, answer.branch, note=note
                 )
             )
-            if event in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
-                self._on_refused_order(order, note)
+            if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
+                self._on_refused(order, note)
         core.ask("orders")
-        state = core.symbols.get(order.intent.symbol)
-        if state:
-            self._exits.work(state)
+        if order.intent.symbol in core.symbols:
+            self._exits.work(core.symbols[order.intent.symbol])
 
-    def _on_refused_order(self, order: Order, note: str) -> None:
+    def on_notice(self, notice: Notice) -> None:
+        """A notice wakes us up; the amounts of record come from the order list."""
+        core = self._core
+        order = core.ledger.order_of(notice.order_no) or core.ledger.order_of(notice.original_no)
+        core.record("notice", order.intent.intent_id if order else "", notice=notice)
+        core.reconciler.note_notice(notice, core.now)
+        core.ask("orders")
+
+    def _on_refused(self, order: Order, note: str) -> None:
         """Tell, and give an exit that was refused a growing pause before its next try."""
         core, intent = self._core, order.intent
         core.alert(
@@ -3526,55 +3662,74 @@ class BrokerDesk:
         )  # fmt: skip
         core.ask("cash")
         state = core.symbols.get(intent.symbol)
-        if state and state.exit and order.status in NEVER_EXISTED:
-            run = state.exit
-            run.refusals += 1
-            pause = min(60.0, core.settings.exit_step_s * 2 ** min(run.refusals, 5))
-            run.next_at = core.now + timedelta(seconds=pause)
+        if state and state.exit:
+            self._exits.back_off(state.exit)
             core.ask("holdings")
 
-    def on_notice(self, notice: Notice) -> None:
-        """A notice wakes us up; the amounts of record come from the order list."""
+    def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         core = self._core
-        known = core.ledger.order_of(notice.order_no) or core.ledger.order_of(notice.original_no)
-        core.record("notice", known.intent.intent_id if known else "", notice=notice)
-        if known is None:
-            for order in core.ledger.open_orders(notice.symbol):
-                same = (notice.side, notice.quantity) == (order.intent.side, order.intent.quantity)
-                if order.status is OrderStatus.UNKNOWN and same:
-                    search = core.reconciler.searches.setdefault(order.intent.intent_id, Search())
-                    search.hints.append(notice.order_no)
-        core.ask("orders")
-
-    def on_orders(self, seen: OrdersSeen) -> None:
-        core = self._core
-        for entry in core.reconciler.read_list(seen, core.now):
+        if core.session:
+            core.reconciler.note_list_after_close(asked_at, core.session.close)
+        for entry in core.reconciler.read_list(seen, asked_at, core.now):
+            order = (
+                core.ledger.orders.get(entry.intent_id) if isinstance(entry, OrderUpdate) else None
+            )
+            was_dead = order is not None and order.status in NEVER_EXISTED
+            core.apply(entry)
             if isinstance(entry, OrderIntent):
                 core.alert(
-                    "external_order", symbol=entry.symbol, side=entry.side, quantity=entry.quantity,
-                    order_no=entry.signal,
+                    "external_order", symbol=entry.symbol, side=entry.side,
+                    quantity=entry.quantity, order_no=entry.signal,
                 )  # fmt: skip
-            core.apply(entry)
-        if seen.complete:
-            core.hold("orders", on=False)
-            self._leave_start_up()
+            if order and was_dead and order.intent.purpose == "entry":
+                self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
+        core.hold("orders", on=False)
+        self._leave_start_up()
         for state in core.symbols.values():
             self._exits.work(state)
 
-    def on_cash(self, seen: CashSeen) -> None:
-        self._core.cash_seen = seen
+    def _on_cash(self, seen: Cash, asked_at: datetime) -> None:
+        core = self._core
+        core.cash_krw, core.cash_asked_at = seen.amount_krw, asked_at
+        for order in self._lone_unknown(Side.BUY):
+            fell_by = order.intent.cash_before_krw - seen.amount_krw
+            core.reconciler.witness(order, fell_by, order.intent.reserve_krw, asked_at)
         self._leave_start_up()
 
-    def on_holdings(self, seen: HoldingsSeen) -> None:
-        core, ledger = self._core, self._core.ledger
-        core.holdings = {each.symbol: each for each in seen.balance.holdings}
-        if "account" in core.holds or "starting" in core.holds:
-            if "account" in core.holds:
-                self._take_account(seen)
+    def _on_balance(self, seen: Balance, asked_at: datetime) -> None:
+        core = self._core
+        core.holdings = {each.symbol: each for each in seen.holdings}
+        core.holdings_asked_at = asked_at
+        for order in self._lone_unknown(Side.SELL):
+            held = core.holdings.get(order.intent.symbol)
+            fell_by = order.intent.sellable_before - (held.sellable if held else 0)
+            core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
+        if "account" in core.holds:
+            self._take_account(seen)
             core.hold("account", on=False)
             self._leave_start_up()
             return
-        quiet = (seen.asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
+        for entry in core.reconciler.read_balance(core.holdings, asked_at, core.now):
+            core.apply(entry)
+        self._compare_holdings(asked_at)
+
+    def _lone_unknown(self, side: Side) -> list[Order]:
+        """Return unknown orders of one side since which nothing else moved the account."""
+        core = self._core
+        unknown = [
+            order
+            for order in core.ledger.open_orders()
+            if order.status is OrderStatus.UNKNOWN and order.intent.side is side
+        ]
+        newest = max((order.intent.at for order in core.ledger.orders.values()), default=_NO_TIME)
+        lone = len(unknown) == 1 and unknown[0].intent.at == newest > core.last_fill_at
+        before = unknown[0].intent.cash_before_krw if side is Side.BUY and unknown else 0
+        return unknown if lone and before >= 0 else []
+
+    def _compare_holdings(self, asked_at: datetime) -> None:
+        """Compare our shares with the broker's once nothing moved for a while."""
+        core, ledger = self._core, self._core.ledger
+        quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
         if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
             return
         different = []
@@ -3587,54 +3742,54 @@ class BrokerDesk:
             core.alert("mismatch", what=", ".join(different))
         core.hold("mismatch", on=bool(different))
 
-    def _take_account(self, seen: HoldingsSeen) -> None:
+    def _take_account(self, seen: Balance) -> None:
         """Begin a day with the broker's figures; what is not in our ledger is the owner's."""
         core, ledger = self._core, self._core.ledger
         external: dict[str, int] = {}
-        for symbol, holding in core.holdings.items():
+        for symbol in sorted({*core.holdings, *ledger.positions}):
             ours = ledger.position(symbol).quantity
-            if holding.quantity < ours:
-                note = f"the broker shows {holding.quantity}"
-                core.apply(PositionAdjusted(symbol, holding.quantity, note, core.now))
-                core.alert("mismatch", what=f"{symbol} {ours} / {holding.quantity}")
-            elif holding.quantity > ours:
-                external[symbol] = holding.quantity - ours
-        core.apply(AccountTaken(seen.balance.settled_cash_krw, external, core.now))
+            theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
+            if theirs < ours:
+                core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
+                core.alert("mismatch", what=f"{symbol} {ours} / {theirs}")
+            elif theirs > ours:
+                external[symbol] = theirs - ours
+        core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
 
     def _leave_start_up(self) -> None:
         """End the start-up hold once orders, account and cash have been seen."""
         core = self._core
-        if (
-            "starting" in core.holds
-            and core.cash_seen
-            and not {"orders", "account"} & set(core.holds)
-        ):
+        waiting = {"orders", "account"} & set(core.holds)
+        if core.cash_krw is not None and not waiting:
             core.hold("starting", on=False)
 
-    def on_price(self, seen: PriceSeen) -> None:
-        core, instrument = self._core, seen.instrument
-        if core.ledger.instruments.get(instrument.symbol) != replace(instrument, last_price=0):
-            core.ledger.instruments[instrument.symbol] = replace(instrument, last_price=0)
-            core.out.append(
-                Record("instrument", instrument.symbol, replace(instrument, last_price=0))
-            )
-        state = core.symbols.get(instrument.symbol)
+    def _on_price(self, instrument: Instrument, asked_at: datetime) -> None:
+        core, symbol = self._core, instrument.symbol
+        fixed = replace(instrument, last_price=0)
+        if core.ledger.instruments.get(symbol) != fixed:
+            core.ledger.instruments[symbol] = fixed
+            core.out.append(Record("instrument", symbol, fixed))
+        state = core.symbols.get(symbol)
         if state is None:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
-        state.quote_price, state.quote_at = instrument.last_price, seen.asked_at
-        if instrument.blocked == "trading halted":
-            state.halted = True
+        state.quote_price, state.quote_at = instrument.last_price, asked_at
+        state.halted = state.halted or instrument.blocked == "trading halted"
         if state.waiting:
             request, state.waiting = state.waiting, None
-            self._entries.consider(state, request)
-            state.waiting = None
+            self._entries.consider(state, request, ask_again=False)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
             self._exits.watch(state, instrument.last_price)
 
+    def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
+        state = self._core.symbols.get(seen.symbol)
+        if state:
+            newest = state.view.bars[-1].end if state.view.bars else _NO_TIME
+            state.view.bars.extend(bar for bar in seen.bars if bar.start >= newest)
+
 
 class Engine:
-    """handle(event) -> actions. Create one per process; feed it every event in order."""
+    """handle(event) -> actions. One for each process; feed it every event in order."""
 
     def __init__(
         self, settings: BotSettings, strategy: TradingStrategy, ledger: Ledger, paper: bool
@@ -3653,11 +3808,8 @@ class Engine:
         self._looks: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Trade: self._on_trade, Quote: self._on_quote, TimeEvent: self._on_time,
-            Notice: broker.on_notice, MarketStatus: self._on_status, DayStarted: self._on_day,
-            PriceSeen: broker.on_price, WarmedUp: self._on_warm_up, CashSeen: broker.on_cash,
-            HoldingsSeen: broker.on_holdings, OrdersSeen: broker.on_orders,
-            OrderAnswered: broker.on_answer, FeedChanged: self._on_feed, Restarted: self._on_restart,
-            StopRequested: self._on_stop,
+            MarketStatus: self._on_status, Command: self._on_command, Notice: broker.on_notice,
+            Seen: broker.on_seen, OrderAnswered: broker.on_answer,
         }  # fmt: skip
         self.core.hold("starting", on=True)
 
@@ -3678,7 +3830,7 @@ class Engine:
     def _on_trade(self, trade: Trade) -> None:
         state = self.core.symbols.get(trade.symbol)
         if state is None or trade.cum_volume <= state.builder.cum_volume:
-            return
+            return  # not ours, a duplicate, or out of order
         bar = state.builder.add(trade)
         state.last_trade = trade
         state.halted = trade.halted
@@ -3695,9 +3847,7 @@ class Engine:
         if state is None:
             return
         state.view.quote = quote
-        state.auction = quote.session_code in ("B", "C") or (
-            quote.expected_price > 0 and self.core.phase is Phase.CONTINUOUS
-        )
+        state.auction = quote.session_code == "C"  # expected prices after 09:00: a VI auction (doc)
         if self._hears_quotes:
             self._refresh_view(state)
             self._want(state, self.strategy.on_quote(state.view, quote))
@@ -3739,75 +3889,118 @@ class Engine:
                 state.high = max(state.high, round(price))
             self.strategy.on_fill(state.view, order.intent.side, shares, price)
 
-    # --- the day ---
+    # --- the program and the clock ---
 
-    def _on_day(self, event: DayStarted) -> None:
-        core, session = self.core, event.session
-        core.now, core.session = event.at, session
-        if core.ledger.day != session.day:
-            core.apply(DayOpened(session.day, event.at))
-            core.hold("account", on=True)
-        core.hold("orders", on=True)
-        core.hold("feed", on=True)
-        old = core.symbols
-        core.symbols = {}
-        for symbol in core.settings.symbols:
-            view = StrategyView(symbol, event.at, session, core.ledger.position(symbol))
-            if symbol in old:
-                view.bars.extend(old[symbol].view.bars)
-            builder = BarBuilder(symbol, session, core.settings.bar_minutes)
-            core.symbols[symbol] = SymbolState(view, builder)
+    def _on_command(self, command: Command) -> None:
+        self.core.now = max(self.core.now, command.at)
+        if command.name == "restarted":
+            self._on_restart()
+        elif command.name == "day" and command.session:
+            self._on_day(command.session)
+        elif command.name == "stop":
+            self._on_stop(cancel=command.text == "cancel")
+        elif command.name == "level":
+            self._set_level(command.level, command.text, by_rule=False)
+        else:
+            self._on_feed(up=command.name == "feed up")
 
-    def _on_warm_up(self, event: WarmedUp) -> None:
-        state = self.core.symbols.get(event.symbol)
-        if state:
-            newest = state.view.bars[-1].end if state.view.bars else _NO_TIME
-            state.view.bars.extend(bar for bar in event.bars if bar.start >= newest)
-
-    def _on_feed(self, event: FeedChanged) -> None:
+    def _set_level(self, level: KillLevel, reason: str, by_rule: bool) -> None:
+        """Move the kill switch; a rule can only tighten it."""
         core = self.core
-        core.now = max(core.now, event.at)
-        core.hold("feed", on=not event.up)
-        core.record("feed", "", up=event.up)
-        for state in core.symbols.values():
-            state.builder.gap_until = core.now if event.up else _NO_TIME.replace(year=9999)
-        if event.up:
-            core.hold("orders", on=True)  # nothing is replayed: look before any entry
-            core.ask("orders")
-            core.ask("holdings")
+        if level is core.ledger.level or (by_rule and level < core.ledger.level):
+            return
+        core.apply(LevelSet(level, reason, by_rule, core.now))
+        core.alert("level", level=level.name, reason=reason)
 
-    def _on_restart(self, event: Restarted) -> None:
+    def _obey_level(self, state: SymbolState) -> None:
+        """Take resting entries back from REDUCE_ONLY on, close positions at FLATTEN_AND_HALT."""
+        level = self.core.ledger.level
+        if level >= KillLevel.REDUCE_ONLY:
+            for order in self.core.ledger.open_orders(state.view.symbol):
+                if order.intent.purpose == "entry":
+                    self.exits.cancel(order)
+        if level is KillLevel.FLATTEN_AND_HALT and state.view.position.quantity:
+            self.exits.start(state, "kill switch")
+
+    def _check_day_loss(self) -> None:
+        """Tighten the kill switch for the rest of a day that lost too much."""
+        core = self.core
+        limit = day_loss_limit(core.settings.limits, core.ledger.morning_cash_krw)
+        if core.ledger.level is KillLevel.ACTIVE and core.day_result_krw() <= -limit:
+            self._set_level(
+                KillLevel.REDUCE_ONLY, f"day loss of {limit:,} won reached", by_rule=True
+            )
+
+    def _on_restart(self) -> None:
         """Requests that were under way when the process died have no answer."""
         core = self.core
-        core.now = event.at
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
                 core.apply(
                     OrderUpdate(
-                        order.intent.intent_id, OrderEvent.NO_ANSWER, event.at, note="process ended"
+                        order.intent.intent_id, OrderEvent.NO_ANSWER, core.now, note="process ended"
                     )
                 )
 
-    def _on_stop(self, event: StopRequested) -> None:
+    def _on_day(self, session: Session) -> None:
+        """Prepare a trading day; exits under way before a restart go on."""
+        core = self.core
+        core.session, core.stopping = session, False
+        core.hold("stopping", on=False)
+        if core.ledger.day != session.day:
+            core.apply(DayOpened(session.day, core.now))
+            core.hold("account", on=True)
+            if core.ledger.level_by_rule:
+                core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
+        core.hold("orders", on=True)
+        core.hold("feed", on=True)
+        old, core.symbols = core.symbols, {}
+        for symbol in core.settings.symbols:
+            view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
+            if symbol in old:
+                view.bars.extend(old[symbol].view.bars)
+            builder = BarBuilder(symbol, session, core.settings.bar_minutes)
+            state = core.symbols[symbol] = SymbolState(view, builder)
+            for order in core.ledger.open_orders(symbol):
+                if order.intent.purpose == "exit":
+                    step = (
+                        EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
+                    )
+                    state.exit = ExitRun(order.intent.reason, step, core.now)
+
+    def _on_feed(self, up: bool) -> None:
+        """Nothing is replayed after a gap: look at the orders before any entry."""
+        core = self.core
+        core.hold("feed", on=not up)
+        core.record("feed", "", up=up)
+        core.reconciler.drop_hints()
+        for state in core.symbols.values():
+            state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
+        if up:
+            core.hold("orders", on=True)
+            core.ask("orders")
+            core.ask("holdings")
+
+    def _on_stop(self, cancel: bool) -> None:
         core = self.core
         core.stopping = True
         core.hold("stopping", on=True)
         for order in core.ledger.open_orders():
-            if event.cancel and order.intent.purpose == "entry":
+            if cancel and order.intent.purpose == "entry":
                 self.exits.cancel(order)
 
     def _on_time(self, event: TimeEvent) -> None:
         core = self.core
-        if event.now < core.now:
-            return
-        core.now = event.now
+        if event.now > core.now:
+            core.now = event.now
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
         for state in core.symbols.values():
             self._each_second(state)
+        self._check_day_loss()
         self._look_for_unknown()
-        for entry in core.reconciler.give_up_searching(core.now):
+        for entry in core.reconciler.give_up(core.now):
             core.apply(entry)
         for entry in core.reconciler.expire(core.session.close, core.now):
             core.apply(entry)
@@ -3829,19 +4022,21 @@ class Engine:
             late = age >= settings.entry_timeout_s or bool(flat_at and core.now >= flat_at)
             if order.intent.purpose == "entry" and late:
                 self.exits.cancel(order)
+        self._obey_level(state)
         self.exits.work(state)
 
     def _look_for_unknown(self) -> None:
         """Ask for the order list at growing intervals while an outcome is not known."""
         core = self.core
-        doubtful = (_S.UNKNOWN, _S.CANCEL_PENDING, _S.CANCEL_UNKNOWN, _S.REPLACE_UNKNOWN)
+        doubtful = UNRESOLVED - {_S.SUBMITTING, _S.QUARANTINED}
         for order in core.ledger.open_orders():
             if order.status not in doubtful or order.since is None:
                 continue
-            done = self._looks.get(order.intent.intent_id, 0)
+            key = f"{order.intent.intent_id} {order.since}"
+            done = self._looks.get(key, 0)
             age = (core.now - order.since).total_seconds()
             if done < len(LOOK_AFTER_S) and age >= LOOK_AFTER_S[done]:
-                self._looks[order.intent.intent_id] = done + 1
+                self._looks[key] = done + 1
                 core.ask("orders")
                 core.ask("cash" if order.intent.side is Side.BUY else "holdings")
 
@@ -4111,7 +4306,10 @@ def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> 
 
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
-    for kind in (OrderIntent, OrderUpdate, PlanUpdate, DayOpened, AccountTaken, PositionAdjusted)
+    for kind in (
+        *(OrderIntent, OrderUpdate, PlanUpdate, DayOpened, AccountTaken, LevelSet),
+        PositionAdjusted,
+    )
 }
 
 
@@ -4226,6 +4424,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ holdings differ (bot / broker): {what}. No entries until they agree",
     ),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
+    "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
     "feed_lost": ("⚠ 실시간 연결 끊김: {why}", "⚠ realtime feed lost: {why}"),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
@@ -4853,16 +5052,6 @@ def _frame(rows: list[tuple[Any, ...]]) -> pandas.DataFrame:
 # sent, or UNKNOWN. Never knows: why an order is wanted.
 
 
-class OrderAnswer(NamedTuple):
-    """How an order call ended. `order_no` is set only when accepted."""
-
-    outcome: Outcome
-    order_no: str = ""
-    branch: str = ""
-    code: str = ""
-    text: str = ""
-
-
 # Codes that say the ledger or an input check refused: nothing was accepted (doc, measured).
 _REFUSING = re.compile(r"APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]")
 # Codes of the gateway before any routing: nothing was accepted either.
@@ -4910,32 +5099,26 @@ class KISOrder:
         lane = LANE_EXIT if intent.purpose == "exit" else LANE_ORDER
         return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane)
 
-    async def cancel(self, order: CancelOrder) -> OrderAnswer:
-        """Cancel the whole rest of an order. The answer has a number of its own."""
-        return await self._send("change", self._change_body(order, "02", order.kind, 0), LANE_EXIT)
+    async def change(self, call: OrderCall) -> OrderAnswer:
+        """Cancel the whole rest of an order, or change its kind and price.
 
-    async def modify(self, order: ChangeOrder) -> OrderAnswer:
-        """Change kind and price of the whole rest. The order lives on under a new number."""
-        price = order.price if OrderKind(order.kind).priced else 0
-        return await self._send(
-            "change", self._change_body(order, "01", order.kind, price), LANE_EXIT
-        )
-
-    def _change_body(
-        self, order: CancelOrder | ChangeOrder, action: str, kind: str, price: int
-    ) -> dict[str, str]:
-        return {
+        A cancel gets a number of its own; a changed order lives on under a new number.
+        """
+        cancel = call.action == "cancel"
+        priced = not cancel and OrderKind(call.kind).priced
+        body = {
             **self._client.account_params(),
-            "KRX_FWDG_ORD_ORGNO": order.branch,
-            "ORGN_ODNO": order.order_no,
-            "ORD_DVSN": kind,
-            "RVSE_CNCL_DVSN_CD": action,
+            "KRX_FWDG_ORD_ORGNO": call.branch,
+            "ORGN_ODNO": call.order_no,
+            "ORD_DVSN": call.kind,
+            "RVSE_CNCL_DVSN_CD": "02" if cancel else "01",
             "ORD_QTY": "0",  # ignored with QTY_ALL_ORD_YN = Y (doc)
-            "ORD_UNPR": str(price),
+            "ORD_UNPR": str(call.price) if priced else "0",
             "QTY_ALL_ORD_YN": "Y",
             "EXCG_ID_DVSN_CD": "KRX",
             "CNDT_PRIC": "",
         }
+        return await self._send("change", body, LANE_EXIT)
 
     async def _send(self, name: str, body: Mapping[str, str], lane: int) -> OrderAnswer:
         """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE."""
@@ -4970,7 +5153,7 @@ class KISOrder:
         )
         return _needed(reply.body(), "HASH")
 
-    async def orders_of(self, day: date, asked_at: datetime) -> OrdersSeen:
+    async def orders_of(self, day: date) -> OrderList:
         """Return the order list of a day, all pages, all exchanges, no filter.
 
         Raises BadData, NoAnswer, NotSent, RequestRefused: there is no list, which is not an empty one.
@@ -4984,7 +5167,7 @@ class KISOrder:
         }  # fmt: skip
         bodies = await self._client.pages("orders", params, lane=LANE_LOOK)
         rows = [row for body in bodies for row in rows_of(body, "output1")]
-        return OrdersSeen(tuple(parse_broker_orders(rows)), True, asked_at)
+        return OrderList(tuple(parse_broker_orders(rows)))
 
     async def balance(self) -> Balance:
         """Return holdings and cash, all pages. Raises like orders_of."""
@@ -5135,8 +5318,8 @@ class KISWebSocket:
 
     async def _watch_silence(self, socket: Socket) -> None:
         loop = asyncio.get_running_loop()
-        while loop.time() - self._last_frame_s < SILENCE_S:
-            await asyncio.sleep(1.0)
+        while (left := self._last_frame_s + SILENCE_S - loop.time()) > 0:
+            await asyncio.sleep(left)
         self._failure = f"silent for {SILENCE_S:.0f} s"
         with contextlib.suppress(OSError, WebSocketException):
             await socket.close()
@@ -5261,7 +5444,7 @@ POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds bet
 INBOX_LIMIT = 50_000
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
-END_AFTER_CLOSE = timedelta(minutes=16)
+END_AFTER_CLOSE = timedelta(minutes=30)
 
 
 class Inbox:
@@ -5307,6 +5490,92 @@ class Services:
     folder: Path
 
 
+class Broker:
+    """All clients of one account, and the answers to the engine's questions."""
+
+    def __init__(self, settings: Settings, bot: BotSettings, services: Services) -> None:
+        profile, self._clock = settings.profile, services.clock
+        pace = bot.rest_calls_per_second or REST_CALLS_PER_SECOND[profile.environment]
+        self.rest = Rest(profile, services.transport, pace)
+        self.auth = KISAuth(profile, self.rest.call, services.folder, self._clock)
+        client = KISClient(profile, self.rest, self.auth, self._clock)
+        self.market = KISMarketData(client, bot.funds)
+        self.orders = KISOrder(client, bot.hashkey)
+        self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
+        pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
+        self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
+        self.failures = 0
+        self._asks: dict[Ask, None] = {}
+        self._asked = asyncio.Event()
+        self._last_asked: dict[str, datetime] = {}
+
+    def want(self, ask: Ask) -> None:
+        """Note a question; asked once however often it is wanted."""
+        self._asks[ask] = None
+        self._asked.set()
+
+    async def next_question(self, busy: bool) -> Ask:
+        """Wait for the next question, the most urgent first; the usual ones come by themselves."""
+        rank = {"price": 0, "orders": 1, "cash": 2, "holdings": 3}
+        while True:
+            pause = self._want_usual(busy)
+            if self._asks:
+                ask = min(self._asks, key=lambda each: rank[each.what])
+                del self._asks[ask]
+                return ask
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, POLL_OPEN_S) / self._clock.speed):
+                    await self._asked.wait()
+
+    def _want_usual(self, busy: bool) -> float:
+        """Note the questions that are due; return the market seconds until the next one is."""
+        now, pause = self._clock.now(), math.inf
+        spans: dict[Question, float] = {
+            "orders": POLL_OPEN_S if busy else POLL_IDLE_S,
+            "cash": POLL_ACCOUNT_S,
+            "holdings": POLL_ACCOUNT_S,
+        }
+        for what, span in spans.items():
+            last = self._last_asked.get(what)
+            left = span - (now - last).total_seconds() if last else 0.0
+            pause = min(pause, left)
+            if left <= 0:
+                self.want(Ask(what))
+        return max(pause, 0.01)
+
+    async def answer(self, ask: Ask) -> Seen | None:
+        """Put a question to the broker. None: no answer, which says nothing."""
+        asked_at = self._clock.now()
+        self._last_asked[ask.what] = asked_at
+        try:
+            if ask.what == "price":
+                return Seen(await self.market.price(ask.symbol, LANE_LOOK), asked_at)
+            if ask.what == "orders":
+                return Seen(await self.orders.orders_of(asked_at.date()), asked_at)
+            if ask.what == "cash":
+                return Seen(Cash(await self.orders.orderable_cash()), asked_at)
+            return Seen(await self.orders.balance(), asked_at)
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            self.failures += 1
+            log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
+            return None
+
+    async def past_bars(self, symbol: str, session: Session, minutes: int) -> Seen:
+        """Return closed bars for warm-up; a server that has none leaves fewer or no bars."""
+        now, need = self._clock.now(), 40 * minutes
+        bars: list[Bar] = []
+        try:
+            bars = await self.market.minute_bars_today(symbol, now, 400)
+            if len(bars) < need:
+                day = previous_trading_day(session.day)
+                bars = await self.market.minute_bars_of(symbol, day, need - len(bars)) + bars
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("%s: no past bars (%s)", symbol, error)
+        closed = [bar for bar in combine_bars(bars, minutes) if bar.end <= now]
+        return Seen(PastBars(symbol, tuple(closed)), now)
+
+
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
@@ -5315,18 +5584,7 @@ class Trader:
             raise SettingsError([Fault("bot", "nothing", "our section in kis_devlp.yaml")])
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
-        pace = self.bot.rest_calls_per_second or REST_CALLS_PER_SECOND[self.profile.environment]
-        self.rest = Rest(self.profile, services.transport, pace)
-        self.auth = KISAuth(self.profile, self.rest.call, services.folder, self.clock)
-        client = KISClient(self.profile, self.rest, self.auth, self.clock)
-        self.market = KISMarketData(client, self.bot.funds)
-        self.orders = KISOrder(client, self.bot.hashkey)
-        account = self.profile.account.reveal() + self.profile.product
-        self.decoder = FrameDecoder(account)
-        pause = 0.0 if self.profile.simulated else REGISTER_PAUSE_S[self.profile.environment]
-        self.socket = KISWebSocket(
-            self.profile.ws_url, self.auth, self.decoder, services.connect, pause
-        )
+        self.broker = Broker(settings, self.bot, services)
         self.telegram = TelegramBot(
             settings.telegram_token, settings.telegram_chat, self.bot.telegram_api
         )
@@ -5336,19 +5594,20 @@ class Trader:
         self.inbox = Inbox()
         self.counts: Counter[str] = Counter()
         self.messages: deque[str] = deque(maxlen=200)
-        self._order_queue: asyncio.PriorityQueue[tuple[int, int, Action]] = asyncio.PriorityQueue()
+        self._calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self._ticket = itertools.count()
-        self._asks: dict[Ask, None] = {}
-        self._asked = asyncio.Event()
         self._stop = asyncio.Event()
         self._why = "the day is over"
         self._bad_frame_logged_s = -math.inf
-        self._polled: dict[str, datetime] = {}
 
     # --- events in, actions out ---
 
     def feed(self, event: Event) -> None:
-        """Give the engine an event and carry out what it wants."""
+        """Give the engine the time and an event, and carry out what it wants."""
+        self._handle(TimeEvent(self.clock.now()))
+        self._handle(event)
+
+    def _handle(self, event: Event) -> None:
         actions = self.engine.handle(event)
         if actions:
             self._execute(actions)
@@ -5358,27 +5617,25 @@ class Trader:
         rows: list[tuple[str, str, Any]] = []
         for action in actions:
             if isinstance(action, Record):
-                rows.append((action.kind, action.ref, action.data))
+                rows.append(action)
             elif isinstance(action, Alert):
-                rows.append(("alert", action.code, action.values))
-            elif not isinstance(action, Ask):
-                rows.append(("request", action_ref(action), action))
+                rows.append(("alert", *action))
+            elif isinstance(action, OrderCall):
+                call = {"action": action.action, "kind": action.kind, "price": action.price}
+                rows.append(("request", action.intent.intent_id, call))
         self.journal.append(rows, self.clock.now())
         for action in actions:
             if isinstance(action, Alert):
                 self._tell(action)
             elif isinstance(action, Ask):
-                self._asks[action] = None
-                self._asked.set()
-            elif not isinstance(action, Record):
-                urgent = not (isinstance(action, SubmitOrder) and action.intent.purpose == "entry")
-                self._order_queue.put_nowait((not urgent, next(self._ticket), action))
+                self.broker.want(action)
+            elif isinstance(action, OrderCall):
+                patient = action.action == "new" and action.intent.purpose == "entry"
+                self._calls.put_nowait((patient, next(self._ticket), action))
 
     def tell(self, code: str, **values: Any) -> None:
         """Tell a person something that the engine does not know of."""
-        alert = Alert(code, values)
-        self.journal.append([("alert", code, values)], self.clock.now())
-        self._tell(alert)
+        self._execute([Alert(code, values)])
 
     def _tell(self, alert: Alert) -> None:
         text = say(alert, self.bot.language)
@@ -5387,34 +5644,32 @@ class Trader:
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         self.telegram.post(text, urgent)
 
-    # --- the loops ---
+    # --- days ---
 
     async def run(self, one_day: bool = False) -> None:
         """Trade day after day until stopped; with `one_day` end after the first day."""
-        self.feed(Restarted(self.clock.now()))
+        self.feed(Command("restarted", self.clock.now()))
         self.tell(
             "started", mode=self.profile.environment + (" (simulated)" if self.profile.simulated else ""),
             account=self.profile.account_tail, symbols=", ".join(self.bot.symbols),
             strategy=type(self.engine.strategy).__name__,
         )  # fmt: skip
+        telegram = asyncio.create_task(self.telegram.run())
         try:
-            async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(self.telegram.run())]
-                while not self._stop.is_set():
-                    session = await self._next_session(one_day)
-                    if session is None:
-                        break
-                    await self._trade_day(session)
-                    if one_day:
-                        break
-                for task in helpers:
-                    task.cancel()
+            while not self._stop.is_set():
+                session = await self._next_session(one_day)
+                if session is None:
+                    break
+                await self._trade_day(session)
+                if one_day:
+                    break
         finally:
             self.tell("stopped", why=self._why)
             await self.telegram.flush(2.0)
+            telegram.cancel()
 
     def stop(self, why: str) -> None:
-        """End the program in an orderly way; safe to call from a signal handler, also twice."""
+        """End the program in an orderly way; may be called from a signal handler, also twice."""
         self._why = why
         self._stop.set()
 
@@ -5422,17 +5677,16 @@ class Trader:
         """Return the session to trade, waiting for its morning; None when stopped or not today."""
         now = self.clock.now()
         session = session_of(now.date())
-        if session and now < session.close:
-            await self._wait_until(session.open - START_BEFORE_OPEN)
-            return None if self._stop.is_set() else session
-        following = session_of(next_trading_day(now.date()))
-        assert following is not None
-        self.tell("no_session", next=f"{following.open:%Y-%m-%d %H:%M}")
-        if one_day:
-            self._why = "no trading today"
-            return None
-        await self._wait_until(following.open - START_BEFORE_OPEN)
-        return None if self._stop.is_set() else following
+        if session is None or now >= session.close:
+            session = session_of(next_trading_day(now.date()))
+            if session is None:
+                raise BadData("the calendar names a trading day without a session")
+            self.tell("no_session", next=f"{session.open:%Y-%m-%d %H:%M}")
+            if one_day:
+                self._why = "no trading today"
+                return None
+        await self._wait_until(session.open - START_BEFORE_OPEN)
+        return None if self._stop.is_set() else session
 
     async def _wait_until(self, moment: datetime) -> None:
         while not self._stop.is_set() and (left := (moment - self.clock.now()).total_seconds()) > 0:
@@ -5441,80 +5695,81 @@ class Trader:
                     await self._stop.wait()
 
     async def _trade_day(self, session: Session) -> None:
-        """Run the loops of one day."""
-        self.decoder.set_day(session.day)
-        self.socket.registrations = self._registrations()
-        self.socket.deliver = self.inbox.put
-        self.socket.on_change = self._feed_changed
+        """Run the loops of one day. A loop that ends by an error ends the program."""
+        socket = self.broker.socket
+        self.broker.decoder.set_day(session.day)
+        socket.registrations = self._registrations()
+        socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         async with asyncio.TaskGroup() as group:
-            lane = group.create_task(self._order_lane())
-            tasks = [group.create_task(self._pump()), group.create_task(self._timer())]
-            await self._prepare_day(session)
-            tasks.append(group.create_task(self._poller()))
-            tasks.append(group.create_task(self.socket.run()))
-            await self._until_day_over(session)
+            loops = [
+                group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
+            ]
+            if await self._prepare_day(session):
+                loops += [group.create_task(each) for each in (self._questions(), socket.run())]
+                await self._until_day_over(session)
             await self._wind_down()
-            for task in (lane, *tasks):
+            for task in loops:
                 task.cancel()
         self._report_day()
 
     def _registrations(self) -> list[tuple[str, str]]:
+        """Return what to register, the most important first, 41 at most."""
+        real = self.profile.environment == "real"
+        trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
         notice = (NOTICE_TRS[self.profile.environment], self.profile.hts_id.reveal())
-        stocks = [(tr, symbol) for symbol in self.bot.symbols for tr in ("H0STCNT0", "H0STASP0")]
-        if self.profile.environment == "real":
-            stocks += [("H0STMKO0", symbol) for symbol in self.bot.symbols]
-        return [notice, *stocks][:MAX_REGISTRATIONS]
+        return [notice, *((tr, code) for tr in trs for code in self.bot.symbols)][
+            :MAX_REGISTRATIONS
+        ]
 
-    def _feed_changed(self, up: bool, why: str) -> None:
-        self.feed(FeedChanged(up, self.clock.now()))
+    def _on_feed(self, up: bool, why: str) -> None:
+        self.feed(Command("feed up" if up else "feed down", self.clock.now()))
         if up:
             self.tell("feed_back", count=why)
         else:
             self.tell("feed_lost", why=why)
 
-    async def _prepare_day(self, session: Session) -> None:
-        """Ask what must be known before the first decision: token, prices, past bars, account."""
-        await self.auth.token(TOKEN_MORNING_SPARE)
-        self.feed(DayStarted(session, self.clock.now()))
+    async def _prepare_day(self, session: Session) -> bool:
+        """Ask what must be known before the first decision; False when stopped meanwhile."""
+        self.feed(Command("day", self.clock.now(), session))
+        pause = 1.0
+        while not self._stop.is_set():
+            try:
+                await self.broker.auth.token(TOKEN_MORNING_SPARE)
+                break
+            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                self.tell("error", what=f"no access token: {error}")
+                await self._wait_until(self.clock.now() + timedelta(seconds=pause))
+                pause = min(61.0, pause * 4)
         for symbol in self.bot.symbols:
             if self._stop.is_set():
-                return
-            await self._answer(Ask("price", symbol))
-            await self._warm_up(symbol, session)
+                return False
+            await self._ask(Ask("price", symbol))
+            self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
         for what in ("orders", "holdings", "cash"):
-            await self._answer(Ask(what))
+            await self._ask(Ask(what))
+        return not self._stop.is_set()
 
-    async def _warm_up(self, symbol: str, session: Session) -> None:
-        """Load past bars; a server that has none (past days on paper) leaves fewer bars."""
-        minutes, now = self.bot.bar_minutes, self.clock.now()
-        need = 40 * minutes
-        try:
-            bars = await self.market.minute_bars_today(symbol, now, 400)
-            if len(bars) < need:
-                day = previous_trading_day(session.day)
-                bars = await self.market.minute_bars_of(symbol, day, need - len(bars)) + bars
-        except RequestRefused as error:
-            log.warning("%s: no past bars (%s)", symbol, error)
-            bars = []
-        closed = [bar for bar in combine_bars(bars, minutes) if bar.end <= now]
-        self.feed(WarmedUp(symbol, tuple(closed)))
+    async def _ask(self, ask: Ask) -> None:
+        seen = await self.broker.answer(ask)
+        if seen:
+            self.feed(seen)
+
+    # --- the loops ---
 
     async def _pump(self) -> NoReturn:
         """Decode frames and feed them, notices first; yield to others after each batch."""
         while True:
             frames = await self.inbox.batch()
-            self.feed(TimeEvent(self.clock.now()))
+            self._handle(TimeEvent(self.clock.now()))
             for frame in frames:
                 try:
-                    events = self.decoder.decode(frame)
+                    events = self.broker.decoder.decode(frame)
                 except BadData as error:
                     self._count_bad_frame(error)
                     continue
                 for event in events:
                     self.counts[type(event).__name__] += 1
-                    actions = self.engine.handle(event)
-                    if actions:
-                        self._execute(actions)
+                    self._handle(event)
             await asyncio.sleep(0)
 
     def _count_bad_frame(self, error: BadData) -> None:
@@ -5527,103 +5782,50 @@ class Trader:
     async def _timer(self) -> NoReturn:
         """Move the engine's time on, once a market second but at most 50 times a second."""
         while True:
-            self.feed(TimeEvent(self.clock.now()))
+            self._handle(TimeEvent(self.clock.now()))
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
 
-    async def _order_lane(self) -> NoReturn:
-        """Carry out order calls one after another, exits and cancels first."""
+    async def _call_lane(self) -> NoReturn:
+        """Make order calls one after another, exits and cancels first."""
         while True:
-            _, _, action = await self._order_queue.get()
-            if isinstance(action, SubmitOrder):
-                answer = await self.orders.submit(
-                    action.intent
-                )  # <- the one line an order leaves by
-            elif isinstance(action, CancelOrder):
-                answer = await self.orders.cancel(action)
-            elif isinstance(action, ChangeOrder):
-                answer = await self.orders.modify(action)
+            _, _, call = await self._calls.get()
+            if call.action == "new":
+                answer = await self.broker.orders.submit(call.intent)  # <- the line orders leave by
             else:
-                raise TypeError(f"{type(action).__name__} in the order lane")
-            self.feed(
-                OrderAnswered(
-                    action_ref(action), answer.outcome, self.clock.now(), answer.order_no,
-                    answer.branch, answer.code, answer.text,
-                )
-            )  # fmt: skip
-            self._order_queue.task_done()
+                answer = await self.broker.orders.change(call)
+            self.feed(OrderAnswered(call.intent.intent_id, answer, self.clock.now()))
+            self._calls.task_done()
 
-    async def _poller(self) -> NoReturn:
-        """Answer the engine's questions, and ask the usual ones from time to time."""
-        rank = {"price": 0, "orders": 1, "cash": 2, "holdings": 3}
+    async def _questions(self) -> NoReturn:
+        """Put questions to the broker, one at a time."""
         while True:
-            self._add_usual_questions()
-            if not self._asks:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0 / self.clock.speed):
-                        await self._asked.wait()
-                self._asked.clear()
-                continue
-            ask = min(self._asks, key=lambda each: rank[each.what])
-            del self._asks[ask]
-            await self._answer(ask)
-
-    def _add_usual_questions(self) -> None:
-        now = self.clock.now()
-        busy = bool(self.engine.core.ledger.open_orders())
-        spans = {
-            "orders": POLL_OPEN_S if busy else POLL_IDLE_S,
-            "cash": POLL_ACCOUNT_S,
-            "holdings": POLL_ACCOUNT_S,
-        }
-        for what, span in spans.items():
-            last = self._polled.get(what)
-            if last is None or (now - last).total_seconds() >= span:
-                self._asks[Ask(what)] = None  # type: ignore[arg-type]
-
-    async def _answer(self, ask: Ask) -> None:
-        """Ask the broker one question and feed the answer. No answer feeds nothing."""
-        asked_at = self.clock.now()
-        self._polled[ask.what] = asked_at
-        try:
-            if ask.what == "price":
-                self.feed(PriceSeen(await self.market.price(ask.symbol, LANE_LOOK), asked_at))
-            elif ask.what == "orders":
-                self.feed(await self.orders.orders_of(asked_at.date(), asked_at))
-            elif ask.what == "cash":
-                self.feed(CashSeen(await self.orders.orderable_cash(), asked_at))
-            else:
-                self.feed(HoldingsSeen(await self.orders.balance(), asked_at))
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            self.counts["failed queries"] += 1
-            log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
+            busy = bool(self.engine.core.ledger.open_orders())
+            await self._ask(await self.broker.next_question(busy))
 
     # --- the end ---
 
     async def _until_day_over(self, session: Session) -> None:
         """Wait for the end of the day or a stop."""
-        while not self._stop.is_set():
-            now, ledger = self.clock.now(), self.engine.core.ledger
-            done = now >= session.close + timedelta(seconds=90) and not ledger.open_orders()
-            if done or now >= session.close + END_AFTER_CLOSE + timedelta(minutes=15):
+        await self._wait_until(session.close + timedelta(seconds=90))
+        ledger = self.engine.core.ledger
+        while ledger.open_orders() and self.clock.now() < session.close + END_AFTER_CLOSE:
+            if self._stop.is_set():
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.02, 1.0 / self.clock.speed)):
-                    await self._stop.wait()
+            await self._wait_until(self.clock.now() + timedelta(seconds=1))
 
     async def _wind_down(self) -> None:
         """Stop entries, let calls under way end, take entries back if the settings say so."""
-        self.feed(StopRequested(self.bot.on_stop == "cancel", self.clock.now()))
+        self.feed(Command("stop", self.clock.now(), text=self.bot.on_stop))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2.0 if self.profile.simulated else TOTAL_TIMEOUT_S):
-                await self._order_queue.join()
+            async with asyncio.timeout(1.5 if self.profile.simulated else TOTAL_TIMEOUT_S):
+                await self._calls.join()
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the day; money in won."""
-        core = self.engine.core
-        today = core.ledger.today
-        held = {s: p.quantity for s, p in core.ledger.positions.items() if p.quantity}
+        ledger, today = self.engine.core.ledger, self.engine.core.ledger.today
+        held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
         return {
-            "day": core.ledger.day.isoformat() if core.ledger.day else "-",
+            "day": ledger.day.isoformat() if ledger.day else "-",
             "trades": self.counts["Trade"],
             "bars": self.engine.bars_closed,
             "orders": today.orders,
@@ -5632,22 +5834,15 @@ class Trader:
             "fees": today.fees_krw,
             "taxes": today.taxes_krw,
             "net": today.net_krw,
-            "cash": core.ledger.cash_krw,
-            "positions": ", ".join(f"{s} {q}" for s, q in held.items()) or "-",
+            "cash": ledger.cash_krw,
+            "positions": ", ".join(held) or "-",
         }
 
     def _report_day(self) -> None:
         figures = self.summary()
-        self.journal.append(
-            [("day", figures["day"], {**figures, "digest": self.engine.digest.hexdigest()})],
-            self.clock.now(),
-        )
+        digest = self.engine.digest.hexdigest()
+        self._execute([Record("day", figures["day"], {**figures, "digest": digest})])
         self.tell("day_report", **figures)
-
-
-def action_ref(action: SubmitOrder | CancelOrder | ChangeOrder) -> str:
-    """Return the intent an order action belongs to."""
-    return action.intent.intent_id if isinstance(action, SubmitOrder) else action.intent_id
 
 
 # ======================================================================================

@@ -79,9 +79,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from aiohttp import WSMsgType, web
 from Crypto.Cipher import AES
@@ -107,15 +107,15 @@ __all__ = [
 KST = timezone(timedelta(hours=9))  # no daylight saving in Korea
 DAY_MS = 86_400_000
 KST_OFFSET_S = 9 * 3600
-DEFAULT_SEED = 20261120
+DEFAULT_SEED = 21  # a lively day on the default date: early breakouts, winners and losers
 
-# (upper bound of the price, tick size), won; from 500,000 won the tick is 1,000. (rule, 2023-01-25)
+# (price below, tick size), won; 1,000 from 500,000 won on. (rule, since 2023-01-25)
 TICK_BANDS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
 TOP_TICK = 1_000
 
 FEE_PER_BILLION = {"stock": 140_527, "etf": 146_527}  # BanKIS online rates (doc)
 
-# Sell tax per 10,000 by year of settlement: (KOSPI transaction tax, KOSPI rural tax, KOSDAQ). (rule)
+# Sell tax per 10,000 by year of settlement: KOSPI transaction, KOSPI rural, KOSDAQ. (rule)
 SELL_TAX = {2023: (5, 15, 20), 2024: (3, 15, 18), 2025: (0, 15, 15), 2026: (5, 15, 20)}
 
 # Weekdays without trading; 2027 is computed from the law and unconfirmed.
@@ -126,9 +126,10 @@ HOLIDAYS = {
     2021: "0101 0211 0212 0301 0505 0519 0816 0920 0921 0922 1004 1011 1231",
     2022: "0131 0201 0202 0301 0309 0505 0601 0606 0815 0909 0912 1003 1010 1230",
     2023: "0123 0124 0301 0501 0505 0529 0606 0815 0928 0929 1002 1003 1009 1225 1229",
-    2024: "0101 0209 0212 0301 0410 0501 0506 0515 0606 0815 0916 0917 0918 1001 1003 1009 1225 1231",
-    2025: "0101 0127 0128 0129 0130 0303 0501 0505 0506 0603 0606 0815 1003 1006 1007 1008 1009 1225 "
+    2024: "0101 0209 0212 0301 0410 0501 0506 0515 0606 0815 0916 0917 0918 1001 1003 1009 1225 "
     "1231",
+    2025: "0101 0127 0128 0129 0130 0303 0501 0505 0506 0603 0606 0815 1003 1006 1007 1008 1009 "
+    "1225 1231",
     2026: "0101 0216 0217 0218 0302 0501 0505 0525 0603 0717 0817 0924 0925 1005 1009 1225 1231",
     2027: "0101 0208 0209 0301 0505 0513 0719 0816 0914 0915 0916 1004 1011 1227 1231",
 }
@@ -190,12 +191,8 @@ KINDS = {
     "15": Kind("IOC최유리", "best", "ioc"),
     "16": Kind("FOK최유리", "best", "fok"),
 }
-AUCTION_KINDS = (
-    "00",
-    "01",
-    "02",
-)  # single-price sessions take no best, priority, IOC or FOK (rule)
-CLOSED_KINDS = frozenset("05 06 41 42 43 44 45 46 47".split())  # of sessions not played here
+AUCTION_KINDS = ("00", "01", "02")  # single-price sessions take nothing else (rule)
+CLOSED_KINDS = ("05", "06", "41", "42", "43", "44", "45", "46", "47")  # sessions not played here
 
 # reason: code on real, code on paper, text. Codes APBK90xx and 40999xxx are invented: the real ones
 # are unknown, clients are advised to match the text.
@@ -276,6 +273,7 @@ STREAMS = {
     "real": (*TRADE_TRS, BOOK_TR, STATUS_TR, "H0STCNI0"),
     "paper": ("H0STCNT0", BOOK_TR, "H0STCNI9"),
 }
+SIDE_CODE = {"SELL": ("01", "현금매도"), "BUY": ("02", "현금매수")}
 BRANCH = {"real": "06010", "paper": "00950"}  # (measured)
 
 # =====================================================================================
@@ -304,7 +302,7 @@ def second_of_day(at: int) -> int:
     return (at // 1000 + KST_OFFSET_S) % 86_400
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hms_of(second: int) -> str:
     return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
@@ -350,9 +348,9 @@ def decimals(value: Fraction, places: int) -> str:
     return f"{sign}{whole}.{rest:0{places}d}"
 
 
-def percent(part: float, whole: float, places: int = 2) -> str:
+def percent(part: float | Fraction, whole: float | Fraction, places: int = 2) -> str:
     """Return part / whole in percent; 0 when there is no whole."""
-    return f"{part * 100 / whole if whole else 0.0:.{places}f}"
+    return f"{float(part) * 100 / float(whole) if whole else 0.0:.{places}f}"
 
 
 def padded(text: str, width: int = 80) -> str:
@@ -504,6 +502,9 @@ def ceil_tick(price: int, etf: bool = False) -> int:
     return -(-price // tick_size(price, etf)) * tick_size(price, etf)
 
 
+NO_BAND = (-1, 10**12)  # where limits do not matter
+
+
 def price_band(base: int, etf: bool = False) -> tuple[int, int]:
     """Return (lower, upper) limit: base -/+ 30 %, rounded towards the base. (rule)"""
     return ceil_tick(-(-base * 7 // 10), etf), floor_tick(base * 13 // 10, etf)
@@ -564,8 +565,9 @@ class Lag(NamedTuple):
         return round(min(seconds, self.max_s) * 1000)
 
 
+NO_LAG = Lag()
 LAGS = {  # name -> (order list, balance)
-    "none": (Lag(), Lag()),
+    "none": (NO_LAG, NO_LAG),
     "typical": (Lag(0.3, 4.0, 10.0), Lag(2.0, 15.0, 30.0)),
     "wild": (Lag(0.3, 30.0, 300.0), Lag(5.0, 120.0, 300.0)),
 }
@@ -590,8 +592,8 @@ class SimulatorConfig:
     events: tuple[Mapping[str, Any], ...] = ()
     extra_holidays: tuple[date, ...] = ()
     requests_per_second: int | None = None  # None = 18 real, 1 paper
-    list_lag: Lag = Lag()
-    balance_lag: Lag = Lag()
+    list_lag: Lag = NO_LAG
+    balance_lag: Lag = NO_LAG
     notice_lag_ms: tuple[int, int] = (150, 400)  # market time, after the event
     early_notice_share: float = 0.4  # receipts that come before the HTTP answer (2 of 5, measured)
     early_notice_delay_s: float = 0.15  # the answer then waits this long, transport seconds
@@ -706,7 +708,7 @@ class Bar:
         """Return the words that layouts use, with the change from an earlier close."""
         change = self.close - before
         words = dataclasses.asdict(self) | {"change": change, "rate": percent(change, before)}
-        return words | {"sign": sign_code(change, self.close, (0, 10**9))}
+        return words | {"sign": sign_code(change, self.close, NO_BAND)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -717,6 +719,7 @@ class DayPlan:
     minutes: tuple[Bar, ...]  # continuous trading, one per minute; volume 0 = no trade
     opening: tuple[int, int]  # price and volume of the opening auction
     closing: tuple[int, int]  # the same of the closing auction
+    usual: float  # mean volume of a minute
     exact: bool = False  # minutes come from a file and must be met exactly
 
 
@@ -857,14 +860,15 @@ class History:
 
 def _plan_from_file(history: History, code: str, day: date) -> DayPlan:
     """Plan a day from minute bars of a file; missing minutes have no trades."""
-    listing, base, session, _ = history.plan_inputs(code, day)
+    _, base, session, _ = history.plan_inputs(code, day)
     given = history.file_bars(code, day)
     empty = (base, base, base, base, 0)
     minutes = tuple(Bar(*given.get(session.open + 60 * i, empty)) for i in range(session.minutes))
     last = next((bar.close for bar in reversed(minutes) if bar.volume), base)
     closing = given.get(session.close, (last, last, last, last, 0))
     first = next((bar.open for bar in minutes if bar.volume), base)
-    return DayPlan(base, minutes, (first, 0), (closing[3], closing[4]), exact=True)
+    usual = sum(bar.volume for bar in minutes) / len(minutes) or 1.0
+    return DayPlan(base, minutes, (first, 0), (closing[3], closing[4]), usual, exact=True)
 
 
 def _plan_from_seed(history: History, code: str, day: date) -> DayPlan:
@@ -880,7 +884,7 @@ def _plan_from_seed(history: History, code: str, day: date) -> DayPlan:
     opening, closing = round(bar.volume * 0.025), round(bar.volume * 0.04)
     weights = [
         pace[i]
-        * (0.7 + 1.5 * math.exp(-i / 14) + 0.8 * math.exp((i - count) / 18))
+        * (0.8 + 1.1 * math.exp(-i / 9) + 0.7 * math.exp((i - count) / 18))
         * (0.6 + 0.8 * rng.random())
         for i in range(count)
     ]
@@ -894,33 +898,37 @@ def _plan_from_seed(history: History, code: str, day: date) -> DayPlan:
         minutes.append(Bar(last, high, low, price, int(weights[i] * scale)))
         last = price
     minutes[-1].volume += bar.volume - opening - closing - sum(m.volume for m in minutes)
-    return DayPlan(base, tuple(minutes), (bar.open, opening), (bar.close, closing))
+    usual = (bar.volume - opening - closing) / count
+    return DayPlan(base, tuple(minutes), (bar.open, opening), (bar.close, closing), usual)
 
 
 def _day_path(rng: random.Random, bar: Bar, count: int) -> tuple[list[float], list[float]]:
-    """Return the log price and the activity of every minute; extremes of the day are touched."""
+    """Return the log price and the activity of every minute; extremes of the day are touched.
+
+    Quiet stretches take turns with moves: a move begins with many trades and often goes on in the
+    direction of the day, so that a breakout is sometimes right and sometimes not.
+    """
     low, high = math.log(bar.low / bar.open), math.log(bar.high / bar.open)
     end, span = math.log(bar.close / bar.open), math.log(bar.high / bar.low) or 1e-4
-    knots = [(0, 0.0)]
-    at = 15 + int(30 * rng.random())
-    if rng.random() < 0.7:  # an early drive towards one extreme
-        goal = high if rng.random() < high / span else low
-        knots.append((at // 2, goal * 0.1 * rng.random()))
-        knots.append((at + 15, goal * (0.7 + 0.3 * rng.random())))
-    else:
-        knots.append((at + 15, (low + span * rng.random()) * 0.5))
-    while (at := knots[-1][0] + 25 + int(75 * rng.random())) < count - 20:
-        knots.append((at, low + span * (0.1 + 0.8 * rng.random())))
-    knots.append((count, end))
-    raw, pace, noise = [], [], 0.0
-    for (t0, x0), (t1, x1) in zip(knots, knots[1:], strict=False):
-        slope = (x1 - x0) / (t1 - t0)
-        speed = 0.75 + min(2.2, abs(slope) * count / span / 4)
-        for t in range(t0, t1):
-            noise = 0.9 * noise + (rng.random() - 0.5) * span * 0.09
-            raw.append(x0 + slope * (t + 1 - t0) + noise * min(1.0, (count - t - 1) / 5))
-            pace.append(speed * (1 + min(1.5, 14 * abs(raw[-1] - (raw[-2] if t else 0.0)) / span)))
-    return _stretch(raw, low, high, end), pace
+    bias = 0.72 if end > 0 else 0.28
+    raw: list[float] = []
+    pace: list[float] = []
+    level = noise = 0.0
+    while len(raw) < count:
+        quiet, length = 12 + int(25 * rng.random()), 12 + int(30 * rng.random())
+        size = span * (0.25 + 0.45 * rng.random())
+        goal = level + (size if rng.random() < bias else -size)
+        goal = min(max(goal, low), high) if len(raw) + quiet + length < count - 30 else end
+        strength = 1.6 + 2.4 * rng.random()
+        for step in range(quiet + length):
+            moving = max(step - quiet, 0) / length
+            noise = 0.85 * noise + (rng.random() - 0.5) * span * 0.07
+            fade = min(1.0, max(count - len(raw) - 1, 0) / 8)
+            raw.append(level + (goal - level) * math.sqrt(moving) + noise * fade)
+            pace.append(0.6 + (strength * (1.1 - moving) if step >= quiet else 0.0))
+        level = goal
+    raw[count - 1] = end
+    return _stretch(raw[:count], low, high, end), pace[:count]
 
 
 def _stretch(raw: list[float], low: float, high: float, end: float) -> list[float]:
@@ -941,10 +949,11 @@ def _stretch(raw: list[float], low: float, high: float, end: float) -> list[floa
 # request is executed, after it (answer), when an order is accepted, when a notice is built and when
 # a frame leaves. The effects themselves live where they act; this section only decides.
 #
-# match (all optional): path (part of it), tr_id, kind, symbol, side (BUY, SELL), from and to (market
-# time HH:MM[:SS]), probability, nth (a number or list, counted per rule), times (strike at most so
-# often). Kinds: requests oauth quotation account order modify cancel; orders order cancel; notices
-# received fill modified cancelled refused expired; frames trade book notice status control.
+# match (all optional): path (part of it), tr_id, kind, symbol, side (BUY, SELL), from and to
+# (market time HH:MM[:SS]), probability, nth (a number or list, counted per rule), times (strike at
+# most so often). Kinds of requests: oauth quotation account order modify cancel; of orders: order
+# cancel; of notices: received fill modified cancelled refused expired; of frames: trade book notice
+# status control.
 
 # effect -> (point, parameters it may have); `executed` decides whether the request takes effect
 EFFECTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -1009,6 +1018,7 @@ class FaultBook:
     def __init__(self, rng: random.Random, clock: Callable[[], int]) -> None:
         self._rng, self._clock = rng, clock
         self._rules: list[FaultRule] = []
+        self._points: set[str] = set()
         self._count = 0
 
     def add(self, rule: Mapping[str, Any]) -> int:
@@ -1029,15 +1039,17 @@ class FaultBook:
         window = (parse_clock(match.get("from", "00:00")), parse_clock(match.get("to", "23:59:59")))
         self._count += 1
         self._rules.append(FaultRule(self._count, match, effect, point, window))
+        self._points.add(point)
         return self._count
 
     def clear(self, number: int | None = None) -> None:
         """Remove one rule or all."""
-        self._rules = [rule for rule in self._rules if number is not None and rule.number != number]
+        self._rules = [r for r in self._rules if number is not None and r.number != number]
+        self._points = {rule.point for rule in self._rules}
 
     def watches(self, point: str) -> bool:
         """Tell whether any rule acts at this point (cheap, for the hot path)."""
-        return any(rule.point == point for rule in self._rules)
+        return point in self._points
 
     def fire(self, point: str, **facts: str) -> list[dict[str, Any]]:
         """Return the effects that apply, in the order the rules were added."""
@@ -1172,13 +1184,14 @@ class Tape:
         self.minute = 0
         self.carry = 0  # planned volume that was not printed yet
         self.last, self.open, self.high, self.low = plan.base, 0, 0, 0
-        self.open_at = self.high_at = self.low_at = 0
+        self.open_clock = self.high_clock = self.low_clock = "000000"
         self.volume = self.value = self.bought = self.sold = self.buys = self.sells = 0
         self.quantity, self.side = 0, AUCTION
         self.ask, self.bid = plan.base + tick_size(plan.base, listing.etf), plan.base
         self.expected = (0, 0)  # price and quantity of the coming auction
         self.moves = 0  # bursts so far; picks the sizes of the book
-        self.taken: dict[int, int] = {}  # what our orders took from the book since the last burst
+        self.taken: dict[int, int] = {}  # what our orders took from the book since it turned
+        self._depth: Depth | None = None
         self.minutes: dict[int, Bar] = {}  # second of the day -> bar
         self.trades: list[TradeRow] = []
         self.watched = False  # somebody wants wire records
@@ -1205,32 +1218,42 @@ class Tape:
 
     def trade(self, at: int, prints: Sequence[Print]) -> None:
         """Apply printed trades; with a watcher, `records` holds one wire record for each."""
-        self.moves += 1
-        self.taken.clear()
+        self.turn_book()
         self.records = []
-        second = second_of_day(at) // 60 * 60
+        second, clock = second_of_day(at) // 60 * 60, hms(at)
         for price, quantity, side in prints:
-            self._count(at, price, quantity, side)
+            self._count(clock, price, quantity, side)
             bar = self.minutes.get(second)
             if bar is None:
-                self.minutes[second] = Bar(price, price, price, price, quantity, price * quantity)
-            else:
-                bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
-                bar.volume += quantity
-                bar.value += price * quantity
+                bar = self.minutes[second] = Bar(price, price, price, price, 0)
+            bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
+            bar.volume += quantity
+            bar.value += price * quantity
             totals = self.volume, self.ask, self.bid, self.bought, self.sold
             self.trades.append(TradeRow(at, price, quantity, *totals))
+            self._depth = None
             if self.watched:
-                self.records.append(trade_record(self, at))
+                self.records.append(trade_record(self, clock, second // 60))
 
-    def _count(self, at: int, price: int, quantity: int, side: str) -> None:
+    def turn_book(self) -> None:
+        """Let the sizes of the book change; what our orders took comes back."""
+        self.moves += 1
+        self.taken.clear()
+        self._depth = None
+
+    def take(self, price: int, quantity: int) -> None:
+        """Take shares out of the book until it turns."""
+        self.taken[price] = self.taken.get(price, 0) + quantity
+        self._depth = None
+
+    def _count(self, clock: str, price: int, quantity: int, side: str) -> None:
         if not self.open:
             self.open = self.high = self.low = price
-            self.open_at = self.high_at = self.low_at = at
+            self.open_clock = self.high_clock = self.low_clock = clock
         if price > self.high:
-            self.high, self.high_at = price, at
+            self.high, self.high_clock = price, clock
         elif price < self.low:
-            self.low, self.low_at = price, at
+            self.low, self.low_clock = price, clock
         self.last, self.quantity, self.side = price, quantity, side
         self.volume += quantity
         self.value += price * quantity
@@ -1245,15 +1268,14 @@ class Tape:
             self.sells += 1
 
     def depth(self) -> Depth:
-        """Return the book now; what our own orders took is gone until the next burst."""
+        """Return the book now; what our own orders took is gone until it turns."""
+        if self._depth is None:
+            self._depth = self._locked_depth() if self.lock else self._open_depth()
+        return self._depth
+
+    def _open_depth(self) -> Depth:
         asks, bids, prices = self._ladder()
         ask_sizes, bid_sizes, ask_total, bid_total, sizes = self._sizes[self.moves % 64]
-        if self.lock > 0:  # one-sided: only buyers, at the limit
-            levels = (self.band[1], *[p for p in bids if p < self.band[1]], *NO_LEVELS)[:10]
-            return make_depth(NO_LEVELS, levels, NO_LEVELS, (bid_total * 40, *bid_sizes[1:]))
-        if self.lock < 0:
-            levels = (self.band[0], *[p for p in asks if p > self.band[0]], *NO_LEVELS)[:10]
-            return make_depth(levels, NO_LEVELS, (ask_total * 40, *ask_sizes[1:]), NO_LEVELS)
         if not self.taken and asks[9] and bids[9]:
             text = f"{prices}^{sizes}"
             return Depth(asks, bids, ask_sizes, bid_sizes, ask_total, bid_total, text)
@@ -1264,6 +1286,17 @@ class Tape:
             for side in ((asks, ask_sizes), (bids, bid_sizes))
         ]
         return make_depth(asks, bids, left[0], left[1])
+
+    def _locked_depth(self) -> Depth:
+        """Return a one-sided book: many at the price limit, nobody on the other side."""
+        asks, bids, _ = self._ladder()
+        ask_sizes, bid_sizes, ask_total, bid_total, _ = self._sizes[self.moves % 64]
+        low, high = self.band
+        if self.lock > 0:
+            prices = (high, *[price for price in bids if 0 < price < high], *NO_LEVELS)[:10]
+            return make_depth(NO_LEVELS, prices, NO_LEVELS, (bid_total * 40, *bid_sizes[1:]))
+        prices = (low, *[price for price in asks if price > low], *NO_LEVELS)[:10]
+        return make_depth(prices, NO_LEVELS, (ask_total * 40, *ask_sizes[1:]), NO_LEVELS)
 
     def _ladder(self) -> tuple[Levels, Levels, str]:
         key = (self.ask, self.bid)
@@ -1277,20 +1310,20 @@ class Tape:
             self._ladders[key] = (tuple(asks), tuple(bids), "^".join(map(str, asks + bids)))
         return self._ladders[key]
 
-    def volume_yesterday(self, second: int) -> int:
-        """Return the volume of the day before at the same time of day."""
+    def volume_yesterday(self, minute: int) -> int:
+        """Return the volume of the day before up to a minute of the day."""
         if not self._yesterday:
             by_minute = [0] * 1440
             for clock, bar in self._history.minute_rows(self.listing.code, self._before):
                 by_minute[parse_clock(clock) // 60] += bar.volume
             self._yesterday = list(itertools.accumulate(by_minute))
-        return self._yesterday[second // 60]
+        return self._yesterday[minute]
 
 
-def trade_record(tape: Tape, at: int) -> str:
+def trade_record(tape: Tape, clock: str, minute: int) -> str:
     """Return the 47 fields of H0STCNT0 for the last trade. (doc; 47 measured, 2026-09-15)"""
     price, base, volume = tape.last, tape.base, tape.volume
-    change, clock, before = price - base, hms(at), tape.volume_yesterday(second_of_day(at))
+    change, before = price - base, tape.volume_yesterday(minute)
     asks, bids, ask_sizes, bid_sizes, ask_total, bid_total, _ = tape.depth()
     strength = tape.bought * 100 / tape.sold if tape.sold else 0.0
     rate = -(-tape.bought * 100 // volume) / 100  # rounded up (observed)
@@ -1301,9 +1334,9 @@ def trade_record(tape: Tape, at: int) -> str:
         f"^{asks[0]}^{bids[0]}^{tape.quantity}^{volume}^{tape.value}^{tape.sells}^{tape.buys}"
         f"^{tape.buys - tape.sells}^{strength:.2f}^{tape.sold}^{tape.bought}^{tape.side}^{rate:.2f}"
         f"^{volume * 100 / tape.previous_volume:.2f}"
-        f"^{hms(tape.open_at)}^{'2' if up > 0 else '5' if up else '3'}^{up}"
-        f"^{hms(tape.high_at)}^{'5' if high else '3'}^{high}"
-        f"^{hms(tape.low_at)}^{'2' if low else '3'}^{low}"
+        f"^{tape.open_clock}^{'2' if up > 0 else '5' if up else '3'}^{up}"
+        f"^{tape.high_clock}^{'5' if high else '3'}^{high}"
+        f"^{tape.low_clock}^{'2' if low else '3'}^{low}"
         f"^{ymd(tape.day)}^20^N^{ask_sizes[0]}^{bid_sizes[0]}^{ask_total}^{bid_total}"
         f"^{volume * 100 / tape.listing.shares:.2f}^{before}"
         f"^{volume * 100 / before if before else 0.0:.2f}^0^^{tape.open}^2"
@@ -1337,7 +1370,6 @@ class MarketListener(Protocol):
 
 
 EVENTS = ("vi", "halt", "resume", "limit_up", "limit_down", "unlock", "circuit_breaker", "holiday")
-MATCHING = ("open",)  # states in which orders meet
 AUCTIONS = ("opening", "vi", "closing")  # states that collect orders
 
 
@@ -1377,45 +1409,45 @@ class Market:
         return tape
 
     def _plan_day(self, start: int) -> None:
-        times, run, add = self.session, self._run, self._agenda.add
-        add(start + times.auction * 1000, self._enter, run, "opening", "110")
+        times, plan = self.session, self._plan
+        plan(start + times.auction * 1000, self._enter, "opening", "110")
         step = round(self._config.auction_quote_s * 1000)
         for first, last in ((times.auction, times.open), (times.closing, times.close)):
             for at in range(first * 1000 + step, last * 1000, step):
-                add(start + at, self._quote_auction, run)
+                plan(start + at, self._quote_auction)
         for tape in self.tapes.values():
-            wait = int(tape.rng.random() * 30_000)  # random end, up to 30 s (rule)
-            add(start + times.open * 1000 + wait, self._open, run, tape)
-            wait = int(tape.rng.random() * 30_000)
-            add(start + times.close * 1000 + wait, self._close, run, tape)
-        add(start + times.closing * 1000, self._enter, run, "closing", "121")
-        add(start + (times.close + 60) * 1000, self._end, run)
+            waits = [int(tape.rng.random() * 30_000) for _ in range(2)]  # random end (rule)
+            plan(start + times.open * 1000 + waits[0], self._open, tape)
+            plan(start + times.close * 1000 + waits[1], self._close, tape)
+        plan(start + times.closing * 1000, self._enter, "closing", "121")
+        plan(start + (times.close + 60) * 1000, self._end)
         for event in self._config.events:
-            moment = str(event["at"])
-            day = date.fromisoformat(moment[:10]) if "T" in moment else self._config.day
-            if day == self.day:
-                at = start + parse_clock(moment.rpartition("T")[2]) * 1000
-                add(at, self._scripted, run, event)
+            day, _, clock = str(event["at"]).rpartition("T")
+            if self.day == (date.fromisoformat(day) if day else self._config.day):
+                what = event["type"], event.get("symbol"), float(event.get("seconds", 0))
+                plan(start + parse_clock(clock) * 1000, self.event, *what)
 
-    def _scripted(self, at: int, run: int, event: Mapping[str, Any]) -> None:
+    def _plan(self, at: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Put something on the agenda that dies when the day is cancelled or over."""
+        self._agenda.add(at, self._act, self._run, action, arguments)
+
+    def _act(
+        self, at: int, run: int, action: Callable[..., None], arguments: tuple[Any, ...]
+    ) -> None:
         if run == self._run:
-            self.event(at, str(event["type"]), event.get("symbol"), float(event.get("seconds", 0)))
+            action(at, *arguments)
 
     # --- phases ---------------------------------------------------------------------
 
-    def _enter(self, at: int, run: int, state: str, code: str) -> None:
+    def _enter(self, at: int, state: str, code: str) -> None:
         """Begin an auction for every stock that trades."""
-        if run != self._run:
-            return
         for tape in self.tapes.values():
             if tape.state in ("before", "open"):
                 tape.state = state
                 tape.expected = (0, 0)
             self._tell_status(at, tape, code)
 
-    def _quote_auction(self, at: int, run: int) -> None:
-        if run != self._run:
-            return
+    def _quote_auction(self, at: int) -> None:
         for tape in self.tapes.values():
             if tape.state in AUCTIONS:
                 self._expect(at, tape)
@@ -1432,7 +1464,7 @@ class Market:
         price = tape.snap(start + (goal - start) * math.sqrt(share) + noise)
         tape.expected = (price, max(round(volume * share), 1))
         tape.ask, tape.bid = price + tape.tick(price), price
-        tape.moves += 1
+        tape.turn_book()
         for listener in self.listeners:
             listener.on_quote(at, tape)
 
@@ -1458,26 +1490,21 @@ class Market:
         for listener in self.listeners:
             listener.on_auction(at, tape, price, quantity)
 
-    def _open(self, at: int, run: int, tape: Tape) -> None:
-        if run == self._run and tape.state == "opening":
+    def _open(self, at: int, tape: Tape) -> None:
+        if tape.state == "opening":
             self._auction(at, tape)
             tape.state = "open"
             self._tell_status(at, tape, "112")
-        if run == self._run:
-            self._minute(at, run, tape)
+        self._minute(at, tape)
 
-    def _close(self, at: int, run: int, tape: Tape) -> None:
-        if run != self._run:
-            return
+    def _close(self, at: int, tape: Tape) -> None:
         if tape.state in ("closing", "vi"):
             tape.state = "closing"
             self._auction(at, tape)
         tape.state = "closed"
         self._tell_status(at, tape, "129")
 
-    def _end(self, at: int, run: int) -> None:
-        if run != self._run:
-            return
+    def _end(self, at: int) -> None:
         for listener in self.listeners:
             listener.on_day_end(at)
         for code, tape in self.tapes.items():
@@ -1486,42 +1513,31 @@ class Market:
 
     # --- continuous trading ---------------------------------------------------------
 
-    def _minute(self, at: int, run: int, tape: Tape) -> None:
+    def _minute(self, at: int, tape: Tape) -> None:
         """Plan the trades of one minute of one stock, then the next minute."""
-        if run != self._run:
-            return
-        index = (second_of_day(at) - self.session.open) // 60
-        if not 0 <= index < len(tape.plan.minutes):
-            return
-        tape.minute = index
-        end = midnight_ms(self.day) + (self.session.open + 60 * (index + 1)) * 1000
-        if index + 1 < len(tape.plan.minutes):
-            self._agenda.add(end, self._minute, run, tape)
-        bar = tape.plan.minutes[index]
+        minutes, first = tape.plan.minutes, self.session.open
+        index = (second_of_day(at) - first) // 60
+        end = midnight_ms(self.day) + (first + 60 * (index + 1)) * 1000
+        if index + 1 < len(minutes):
+            self._plan(end, self._minute, tape)
+        tape.minute, bar = index, minutes[index]
         volume = bar.volume + (0 if tape.plan.exact else tape.carry)
-        if not volume or tape.state not in ("open", "vi", "halt"):
-            tape.carry = volume
-            return
-        count = self._trade_count(tape, bar, volume)
+        count = self._trade_count(tape, bar, volume) if volume else 0
         if not count:
             tape.carry = volume
             return
         tape.carry = 0
         prints = minute_prints(tape.rng, bar, count, volume, tape)
         for when, burst in bursts(tape.rng, prints, at, end):
-            self._agenda.add(when, self._burst, run, tape, burst)
+            self._plan(when, self._burst, tape, burst)
 
     def _trade_count(self, tape: Tape, bar: Bar, volume: int) -> int:
         """Return how many trades this minute prints, after the activity of the plan."""
-        plan = tape.plan
-        usual = sum(m.volume for m in plan.minutes) / len(plan.minutes) or 1.0
-        wanted = self._config.density * min(bar.volume / usual, 6.0)
+        wanted = self._config.density * min(bar.volume / tape.plan.usual, 6.0)
         count = int(wanted) + (tape.rng.random() < wanted % 1)
-        return min(max(count, 4) if plan.exact else count, volume)
+        return min(max(count, 4) if tape.plan.exact else count, volume)
 
-    def _burst(self, at: int, run: int, tape: Tape, prints: Sequence[Print]) -> None:
-        if run != self._run:
-            return
+    def _burst(self, at: int, tape: Tape, prints: Sequence[Print]) -> None:
         if tape.state != "open":
             tape.carry += sum(p[1] for p in prints)
             return
@@ -1548,65 +1564,60 @@ class Market:
         if kind == "holiday":
             self._cancel_day()
             return
-        tapes = [self.tapes[symbol]] if symbol else list(self.tapes.values())
-        for tape in tapes:
-            self._apply_event(at, tape, kind, seconds)
+        for tape in [self.tapes[symbol]] if symbol else list(self.tapes.values()):
+            if kind == "vi" and tape.state == "open":
+                reference = tape.open or tape.base
+                row = {"tape": tape, "from": hms(at), "to": "", "price": tape.last}
+                self.vi_log.append(row | {"reference": reference})
+                self._collect(at, tape, seconds or 120 + tape.rng.random() * 30, "")
+            elif kind == "halt" and tape.state in ("open", *AUCTIONS):
+                self._halt(at, tape, "164")
+                if seconds:
+                    self._plan(at + round(seconds * 1000), self._resume, tape)
+            elif kind == "resume":
+                self._resume(at, tape)
+            elif kind in ("limit_up", "limit_down", "unlock"):
+                tape.lock = {"limit_up": 1, "limit_down": -1, "unlock": 0}[kind]
+                tape.turn_book()
+            elif kind == "circuit_breaker" and tape.state in ("open", "vi"):
+                self._halt(at, tape, "174")
+                self._plan(at + 1_200_000, self._after_breaker, tape)
 
-    def _apply_event(self, at: int, tape: Tape, kind: str, seconds: float) -> None:
-        if kind == "vi" and tape.state == "open":
-            self._start_vi(at, tape, seconds or 120 + tape.rng.random() * 30)
-        elif kind == "halt" and tape.state in ("open", "vi", "opening", "closing"):
-            tape.state = "halt"
-            self._tell_status(at, tape, "164")
-            if seconds:
-                self._agenda.add(at + round(seconds * 1000), self._resume, self._run, tape)
-        elif kind == "resume":
-            self._resume(at, self._run, tape)
-        elif kind in ("limit_up", "limit_down"):
-            tape.lock = 1 if kind == "limit_up" else -1
-            tape.ask, tape.bid = tape.snap(tape.last) + tape.tick(tape.last), tape.snap(tape.last)
-        elif kind == "unlock":
-            tape.lock = 0
-        elif kind == "circuit_breaker" and tape.state in ("open", "vi"):
-            tape.state = "halt"
-            self._tell_status(at, tape, "174")
-            self._agenda.add(at + 1_200_000, self._breaker_auction, self._run, tape)
+    def _halt(self, at: int, tape: Tape, code: str) -> None:
+        tape.state = "halt"
+        self._tell_status(at, tape, code)
 
-    def _breaker_auction(self, at: int, run: int, tape: Tape) -> None:
-        if run == self._run and tape.state == "halt":
+    def _after_breaker(self, at: int, tape: Tape) -> None:
+        if tape.state == "halt":
             self._tell_status(at, tape, "184")
-            self._start_vi(at, tape, 600.0, "185")
+            self._collect(at, tape, 600.0, "185")
 
-    def _start_vi(self, at: int, tape: Tape, seconds: float, ends_with: str = "") -> None:
+    def _collect(self, at: int, tape: Tape, seconds: float, code: str) -> None:
+        """Call an auction for some seconds; `code` is the status at its end."""
         tape.state = "vi"
-        if not ends_with:
-            times, reference = {"from": hms(at), "to": ""}, tape.open or tape.base
-            self.vi_log.append({"tape": tape, "price": tape.last, "reference": reference, **times})
         self._tell_status(at, tape, "")
         self._expect(at, tape)
-        self._agenda.add(at + round(seconds * 1000), self._end_vi, self._run, tape, ends_with)
+        self._plan(at + round(seconds * 1000), self._end_auction, tape, code)
 
-    def _end_vi(self, at: int, run: int, tape: Tape, code: str) -> None:
-        if run == self._run and tape.state == "vi":
-            for row in self.vi_log:
-                if row["tape"] is tape and not row["to"]:
-                    row["to"] = hms(at)
-            self._auction(at, tape)
-            tape.state = "open"
-            self._tell_status(at, tape, code)
-
-    def _resume(self, at: int, run: int, tape: Tape) -> None:
-        """End a halt with a single price, unless the session is over by then."""
-        if run != self._run or tape.state != "halt":
+    def _end_auction(self, at: int, tape: Tape, code: str) -> None:
+        """Decide a called auction; after 15:20 the closing auction swallows it."""
+        if tape.state != "vi":
             return
-        second = second_of_day(at)
-        if second >= self.session.closing:
-            tape.state = "closing" if second < self.session.close else "closed"
-        else:
-            tape.state = "vi"
+        for row in self.vi_log:
+            if row["tape"] is tape:
+                row["to"] = row["to"] or hms(at)
+        if second_of_day(at) < self.session.closing:
             self._auction(at, tape)
             tape.state = "open"
-        self._tell_status(at, tape, "")
+        else:
+            tape.state = "closing"
+        self._tell_status(at, tape, code)
+
+    def _resume(self, at: int, tape: Tape) -> None:
+        """End a halt with a single price."""
+        if tape.state == "halt":
+            tape.state = "vi"
+            self._end_auction(at, tape, "")
 
     def _cancel_day(self) -> None:
         self._calendar.close_day(self.day)
@@ -1648,7 +1659,7 @@ def _walk(rng: random.Random, bar: Bar, count: int, etf: bool) -> list[int]:
     prices: list[int] = []
     stops = ((0, bar.open), (one, first), (two, second), (count - 1, bar.close))
     tick = tick_size(bar.low, etf)
-    for (i, a), (j, b) in zip(stops, stops[1:], strict=False):
+    for (i, a), (j, b) in itertools.pairwise(stops):
         for k in range(i, j):
             price = a
             if k > i:
@@ -2048,7 +2059,7 @@ class Exchange:
     # --- acceptance -----------------------------------------------------------------
 
     def refusal(self, ticket: Ticket, replaces: Order | None = None) -> str | None:
-        """Return the name of the first reason against a ticket, or None. Order of checks: invented."""
+        """Return the first reason against a ticket, or None. The order of checks is invented."""
         tape = self._market.tapes.get(ticket.symbol)
         if tape is None:
             return "unknown_stock"
@@ -2248,7 +2259,7 @@ class Exchange:
             quantity = min(size, order.rest)
             if quantity <= 0:
                 return
-            tape.taken[price] = tape.taken.get(price, 0) + quantity
+            tape.take(price, quantity)
             self._fill(order, quantity, order.limit if passive and order.limit else price, at)
 
     def _queue_before(self, order: Order, tape: Tape) -> int:
@@ -2370,7 +2381,7 @@ def book_record(tape: Tape, at: int) -> str:
     return (
         f"{tape.listing.code}^{hms(at)}^{hour_class(tape.state)}^{depth.text}^{asks}^{bids}^0^0"
         f"^{price}^{quantity}^{quantity or tape.volume}^{change}"
-        f"^{sign_code(change, price, (0, 10**9))}^{change * 100 / tape.base:.2f}^{tape.volume}"
+        f"^{sign_code(change, price, NO_BAND)}^{change * 100 / tape.base:.2f}^{tape.volume}"
         f"^{more_asks}^{more_bids}^0^0^0^{(depth.asks[0] + depth.bids[0]) // 2}^0^0^2"
     )
 
@@ -2382,11 +2393,11 @@ def hour_class(state: str) -> str:
 
 def status_record(tape: Tape, code: str) -> str:
     """Return the 11 fields of H0STMKO0."""
-    halted, vi = tape.state == "halt", "Y" if tape.state == "vi" else "N"
+    halted, vi = ("Y", "58") if tape.state == "halt" else ("N", "55"), tape.state == "vi"
     coming = {"opening": "112", "closing": "121", "closed": "129"}.get(tape.state, "")
-    reason = "거래정지" if halted else "(null)"
-    state = "58" if halted else "55"
-    return f"{tape.listing.code}^{'Y' if halted else 'N'}^{reason}^{code}^{coming}^^00^{state}^{vi}^N^1"
+    reason = "거래정지" if tape.state == "halt" else "(null)"
+    head = f"{tape.listing.code}^{halted[0]}^{reason}^{code}^{coming}^^00^{halted[1]}"
+    return f"{head}^{'Y' if vi else 'N'}^N^1"
 
 
 class NoticeFlags(NamedTuple):
@@ -2413,17 +2424,16 @@ def notice_record(
 ) -> str:
     """Return the clear text of a notice with 26 or 23 fields."""
     what, order, quantity, price = happening
-    flags, kind = NOTICE_FLAGS[what], KINDS.get(order.kind)
-    change = (
-        {"modify": "1", "cancel": "2"}.get(order.role, "0") if what == "refused" else flags.change
-    )
-    life = {"day": "0", "ioc": "1", "fok": "2"}[kind.life if kind else "day"]
-    account = who.active(environment)[2] + who.product
+    flags, life = NOTICE_FLAGS[what], {"day": "0", "ioc": "1", "fok": "2"}[KINDS[order.kind].life]
+    change = flags.change
+    if what == "refused":
+        change = {"new": "0", "modify": "1", "cancel": "2"}[order.role]
+    account, side = who.active(environment)[2] + who.product, SIDE_CODE[order.side][0]
     price_text = "" if what == "received" else f"{order.price:09d}"
     head = (
-        f"{who.hts_id}^{account}^{order.odno}^{order.origin_odno}^{'02' if order.side == 'BUY' else '01'}"
-        f"^{change}^{order.kind}^{life}^{order.symbol}^{quantity:010d}^{price:09d}^{hms(at)}"
-        f"^{flags.refused}^{flags.filled}^{flags.accepted}^{BRANCH[environment]}^{order.quantity:09d}^홍길동"
+        f"{who.hts_id}^{account}^{order.odno}^{order.origin_odno}^{side}^{change}^{order.kind}^{life}"
+        f"^{order.symbol}^{quantity:010d}^{price:09d}^{hms(at)}^{flags.refused}^{flags.filled}"
+        f"^{flags.accepted}^{BRANCH[environment]}^{order.quantity:09d}^홍길동"
     )
     if width == 23:
         return f"{head}^1Y^10^^{order.listing.name}^{price_text}"
@@ -2905,8 +2915,8 @@ def stock_words(tape: Tape) -> dict[str, Any]:
         "hour_class": hour_class(tape.state),
         "operation": {"before": "10", "opening": "10", "closed": "31"}.get(tape.state, "20"),
         "coming": {"opening": "112", "closing": "121"}.get(tape.state, "311"),
-        "high_at": hms(tape.high_at),
-        "low_at": hms(tape.low_at),
+        "high_at": tape.high_clock,
+        "low_at": tape.low_clock,
         "up": last - tape.open,
         "up_sign": sign_code(last - tape.open, last, tape.band),
         "up_rate": percent(last - tape.open, tape.open),
@@ -3413,7 +3423,6 @@ PROFIT_SUM = Layout("""
     buy_excc_amt_smtl=buy_settled tot_qty=quantity tot_tr_amt=amount tot_fee=fees tot_tltx=tax
     tot_excc_amt=flow tot_rlzt_pfls=net loan_int=0 tot_pftrt=net_rate
 """)
-SIDE_CODE = {"SELL": ("01", "현금매도"), "BUY": ("02", "현금매수")}
 
 
 def take_page(rows: list[dict[str, Any]], call: Call, size: int, key: str) -> Answer:
@@ -3639,7 +3648,7 @@ class AccountDesk:
         }
         fees, sold = words["buy_fee"] + words["sell_fee"], words["sell_quantity"] or 1
         net = sum(half_up(turn.realized) - turn.costs for turn in turns)
-        words |= {"fees": fees, "net": net, "net_rate": percent(net, float(words["cost_sold"]), 8)}
+        words |= {"fees": fees, "net": net, "net_rate": percent(net, words["cost_sold"], 8)}
         words |= {"cost_price": decimals(Fraction(words["cost_sold"]) / sold, 4)}
         words |= {"sell_price": decimals(Fraction(words["sell_amount"], sold), 4)}
         words |= {"sell_settled": words["sell_amount"] - words["sell_fee"] - words["tax"]}
@@ -3675,20 +3684,25 @@ class AccountDesk:
         return answer
 
 
-PLAIN_KEYS = tuple("CANO ACNT_PRDT_CD PDNO ORD_DVSN ORD_QTY ORD_UNPR".split())
+PLAIN_KEYS = ("CANO", "ACNT_PRDT_CD", "PDNO", "ORD_DVSN", "ORD_QTY", "ORD_UNPR")
 ORDER_KEYS = (*PLAIN_KEYS, "EXCG_ID_DVSN_CD", "SLL_TYPE", "CNDT_PRIC")
-CHANGE_KEYS = tuple(
-    "CANO ACNT_PRDT_CD KRX_FWDG_ORD_ORGNO ORGN_ODNO ORD_DVSN RVSE_CNCL_DVSN_CD ORD_QTY ORD_UNPR "
-    "QTY_ALL_ORD_YN".split()
+CHANGE_KEYS = (
+    *("CANO", "ACNT_PRDT_CD", "KRX_FWDG_ORD_ORGNO", "ORGN_ODNO", "ORD_DVSN"),
+    *("RVSE_CNCL_DVSN_CD", "ORD_QTY", "ORD_UNPR", "QTY_ALL_ORD_YN"),
 )
-OLD_TRS = dict(  # old id -> current id (doc); the old ones know six keys of an order
-    pair.split(":")
-    for pair in (
-        "TTTC0802U:TTTC0012U TTTC0801U:TTTC0011U TTTC0803U:TTTC0013U TTTC8036R:TTTC0084R "
-        "TTTC8001R:TTTC0081R CTSC9115R:CTSC9215R VTTC0802U:VTTC0012U VTTC0801U:VTTC0011U "
-        "VTTC0803U:VTTC0013U VTTC8001R:VTTC0081R VTSC9115R:VTSC9215R"
-    ).split()
-)
+OLD_TRS = _texts("""
+TTTC0802U TTTC0012U
+TTTC0801U TTTC0011U
+TTTC0803U TTTC0013U
+TTTC8036R TTTC0084R
+TTTC8001R TTTC0081R
+CTSC9115R CTSC9215R
+VTTC0802U VTTC0012U
+VTTC0801U VTTC0011U
+VTTC0803U VTTC0013U
+VTTC8001R VTTC0081R
+VTSC9115R VTSC9215R
+""")  # old id -> current id (doc); the old ones know six keys of an order
 BUY_TRS = ("TTTC0012U", "VTTC0012U")
 
 
@@ -3700,7 +3714,7 @@ class OrderDesk:
     """order-cash and order-rvsecncl."""
 
     REAL = ("APBK0013", "주문 전송 완료 되었습니다.")
-    PAPER = {  # (measured) but for modify, which is invented
+    PAPER: ClassVar = {  # (measured) but for modify, which is invented
         "BUY": ("40600000", "모의투자 매수주문이 완료 되었습니다."),
         "SELL": ("40590000", "모의투자 매도주문이 완료 되었습니다."),
         "cancel": ("40630000", "모의투자 취소주문이 완료 되었습니다."),
@@ -4119,9 +4133,9 @@ class Gateway:
         raise Failure("EGW00310")
 
     def _check_account(self, source: Mapping[str, Any]) -> None:
-        account = (self._who.active(self._config.environment)[2], self._who.product)
-        sent = tuple(str(source.get(name, "")).strip() for name in ("CANO", "ACNT_PRDT_CD"))
-        if "CANO" in source and sent != account:
+        account = [self._who.active(self._config.environment)[2], self._who.product]
+        names = [name for name in ("CANO", "ACNT_PRDT_CD") if name in source]
+        if len(names) == 2 and [str(source[name]).strip() for name in names] != account:
             raise Failure("IGW00002")
 
     # --- faults ---------------------------------------------------------------------
@@ -4394,7 +4408,7 @@ class Simulator:
 
     def state(self) -> dict[str, Any]:
         """Return the market as a person would want to see it."""
-        names = "state lock base open high low last volume".split()
+        names = ("state", "lock", "base", "open", "high", "low", "last", "volume")
         return {
             "market_time": self.now.isoformat(),
             "environment": self.config.environment,
