@@ -2186,7 +2186,8 @@ class Ledger:
             self._move_position(order, quantity, amount, self._charge(order), update.at)
             self.today.fills += 1
         else:
-            self._move_external(order, quantity, amount, update.at)
+            self._charge(order)
+            self._move_external(order, quantity, amount)
         return quantity
 
     def _move_position(
@@ -2230,12 +2231,13 @@ class Ledger:
         tax = sum(sell_tax(each, market, fund, intent.trade_date) for each in amounts if selling)
         new_fee, new_tax = fee - order.fee_krw, tax - order.tax_krw
         self.cash_krw -= new_fee + new_tax
-        self.today.fees_krw += new_fee
-        self.today.taxes_krw += new_tax
         order.fee_krw, order.tax_krw = fee, tax
+        if order.own:
+            self.today.fees_krw += new_fee
+            self.today.taxes_krw += new_tax
         return new_fee + new_tax
 
-    def _move_external(self, order: Order, quantity: int, amount: int, at: datetime) -> None:
+    def _move_external(self, order: Order, quantity: int, amount: int) -> None:
         """Follow the owner's own trades; what he sells beyond his own shares was ours."""
         symbol, side = order.intent.symbol, order.intent.side
         left = self.external.get(symbol, 0) + side.sign * quantity
@@ -2346,11 +2348,11 @@ class Reconciler:
     def read_list(
         self, seen: OrderList, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
-        """Yield what an order list proves."""
+        """Yield what an order list proves. Children come first: they explain their parents."""
         day, strangers = self._ledger.day, []
         if day is None:
             return
-        for row in sorted(seen.rows, key=lambda each: each.order_no):
+        for row in sorted(seen.rows, key=lambda each: (not each.original_no, each.order_no)):
             order = self._ledger.order_of(row.order_no)
             parent = self._ledger.order_of(row.original_no) if row.original_no else None
             if order is not None:
@@ -2382,9 +2384,11 @@ class Reconciler:
         if row.order_no != order.order_no or order.status not in OPEN_STATUSES:
             return
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        settled = (
-            order.since is not None and (asked_at - order.since).total_seconds() >= LIST_GRACE_S
-        )
+        age = (asked_at - order.since).total_seconds() if order.since else 0.0
+        settled = age >= LIST_GRACE_S
+        replacing = order.status in (OrderStatus.REPLACE_PENDING, OrderStatus.REPLACE_UNKNOWN)
+        if replacing and row.cancelled_quantity and age < PROOF_OF_ABSENCE_S:
+            return  # its rest may live on under a number that the list does not show yet
         if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
             event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
             yield OrderUpdate(key, event, now, row.order_no)
