@@ -97,7 +97,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import aiohttp
@@ -1949,6 +1949,15 @@ class AccountTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class SymbolStopped:
+    """Nothing more is begun in a symbol today; "" lifts it."""
+
+    symbol: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LevelSet:
     """The kill switch was moved. It holds over restarts until it is moved again."""
 
@@ -1969,7 +1978,14 @@ class PositionAdjusted:
 
 
 LedgerEntry: TypeAlias = (
-    OrderIntent | OrderUpdate | PlanUpdate | DayOpened | AccountTaken | LevelSet | PositionAdjusted
+    OrderIntent
+    | OrderUpdate
+    | PlanUpdate
+    | DayOpened
+    | AccountTaken
+    | LevelSet
+    | SymbolStopped
+    | PositionAdjusted
 )
 
 
@@ -2077,6 +2093,7 @@ class Ledger:
         self.by_number: dict[tuple[date, str], str] = {}  # (trade date, number) -> intent id
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
+        self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
         self.day: date | None = None
         self.level, self.level_by_rule = KillLevel.ACTIVE, False
         self.today = DayTotals()
@@ -2100,10 +2117,12 @@ class Ledger:
         elif isinstance(entry, AccountTaken):
             self.cash_krw, self.external = entry.cash_krw, dict(entry.external)
             self.morning_cash_krw = entry.cash_krw
+        elif isinstance(entry, SymbolStopped):
+            self.stopped[entry.symbol] = entry.why
         elif isinstance(entry, LevelSet):
             self.level, self.level_by_rule = entry.level, entry.by_rule
         else:
-            self.day, self.today = entry.day, DayTotals()
+            self.day, self.today, self.stopped = entry.day, DayTotals(), {}
             self._forget_old_orders(entry.day)
         return 0
 
@@ -2343,6 +2362,7 @@ class Reconciler:
         self.searches: dict[str, Search] = {}
         self.hints: dict[str, Hint] = {}
         self._missing: set[str] = set()  # our numbers that the last list did not show
+        self.list_was_valid = False
         self._lists_after_close: list[datetime] = []
 
     def read_list(
@@ -2366,8 +2386,8 @@ class Reconciler:
             ""
         }
         self._missing = ours - shown
-        valid = not self._missing and bool(ours or not self._paper)
-        yield from self._search(strangers, valid, asked_at, now)
+        self.list_was_valid = not self._missing and bool(ours or not self._paper)
+        yield from self._search(strangers, self.list_was_valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
     def _read_row(
@@ -2450,12 +2470,13 @@ class Reconciler:
             note = "equal orders: " + ", ".join(row.order_no for row in found)
             yield OrderUpdate(key, OrderEvent.AMBIGUOUS, now, note=note)
             return
-        search.clean_lists += valid and age >= 1
+        search.clean_lists = search.clean_lists + 1 if valid else 0
+        witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
         hinted = len(set(search.numbers)) == 1
         if hinted and search.arrived and age >= HINT_PATIENCE_S:
             yield from self._bind(order, search.numbers[0], "", "a notice and the account", now)
         elif (
-            age >= PROOF_OF_ABSENCE_S and valid and search.clean_lists >= 3 and search.witnesses
+            age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
             and not search.arrived and not search.numbers
         ):  # fmt: skip
             note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
@@ -2553,6 +2574,17 @@ class Reconciler:
             if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
                 note = "no proof in ten minutes"
                 yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
+
+    def end_day(self, now: datetime) -> Iterator[LedgerEntry]:
+        """End what an earlier day left open: day orders are dead, its last list tells the rest."""
+        for order in self._ledger.open_orders():
+            absent = OrderEvent.ABSENT if self.list_was_valid else OrderEvent.AMBIGUOUS
+            doubtful = order.status in (OrderStatus.UNKNOWN, OrderStatus.QUARANTINED)
+            event = absent if doubtful else OrderEvent.EXPIRED
+            if event in TRANSITIONS[order.status]:
+                yield OrderUpdate(
+                    order.intent.intent_id, event, now, order.order_no, note="day ended"
+                )
 
     def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
         """Remember a list asked after the close: two of them, a minute apart, end day orders."""
@@ -3062,11 +3094,12 @@ class OrderAnswered(NamedTuple):
 class Command(NamedTuple):
     """Something that happens to the program: a day, a connection, its start and end, a level.
 
-    names: restarted, day (with the session), feed up, feed down, stop (text "cancel" takes
-    resting entries back), level (text says why).
+    names: restarted (text: time of the last journal row), day (with the session), feed up, feed
+    down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
+    INTENT=absent or INTENT=ORDER NUMBER), accept (orders at the broker are the owner's).
     """
 
-    name: Literal["restarted", "day", "feed up", "feed down", "stop", "level"]
+    name: Literal["restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "accept"]
     at: datetime
     session: Session | None = None
     text: str = ""
@@ -3141,7 +3174,6 @@ class SymbolState:
     quote_at: datetime | None = None
     halted: bool = False
     auction: bool = False
-    stopped: str = ""
     exit: ExitRun | None = None
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
@@ -3171,6 +3203,7 @@ class Core:
         self.out: list[Action] = []
         self.sent_at: deque[datetime] = deque(maxlen=CEILING_ORDERS_PER_MINUTE + 1)
         self.last_fill_at = _NO_TIME
+        self.journal_end = _NO_TIME  # time of the last row before this process
         self.stopping = False
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
 
@@ -3249,9 +3282,7 @@ class Core:
     def _stop_symbol(self, intent_id: str, why: str) -> None:
         order = self.ledger.orders.get(intent_id)
         symbol = order.intent.symbol if order else ""
-        if symbol in self.symbols:
-            self.symbols[symbol].stopped = why
-        self.record("illegal", intent_id, why=why, symbol=symbol)
+        self.apply(SymbolStopped(symbol, why, self.now))
         self.alert("symbol_stopped", symbol=symbol, why=why)
 
     def _after_fill(self, order: Order, shares: int, amount: int) -> None:
@@ -3393,7 +3424,7 @@ class EntryDesk:
             unresolved=f"{blocking[0].intent.leg} is {blocking[0].status}" if blocking else "",
             halted=state.halted or state.auction,
             holds=tuple(core.holds),
-            stopped=state.stopped,
+            stopped=core.ledger.stopped.get(symbol, ""),
             level=core.ledger.level,
             stopping=core.stopping,
             entries_until=core.clock(core.settings.last_entry),
@@ -3681,16 +3712,26 @@ class BrokerDesk:
             was_dead = order is not None and order.status in NEVER_EXISTED
             core.apply(entry)
             if isinstance(entry, OrderIntent):
-                core.alert(
-                    "external_order", symbol=entry.symbol, side=entry.side,
-                    quantity=entry.quantity, order_no=entry.signal,
-                )  # fmt: skip
+                self._on_external(entry, seen)
             if order and was_dead and order.intent.purpose == "entry":
                 self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
         core.hold("orders", on=False)
         self._leave_start_up()
         for state in core.symbols.values():
             self._exits.work(state)
+
+    def _on_external(self, entry: OrderIntent, seen: OrderList) -> None:
+        """Tell of an order that is not ours; at start-up it may be ours and the journal too old."""
+        core = self._core
+        core.alert(
+            "external_order", symbol=entry.symbol, side=entry.side, quantity=entry.quantity,
+            order_no=entry.signal,
+        )  # fmt: skip
+        row = next(each for each in seen.rows if each.order_no == entry.signal)
+        at = time_of_row(row, entry.trade_date) or core.now
+        if "starting" in core.holds and entry.symbol in core.symbols and at > core.journal_end:
+            core.hold("journal", on=True)
+            core.alert("journal_old", order_no=entry.signal, at=f"{at:%H:%M:%S}")
 
     def _on_cash(self, seen: Cash, asked_at: datetime) -> None:
         core = self._core
@@ -3897,14 +3938,19 @@ class Engine:
 
     def _on_command(self, command: Command) -> None:
         self.core.now = max(self.core.now, command.at)
+        self.core.record("command", command.name, text=command.text, level=command.level.name)
         if command.name == "restarted":
-            self._on_restart()
+            self._on_restart(command.text)
         elif command.name == "day" and command.session:
             self._on_day(command.session)
         elif command.name == "stop":
             self._on_stop(cancel=command.text == "cancel")
         elif command.name == "level":
             self._set_level(command.level, command.text, by_rule=False)
+        elif command.name == "resolve":
+            self._resolve(command.text)
+        elif command.name == "accept":
+            self.core.hold("journal", on=False)
         else:
             self._on_feed(up=command.name == "feed up")
 
@@ -3935,9 +3981,23 @@ class Engine:
                 KillLevel.REDUCE_ONLY, f"day loss of {limit:,} won reached", by_rule=True
             )
 
-    def _on_restart(self) -> None:
+    def _resolve(self, text: str) -> None:
+        """Take the owner's word about a quarantined order."""
+        core = self.core
+        intent_id, _, said = text.partition("=")
+        order = core.ledger.orders.get(intent_id)
+        if order is None or order.status is not OrderStatus.QUARANTINED:
+            core.alert("error", what=f"no order {intent_id} waits for an answer")
+            return
+        number = "" if said == "absent" else said
+        event = OrderEvent.FOUND if number else OrderEvent.ABSENT
+        core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
+        core.ask("orders")
+
+    def _on_restart(self, journal_end: str) -> None:
         """Requests that were under way when the process died have no answer."""
         core = self.core
+        core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
                 core.apply(
@@ -3952,6 +4012,8 @@ class Engine:
         core.session, core.stopping = session, False
         core.hold("stopping", on=False)
         if core.ledger.day != session.day:
+            for entry in core.reconciler.end_day(core.now):
+                core.apply(entry)
             core.apply(DayOpened(session.day, core.now))
             core.hold("account", on=True)
             if core.ledger.level_by_rule:
@@ -4312,7 +4374,7 @@ _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
         *(OrderIntent, OrderUpdate, PlanUpdate, DayOpened, AccountTaken, LevelSet),
-        PositionAdjusted,
+        *(SymbolStopped, PositionAdjusted),
     )
 }
 
@@ -4327,9 +4389,9 @@ def entry_from_json(text: str) -> LedgerEntry:
         raise JournalError(f"a ledger row cannot be read: {error}") from None
 
 
-def rebuild_ledger(journal: Journal, ledger: Ledger) -> int:
-    """Apply every ledger row; return how many."""
-    count = 0
+def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
+    """Apply every ledger row; return the time of the last one, "" when there is none."""
+    last = ""
     for row in journal.rows("intent", "ledger", "instrument"):
         if row.kind == "instrument":
             data = json.loads(row.body)
@@ -4340,8 +4402,8 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> int:
                 ledger.apply(entry_from_json(row.body))
             except IllegalTransition as error:
                 raise JournalError(f"row {row.seq}: {error}") from None
-        count += 1
-    return count
+        last = row.at
+    return last
 
 
 class AccountLock:
@@ -4428,6 +4490,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ holdings differ (bot / broker): {what}. No entries until they agree",
     ),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
+    "journal_old": (
+        "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
+        "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
+    ),
     "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
     "feed_lost": ("⚠ 실시간 연결 끊김: {why}", "⚠ realtime feed lost: {why}"),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
@@ -5445,6 +5511,7 @@ def _seconds(value: Any) -> float:
 # out actions, journal first.
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
+CONTROL_FILE = "control"  # in the state folder: `level NAME`, `resolve ID=WORD`, `accept`
 INBOX_LIMIT = 50_000
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
@@ -5593,7 +5660,8 @@ class Trader:
             settings.telegram_token, settings.telegram_chat, self.bot.telegram_api
         )
         ledger = Ledger(self.bot.stock_fee_pct, self.bot.fund_fee_pct)
-        self.rows_restored = rebuild_ledger(self.journal, ledger)
+        self._journal_end = rebuild_ledger(self.journal, ledger)
+        self._controls = services.folder / CONTROL_FILE
         self.engine = Engine(self.bot, strategy, ledger, self.profile.environment == "paper")
         self.inbox = Inbox()
         self.counts: Counter[str] = Counter()
@@ -5652,7 +5720,7 @@ class Trader:
 
     async def run(self, one_day: bool = False) -> None:
         """Trade day after day until stopped; with `one_day` end after the first day."""
-        self.feed(Command("restarted", self.clock.now()))
+        self.feed(Command("restarted", self.clock.now(), text=self._journal_end))
         self.tell(
             "started", mode=self.profile.environment + (" (simulated)" if self.profile.simulated else ""),
             account=self.profile.account_tail, symbols=", ".join(self.bot.symbols),
@@ -5734,6 +5802,7 @@ class Trader:
 
     async def _prepare_day(self, session: Session) -> bool:
         """Ask what must be known before the first decision; False when stopped meanwhile."""
+        await self._end_earlier_day(session)
         self.feed(Command("day", self.clock.now(), session))
         pause = 1.0
         while not self._stop.is_set():
@@ -5752,6 +5821,17 @@ class Trader:
         for what in ("orders", "holdings", "cash"):
             await self._ask(Ask(what))
         return not self._stop.is_set()
+
+    async def _end_earlier_day(self, session: Session) -> None:
+        """Read the order list of an earlier day that left orders open."""
+        ledger = self.engine.core.ledger
+        if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
+            return
+        asked_at = self.clock.now()
+        try:
+            self.feed(Seen(await self.broker.orders.orders_of(ledger.day), asked_at))
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            self.tell("error", what=f"no order list of {ledger.day}: {error}")
 
     async def _ask(self, ask: Ask) -> None:
         seen = await self.broker.answer(ask)
@@ -5787,7 +5867,28 @@ class Trader:
         """Move the engine's time on, once a market second but at most 50 times a second."""
         while True:
             self._handle(TimeEvent(self.clock.now()))
+            self._read_control()
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
+
+    def _read_control(self) -> None:
+        """Obey a command that the owner left as a file; what cannot be read halts entries."""
+        try:
+            text = self._controls.read_text()
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            text = f"unreadable: {error}"
+        self._controls.unlink(missing_ok=True)
+        name, _, rest = text.strip().partition(" ")
+        if name in ("resolve", "accept"):
+            self.feed(Command(name, self.clock.now(), text=rest))  # type: ignore[arg-type]
+        else:
+            self.set_level(rest if name == "level" else "", f"control file: {text[:40]!r}")
+
+    def set_level(self, name: str, reason: str) -> None:
+        """Move the kill switch; an unknown level counts as REDUCE_ONLY."""
+        level = KillLevel.__members__.get(name, KillLevel.REDUCE_ONLY)
+        self.feed(Command("level", self.clock.now(), text=reason, level=level))
 
     async def _call_lane(self) -> NoReturn:
         """Make order calls one after another, exits and cancels first."""
@@ -5890,6 +5991,10 @@ def build_parser() -> argparse.ArgumentParser:
     modes.add_argument("--why", metavar="ORDER", help="explain one order: number or intent id")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
     flag("--print-systemd-unit", help="print a unit for this file, user and settings")
+    levels = ", ".join(KillLevel.__members__)
+    modes.add_argument("--level", metavar="LEVEL", choices=KillLevel.__members__, help=levels)
+    modes.add_argument("--resolve", metavar="INTENT=absent|ORDER", help="answer a quarantine")
+    flag("--accept-orders", help="orders that the journal does not know are your own")
     parser.add_argument("--version", action="version", version=__version__)
     add = parser.add_argument
     add("--config", type=Path, metavar="FILE", help="settings file")
@@ -5944,11 +6049,22 @@ def _run_mode(options: argparse.Namespace) -> int:
         return EXIT_SETTINGS
     if options.check:
         return asyncio.run(check_set_up(options))
+    if options.level or options.resolve or options.accept_orders:
+        return leave_control(options)
     if not options.paper:
         return _run_tools()
     settings, _ = load_settings(options, "paper")
     code, _ = run_trader(settings, options)
     return code
+
+
+def leave_control(options: argparse.Namespace) -> int:
+    """Leave a command for the bot that runs, or will run, with this state folder."""
+    text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
+    path = state_folder(options, None) / CONTROL_FILE
+    write_private(path, "accept" if options.accept_orders else text)
+    print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
+    return 0
 
 
 def _run_tools() -> int:
@@ -6121,6 +6237,8 @@ async def _trade(trader: Trader, transport: Any, one_day: bool, watch: Watch | N
 
     for number in (SIGINT, SIGTERM):
         loop.add_signal_handler(number, stop, number.name)
+    for number, level in ((SIGUSR1, "ENTRIES_OFF"), (SIGUSR2, "FLATTEN_AND_HALT")):
+        loop.add_signal_handler(number, trader.set_level, level, number.name)
     watcher = asyncio.create_task(watch(trader)) if watch else None
     try:
         await run

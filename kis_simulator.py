@@ -482,6 +482,7 @@ class Calendar:
         return SessionTimes(30_600, 32_400, 55_200, 55_800)  # 08:30 09:00 15:20 15:30
 
 
+@lru_cache(maxsize=65_536)
 def tick_size(price: int, etf: bool = False) -> int:
     """Return the tick size at a price, won."""
     if etf:
@@ -492,6 +493,7 @@ def tick_size(price: int, etf: bool = False) -> int:
     return TOP_TICK
 
 
+@lru_cache(maxsize=65_536)
 def floor_tick(price: int, etf: bool = False) -> int:
     """Return the valid price at or below."""
     return price - price % tick_size(price, etf)
@@ -734,6 +736,7 @@ class History:
         self._dice, self._calendar, self._bars = dice, calendar, bars
         self.listings = dict(listings)
         self._nodes: dict[tuple[str, int, int], float] = {}
+        self._closes: dict[tuple[str, date], int] = {}
         self._days: dict[tuple[str, date], Bar] = {}
         self._plans: dict[tuple[str, date], DayPlan] = {}
         self._recorded: dict[tuple[str, date], list[tuple[str, Bar]]] = {}
@@ -744,6 +747,7 @@ class History:
         listing = self.listings[code]
         scaled = round(listing.anchor * first / self.close(code, self._calendar.previous(day)))
         self.listings[code] = listing._replace(anchor=max(scaled, 1))
+        self._closes.clear()
         self._days[code, self._calendar.previous(day)] = Bar(
             first, first, first, first, listing.volume
         )
@@ -753,10 +757,11 @@ class History:
         week, weekday = divmod(day.toordinal() - 1, 7)
         index, total = week * 5 + min(weekday, 4), 0.0
         for octave in range(self.OCTAVES):
-            cell, offset = divmod(index, 1 << octave)
-            left, right = self._node(code, octave, cell), self._node(code, octave, cell + 1)
-            share = offset / (1 << octave)
-            total += math.sqrt(1 << octave) * 0.5 * (left + (right - left) * share)
+            cell, offset = index >> octave, index & ((1 << octave) - 1)
+            left = self._node(code, octave, cell)
+            if offset:
+                left += (self._node(code, octave, cell + 1) - left) * offset / (1 << octave)
+            total += 0.5 * math.sqrt(1 << octave) * left
         return total
 
     def _node(self, code: str, octave: int, cell: int) -> float:
@@ -767,11 +772,14 @@ class History:
 
     def close(self, code: str, day: date) -> int:
         """Return the close of a trading day, won."""
-        if (code, day) in self._days:
-            return self._days[code, day].close
-        listing = self.listings[code]
-        price = listing.anchor * math.exp(listing.volatility * self._level(code, day))
-        return max(floor_tick(round(price), listing.etf), 1)
+        key = (code, day)
+        if key in self._days:
+            return self._days[key].close
+        if key not in self._closes:
+            listing = self.listings[code]
+            price = listing.anchor * math.exp(listing.volatility * self._level(code, day))
+            self._closes[key] = max(floor_tick(round(price), listing.etf), 1)
+        return self._closes[key]
 
     def daily(self, code: str, day: date) -> Bar:
         """Return the daily bar of a trading day."""
@@ -1384,7 +1392,10 @@ class Market:
         self.vi_log: list[dict[str, Any]] = []
         self.day = ground.config.day
         self.session = self._calendar.session(self.day)
-        self._run = 0  # events of an earlier run of the day are ignored
+        self._run = 0  # what was planned for an earlier run of the day is ignored
+        for event in self._config.events:
+            self._check_event(str(event["type"]), event.get("symbol"))
+            parse_clock(str(event["at"]).rpartition("T")[2])
 
     def start_day(self, day: date) -> None:
         """Prepare the tapes of a day and plan its course; on a closed day yesterday's stay."""
@@ -1557,10 +1568,7 @@ class Market:
         limit_up / limit_down: locked without the other side until unlock; circuit_breaker: all stop
         20 minutes, then 10 minutes auction; holiday: the rest of the day is cancelled.
         """
-        if kind not in EVENTS:
-            raise ValueError(f"event type is one of {', '.join(EVENTS)}; was {kind!r}")
-        if symbol is not None and symbol not in self.tapes:
-            raise ValueError(f"no stock {symbol!r} in this simulation")
+        self._check_event(kind, symbol)
         if kind == "holiday":
             self._cancel_day()
             return
@@ -1582,6 +1590,12 @@ class Market:
             elif kind == "circuit_breaker" and tape.state in ("open", "vi"):
                 self._halt(at, tape, "174")
                 self._plan(at + 1_200_000, self._after_breaker, tape)
+
+    def _check_event(self, kind: str, symbol: str | None) -> None:
+        if kind not in EVENTS:
+            raise ValueError(f"event type is one of {', '.join(EVENTS)}, was {kind!r}")
+        if symbol is not None and symbol not in self._config.symbols:
+            raise ValueError(f"no stock {symbol!r} in this simulation")
 
     def _halt(self, at: int, tape: Tape, code: str) -> None:
         tape.state = "halt"
@@ -1922,30 +1936,28 @@ class Ledger:
 
     def open_orders(self, symbol: str | None = None, side: str | None = None) -> list[Order]:
         """Return orders with a rest, oldest first within a stock."""
-        found = []
-        for code in [symbol] if symbol else list(self._working):
-            orders = self._working.get(code)
-            if orders:
-                live = self._working[code] = [o for o in orders if o.rest > 0]
-                found += [o for o in live if side in (None, o.side)]
-        return found
+        lists = [self._working.get(symbol, [])] if symbol else self._working.values()
+        return [o for orders in lists for o in orders if o.rest > 0 and side in (None, o.side)]
 
-    def reserved(self, leave_out: Order | None = None) -> int:
+    def forget_done(self, symbol: str) -> None:
+        """Keep the list of working orders short."""
+        self._working[symbol] = [order for order in self._working[symbol] if order.rest > 0]
+
+    def reserved(self) -> int:
         """Return the cash that open buys hold back, fees included."""
         total = 0
         for order in self.open_orders(side="BUY"):
-            if order is not leave_out:
-                amount = order.rest * order.reserve
-                total += amount + fee_of(order.amount + amount, order.listing.etf) - order.fee
+            amount = order.rest * order.reserve
+            total += amount + fee_of(order.amount + amount, order.listing.etf) - order.fee
         return total
 
-    def available(self, leave_out: Order | None = None) -> int:
+    def available(self) -> int:
         """Return the cash that a new buy may use, won."""
-        return self.truth.cash - self.reserved(leave_out)
+        return self.truth.cash - self.reserved()
 
-    def sellable(self, symbol: str, account: Account, leave_out: Order | None = None) -> int:
+    def sellable(self, symbol: str, account: Account) -> int:
         """Return the shares that a new sell may use."""
-        selling = sum(o.rest for o in self.open_orders(symbol, "SELL") if o is not leave_out)
+        selling = sum(order.rest for order in self.open_orders(symbol, "SELL"))
         return account.held(symbol) - selling
 
     def fill(self, order: Order, quantity: int, price: int, at: int, lags: tuple[int, int]) -> Fill:
@@ -2058,16 +2070,13 @@ class Exchange:
 
     # --- acceptance -----------------------------------------------------------------
 
-    def refusal(self, ticket: Ticket, replaces: Order | None = None) -> str | None:
+    def refusal(self, ticket: Ticket) -> str | None:
         """Return the first reason against a ticket, or None. The order of checks is invented."""
         tape = self._market.tapes.get(ticket.symbol)
         if tape is None:
             return "unknown_stock"
-        return (
-            self._closed(tape, ticket.kind)
-            or self._malformed(tape, ticket)
-            or self._too_poor(tape, ticket, replaces)
-        )
+        reason = self._closed(tape, ticket.kind) or self._malformed(tape, ticket)
+        return reason or self._too_poor(tape, ticket)
 
     def _closed(self, tape: Tape, kind: str) -> str | None:
         if not self._calendar.is_trading_day(self._market.day):
@@ -2091,14 +2100,14 @@ class Exchange:
                 return "tick"
         return None
 
-    def _too_poor(self, tape: Tape, ticket: Ticket, replaces: Order | None) -> str | None:
+    def _too_poor(self, tape: Tape, ticket: Ticket) -> str | None:
         if ticket.side == "SELL":
             # On paper a fresh fill is not sellable before the balance shows it (measured).
-            left = self._ledger.sellable(ticket.symbol, self._ledger.shown, replaces)
+            left = self._ledger.sellable(ticket.symbol, self._ledger.shown)
             return "no_shares" if ticket.quantity > left else None
         amount = ticket.quantity * self.reserve_price(tape, ticket)
         needed = amount + fee_of(amount, tape.listing.etf)
-        return "no_cash" if needed > self._ledger.available(replaces) else None
+        return "no_cash" if needed > self._ledger.available() else None
 
     @staticmethod
     def reserve_price(tape: Tape, ticket: Ticket) -> int:
@@ -2202,10 +2211,11 @@ class Exchange:
 
     def _modify(self, old: Order, quantity: int, change: Change, at: int) -> Order | str:
         ticket = Ticket(old.symbol, old.side, change.kind, quantity, change.price, change.source)
-        reason = self.refusal(ticket, replaces=old)
-        if reason:
-            return reason
         old.cancelled += quantity  # the moved part; lists show it as confirmed cancel (unconfirmed)
+        reason = self.refusal(ticket)
+        if reason:
+            old.cancelled -= quantity
+            return reason
         order = self._new_order(ticket, at, "modify", old)
         self.tell(at, Happening("modified", order, quantity, order.price))
         self._admit(order, at)
@@ -2275,12 +2285,12 @@ class Exchange:
         """Let resting orders trade with what passes."""
         orders = self._ledger.open_orders(tape.listing.code)
         for order in orders:
-            if at >= order.hold_until and order.limit:
-                for price, quantity, side in prints:
+            if at >= order.hold_until:
+                for price, quantity, side in prints if order.limit else ():
                     self._pass(order, price, quantity, side, at)
-        for order in orders:
-            if order.rest and at >= order.hold_until:
                 self._take(order, tape, at, passive=True)
+        if orders:
+            self._ledger.forget_done(tape.listing.code)
 
     def _pass(self, order: Order, price: int, quantity: int, side: str, at: int) -> None:
         """Trade a resting order with one print: behind the queue at its price, first beyond it."""
@@ -3801,8 +3811,8 @@ quotations/inquire-ccnl|quotes.last_trades|FHKST01010300|=|STOCK
 quotations/inquire-time-itemconclusion|quotes.trades_by_time|FHPST01060000|=|STOCK FID_INPUT_HOUR_1
 quotations/inquire-daily-price|quotes.daily_short|FHKST01010400|=|STOCK PERIOD
 quotations/inquire-daily-itemchartprice|quotes.daily_chart|FHKST03010100|=|STOCK SPAN PERIOD
-quotations/inquire-time-itemchartprice|quotes.minutes_today|FHKST03010200|=|STOCK MINUTES FID_ETC_CLS_CODE
-quotations/inquire-time-dailychartprice|quotes.minutes_past|FHKST03010230|=|STOCK MINUTES FID_INPUT_DATE_1
+quotations/inquire-time-itemchartprice|quotes.minutes_today|FHKST03010200|=|MINUTES FID_ETC_CLS_CODE
+quotations/inquire-time-dailychartprice|quotes.minutes_past|FHKST03010230|=|MINUTES FID_INPUT_DATE_1
 quotations/volume-rank|lists.volume_rank|FHPST01710000||FID_COND_MRKT_DIV_CODE
 ranking/fluctuation|lists.fluctuation|FHPST01700000||FID_COND_MRKT_DIV_CODE
 quotations/chk-holiday|lists.holidays|CTCA0903R||BASS_DT
@@ -3814,27 +3824,27 @@ quotations/intstock-multprice|lists.many_prices|FHKST11300006||FID_INPUT_ISCD_1
 /uapi/overseas-price/v1/quotations/dailyprice|lists.overseas_daily|HHDFS76240000|=|EXCD SYMB
 trading/order-cash|orders.place|TTTC0012U TTTC0011U|VTTC0012U VTTC0011U|
 trading/order-rvsecncl|orders.change|TTTC0013U|VTTC0013U|
-trading/inquire-psbl-rvsecncl|account.open_orders|TTTC0084R||ACCOUNT INQR_DVSN_1 INQR_DVSN_2 PAGES
+trading/inquire-psbl-rvsecncl|account.open_orders|TTTC0084R||ACCOUNT PAGES INQR_DVSN_1 INQR_DVSN_2
 trading/inquire-psbl-order|account.buying_power|TTTC8908R|VTTC8908R|ACCOUNT PDNO POWER
 trading/inquire-psbl-sell|account.sellable|TTTC8408R||ACCOUNT PDNO
-trading/inquire-daily-ccld|account.daily_orders|TTTC0081R CTSC9215R|VTTC0081R VTSC9215R|ACCOUNT ORDERS PAGES
+trading/inquire-daily-ccld|account.daily_orders|TTTC0081R CTSC9215R|VTTC0081R VTSC9215R|ORDERS PAGES
 trading/inquire-balance|account.balance|TTTC8434R|VTTC8434R|ACCOUNT BALANCE PAGES
 trading/inquire-balance-rlz-pl|account.balance_with_profit|TTTC8494R||ACCOUNT BALANCE PAGES
 trading/inquire-account-balance|account.assets|CTRP6548R||ACCOUNT
 trading/inquire-period-trade-profit|account.trades_profit|TTTC8715R||ACCOUNT DAYS
 trading/inquire-period-profit|account.daily_profit|TTTC8708R||ACCOUNT DAYS
-"""  # noqa: E501
+"""
 _FIELD_GROUPS = {
     "STOCK": "FID_COND_MRKT_DIV_CODE FID_INPUT_ISCD",
     "PERIOD": "FID_PERIOD_DIV_CODE FID_ORG_ADJ_PRC",
     "SPAN": "FID_INPUT_DATE_1 FID_INPUT_DATE_2",
-    "MINUTES": "FID_INPUT_HOUR_1 FID_PW_DATA_INCU_YN",
+    "MINUTES": "FID_COND_MRKT_DIV_CODE FID_INPUT_ISCD FID_INPUT_HOUR_1 FID_PW_DATA_INCU_YN",
     "ACCOUNT": "CANO ACNT_PRDT_CD",
     "PAGES": "CTX_AREA_FK100 CTX_AREA_NK100",
     "DAYS": "INQR_STRT_DT INQR_END_DT",
     "POWER": "ORD_UNPR ORD_DVSN CMA_EVLU_AMT_ICLD_YN OVRS_ICLD_YN",
-    "ORDERS": "INQR_STRT_DT INQR_END_DT SLL_BUY_DVSN_CD INQR_DVSN PDNO CCLD_DVSN ORD_GNO_BRNO ODNO "
-    "INQR_DVSN_3 INQR_DVSN_1",
+    "ORDERS": "CANO ACNT_PRDT_CD INQR_STRT_DT INQR_END_DT SLL_BUY_DVSN_CD INQR_DVSN PDNO CCLD_DVSN "
+    "ORD_GNO_BRNO ODNO INQR_DVSN_3 INQR_DVSN_1",
     "BALANCE": "AFHR_FLPR_YN OFL_YN INQR_DVSN UNPR_DVSN FUND_STTL_ICLD_YN FNCG_AMT_AUTO_RDPT_YN "
     "PRCS_DVSN",
 }
@@ -4616,22 +4626,21 @@ async def serve(
         application, handler_cancellation=True, shutdown_timeout=0.5, access_log=None
     )
     await runner.setup()
-    ticker = None
     try:
         await web.TCPSite(runner, host, port).start()
         if ws_port is not None:
             await web.TCPSite(runner, host, ws_port).start()
         first, last = runner.addresses[0][1], runner.addresses[-1][1]
         clock.unix0 = time.time() + hold_s
-        ticker = asyncio.create_task(shell.run_clock())
-        yield Served(simulator, clock, f"http://{host}:{first}", f"ws://{host}:{last}")
+        async with asyncio.TaskGroup() as tasks:  # a fault of the core ends the server loudly
+            ticker = tasks.create_task(shell.run_clock())
+            try:
+                yield Served(simulator, clock, f"http://{host}:{first}", f"ws://{host}:{last}")
+            finally:
+                ticker.cancel()
     finally:
         for session in list(simulator.sessions):
             session.close("server ends")
-        if ticker is not None:
-            ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
         shell.advance()
         await runner.cleanup()
 

@@ -99,7 +99,10 @@ def world_of(case: Case) -> harness.World:
         faults=tuple(rules),
     )
     return harness.World(
-        config, start="09:14:00", seed=case.seed, settings={"entry_timeout_s": 60.0, "flat_at": None}
+        config,
+        start="09:14:00",
+        seed=case.seed,
+        settings={"entry_timeout_s": 60.0, "flat_at": None},
     )
 
 
@@ -235,7 +238,9 @@ def campaign(seeds: range, workers: int) -> int:
                 print(f"seed {seed}: {detail}\n   {case}", flush=True)
             if time.monotonic() - shown > 10:
                 shown = time.monotonic()
-                print(f"{done} of {len(seeds)} cases, {dict(verdicts)}", file=sys.stderr, flush=True)
+                print(
+                    f"{done} of {len(seeds)} cases, {dict(verdicts)}", file=sys.stderr, flush=True
+                )
     spent = time.monotonic() - began
     print(f"{len(seeds)} cases in {spent:.0f} s: {dict(sorted(verdicts.items()))}")
     return verdicts["wrong"]
