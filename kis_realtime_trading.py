@@ -2095,6 +2095,7 @@ class Ledger:
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
         self.day: date | None = None
+        self.account_day: date | None = None  # of the last AccountTaken
         self.level, self.level_by_rule = KillLevel.ACTIVE, False
         self.today = DayTotals()
         self.cash_krw = 0  # the broker's settled cash plus everything we booked since
@@ -2116,7 +2117,7 @@ class Ledger:
             self._apply_adjustment(entry)
         elif isinstance(entry, AccountTaken):
             self.cash_krw, self.external = entry.cash_krw, dict(entry.external)
-            self.morning_cash_krw = entry.cash_krw
+            self.morning_cash_krw, self.account_day = entry.cash_krw, self.day
         elif isinstance(entry, SymbolStopped):
             self.stopped[entry.symbol] = entry.why
         elif isinstance(entry, LevelSet):
@@ -3589,6 +3590,10 @@ class ExitDesk:
         core, position, symbol = self._core, state.view.position, state.view.symbol
         if run.next_at and core.now < run.next_at:
             return
+        run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
+        if not core.last_price(symbol):
+            core.ask("price", symbol)  # no price at all: ask; never a market order for want of one
+            return
         kind, price = self._kind_and_price(state, run)
         exits = sum(
             order.intent.symbol == symbol and order.intent.purpose == "exit"
@@ -3602,7 +3607,6 @@ class ExitDesk:
             f"{run.reason}:{opened}", core.now, reason=run.reason,
             sellable_before=core.holdings[symbol].sellable if symbol in core.holdings else -1,
         )  # fmt: skip
-        run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         if not self._submit(state, intent):
             self.back_off(run)
 
@@ -4015,9 +4019,9 @@ class Engine:
             for entry in core.reconciler.end_day(core.now):
                 core.apply(entry)
             core.apply(DayOpened(session.day, core.now))
-            core.hold("account", on=True)
             if core.ledger.level_by_rule:
                 core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
+        core.hold("account", on=core.ledger.account_day != session.day)
         core.hold("orders", on=True)
         core.hold("feed", on=True)
         old, core.symbols = core.symbols, {}

@@ -269,9 +269,10 @@ OPSP9999 JSON PARSING ERROR
 TRADE_TRS = ("H0STCNT0", "H0UNCNT0")  # the UN feed repeats KRX here: there is no second venue
 BOOK_TR, STATUS_TR = "H0STASP0", "H0STMKO0"
 NOTICE_TR = {"real": "H0STCNI0", "paper": "H0STCNI9"}
+HTS_STREAMS = ("H0STCNI0", "H0STCNI9", "H0GSCNI0", "H0GSCNI9")  # key is the HTS id; GS stays silent
 STREAMS = {
-    "real": (*TRADE_TRS, BOOK_TR, STATUS_TR, "H0STCNI0"),
-    "paper": ("H0STCNT0", BOOK_TR, "H0STCNI9"),
+    "real": (*TRADE_TRS, BOOK_TR, STATUS_TR, "H0STCNI0", "H0GSCNI0"),
+    "paper": ("H0STCNT0", BOOK_TR, "H0STCNI9", "H0GSCNI9"),
 }
 SIDE_CODE = {"SELL": ("01", "현금매도"), "BUY": ("02", "현금매수")}
 BRANCH = {"real": "06010", "paper": "00950"}  # (measured)
@@ -2166,8 +2167,9 @@ class Exchange:
 
     def _refuse_later(self, at: int, order: Order) -> None:
         quantity = order.rest
-        order.rejected += quantity
-        self.tell(at, Happening("refused", order, quantity, order.price))
+        if quantity:
+            order.rejected += quantity
+            self.tell(at, Happening("refused", order, quantity, order.price))
 
     # --- modify and cancel ----------------------------------------------------------
 
@@ -2193,7 +2195,7 @@ class Exchange:
         if late:
             message.cancelled, message.rejected = 0, quantity
             when = at + round(float(late[0].get("seconds", 0)) * 1000)
-            self._agenda.add(when, self._tell_later, Happening("refused", message, quantity, 0))
+            self._agenda.add(when, self.tell, Happening("refused", message, quantity, 0))
             return message
         old.cancelled += quantity
         self.tell(at, Happening("cancelled", message, quantity, 0))
@@ -2205,9 +2207,6 @@ class Exchange:
         message.role, message.origin, message.cancelled = "cancel", old, quantity
         message.list_at = at + self._config.list_lag.draw(self._rng)
         return self._ledger.add(message)
-
-    def _tell_later(self, at: int, happening: Happening) -> None:
-        self.tell(at, happening)
 
     def _modify(self, old: Order, quantity: int, change: Change, at: int) -> Order | str:
         ticket = Ticket(old.symbol, old.side, change.kind, quantity, change.price, change.source)
@@ -2229,7 +2228,7 @@ class Exchange:
             return
         self._set_price(order, tape)
         kind = KINDS[order.kind]
-        if kind.life == "fok" and self._reachable(order, tape) < order.rest:
+        if kind.life == "fok" and sum(s for _, s in self._levels(order, tape)) < order.rest:
             self._expire(order, at)
             return
         self._take(order, tape, at)
@@ -2259,9 +2258,6 @@ class Exchange:
             for price, size in zip(prices, sizes, strict=True)
             if price and size and (not order.limit or price * sign <= order.limit * sign)
         ]
-
-    def _reachable(self, order: Order, tape: Tape) -> int:
-        return sum(size for _, size in self._levels(order, tape))
 
     def _take(self, order: Order, tape: Tape, at: int, passive: bool = False) -> None:
         """Meet the displayed book; a resting order that is met trades at its own price."""
@@ -2314,11 +2310,8 @@ class Exchange:
             return not order.limit or (order.kind == "02" and tape.state == "closing")
 
         def rank(order: Order) -> tuple[bool, int, int]:
-            return (
-                not any_price(order),
-                -order.limit if order.side == "BUY" else order.limit,
-                order.number,
-            )
+            sign = -1 if order.side == "BUY" else 1
+            return not any_price(order), sign * order.limit, order.number
 
         for side in ("BUY", "SELL"):
             left = quantity
@@ -2504,7 +2497,6 @@ class Session:
         self._hub, self.number = hub, number
         self.outbox: deque[str] = deque()
         self.closed: str | None = None
-        self.closed_mono = 0.0
         self.registered: dict[tuple[str, str], None] = {}
         self.app_key = ""
         self.next_ping, self.unanswered = mono + hub.config.pingpong_s, 0.0
@@ -2644,7 +2636,7 @@ class Hub:
         """Register or release; return the code of the answer or raise Refused."""
         if tr_id not in STREAMS[self.config.environment]:
             raise Refused("OPSP8991")
-        right = tr_key == self.who.hts_id if tr_id in NOTICE_TR.values() else tr_key in self.symbols
+        right = tr_key == self.who.hts_id if tr_id in HTS_STREAMS else tr_key in self.symbols
         if not right:
             raise Refused("OPSP8993")
         key = (tr_id, tr_key)
@@ -3337,6 +3329,13 @@ class Lists:
         words |= {"sign": sign, "rate": rate, "amount": f"{close * 9e5:.0f}", "day": ymd(day)}
         return words | {"key": f"D{call.get('EXCD')}{call.get('SYMB')}", "orderable": "매매 가능"}
 
+    @staticmethod
+    def overseas_nothing(call: Call) -> Answer:
+        """Overseas account inquiries: nothing is held, nothing was ordered."""
+        context = {"ctx_area_fk200": padded("", 200), "ctx_area_nk200": padded("", 200)}
+        empty: dict[str, Any] = {"output": [], "output1": [], "output2": [], "output3": {}}
+        return inquiry({**context, **empty}, "D", empty=True)
+
     def overseas_price(self, call: Call) -> Answer:
         """overseas price (HHDFS00000300)."""
         layout = Layout("""rsym=key zdiv=4 base=base pvol=1000000 last=close sign=sign diff=gap
@@ -3822,6 +3821,11 @@ quotations/inquire-vi-status|lists.vi_status|FHPST01390000||
 quotations/intstock-multprice|lists.many_prices|FHKST11300006||FID_INPUT_ISCD_1
 /uapi/overseas-price/v1/quotations/price|lists.overseas_price|HHDFS00000300|=|EXCD SYMB
 /uapi/overseas-price/v1/quotations/dailyprice|lists.overseas_daily|HHDFS76240000|=|EXCD SYMB
+{US}inquire-balance|lists.overseas_nothing|TTTS3012R|VTTS3012R|ACCOUNT
+{US}inquire-ccnl|lists.overseas_nothing|TTTS3035R|VTTS3035R|ACCOUNT
+{US}inquire-nccs|lists.overseas_nothing|TTTS3018R||ACCOUNT
+{US}inquire-present-balance|lists.overseas_nothing|CTRP6504R|VTRP6504R|ACCOUNT
+{US}inquire-period-profit|lists.overseas_nothing|TTTS3039R||ACCOUNT
 trading/order-cash|orders.place|TTTC0012U TTTC0011U|VTTC0012U VTTC0011U|
 trading/order-rvsecncl|orders.change|TTTC0013U|VTTC0013U|
 trading/inquire-psbl-rvsecncl|account.open_orders|TTTC0084R||ACCOUNT PAGES INQR_DVSN_1 INQR_DVSN_2
@@ -3833,7 +3837,7 @@ trading/inquire-balance-rlz-pl|account.balance_with_profit|TTTC8494R||ACCOUNT BA
 trading/inquire-account-balance|account.assets|CTRP6548R||ACCOUNT
 trading/inquire-period-trade-profit|account.trades_profit|TTTC8715R||ACCOUNT DAYS
 trading/inquire-period-profit|account.daily_profit|TTTC8708R||ACCOUNT DAYS
-"""
+""".replace("{US}", "/uapi/overseas-stock/v1/trading/")
 _FIELD_GROUPS = {
     "STOCK": "FID_COND_MRKT_DIV_CODE FID_INPUT_ISCD",
     "PERIOD": "FID_PERIOD_DIV_CODE FID_ORG_ADJ_PRC",
@@ -4330,7 +4334,7 @@ class Simulator:
         body: bytes = b"",
     ) -> Reply:
         """Answer one HTTP request at the time of the last advance."""
-        path = path if path.startswith("/") else f"/{path}"
+        path = f"/{path.lstrip('/')}"  # one public client sends //uapi/...
         if path.startswith("/simulator/"):
             return self._admin(method, path.removeprefix("/simulator/"), params, body)
         query = {key.upper(): value for key, value in params.items()}
@@ -4455,7 +4459,9 @@ class Simulator:
             "POST manual-order": lambda: {"order_no": self.manual_order(**sent)},
             "POST manual-cancel": lambda: {"order_no": self.manual_cancel(**sent)},
             "POST cash": lambda: self.transfer_cash(int(sent["amount"])),
-            "POST market-event": lambda: self.market_event(**sent),
+            "POST market-event": lambda: self.market_event(
+                sent["type"], sent.get("symbol"), float(sent.get("seconds", 0))
+            ),
             "POST second-client": lambda: {"token": self.second_client()[-8:]},
             "POST drop-sessions": self.drop_sessions,
         }
@@ -4635,7 +4641,8 @@ async def serve(
         async with asyncio.TaskGroup() as tasks:  # a fault of the core ends the server loudly
             ticker = tasks.create_task(shell.run_clock())
             try:
-                yield Served(simulator, clock, f"http://{host}:{first}", f"ws://{host}:{last}")
+                name = f"[{host}]" if ":" in host else host
+                yield Served(simulator, clock, f"http://{name}:{first}", f"ws://{name}:{last}")
             finally:
                 ticker.cancel()
     finally:
@@ -4733,8 +4740,24 @@ def build_parser() -> argparse.ArgumentParser:
     add("--lag", choices=sorted(LAGS), default="none", help="how late lists and balances are")
     add("--faults", type=Path, metavar="FILE", help="JSON list of fault rules (section 6)")
     add("--events", type=Path, metavar="FILE", help="JSON list: at, type, symbol, seconds")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting of "
+        "SimulatorConfig, for example trade_fields=46 or past_minutes_on_paper=false",
+    )
     add("--write-config", type=Path, metavar="DIR", help="write DIR/kis_devlp.yaml for a client")
     return parser
+
+
+def _setting(text: str) -> Any:
+    """Read a number, true or false; anything else is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def config_from(arguments: argparse.Namespace) -> SimulatorConfig:
@@ -4744,8 +4767,12 @@ def config_from(arguments: argparse.Namespace) -> SimulatorConfig:
         return tuple(json.loads(path.read_text("utf-8"))) if path else ()
 
     bars = parse_bars_csv(arguments.csv.read_text("utf-8")) if arguments.csv else {}
+    more = {name: _setting(value) for name, _, value in (s.partition("=") for s in arguments.set)}
+    unknown = [name for name in more if name not in SimulatorConfig.__dataclass_fields__]
+    if unknown:
+        raise ValueError(f"--set knows no {', '.join(unknown)}")
     symbols = tuple(code.strip() for code in arguments.symbols.split(",") if code.strip())
-    return SimulatorConfig(
+    config = SimulatorConfig(
         day=arguments.date,
         seed=arguments.seed,
         symbols=tuple(bars) if bars and symbols == DEFAULT_SYMBOLS else symbols,
@@ -4760,6 +4787,7 @@ def config_from(arguments: argparse.Namespace) -> SimulatorConfig:
         balance_lag=LAGS[arguments.lag][1],
         early_notice_delay_s=max(0.15 / arguments.speed, 0.004),
     )
+    return replace(config, **more)
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -4769,7 +4797,8 @@ async def run(arguments: argparse.Namespace) -> None:
     until = parse_clock(arguments.until) if arguments.until else None
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        with contextlib.suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
     ports = {"host": arguments.host, "port": arguments.port, "ws_port": arguments.ws_port}
     pace = {"speed": arguments.speed, "hold_s": arguments.hold}
     async with serve(config, start, **ports, **pace) as served:

@@ -1807,8 +1807,8 @@ def test_admin_interface() -> None:
     assert call("GET", "books")[1]["fills"][0]["order_no"] == number
     assert call("POST", "manual-cancel", {"order_no": number})[0] == 400
     assert call("POST", "cash", {"amount": 5})[1] == {"ok": True}
-    assert call("POST", "market-event", {"kind": "halt", "symbol": STOCK})[0] == 200
-    assert call("POST", "market-event", {"kind": "rain"})[0] == 400
+    assert call("POST", "market-event", {"type": "halt", "symbol": STOCK})[0] == 200
+    assert call("POST", "market-event", {"type": "rain"})[0] == 400
     assert call("GET", "nonsense")[0] == 400
     assert call("POST", "second-client")[0] == call("POST", "drop-sessions")[0] == 200
 
