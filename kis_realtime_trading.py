@@ -63,6 +63,7 @@ import base64
 import contextlib
 import enum
 import functools
+import gzip
 import hashlib
 import heapq
 import hmac
@@ -73,6 +74,8 @@ import logging
 import math
 import os
 import re
+import secrets
+import socket
 import sqlite3
 import stat
 import sys
@@ -91,7 +94,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as clock_time
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -128,6 +131,7 @@ REAL_WS = "ws://ops.koreainvestment.com:21000"  # doc; plain text, there is no w
 PAPER_WS = "ws://ops.koreainvestment.com:31000"  # doc
 WS_PATH = "/tryitout"  # doc sample; root and /tryitout/<TR> work as well (seen)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+ALLOWED_HOSTS = frozenset({REAL_REST, PAPER_REST})  # and loopback; anything else is refused
 
 
 class Endpoint(NamedTuple):
@@ -641,6 +645,7 @@ class Limits(_Strict):
     losses_in_a_row: int = Field(3, ge=1, le=20, description="lost rounds: symbol pauses")
     losses_in_a_row_all: int = Field(5, ge=1, le=50, description="lost rounds: everything pauses")
     loss_pause_minutes: int = Field(30, ge=1, le=390)
+    max_quantity: int = Field(CEILING_QUANTITY, ge=1, le=CEILING_QUANTITY, description="shares")
     max_positions: int = Field(5, ge=1, le=40)
     max_orders_per_minute: int = Field(6, ge=1, le=CEILING_ORDERS_PER_MINUTE)
     max_orders_per_day: int = Field(100, ge=1, le=2_000)
@@ -669,6 +674,8 @@ class BotSettings(_Strict):
 
     symbols: tuple[str, ...] = Field(min_length=1, max_length=20)
     limits: Limits
+    mode: Literal["paper", "live"] = Field("paper", description="live: one key of several")
+    live_account_pin: str = Field("", description="made by --make-pin")
     language: Literal["ko", "en"] = "ko"
     strategy: str = Field("breakout", description="breakout, or path/to/file.py:ClassName")
     parameters: dict[str, Any] = Field(default_factory=dict, description="of the strategy")
@@ -685,6 +692,9 @@ class BotSettings(_Strict):
     hashkey: bool = False
     rest_calls_per_second: float | None = Field(None, gt=0, le=10_000)
     state_dir: str = "kis_state"
+    record: bool = Field(True, description="keep raw frames and events for replays")
+    record_days: int = Field(30, ge=1, le=3_650)
+    record_max_mb: int = Field(2_000, ge=10, le=1_000_000)
     telegram_api: str = "https://api.telegram.org"
     market_clock: ClockAnchor | None = None
 
@@ -791,9 +801,29 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
 class SettingsReader:
     """Turns texts into Settings, collecting every fault on the way."""
 
-    def __init__(self, yaml_text: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, yaml_text: str, environ: Mapping[str, str], live_text: str | None = None
+    ) -> None:
         self._environ = {key: value.strip() for key, value in environ.items() if value.strip()}
         self._data, self.faults = parse_yaml(yaml_text)
+        if live_text is not None:
+            self._take_live_keys(live_text)
+
+    def _take_live_keys(self, live_text: str) -> None:
+        """Take the real keys from their own file; in the common file they are a fault."""
+        keys, faults = parse_yaml(live_text)
+        self.faults += faults
+        for name in ("my_app", "my_sec"):
+            here = self._text(name)
+            if here and not _PLACEHOLDER.search(here):
+                self._fault(name, "a real key beside the paper keys", "only in the live- file")
+        for name in keys:
+            if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
+                self._fault(
+                    f"live file: {name}", "an unknown key", "my_app, my_sec, my_acct_stock ..."
+                )
+        self._environ = {k: v for k, v in self._environ.items() if k not in ENVIRONMENT_KEYS}
+        self._data |= keys
 
     def read(self, environment: Literal["real", "paper"], need_bot: bool = True) -> Settings:
         """Return the settings of one environment.
@@ -919,6 +949,79 @@ class SettingsReader:
         if bot.telegram_api != "https://api.telegram.org" and host not in LOOPBACK_HOSTS:
             self._fault("bot.telegram_api", repr(host), "https://api.telegram.org")
         return bot
+
+
+# --- the keys to real money -------------------------------------------------------------
+
+ACKNOWLEDGED_FOR = timedelta(hours=24)
+LIVE_FILE_PREFIX = "live-"
+# Live days so far, below -> (shares in one order, part of the money limits). Then the full limits.
+LIVE_RAMP = ((5, 1, Fraction(1)), (15, CEILING_QUANTITY, Fraction(1, 10)))
+
+
+class LiveKeys(NamedTuple):
+    """Everything that must agree before a byte goes to the real host."""
+
+    command_line: bool  # --live was given
+    settings: Settings
+    credentials_file: str  # name of the file that the real keys came from, "" for none
+    acknowledged: Mapping[str, str]  # what the owner last acknowledged
+    build: str  # hash of this program
+    now: datetime
+
+
+def make_pin(account: str, product: str, salt: str) -> str:
+    """Return the pin of an account: it tells whether an account is the right one, not which."""
+    raw = hashlib.scrypt(f"{account}-{product}".encode(), salt=salt.encode(), n=1 << 14, r=8, p=1)
+    return f"{salt}${raw.hex()[:32]}"
+
+
+def limits_hash(limits: Limits) -> str:
+    """Return a short text that changes with every limit."""
+    return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()[:16]
+
+
+def live_faults(keys: LiveKeys) -> list[Fault]:
+    """Return what keeps real money locked; empty when every key agrees. Sends nothing."""
+    profile, bot = keys.settings.profile, keys.settings.bot
+    if bot is None:
+        return [Fault("bot", "nothing", "our section with mode: live")]
+    pin, account = bot.live_account_pin, profile.account.reveal()
+    pinned = hmac.compare_digest(make_pin(account, profile.product, pin.split("$")[0] or "-"), pin)
+    acknowledged = keys.acknowledged
+    try:
+        age = keys.now - datetime.fromisoformat(acknowledged.get("at", ""))
+    except ValueError:
+        age = ACKNOWLEDGED_FOR * 2
+    hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
+    ids = all(each.real and each.real[0] in "TCFH" for each in ENDPOINTS.values())
+    said = {"account": profile.account_tail, "limits": limits_hash(bot.limits), "build": keys.build}
+    named = all(acknowledged.get(name) == value for name, value in said.items())
+    tests = (
+        (keys.command_line, "command line", "no --live", "--live"),
+        (bot.mode == "live", "bot.mode", repr(bot.mode), "live"),
+        (pinned, "bot.live_account_pin", "another account's pin, or none", "see --make-pin"),
+        (hosts and ids, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
+        (
+            keys.credentials_file.startswith(LIVE_FILE_PREFIX),
+            "--credentials", keys.credentials_file or "none", f"a file named {LIVE_FILE_PREFIX}...",
+        ),
+        (named, "acknowledgement", "other account, limits or program", "see --acknowledge"),
+        (timedelta(0) <= age <= ACKNOWLEDGED_FOR, "acknowledgement", "none within 24 h", "a fresh one"),
+    )  # fmt: skip
+    return [Fault(key, found, expected) for good, key, found, expected in tests if not good]
+
+
+def ramped_limits(limits: Limits, live_days: int) -> Limits:
+    """Return the limits of the first live days: one share an order, then a tenth of the money."""
+    for below, shares, part in LIVE_RAMP:
+        if live_days < below:
+            money = ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw")
+            smaller = {name: max(1, int(getattr(limits, name) * part)) for name in money}
+            return limits.model_copy(
+                update={**smaller, "max_quantity": min(shares, limits.max_quantity)}
+            )
+    return limits
 
 
 def _validation_fault(prefix: str, item: Any) -> Fault:
@@ -2680,9 +2783,10 @@ def rule_known_instrument(facts: RiskFacts, intent: OrderIntent) -> Refusal | No
 
 
 def rule_quantity(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse anything but a whole, positive, believable number of shares."""
-    if type(intent.quantity) is not int or not 0 < intent.quantity <= CEILING_QUANTITY:
-        return Refusal("QUANTITY", f"{intent.quantity!r} shares, expected 1 to {CEILING_QUANTITY}")
+    """Refuse anything but a whole, positive, allowed number of shares."""
+    most = facts.limits.max_quantity if _entry(intent) else CEILING_QUANTITY
+    if type(intent.quantity) is not int or not 0 < intent.quantity <= most:
+        return Refusal("QUANTITY", f"{intent.quantity!r} shares, expected 1 to {most}")
     return None
 
 
@@ -4246,6 +4350,93 @@ def set_up_logging(
     log.setLevel(level)
 
 
+class Watchdog:
+    """Tells systemd that the program is ready and makes progress (sd_notify)."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+
+    def tell(self, text: str) -> None:
+        """Send READY=1, WATCHDOG=1 or STOPPING=1; does nothing outside systemd."""
+        if self._address:
+            address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s,
+            ):
+                s.sendto(text.encode(), address)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
+RECORD_SEGMENT_BYTES = 64 * 1024 * 1024
+
+
+class Recorder:
+    """Writes what the engine is given, in its order, for replays.
+
+    Lines: S header (JSON), T market time in microseconds, F or X `monotonic_ns connection frame`
+    (X: encrypted, its notice follows as an event), E other events (JSON). Each flush adds one
+    whole gzip member: a kill loses at most what was not flushed, never breaks the file.
+    """
+
+    def __init__(self, folder: Path, started: datetime, header: Mapping[str, Any]) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._stem, self._part, self._written = folder / f"{started:%Y%m%d-%H%M%S}", 0, 0
+        self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
+        self._last_time = _NO_TIME
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.broken = ""
+
+    @property
+    def path(self) -> Path:
+        """The segment being written; the first of a run ends in -0000.gz."""
+        return self._stem.with_name(f"{self._stem.name}-{self._part:04d}.gz")
+
+    def time(self, now: datetime) -> None:
+        """Record that market time moved."""
+        if now != self._last_time:
+            self._last_time = now
+            self._lines.append(f"T{(now - EPOCH) // timedelta(microseconds=1)}")
+
+    def frame(self, stamp_ns: int, connection: int, frame: str) -> None:
+        """Record a raw frame as it came."""
+        self._lines.append(f"{'X' if frame[:1] == '1' else 'F'}{stamp_ns} {connection} {frame}")
+
+    def event(self, event: Any) -> None:
+        """Record any other event."""
+        self._lines.append("E" + canonical_json(event))
+
+    def flush(self) -> None:
+        """Write what has gathered. A full disk ends the recording, not the trading."""
+        if not self._lines or self.broken:
+            return
+        raw = ("\n".join(self._lines) + "\n").encode("utf-8", "surrogateescape")
+        self._lines.clear()
+        try:
+            self._written += os.write(self._file, gzip.compress(raw, 1, mtime=0))
+            if self._written >= RECORD_SEGMENT_BYTES:
+                os.close(self._file)
+                self._part, self._written = self._part + 1, 0
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            self.broken = f"recording stopped: {error.strerror}"
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        os.close(self._file)
+
+
+def prune_recordings(folder: Path, now: datetime, days: int, max_mb: int) -> None:
+    """Delete recordings older than `days` and, oldest first, what exceeds `max_mb`."""
+    files = sorted(folder.glob("*.gz"), reverse=True)
+    total, oldest = 0, f"{now - timedelta(days=days):%Y%m%d}"
+    for file in files:
+        total += file.stat().st_size
+        if total > max_mb * 1_000_000 or file.name[:8] < oldest:
+            file.unlink(missing_ok=True)
+
+
 class JournalRow(NamedTuple):
     """One row as stored. `hash` chains it to all rows before it."""
 
@@ -4764,6 +4955,12 @@ class AiohttpTransport:
         params: Mapping[str, str],
         body: bytes | None,
     ) -> HttpReply:
+        host = urllib.parse.urlsplit(url)
+        if (
+            f"{host.scheme}://{host.netloc}" not in ALLOWED_HOSTS
+            and host.hostname not in LOOPBACK_HOSTS
+        ):
+            raise NotSent(f"{host.hostname} is no host of KIS")
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
@@ -5251,12 +5448,21 @@ class KISOrder:
             "PRCS_DVSN": "00",
         }  # fmt: skip
         bodies = await self._client.pages("balance", params)
+        self._check_account(bodies[0])
         summary = rows_of(bodies[0], "output2")
         if not summary:
             raise BadData("inquire-balance without an account summary")
         return parse_balance(
             [row for body in bodies for row in rows_of(body, "output1")], summary[0]
         )
+
+    def _check_account(self, body: Mapping[str, Any]) -> None:
+        """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
+        named = re.match(r"\s*(\d{8})\b", str(body.get("ctx_area_fk100", "")))
+        if named and named[1] != self._client.profile.account.reveal():
+            raise SettingsError(
+                [Fault("account", "the broker answers for another one", "the same")]
+            )
 
     async def orderable_cash(self, symbol: str = "", price: int = 0) -> int:
         """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
@@ -5337,6 +5543,7 @@ class KISWebSocket:
         self._last_frame_s = 0.0
         self._failure = ""
         self._up = False
+        self.sessions = 0  # opened so far; names the connection in recordings
 
     async def run(self) -> NoReturn:
         """Keep a session up until cancelled."""
@@ -5362,6 +5569,7 @@ class KISWebSocket:
             key = await self._auth.approval_key()
             async with asyncio.timeout(15.0):
                 socket = await self._connect(self._url)
+            self.sessions += 1
         except (BotError, OSError, WebSocketException, TimeoutError) as error:
             return f"no session: {type(error).__name__}: {error}"
         helpers = [
@@ -5516,6 +5724,7 @@ def _seconds(value: Any) -> float:
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 CONTROL_FILE = "control"  # in the state folder: `level NAME`, `resolve ID=WORD`, `accept`
+STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT = 50_000
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
@@ -5526,24 +5735,25 @@ class Inbox:
     """Frames waiting for the engine. Order notices overtake; when full the oldest trades go."""
 
     def __init__(self) -> None:
-        self._notices: deque[str] = deque()
-        self._market: deque[str] = deque()
+        self._notices: deque[tuple[int, str]] = deque()
+        self._market: deque[tuple[int, str]] = deque()
         self._more = asyncio.Event()
         self.lost = 0
 
     def put(self, frame: str) -> None:
-        """Take a frame in; never blocks."""
+        """Take a frame in, stamped with monotonic nanoseconds; never blocks."""
+        item = (time.monotonic_ns(), frame)
         if frame[:1] == "1":
-            self._notices.append(frame)
+            self._notices.append(item)
         else:
             if len(self._market) >= INBOX_LIMIT:
                 self._market.popleft()
                 self.lost += 1
-            self._market.append(frame)
+            self._market.append(item)
         self._more.set()
 
-    async def batch(self) -> list[str]:
-        """Wait for frames; return up to BATCH of them, notices first."""
+    async def batch(self) -> list[tuple[int, str]]:
+        """Wait for frames; return up to BATCH of them with their stamps, notices first."""
         await self._more.wait()
         frames = list(self._notices)
         self._notices.clear()
@@ -5563,6 +5773,7 @@ class Services:
     connect: Connect
     journal: Journal
     folder: Path
+    recorder: Recorder | None = None
 
 
 class Broker:
@@ -5659,6 +5870,7 @@ class Trader:
             raise SettingsError([Fault("bot", "nothing", "our section in kis_devlp.yaml")])
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
+        self.recorder, self.watchdog = services.recorder, Watchdog()
         self.broker = Broker(settings, self.bot, services)
         self.telegram = TelegramBot(
             settings.telegram_token, settings.telegram_chat, self.bot.telegram_api
@@ -5674,7 +5886,8 @@ class Trader:
         self._ticket = itertools.count()
         self._stop = asyncio.Event()
         self._why = "the day is over"
-        self._bad_frame_logged_s = -math.inf
+        self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
+        self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
 
     # --- events in, actions out ---
 
@@ -5684,6 +5897,11 @@ class Trader:
         self._handle(event)
 
     def _handle(self, event: Event) -> None:
+        if self.recorder:
+            if isinstance(event, TimeEvent):
+                self.recorder.time(event.now)
+            elif not isinstance(event, Trade | Quote | MarketStatus):
+                self.recorder.event(event)
         actions = self.engine.handle(event)
         if actions:
             self._execute(actions)
@@ -5730,6 +5948,7 @@ class Trader:
             account=self.profile.account_tail, symbols=", ".join(self.bot.symbols),
             strategy=type(self.engine.strategy).__name__,
         )  # fmt: skip
+        self.watchdog.tell("READY=1")
         telegram = asyncio.create_task(self.telegram.run())
         try:
             while not self._stop.is_set():
@@ -5740,9 +5959,19 @@ class Trader:
                 if one_day:
                     break
         finally:
-            self.tell("stopped", why=self._why)
+            self.watchdog.tell("STOPPING=1")
+            self._say_goodbye()
             await self.telegram.flush(2.0)
             telegram.cancel()
+
+    def _say_goodbye(self) -> None:
+        """Tell that the program ends, also when that cannot be written any more."""
+        try:
+            self.tell("stopped", why=self._why)
+        except JournalError as error:
+            self._tell(Alert("stopped", {"why": f"{self._why}; {error}"}))
+        if self.recorder:
+            self.recorder.close()
 
     def stop(self, why: str) -> None:
         """End the program in an orderly way; may be called from a signal handler, also twice."""
@@ -5766,8 +5995,10 @@ class Trader:
 
     async def _wait_until(self, moment: datetime) -> None:
         while not self._stop.is_set() and (left := (moment - self.clock.now()).total_seconds()) > 0:
+            self._read_control()
+            self._each_wall_second()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left / self.clock.speed, 60.0)):
+                async with asyncio.timeout(min(left / self.clock.speed, 10.0)):
                     await self._stop.wait()
 
     async def _trade_day(self, session: Session) -> None:
@@ -5849,7 +6080,9 @@ class Trader:
         while True:
             frames = await self.inbox.batch()
             self._handle(TimeEvent(self.clock.now()))
-            for frame in frames:
+            for stamp_ns, frame in frames:
+                if self.recorder:
+                    self.recorder.frame(stamp_ns, self.broker.socket.sessions, frame)
                 try:
                     events = self.broker.decoder.decode(frame)
                 except BadData as error:
@@ -5872,7 +6105,22 @@ class Trader:
         while True:
             self._handle(TimeEvent(self.clock.now()))
             self._read_control()
+            self._each_wall_second()
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
+
+    def _each_wall_second(self) -> None:
+        """Flush the recording; feed the watchdog only while calls and questions get on."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_wall_second_s:
+            return
+        self._next_wall_second_s = now + 1.0
+        if self.recorder:
+            self.recorder.flush()
+            if self.recorder.broken and not self.counts["recorder broken"]:
+                self.counts["recorder broken"] += 1
+                self.tell("error", what=self.recorder.broken)
+        if all(now - since < STUCK_S for since in self._busy_since.values()):
+            self.watchdog.tell("WATCHDOG=1")
 
     def _read_control(self) -> None:
         """Obey a command that the owner left as a file; what cannot be read halts entries."""
@@ -5898,18 +6146,23 @@ class Trader:
         """Make order calls one after another, exits and cancels first."""
         while True:
             _, _, call = await self._calls.get()
+            self._busy_since["call"] = asyncio.get_running_loop().time()
             if call.action == "new":
                 answer = await self.broker.orders.submit(call.intent)  # <- the line orders leave by
             else:
                 answer = await self.broker.orders.change(call)
             self.feed(OrderAnswered(call.intent.intent_id, answer, self.clock.now()))
             self._calls.task_done()
+            del self._busy_since["call"]
 
     async def _questions(self) -> NoReturn:
         """Put questions to the broker, one at a time."""
         while True:
             busy = bool(self.engine.core.ledger.open_orders())
-            await self._ask(await self.broker.next_question(busy))
+            ask = await self.broker.next_question(busy)
+            self._busy_since["question"] = asyncio.get_running_loop().time()
+            await self._ask(ask)
+            del self._busy_since["question"]
 
     # --- the end ---
 
@@ -5989,7 +6242,9 @@ def build_parser() -> argparse.ArgumentParser:
     flag("--demo", help="trade a day against a simulated KIS on this machine")
     flag("--check", help="test settings, token, balance, price, WebSocket; sends no order")
     flag("--paper", help="trade on the paper server")
-    flag("--live", help="trade real money (not in this version)")
+    flag("--live", help="trade real money; every key of the interlock must agree")
+    flag("--make-pin", help="print the pin of the real account for bot.live_account_pin")
+    flag("--acknowledge", help="read the limits and sign for the next 24 hours of --live")
     flag("--decode", help="read raw frames from standard input, print one JSON object a record")
     flag("--journal", help="list the journal readably")
     modes.add_argument("--why", metavar="ORDER", help="explain one order: number or intent id")
@@ -6004,11 +6259,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="FILE", help="settings file")
     add("--state", type=Path, metavar="DIR", help="folder of journal and token")
     add("--strategy", metavar="FILE.py:CLASS", help="own strategy instead of the settings' one")
+    add("--credentials", type=Path, metavar="FILE", help="live-NAME.yaml with the real keys")
     add("--real", action="store_true", help="with --check: test the real account, not paper")
     add("--one-day", action="store_true", help="end after one trading day")
     add("--plain", action="store_true", help="lines instead of the live screen")
     add("--verbose", action="store_true", help="log more")
-    add("--seed", type=int, default=7, help="with --demo: another day (default 7)")
+    add("--seed", type=int, default=21, help="with --demo: another day (default 21)")
     add("--speed", type=float, default=300.0, help="with --demo: times faster (default 300)")
     add("--key", default="", help="with --decode: AES key of encrypted frames, 32 characters")
     add("--iv", default="", help="with --decode: AES iv, 16 characters")
@@ -6044,13 +6300,8 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
 
 
 def _run_mode(options: argparse.Namespace) -> int:
-    if options.live:
-        print(
-            "--live is not in this version: real money needs the interlock that comes with it. "
-            "Use --paper.",
-            file=sys.stderr,
-        )
-        return EXIT_SETTINGS
+    if options.live or options.acknowledge or options.make_pin:
+        return run_live(options)
     if options.check:
         return asyncio.run(check_set_up(options))
     if options.level or options.resolve or options.accept_orders:
@@ -6121,7 +6372,69 @@ def load_settings(
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Fault(str(path), str(error), "a readable UTF-8 file")]) from None
-    return SettingsReader(text, environ).read(environment, need_bot), path
+    settings = SettingsReader(text, environ).read(environment, need_bot)
+    if not settings.profile.simulated:
+        refuse_open_files(path, path.parent / ".env", Path.cwd() / ".env")
+    return settings, path
+
+
+def load_live_settings(options: argparse.Namespace) -> Settings:
+    """Read the settings with the real keys from their own file; paper never opens that file."""
+    path, live = find_settings(options.config), options.credentials
+    if live is None and os.environ.get("CREDENTIALS_DIRECTORY"):
+        live = options.credentials = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "live-keys.yaml"
+    if live is None or not live.is_file():
+        raise SettingsError(
+            [Fault("--credentials", str(live), f"a file {LIVE_FILE_PREFIX}NAME.yaml")]
+        )
+    refuse_open_files(path, live)
+    reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
+    return reader.read("real")
+
+
+def run_live(options: argparse.Namespace) -> int:
+    """Trade real money, or prepare two of its keys. Nothing is sent unless all keys agree."""
+    settings = load_live_settings(options)
+    profile, bot = settings.profile, settings.bot
+    assert bot is not None
+    if options.make_pin:
+        pin = make_pin(profile.account.reveal(), profile.product, secrets.token_hex(8))
+        print(f"bot:\n  live_account_pin: '{pin}'")
+        return 0
+    file = state_folder(options, bot) / "live-acknowledgement.json"
+    if options.acknowledge:
+        return acknowledge(settings, bot, file)
+    try:
+        acknowledged = json.loads(file.read_text())
+    except (OSError, ValueError):
+        acknowledged = {}
+    now = datetime.now(KST)
+    name = options.credentials.name
+    faults = live_faults(LiveKeys(options.live, settings, name, acknowledged, build_hash(), now))
+    if faults:
+        raise SettingsError(faults)
+    code, _ = run_trader(settings, options)
+    return code
+
+
+def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
+    """Show account and limits; store the owner's signature when he types them back."""
+    tail, wanted = settings.profile.account_tail, f"REAL MONEY {settings.profile.account_tail[-2:]}"
+    print(f"account {tail}, limits:")
+    for key, value in bot.limits.model_dump().items():
+        print(f"  {key}: {value:,}" if isinstance(value, int) else f"  {key}: {value}")
+    print(f"type {wanted!r} to allow --live for 24 hours with exactly these: ", end="", flush=True)
+    if sys.stdin.readline().strip() != wanted:
+        raise BotError("not acknowledged; nothing was written")
+    said = {
+        "account": tail,
+        "limits": limits_hash(bot.limits),
+        "build": build_hash(),
+        "at": datetime.now(KST).isoformat(),
+    }
+    write_private(file, json.dumps(said))
+    print("acknowledged")
+    return 0
 
 
 def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
@@ -6207,6 +6520,8 @@ def run_trader(
     """
     assert settings.bot is not None
     folder = state_folder(options, settings.bot)
+    if not settings.profile.simulated:
+        refuse_open_files(folder, journal_path(folder, settings.profile))
     lock = AccountLock(folder / f"lock-{settings.profile.account.fingerprint()}")
     strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
     log_file = (folder / "bot.log").open("a") if watch else None
@@ -6215,19 +6530,80 @@ def run_trader(
     journal = Journal(journal_path(folder, settings.profile))
     try:
         journal.verify()
-        services = Services(
-            MarketClock(settings.bot.market_clock),
-            AiohttpTransport(),
-            connect_websocket,
-            journal,
-            folder,
-        )
+        clock = MarketClock(settings.bot.market_clock)
+        settings = replace(settings, bot=_limits_of_today(settings, journal))
+        recorder = start_recorder(settings, options, journal, clock.now(), folder)
+        services = Services(clock, AiohttpTransport(), connect_websocket, journal, folder, recorder)
         trader = Trader(settings, strategy, services)
         code = asyncio.run(_trade(trader, services.transport, options.one_day, watch))
         return code, trader.summary()
     finally:
         journal.close()
         lock.release()
+
+
+def _limits_of_today(settings: Settings, journal: Journal) -> BotSettings:
+    """Return the section `bot`, with smaller limits during the first live days."""
+    assert settings.bot is not None
+    bot, profile = settings.bot, settings.profile
+    if profile.environment == "paper" or profile.simulated:
+        return bot
+    days = len({row.ref for row in journal.rows("day")})
+    return bot.model_copy(update={"limits": ramped_limits(bot.limits, days)})
+
+
+def build_hash() -> str:
+    """Return the hash of this file: which program it is."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+
+
+def start_recorder(
+    settings: Settings, options: argparse.Namespace, journal: Journal, now: datetime, folder: Path
+) -> Recorder | None:
+    """Begin a recording with everything a replay needs to start from the same state."""
+    bot = settings.bot
+    if bot is None or not bot.record:
+        return None
+    header = {
+        "version": __version__,
+        "build": build_hash(),
+        "environment": settings.profile.environment,
+        "strategy": options.strategy or bot.strategy,
+        "settings": bot.model_dump(mode="json"),
+        "journal": journal.path.name,
+        "journal_seq": journal.last_seq,
+        "rows": rows_since_flat(journal),
+    }
+    records = folder / "records"
+    recorder = Recorder(records, now, header)
+    prune_recordings(records, now, bot.record_days, bot.record_max_mb)
+    return recorder
+
+
+def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
+    """Return kind and body of the ledger rows that the present state rests on."""
+    ledger = Ledger()
+    kept: list[tuple[str, str]] = []
+    for row in journal.rows("intent", "ledger", "instrument"):
+        if row.kind != "instrument":
+            entry = entry_from_json(row.body)
+            flat = not any(p.quantity for p in ledger.positions.values())
+            if isinstance(entry, DayOpened) and flat and not ledger.open_orders():
+                kept = [each for each in kept if each[0] == "instrument"]
+            ledger.apply(entry)
+        kept.append((row.kind, row.body))
+    return kept
+
+
+def refuse_open_files(*paths: Path) -> None:
+    """Refuse files and folders that others than their owner may read."""
+    faults = [
+        Fault(str(path), f"mode {stat.S_IMODE(path.stat().st_mode):o}", f"chmod go-rwx {path}")
+        for path in paths
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    if faults:
+        raise SettingsError(faults)
 
 
 async def _trade(trader: Trader, transport: Any, one_day: bool, watch: Watch | None) -> int:
@@ -6272,7 +6648,8 @@ def _explain_failure(group: BaseExceptionGroup[BaseException]) -> int:
     for error in errors:
         known = isinstance(error, BotError)
         log.critical("%s: %s", type(error).__name__, error, exc_info=None if known else error)
-    return EXIT_JOURNAL if any(isinstance(e, JournalError) for e in errors) else EXIT_INTERNAL
+    codes = {JournalError: EXIT_JOURNAL, SettingsError: EXIT_SETTINGS}
+    return max((codes.get(type(e), EXIT_INTERNAL) for e in errors), default=EXIT_INTERNAL)
 
 
 # --- the check ----------------------------------------------------------------------------

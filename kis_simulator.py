@@ -4,7 +4,7 @@ What it is for: the demo, the tests and rehearsals of a trading bot. It is writt
 protocol facts alone, not from the bot's tables, so that one mistake does not hide in both.
 Nothing here reaches the internet; prices, keys and account numbers are invented from a seed.
 
-    python kis_simulator.py --port 8080 --speed 300 --write-config /tmp/demo
+    python kis_simulator.py --port 8080 --speed 300 --write-config demo
     python kis_simulator.py --help
 
 In a test, without sockets and clocks (time is handed in):
@@ -2103,8 +2103,9 @@ class Exchange:
 
     def _too_poor(self, tape: Tape, ticket: Ticket) -> str | None:
         if ticket.side == "SELL":
-            # On paper a fresh fill is not sellable before the balance shows it (measured).
-            left = self._ledger.sellable(ticket.symbol, self._ledger.shown)
+            # A fresh fill is not sellable before the balance shows it (measured on paper).
+            accounts = (self._ledger.shown, self._ledger.truth)
+            left = min(self._ledger.sellable(ticket.symbol, account) for account in accounts)
             return "no_shares" if ticket.quantity > left else None
         amount = ticket.quantity * self.reserve_price(tape, ticket)
         needed = amount + fee_of(amount, tape.listing.etf)
@@ -2112,8 +2113,12 @@ class Exchange:
 
     @staticmethod
     def reserve_price(tape: Tape, ticket: Ticket) -> int:
-        """Return the won held back per share: the upper limit for orders without a price."""
-        return ticket.price if KINDS[ticket.kind].pricing == "limit" else tape.band[1]
+        """Return the won held back per share: the upper limit for orders without a price.
+
+        Also for 02, which may become a market order (invented; keeps cash from going negative).
+        """
+        priced = KINDS[ticket.kind].pricing == "limit" and ticket.kind != "02"
+        return ticket.price if priced else tape.band[1]
 
     def place(self, ticket: Ticket, at: int) -> Order | str:
         """Accept an order and try to match it; or return the name of the refusal."""
@@ -4696,7 +4701,17 @@ def config_yaml(served: Served) -> str:
             f"    unix: {clock.unix0!r}\n"
             f"    market: {json.dumps(clock.start.isoformat())}\n"
             f"    speed: {clock.speed:g}\n"
-            f"  rest_calls_per_second: {config.limit * clock.speed:g}\n"
+            f"  rest_calls_per_second: {config.limit * clock.speed * 0.8:g}\n"
+            "  limits:  # of an invented account; set your own in a real file\n"
+            "    max_order_krw: 3_000_000\n"
+            "    max_symbol_krw: 4_000_000\n"
+            "    max_total_krw: 8_000_000\n"
+            "    max_daily_loss_krw: 500_000\n"
+            f"    max_data_age_s: {min(120.0, max(3.0, clock.speed * 0.2)):g}\n"
+            f"    max_quote_age_s: {min(120.0, max(5.0, clock.speed * 0.2)):g}\n"
+            f"  bar_lateness_s: {min(120.0, max(3.0, clock.speed * 0.1)):g}\n"
+            f"  exit_step_s: {min(120.0, max(5.0, clock.speed * 0.2)):g}\n"
+            f"  entry_timeout_s: {min(600.0, max(30.0, clock.speed * 0.5)):g}\n"
         )
     )
 
@@ -4718,7 +4733,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="kis_simulator.py",
         description="A KIS broker server on loopback, with a market of its own. Nothing is real.",
         epilog="When it listens it prints one line: READY {json}. Stop it with Ctrl-C. While it "
-        "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults).",
+        "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults). "
+        'A fault rule: {"match": {"path": "order-cash", "nth": 1}, "effect": {"do": "lose", '
+        '"executed": true}}; a wrong one is answered with what is possible.',
     )
     usual, add = SimulatorConfig(), parser.add_argument
     codes, day = ",".join(DEFAULT_SYMBOLS), date.fromisoformat

@@ -450,7 +450,7 @@ def run_demo(options: argparse.Namespace) -> int:
     folder.mkdir(mode=0o700, parents=True)
     command = [
         sys.executable, str(simulator), "--port", "0", "--write-config", str(folder),
-        "--seed", str(options.seed), "--speed", str(options.speed),
+        "--seed", str(options.seed), "--speed", str(options.speed), "--start", "08:50",
     ]  # fmt: skip
     print(
         f"demo: invented prices and account; one day in about {7 * 3600 / options.speed:.0f} s",

@@ -23,10 +23,10 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-import harness
+import harness  # noqa: E402  the path is set above
 
-import kis_realtime_trading as bot
-import kis_simulator as simulator
+import kis_realtime_trading as bot  # noqa: E402
+import kis_simulator as simulator  # noqa: E402
 
 OPERATIONS = ("buy", "sell", "cancel", "modify")
 FAULTS: dict[str, dict[str, Any]] = {

@@ -26,17 +26,17 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-import harness
+import harness  # noqa: E402  the path is set above
 
-import kis_realtime_trading as bot
-import kis_simulator as simulator
+import kis_realtime_trading as bot  # noqa: E402
+import kis_simulator as simulator  # noqa: E402
 
 SPEED = 240.0
 START, QUIET, LAST = "08:58", "09:40:00", "10:30:00"
