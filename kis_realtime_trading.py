@@ -3610,7 +3610,8 @@ class ExitDesk:
         if not position.quantity or plan is None or state.exit:
             return
         if price <= plan.stop_price:
-            self.start(state, "stop")
+            trailed = plan.trail_ratio > 0 and plan.stop_price >= position.average_price
+            self.start(state, "trailing stop" if trailed else "stop")
         elif plan.target_price and price >= plan.target_price:
             self.start(state, "target")
         elif plan.trail_ratio and price > state.high:
@@ -3766,7 +3767,10 @@ class BrokerDesk:
     def on_answer(self, event: OrderAnswered) -> None:
         """Take the end of an order call in. An answer that the list overtook changes nothing."""
         core, answer = self._core, event.answer
-        order = core.ledger.orders[event.intent_id]
+        order = core.ledger.orders.get(event.intent_id)
+        if order is None:  # only in the replay of a recording by another version or strategy
+            core.record("stray", event.intent_id, answer=answer)
+            return
         outcome = {
             Outcome.ACCEPTED: OrderEvent.ACCEPTED,
             Outcome.REFUSED: OrderEvent.REFUSED,
@@ -4565,6 +4569,7 @@ def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> 
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+LEDGER_ROWS = ("intent", "ledger", "instrument")
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
@@ -4584,21 +4589,54 @@ def entry_from_json(text: str) -> LedgerEntry:
         raise JournalError(f"a ledger row cannot be read: {error}") from None
 
 
+def apply_row(ledger: Ledger, kind: str, body: str) -> LedgerEntry | None:
+    """Apply the body of a ledger row, or take over an instrument; return the entry."""
+    if kind == "instrument":
+        data = json.loads(body)
+        data.pop("type")
+        ledger.instruments[data["symbol"]] = Instrument(**data)
+        return None
+    entry = entry_from_json(body)
+    ledger.apply(entry)
+    return entry
+
+
 def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
     """Apply every ledger row; return the time of the last one, "" when there is none."""
     last = ""
-    for row in journal.rows("intent", "ledger", "instrument"):
-        if row.kind == "instrument":
-            data = json.loads(row.body)
-            data.pop("type")
-            ledger.instruments[data["symbol"]] = Instrument(**data)
-        else:
-            try:
-                ledger.apply(entry_from_json(row.body))
-            except IllegalTransition as error:
-                raise JournalError(f"row {row.seq}: {error}") from None
+    for row in journal.rows(*LEDGER_ROWS):
+        try:
+            apply_row(ledger, row.kind, row.body)
+        except IllegalTransition as error:
+            raise JournalError(f"row {row.seq}: {error}") from None
         last = row.at
     return last
+
+
+_EVENT_TYPES: dict[str, Any] = {
+    kind.__name__: TypeAdapter(kind)
+    for kind in (Notice, OrderAnswered, Command, Instrument, Balance, Cash, OrderList, PastBars)
+}
+
+
+def event_from_json(text: str) -> Event:
+    """Turn a recorded event back into itself. Raises BadData."""
+    try:
+        data = json.loads(text)
+        if data["type"] == "Seen":
+            value = _EVENT_TYPES[data["value"]["type"]].validate_python(_untyped(data["value"]))
+            return Seen(value, datetime.fromisoformat(data["asked_at"]))
+        event: Event = _EVENT_TYPES[data["type"]].validate_python(_untyped(data))
+        return event
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(f"a recorded event cannot be read: {error}") from None
+
+
+def _untyped(value: Any) -> Any:
+    """Take the type names out of a plain value."""
+    if isinstance(value, dict):
+        return {key: _untyped(item) for key, item in value.items() if key != "type"}
+    return [_untyped(item) for item in value] if isinstance(value, list) else value
 
 
 class AccountLock:
@@ -6249,6 +6287,7 @@ def build_parser() -> argparse.ArgumentParser:
     flag("--journal", help="list the journal readably")
     modes.add_argument("--why", metavar="ORDER", help="explain one order: number or intent id")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
+    modes.add_argument("--replay", type=Path, metavar="FILE", help="run a recording again, compare")
     flag("--print-systemd-unit", help="print a unit for this file, user and settings")
     levels = ", ".join(KillLevel.__members__)
     modes.add_argument("--level", metavar="LEVEL", choices=KillLevel.__members__, help=levels)
@@ -6584,13 +6623,11 @@ def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
     """Return kind and body of the ledger rows that the present state rests on."""
     ledger = Ledger()
     kept: list[tuple[str, str]] = []
-    for row in journal.rows("intent", "ledger", "instrument"):
-        if row.kind != "instrument":
-            entry = entry_from_json(row.body)
-            flat = not any(p.quantity for p in ledger.positions.values())
-            if isinstance(entry, DayOpened) and flat and not ledger.open_orders():
-                kept = [each for each in kept if each[0] == "instrument"]
-            ledger.apply(entry)
+    for row in journal.rows(*LEDGER_ROWS):
+        flat = not any(p.quantity for p in ledger.positions.values()) and not ledger.open_orders()
+        entry = apply_row(ledger, row.kind, row.body)
+        if isinstance(entry, DayOpened) and flat:
+            kept = [each for each in kept if each[0] == "instrument"]
         kept.append((row.kind, row.body))
     return kept
 

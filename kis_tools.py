@@ -7,9 +7,10 @@ The bot file hands these options over and never imports this file:
     python kis_realtime_trading.py --journal                   the journal, readable
     python kis_realtime_trading.py --why 0000001234            how one order came about
     python kis_realtime_trading.py --picture day.png           the last day as a picture
+    python kis_realtime_trading.py --replay FILE-0000.gz       a recording again, compared row by row
     python kis_realtime_trading.py --print-systemd-unit        a unit for this machine
 
-Map: 1 WIRE LAYOUTS, 2 DECODE, 3 JOURNAL, 4 PICTURE, 5 DEMO, 6 SYSTEMD, 7 COMMAND LINE.
+Map: 1 WIRE LAYOUTS, 2 DECODE, 3 JOURNAL, 4 PICTURE, 5 DEMO, 6 REPLAY, 7 SYSTEMD, 8 COMMAND LINE.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import gzip
 import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -304,9 +307,8 @@ def read_day(journal: bot.Journal) -> DayPicture:
             end = datetime.fromisoformat(bar["end"])
             picture.bars.setdefault(row.ref, []).append((end, bar["close"]))
         elif row.kind == "instrument":
-            body.pop("type")
-            ledger.instruments[body["symbol"]] = bot.Instrument(**body)
-        elif row.kind in ("intent", "ledger"):
+            bot.apply_row(ledger, row.kind, row.body)
+        elif row.kind in bot.LEDGER_ROWS:
             entry = bot.entry_from_json(row.body)
             if isinstance(entry, bot.DayOpened):
                 picture = DayPicture(entry.day.isoformat(), {}, {}, [])
@@ -524,7 +526,167 @@ def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> 
     return bot.EXIT_FAILED if different else 0
 
 
-# === 6. SYSTEMD ===
+# === 6. REPLAY ===
+
+
+class Replayed(NamedTuple):
+    """What a recording gives when it is run again."""
+
+    header: dict[str, Any]
+    rows: list[tuple[str, str, str]]  # kind, ref, body: as the journal would hold them
+    digest: str
+    trades: int
+    torn: bool  # the last second of the recording is missing
+
+
+def read_lines(first: Path) -> Iterator[str]:
+    """Yield the lines of all segments of a run; a torn tail ends it with an empty line."""
+    stem = first.name.rpartition("-")[0]
+    for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
+        try:
+            with gzip.open(segment, "rt", encoding="utf-8", errors="surrogateescape") as file:
+                for line in file:
+                    yield line.rstrip("\n")
+        except EOFError:
+            yield ""
+
+
+def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed:
+    """Drive codec and engine with a recording, as fast as they go.
+
+    `strategy` replaces the recorded one. Raises bot.BotError for what is no recording.
+    """
+    lines = read_lines(first)
+    start = next(lines, "")
+    if not start.startswith("S"):
+        raise bot.BotError(f"{first} is not the first segment (-0000.gz) of a recording")
+    header = json.loads(start[1:])
+    settings = bot.BotSettings.model_validate(header["settings"])
+    ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
+    for kind, body in header["rows"]:
+        bot.apply_row(ledger, kind, body)
+    chosen = strategy or bot.load_strategy(header["strategy"], settings.parameters)
+    engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")
+    return _drive(engine, lines, header)
+
+
+def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> Replayed:
+    """Feed the lines of a recording to an engine; collect the rows it wants written."""
+    decoder = bot.FrameDecoder()
+    rows: list[tuple[str, str, str]] = []
+    handle, decode, trades, torn = engine.handle, decoder.decode, 0, False
+
+    def feed(event: bot.Event) -> None:
+        for action in handle(event):
+            if isinstance(action, bot.Record):
+                rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
+
+    for line in lines:
+        mark = line[:1]
+        if mark == "F":
+            try:
+                events = decode(line.split(" ", 2)[2])
+            except bot.BadData:
+                continue
+            for event in events:
+                trades += type(event) is bot.Trade
+                feed(event)
+        elif mark == "T":
+            feed(bot.TimeEvent(bot.EPOCH + timedelta(microseconds=int(line[1:]))))
+        elif mark == "E":
+            other = bot.event_from_json(line[1:])
+            if isinstance(other, bot.Command) and other.session:
+                decoder.set_day(other.session.day)
+            feed(other)
+        torn = torn or not line
+    return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
+
+
+UNCOMPARED = ("alert", "request", "day")  # rows that the trader adds around the engine's
+
+
+def live_rows(journal: bot.Journal, after: int) -> list[tuple[str, str, str]]:
+    """Return what the live run wrote after a row, as far as the engine decided it."""
+    rows: list[tuple[str, str, str]] = []
+    for row in journal.rows():
+        if row.seq > after and row.kind not in UNCOMPARED:
+            rows.append((row.kind, row.ref, row.body))
+    starts = [n for n, row in enumerate(rows) if row[:2] == ("command", "restarted")]
+    # the next process has a recording of its own; its first row comes just before its start
+    return rows[: starts[1] - 1] if len(starts) > 1 else rows
+
+
+def show_replay(options: argparse.Namespace) -> int:
+    """Replay a recording and compare it with the journal beside it."""
+    path: Path = options.replay
+    strategy = None
+    if options.strategy:
+        strategy = bot.load_strategy(options.strategy, {})
+    began = time.perf_counter()
+    result = replay(path, strategy)
+    spent = time.perf_counter() - began
+    bars = sum(kind == "bar" for kind, _, _ in result.rows)
+    intents = sum(kind == "intent" for kind, _, _ in result.rows)
+    print(f"{result.trades:,} trades, {bars} bars, {intents} intents in {spent:.2f} s "
+          f"({result.trades / spent:,.0f} trades a second)")  # fmt: skip
+    print(f"digest {result.digest}")
+    if result.torn:
+        print("the recording ends in the middle: its process was killed")
+    file = path.parent.parent / result.header["journal"]
+    if not file.is_file():
+        print(f"no journal {file} to compare with")
+        return 0
+    journal = bot.Journal(file, read_only=True)
+    journal.verify()
+    live = live_rows(journal, result.header["journal_seq"])
+    if strategy or result.header["build"] != bot.build_hash():
+        show_orders(live, result.rows)
+    return show_difference(live, result.rows)
+
+
+def show_difference(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> int:
+    """Print the first row that differs with what stands around it; 0 when there is none.
+
+    A process that was killed may have written rows whose recording was not flushed any more.
+    """
+    for at, (left, right) in enumerate(zip(live, again, strict=False)):
+        if left != right:
+            print(f"FIRST DIFFERENCE at row {at + 1} after the start")
+            for name, rows in (("live", live), ("replay", again)):
+                for n in range(max(0, at - 3), min(len(rows), at + 3)):
+                    mark = ">>" if n == at else "  "
+                    print(f"{mark} {name:6} {rows[n][0]:9} {rows[n][1]:18} {rows[n][2][:160]}")
+            return bot.EXIT_FAILED
+    if len(again) > len(live):
+        print(f"FIRST DIFFERENCE: the replay decides {len(again) - len(live)} rows more")
+        return bot.EXIT_FAILED
+    missing = len(live) - len(again)
+    tail = f"; the last {missing} of the live run were not recorded" if missing else ""
+    print(f"equal to the live run: {len(again)} rows{tail}")
+    return 0
+
+
+def show_orders(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> None:
+    """Print the orders of both histories that are not in the other, side by side."""
+
+    def orders(rows: list[tuple[str, str, str]]) -> dict[str, str]:
+        found = {}
+        for kind, ref, body in rows:
+            if kind == "intent":
+                i = json.loads(body)
+                found[ref] = (
+                    f"{i['at'][11:19]} {i['symbol']} {i['side']} {i['quantity']} @ {i['price']}"
+                )
+        return found
+
+    left, right = orders(live), orders(again)
+    print(f"{'live':46}replay")
+    for ref in sorted({*left, *right}, key=lambda r: left.get(r) or right[r]):
+        if left.get(ref) != right.get(ref):
+            print(f"{left.get(ref, '-'):46}{right.get(ref, '-')}")
+
+
+# === 7. SYSTEMD ===
 
 UNIT = """\
 [Unit]
@@ -568,7 +730,7 @@ def systemd_unit(options: argparse.Namespace) -> str:
     )
 
 
-# === 7. COMMAND LINE ===
+# === 8. COMMAND LINE ===
 
 
 def main() -> int:
@@ -582,6 +744,8 @@ def run_command(options: argparse.Namespace) -> int:
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
     if options.journal or options.why:
         return show_journal(options)
+    if options.replay:
+        return show_replay(options)
     if options.picture:
         return draw_picture(options)
     if options.print_systemd_unit:

@@ -7,6 +7,7 @@ gives the same trace. Everything of the bot is real: Trader, clients, journal, c
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import random
 import selectors
@@ -245,6 +246,7 @@ class World:
     start: str = "08:50:00"
     seed: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
+    record: bool = False
 
     def __post_init__(self) -> None:
         self.sim = simulator.Simulator(self.config)
@@ -265,10 +267,15 @@ class World:
         """Start the bot's process, so to speak: open the journal, rebuild, make a Trader."""
         journal = bot.Journal(self.folder / "journal.sqlite3")
         journal.verify()
+        settings = make_settings(self.sim, **self.settings)
+        recorder = None
+        if self.record:
+            options = argparse.Namespace(strategy="scripted")
+            recorder = bot.start_recorder(settings, options, journal, self.clock.now(), self.folder)
         services = bot.Services(
-            self.clock, self.network, self.network.connect, journal, self.folder
+            self.clock, self.network, self.network.connect, journal, self.folder, recorder
         )
-        self.trader = bot.Trader(make_settings(self.sim, **self.settings), strategy, services)
+        self.trader = bot.Trader(settings, strategy, services)
         return self.trader
 
     async def until(self, moment: str) -> None:
