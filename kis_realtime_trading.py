@@ -177,6 +177,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "buying_power": Endpoint(_TRADING + "inquire-psbl-order", "GET", "TTTC8908R", "VTTC8908R"),
     "sellable": Endpoint(_TRADING + "inquire-psbl-sell", "GET", "TTTC8408R", None),
     "orders": Endpoint(_TRADING + "inquire-daily-ccld", "GET", "TTTC0081R", "VTTC0081R", 100),
+    "realized": Endpoint(_TRADING + "inquire-period-trade-profit", "GET", "TTTC8715R", None),
     "balance": Endpoint(_TRADING + "inquire-balance", "GET", "TTTC8434R", "VTTC8434R", 50),
 }
 OAUTH_TOKEN, OAUTH_REVOKE, OAUTH_APPROVAL = "/oauth2/tokenP", "/oauth2/revokeP", "/oauth2/Approval"
@@ -3201,10 +3202,12 @@ class Command(NamedTuple):
 
     names: restarted (text: time of the last journal row), day (with the session), feed up, feed
     down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
-    INTENT=absent or INTENT=ORDER NUMBER), accept (orders at the broker are the owner's).
+    INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries).
     """
 
-    name: Literal["restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "accept"]
+    name: Literal[
+        "restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "hold", "release"
+    ]
     at: datetime
     session: Session | None = None
     text: str = ""
@@ -3265,6 +3268,7 @@ class ExitRun:
     next_at: datetime | None = None
     refusals: int = 0
     resell: bool = False
+    told_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -3288,6 +3292,8 @@ class SymbolState:
 
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
+LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
+EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
@@ -3304,7 +3310,7 @@ class Core:
         self.cash_krw: int | None = None  # orderable, as last seen
         self.cash_asked_at = _NO_TIME
         self.holdings: dict[str, Holding] = {}
-        self.holdings_asked_at = _NO_TIME
+        self.holdings_asked_at = self.list_asked_at = _NO_TIME
         self.out: list[Action] = []
         self.sent_at: deque[datetime] = deque(maxlen=CEILING_ORDERS_PER_MINUTE + 1)
         self.last_fill_at = _NO_TIME
@@ -3733,6 +3739,7 @@ class ExitDesk:
         core = self._core
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         if order.kind == OrderKind.MARKET:
+            self._tell_waiting(state, run, order)
             return
         run.step = min(run.step + 1, len(EXIT_KINDS) - 1)
         kind, price = self._kind_and_price(state, run)
@@ -3747,6 +3754,18 @@ class ExitDesk:
         )
         core.out.append(
             OrderCall("change", order.intent, order.order_no, order.branch, str(kind), price)
+        )
+
+    def _tell_waiting(self, state: SymbolState, run: ExitRun, order: Order) -> None:
+        """Tell that nobody buys: a lower limit lock, a halt. It is not sold before it is sold."""
+        core, since = self._core, order.since or self._core.now
+        if run.told_at is None and (core.now - since).total_seconds() < EXIT_WAIT_ALERT_S:
+            return
+        if run.told_at and core.now < run.told_at + timedelta(minutes=15):
+            return
+        run.told_at = core.now
+        core.alert(
+            "exit_waits", symbol=state.view.symbol, quantity=order.remaining, reason=run.reason
         )
 
 
@@ -3827,6 +3846,7 @@ class BrokerDesk:
                 self._on_external(entry, seen)
             if order and was_dead and order.intent.purpose == "entry":
                 self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
+        core.list_asked_at = asked_at
         core.hold("orders", on=False)
         self._leave_start_up()
         for state in core.symbols.values():
@@ -3868,7 +3888,7 @@ class BrokerDesk:
             return
         for entry in core.reconciler.read_balance(core.holdings, asked_at, core.now):
             core.apply(entry)
-        self._compare_holdings(asked_at)
+        self._compare_holdings(seen, asked_at)
 
     def _lone_unknown(self, side: Side) -> list[Order]:
         """Return unknown orders of one side since which nothing else moved the account."""
@@ -3883,8 +3903,12 @@ class BrokerDesk:
         before = unknown[0].intent.cash_before_krw if side is Side.BUY and unknown else 0
         return unknown if lone and before >= 0 else []
 
-    def _compare_holdings(self, asked_at: datetime) -> None:
-        """Compare our shares with the broker's once nothing moved for a while."""
+    def _compare_holdings(self, seen: Balance, asked_at: datetime) -> None:
+        """Compare shares and cash with the broker's once nothing moved for a while.
+
+        Other shares stop entries until both agree; other cash (a withdrawal, a dividend) is told
+        and taken over.
+        """
         core, ledger = self._core, self._core.ledger
         quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
         if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
@@ -3898,6 +3922,9 @@ class BrokerDesk:
         if different and "mismatch" not in core.holds:
             core.alert("mismatch", what=", ".join(different))
         core.hold("mismatch", on=bool(different))
+        if not different and not ledger.open_orders() and seen.settled_cash_krw != ledger.cash_krw:
+            core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
+            core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
 
     def _take_account(self, seen: Balance) -> None:
         """Begin a day with the broker's figures; what is not in our ledger is the owner's."""
@@ -3931,7 +3958,8 @@ class BrokerDesk:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
         state.quote_price, state.quote_at = instrument.last_price, asked_at
-        state.halted = state.halted or instrument.blocked == "trading halted"
+        if instrument.blocked == "trading halted":
+            state.halted = True
         if state.waiting:
             request, state.waiting = state.waiting, None
             self._entries.consider(state, request, ask_again=False)
@@ -3990,7 +4018,8 @@ class Engine:
             return  # not ours, a duplicate, or out of order
         bar = state.builder.add(trade)
         state.last_trade = trade
-        state.halted = trade.halted
+        if state.halted is not trade.halted:
+            self._set_halted(state, trade.halted)
         if bar is not None:
             self._on_bar(state, bar)
         if state.view.position.quantity:
@@ -4019,8 +4048,15 @@ class Engine:
     def _on_status(self, status: MarketStatus) -> None:
         state = self.core.symbols.get(status.symbol)
         if state and state.halted != (status.halted or status.vi_active):
-            state.halted = status.halted or status.vi_active
-            self.core.record("status", status.symbol, halted=status.halted, vi=status.vi_active)
+            self._set_halted(state, status.halted or status.vi_active)
+
+    def _set_halted(self, state: SymbolState, halted: bool) -> None:
+        """Note that a stock stopped or resumed; tell it when shares are held."""
+        state.halted = halted
+        self.core.record("status", state.view.symbol, halted=halted)
+        if state.view.position.quantity:
+            code = "halted" if halted else "resumed"
+            self.core.alert(code, symbol=state.view.symbol, quantity=state.view.position.quantity)
 
     def _refresh_view(self, state: SymbolState) -> None:
         core, view = self.core, state.view
@@ -4061,8 +4097,8 @@ class Engine:
             self._set_level(command.level, command.text, by_rule=False)
         elif command.name == "resolve":
             self._resolve(command.text)
-        elif command.name == "accept":
-            self.core.hold("journal", on=False)
+        elif command.name in ("hold", "release"):
+            self.core.hold(command.text, on=command.name == "hold")
         else:
             self._on_feed(up=command.name == "feed up")
 
@@ -4105,6 +4141,19 @@ class Engine:
         event = OrderEvent.FOUND if number else OrderEvent.ABSENT
         core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
         core.ask("orders")
+
+    def _check_quiet(self) -> None:
+        """Notice an order list that grew old, and a day on which nothing is traded."""
+        core = self.core
+        if core.phase is not Phase.CONTINUOUS or core.session is None:
+            return
+        age = (core.now - core.list_asked_at).total_seconds()
+        core.hold("old order list", on=age > LIST_MAX_AGE_S)
+        late = core.now >= core.session.open + timedelta(minutes=5)
+        silent = all(state.last_trade is None for state in core.symbols.values())
+        if late and silent and "no trades" not in core.holds and "feed" not in core.holds:
+            core.alert("no_trades", minutes=5)
+        core.hold("no trades", on=late and silent)
 
     def _on_restart(self, journal_end: str) -> None:
         """Requests that were under way when the process died have no answer."""
@@ -4177,6 +4226,7 @@ class Engine:
         for state in core.symbols.values():
             self._each_second(state)
         self._check_day_loss()
+        self._check_quiet()
         self._look_for_unknown()
         for entry in core.reconciler.give_up(core.now):
             core.apply(entry)
@@ -4730,6 +4780,28 @@ TEXTS: dict[str, tuple[str, str]] = {
     "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
     "feed_lost": ("⚠ 실시간 연결 끊김: {why}", "⚠ realtime feed lost: {why}"),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
+    "halted": ("⚠ {symbol} 거래정지 (보유 {quantity}주)", "⚠ {symbol} is halted ({quantity} held)"),
+    "resumed": ("✓ {symbol} 거래재개 (보유 {quantity}주)", "✓ {symbol} resumed ({quantity} held)"),
+    "exit_waits": (
+        "⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})",
+        "⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})",
+    ),
+    "no_trades": (
+        "⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다",
+        "⚠ no trade in the first {minutes} minutes: an unplanned holiday?",
+    ),
+    "cash_differs": (
+        "⚠ 현금 차이: 봇 {ours}원, 증권사 {theirs}원. 증권사 금액을 따릅니다",
+        "⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over",
+    ),
+    "calendar_differs": (
+        "⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
+        "⛔ {day}: open by the calendar, closed by the broker. No entries",
+    ),
+    "costs": (
+        "증권사 기준 오늘 수수료·세금 {theirs}원 (차이 {difference}원){realized}",
+        "fees and taxes of today by the broker {theirs} won (difference {difference}){realized}",
+    ),
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
     "day_report": (
         "📋 {day} 체결가격 {trades}건 · 봉 {bars}개 · 주문 {orders}건 · 체결 {fills}건\n"
@@ -5502,6 +5574,18 @@ class KISOrder:
                 [Fault("account", "the broker answers for another one", "the same")]
             )
 
+    async def realized_today(self, day: date) -> int | None:
+        """Return the broker's realised result of a day, won; None on paper, which has none."""
+        if self._client.profile.environment == "paper":
+            return None
+        params = {
+            **self._client.account_params(), "SORT_DVSN": "00", "INQR_STRT_DT": f"{day:%Y%m%d}",
+            "INQR_END_DT": f"{day:%Y%m%d}", "CBLC_DVSN": "00", "PDNO": "",
+        }  # fmt: skip
+        bodies = await self._client.pages("realized", params)
+        totals = rows_of(bodies[-1], "output2")
+        return whole(totals[0], "tot_rlzt_pfls") if totals else None
+
     async def orderable_cash(self, symbol: str = "", price: int = 0) -> int:
         """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
         params = {
@@ -5762,6 +5846,8 @@ def _seconds(value: Any) -> float:
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 CONTROL_FILE = "control"  # in the state folder: `level NAME`, `resolve ID=WORD`, `accept`
+SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
+CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT = 50_000
 BATCH = 256
@@ -5925,6 +6011,7 @@ class Trader:
         self._stop = asyncio.Event()
         self._why = "the day is over"
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
+        self._clock_off = False
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
 
     # --- events in, actions out ---
@@ -6055,7 +6142,7 @@ class Trader:
             await self._wind_down()
             for task in loops:
                 task.cancel()
-        self._report_day()
+        await self._report_day()
 
     def _registrations(self) -> list[tuple[str, str]]:
         """Return what to register, the most important first, 41 at most."""
@@ -6086,6 +6173,7 @@ class Trader:
                 self.tell("error", what=f"no access token: {error}")
                 await self._wait_until(self.clock.now() + timedelta(seconds=pause))
                 pause = min(61.0, pause * 4)
+        await self._confirm_calendar(session)
         for symbol in self.bot.symbols:
             if self._stop.is_set():
                 return False
@@ -6094,6 +6182,18 @@ class Trader:
         for what in ("orders", "holdings", "cash"):
             await self._ask(Ask(what))
         return not self._stop.is_set()
+
+    async def _confirm_calendar(self, session: Session) -> None:
+        """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
+        try:
+            opens = await self.broker.market.is_open_day(session.day)
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("the broker's calendar could not be read: %s", error)
+            return
+        if opens is False:
+            self.tell("calendar_differs", day=session.day.isoformat())
+        name = "hold" if opens is False else "release"
+        self.feed(Command(name, self.clock.now(), text="calendar"))  # type: ignore[arg-type]
 
     async def _end_earlier_day(self, session: Session) -> None:
         """Read the order list of an earlier day that left orders open."""
@@ -6140,7 +6240,12 @@ class Trader:
 
     async def _timer(self) -> NoReturn:
         """Move the engine's time on, once a market second but at most 50 times a second."""
+        loop = asyncio.get_running_loop()
+        last = loop.time()
         while True:
+            if loop.time() - last > SUSPENDED_S:  # the host slept, or the loop was blocked
+                self.feed(Command("feed up", self.clock.now(), text="the program was suspended"))
+            last = loop.time()
             self._handle(TimeEvent(self.clock.now()))
             self._read_control()
             self._each_wall_second()
@@ -6157,6 +6262,13 @@ class Trader:
             if self.recorder.broken and not self.counts["recorder broken"]:
                 self.counts["recorder broken"] += 1
                 self.tell("error", what=self.recorder.broken)
+        offset = self.broker.rest.clock_offset_s or 0.0
+        off = self.bot.market_clock is None and abs(offset) > CLOCK_OFF_S
+        if off != self._clock_off:
+            self._clock_off = off
+            self.feed(Command("hold" if off else "release", self.clock.now(), text="clock"))
+            if off:
+                self.tell("error", what=f"this clock is {offset:.0f} s off the broker's")
         if all(now - since < STUCK_S for since in self._busy_since.values()):
             self.watchdog.tell("WATCHDOG=1")
 
@@ -6170,8 +6282,10 @@ class Trader:
             text = f"unreadable: {error}"
         self._controls.unlink(missing_ok=True)
         name, _, rest = text.strip().partition(" ")
-        if name in ("resolve", "accept"):
-            self.feed(Command(name, self.clock.now(), text=rest))  # type: ignore[arg-type]
+        if name == "resolve":
+            self.feed(Command("resolve", self.clock.now(), text=rest))
+        elif name == "accept":
+            self.feed(Command("release", self.clock.now(), text="journal"))
         else:
             self.set_level(rest if name == "level" else "", f"control file: {text[:40]!r}")
 
@@ -6238,11 +6352,23 @@ class Trader:
             "positions": ", ".join(held) or "-",
         }
 
-    def _report_day(self) -> None:
+    async def _report_day(self) -> None:
+        """Report the day and compare its costs with the broker's own figures."""
         figures = self.summary()
         digest = self.engine.digest.hexdigest()
         self._execute([Record("day", figures["day"], {**figures, "digest": digest})])
         self.tell("day_report", **figures)
+        if self._stop.is_set():
+            return
+        try:
+            theirs = (await self.broker.orders.balance()).fees_today_krw
+            realized = await self.broker.orders.realized_today(self.clock.now().date())
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("the broker's figures of the day could not be read: %s", error)
+            return
+        more = "" if realized is None else f" · P&L {realized:,}"
+        difference = theirs - figures["fees"] - figures["taxes"]
+        self.tell("costs", theirs=theirs, difference=difference, realized=more)
 
 
 # ======================================================================================
