@@ -691,7 +691,7 @@ class BotSettings(_Strict):
     stock_fee_pct: Decimal = Field(STOCK_FEE_PCT, ge=0, le=1)
     fund_fee_pct: Decimal = Field(FUND_FEE_PCT, ge=0, le=1)
     hashkey: bool = False
-    rest_calls_per_second: float | None = Field(None, gt=0, le=10_000)
+    rest_calls_per_second: float | None = Field(None, gt=0, le=1_000_000)
     state_dir: str = "kis_state"
     record: bool = Field(True, description="keep raw frames and events for replays")
     record_days: int = Field(30, ge=1, le=3_650)
@@ -973,7 +973,7 @@ class LiveKeys(NamedTuple):
 
 def make_pin(account: str, product: str, salt: str) -> str:
     """Return the pin of an account: it tells whether an account is the right one, not which."""
-    raw = hashlib.scrypt(f"{account}-{product}".encode(), salt=salt.encode(), n=1 << 14, r=8, p=1)
+    raw = hashlib.scrypt(f"{account}-{product}".encode(), salt=salt.encode(), n=1 << 12, r=8, p=1)
     return f"{salt}${raw.hex()[:32]}"
 
 
@@ -2173,7 +2173,8 @@ class DayTotals:
     @property
     def gross_krw(self) -> int:
         """Realised P&L before costs, rounded half up."""
-        return math.floor(self.gross + Fraction(1, 2))
+        gross = self.gross
+        return (2 * gross.numerator + gross.denominator) // (2 * gross.denominator)
 
     @property
     def net_krw(self) -> int:
@@ -3383,12 +3384,12 @@ class Core:
 
     def day_result_krw(self) -> int:
         """Return today's P&L, won: realised net of costs, plus open positions at the last price."""
-        held = sum(
-            (self.last_price(symbol) * position.quantity - position.cost for symbol, position in
-             self.ledger.positions.items() if position.quantity and self.last_price(symbol)),
-            start=Fraction(0),
-        )  # fmt: skip
-        return self.ledger.today.net_krw + math.floor(held)
+        result: int | Fraction = self.ledger.today.net_krw
+        for symbol, position in self.ledger.positions.items():
+            price = self.last_price(symbol) if position.quantity else 0
+            if price:
+                result += price * position.quantity - position.cost
+        return math.floor(result)
 
     def _stop_symbol(self, intent_id: str, why: str) -> None:
         order = self.ledger.orders.get(intent_id)
@@ -5050,6 +5051,9 @@ class Transport(Protocol):
         body: bytes | None,
     ) -> Awaitable[HttpReply]: ...
 
+    async def close(self) -> None:
+        """Close what is open."""
+
 
 class AiohttpTransport:
     """The network: TLS checked, no redirects, no proxies, no repeats, a deadline on everything."""
@@ -5155,6 +5159,10 @@ class Rest:
         )
         self._look_at_clock(reply.headers.get("date", ""))
         return reply
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
 
     def _look_at_clock(self, text: str) -> None:
         with contextlib.suppress(ValueError, TypeError):
@@ -6274,10 +6282,10 @@ class Trader:
 
     def _read_control(self) -> None:
         """Obey a command that the owner left as a file; what cannot be read halts entries."""
+        if not os.path.lexists(self._controls):
+            return
         try:
             text = self._controls.read_text()
-        except FileNotFoundError:
-            return
         except (OSError, UnicodeDecodeError) as error:
             text = f"unreadable: {error}"
         self._controls.unlink(missing_ok=True)
@@ -6557,7 +6565,7 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
     return reader.read("real")
 
 
-def run_live(options: argparse.Namespace) -> int:
+def run_live(options: argparse.Namespace, transport: Transport | None = None) -> int:
     """Trade real money, or prepare two of its keys. Nothing is sent unless all keys agree."""
     settings = load_live_settings(options)
     profile, bot = settings.profile, settings.bot
@@ -6578,7 +6586,7 @@ def run_live(options: argparse.Namespace) -> int:
     faults = live_faults(LiveKeys(options.live, settings, name, acknowledged, build_hash(), now))
     if faults:
         raise SettingsError(faults)
-    code, _ = run_trader(settings, options)
+    code, _ = run_trader(settings, options, transport=transport)
     return code
 
 
@@ -6677,11 +6685,15 @@ Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
 
 
 def run_trader(
-    settings: Settings, options: argparse.Namespace, watch: Watch | None = None
+    settings: Settings,
+    options: argparse.Namespace,
+    watch: Watch | None = None,
+    transport: Transport | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Run the bot until its end; return exit code and the figures of the last day.
 
-    `watch` runs beside the trader, for a screen; the log then goes to a file.
+    `watch` runs beside the trader, for a screen; the log then goes to a file. `transport` stands in
+    for the network in a test.
     """
     assert settings.bot is not None
     folder = state_folder(options, settings.bot)
@@ -6698,9 +6710,11 @@ def run_trader(
         clock = MarketClock(settings.bot.market_clock)
         settings = replace(settings, bot=_limits_of_today(settings, journal))
         recorder = start_recorder(settings, options, journal, clock.now(), folder)
-        services = Services(clock, AiohttpTransport(), connect_websocket, journal, folder, recorder)
+        services = Services(
+            clock, transport or AiohttpTransport(), connect_websocket, journal, folder, recorder
+        )
         trader = Trader(settings, strategy, services)
-        code = asyncio.run(_trade(trader, services.transport, options.one_day, watch))
+        code = asyncio.run(_trade(trader, options.one_day, watch))
         return code, trader.summary()
     finally:
         journal.close()
@@ -6769,7 +6783,7 @@ def refuse_open_files(*paths: Path) -> None:
         raise SettingsError(faults)
 
 
-async def _trade(trader: Trader, transport: Any, one_day: bool, watch: Watch | None) -> int:
+async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
     """Run a trader under signal handlers; return the exit code."""
     loop = asyncio.get_running_loop()
     run = asyncio.create_task(trader.run(one_day))
@@ -6795,7 +6809,7 @@ async def _trade(trader: Trader, transport: Any, one_day: bool, watch: Watch | N
         if watcher:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-        await transport.close()
+        await trader.broker.rest.close()
 
 
 def _explain_failure(group: BaseExceptionGroup[BaseException]) -> int:

@@ -90,7 +90,7 @@ class SimulatedNetwork:
         """Move the simulator on for ever."""
         while True:
             wait = (self.sim.next_event() - self._clock.now()).total_seconds()
-            await asyncio.sleep(min(max(wait, 0.001), 1.0))
+            await asyncio.sleep(min(max(wait, 0.2), 1.0))
             self.advance()
 
     async def __call__(
@@ -117,6 +117,9 @@ class SimulatedNetwork:
             raise bot.NoAnswer("ServerDisconnectedError")
         names = {key.lower(): value for key, value in reply.headers.items()}
         return bot.HttpReply(reply.status, reply.body.decode("utf-8", "replace"), names)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     async def connect(self, url: str) -> bot.Socket:
         """Open a simulated WebSocket."""
