@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -45,9 +46,22 @@ def pieces(secret: str, length: int = 8) -> set[str]:
 
 
 def leaks(text: str, secrets: dict[str, str]) -> list[str]:
-    """Return the names of the secrets of which a piece stands in a text."""
+    """Return the names of the secrets of which a piece stands in a text.
+
+    Of a number only the whole counts, alone between other characters: pieces of it stand in any
+    long text full of digits.
+    """
     windows = {text[at : at + 8] for at in range(max(0, len(text) - 7))}
-    return [name for name, secret in secrets.items() if windows & pieces(secret)]
+    found = []
+    for name, secret in secrets.items():
+        if secret.isdigit():
+            whole = "|".join(re.escape(each) for each in encodings(secret))
+            leaked = re.search(rf"(?<![0-9A-Fa-f])({whole})(?![0-9A-Fa-f])", text) is not None
+        else:
+            leaked = bool(windows & pieces(secret))
+        if leaked:
+            found.append(name)
+    return found
 
 
 def written(folder: Path) -> Iterator[tuple[str, str]]:
