@@ -1,6 +1,6 @@
 """What the tests of the edges share: the bot's clients in front of a simulator, and odd servers.
 
-Two ways to reach a simulator: `served()` over real sockets on loopback, and `Desk` without sockets
+Two ways to reach a simulator: `served()` over real sockets on loopback, and `desk()` without sockets
 in virtual time. Nothing of the bot is replaced: only its edges (clock, transport, folder) are handed
 in, as in a real start.
 """
@@ -113,20 +113,16 @@ async def served(
             await transport.close()
 
 
-class Desk(Clients):
-    """Clients in virtual time: no sockets, no waiting. Make it inside `harness.run_virtual`."""
-
-    def __init__(self, folder: Path, start: str = "10:05:30", day: date = DAY, **more: Any) -> None:
-        pace = more.pop("pace", float(PLENTY))
-        hashkey = more.pop("hashkey", False)
-        sim = simulator.Simulator(config(day=day, **more))
-        clock = harness.VirtualClock(at(start, day))
-        network = harness.SimulatedNetwork(sim, clock, 1)
-        network.advance()
-        super().__init__(sim, profile_of(sim), clock, folder, network, pace, hashkey)
+def desk(folder: Path, start: str = "10:05:30", day: date = DAY, **more: Any) -> Clients:
+    """Return clients in virtual time, without sockets. Call it inside `harness.run_virtual`."""
+    pace, hashkey = more.pop("pace", float(PLENTY)), more.pop("hashkey", False)
+    sim = simulator.Simulator(config(day=day, **more))
+    clock = harness.VirtualClock(at(start, day))
+    network = harness.SimulatedNetwork(sim, clock, 1)
+    network.advance()
+    return Clients(sim, profile_of(sim), clock, folder, network, pace, hashkey)
 
 
-Answer = Callable[[str, str, bytes], tuple[int, bytes]]
 Head = tuple[str, str, dict[str, str]]  # method, path, headers
 
 

@@ -1,0 +1,144 @@
+"""Whole days in virtual time, by the number: the journal against the simulator's books.
+
+python tests/days.py --days 1000 --workers 2          no faults: 0 differences expected
+python tests/days.py --days 200 --faults               with a random swarm of faults
+python tests/days.py --days 1 --first 7 --trace        print the hash of everything written
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import random
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+import harness  # noqa: E402  the path is set above
+
+import kis_realtime_trading as bot  # noqa: E402
+import kis_simulator as simulator  # noqa: E402
+
+SYMBOLS = ("005930", "000660", "247540", "069500")
+DAYS = [date(2026, 11, day) for day in (9, 10, 11, 12, 13, 16, 17, 18, 19, 20)]
+SWARM: tuple[dict[str, Any], ...] = (
+    {"match": {"kind": "order"}, "effect": {"do": "lose", "how": "reset", "executed": True}},
+    {"match": {"kind": "order"}, "effect": {"do": "lose", "how": "hang"}},
+    {"match": {"kind": "order"}, "effect": {"do": "error", "code": "EGW00301", "executed": True}},
+    {"match": {"kind": "order"}, "effect": {"do": "list_delay", "seconds": 40}},
+    {"match": {"kind": "cancel"}, "effect": {"do": "lose", "how": "reset", "executed": True}},
+    {"match": {"kind": "modify"}, "effect": {"do": "html", "status": 502, "executed": True}},
+    {"match": {"kind": "account"}, "effect": {"do": "html", "status": 503}},
+    {"match": {"kind": "account"}, "effect": {"do": "error", "code": "EGW00201"}},
+    {"match": {"kind": "account"}, "effect": {"do": "token", "code": "EGW00123"}},
+    {"match": {"kind": "account"}, "effect": {"do": "stale_balance", "seconds": 100}},
+    {"match": {"kind": "fill"}, "effect": {"do": "notice_drop"}},
+    {"match": {"kind": "fill"}, "effect": {"do": "notice_repeat", "times": 2}},
+    {"match": {"kind": "received"}, "effect": {"do": "notice_delay", "seconds": 30}},
+    {"match": {"kind": "trade"}, "effect": {"do": "frame_repeat", "times": 2}},
+    {"match": {"kind": "trade"}, "effect": {"do": "frame_swap"}},
+    {"match": {"kind": "trade"}, "effect": {"do": "frame_garble", "how": "truncate"}},
+)
+RARE = {"token": 0.002, "frame_repeat": 0.01, "frame_swap": 0.01, "frame_garble": 0.01}
+
+
+def make_world(number: int, faulty: bool) -> tuple[harness.World, list[harness.Wish]]:
+    """Make the day of a number: market, wishes, faults."""
+    pick = random.Random(number)
+    faults = []
+    for rule in SWARM if faulty else ():
+        if pick.random() < 0.4:
+            chance = RARE.get(rule["effect"]["do"], 0.15)
+            faults.append({**rule, "match": {**rule["match"], "probability": chance}})
+        if faulty and pick.random() < 0.1:
+            closing = {"match": {"kind": "book", "nth": pick.randint(50, 900)}}
+            faults.append({**closing, "effect": {"do": "ws_close"}})
+    symbols = tuple(pick.sample(SYMBOLS, 2))
+    config = simulator.SimulatorConfig(
+        day=pick.choice(DAYS),
+        seed=number,
+        symbols=symbols,
+        environment=pick.choice(("paper", "real")),
+        density=2.0,
+        faults=tuple(faults),
+    )
+    wishes = []
+    for _ in range(pick.randint(4, 10)):
+        hour, minute = pick.randint(10, 14), pick.randint(0, 59)
+        stop, target = 1 - pick.choice((0.002, 0.01, 0.05)), 1 + pick.choice((0.003, 0.01, 0.05))
+        wish = harness.Wish(
+            f"{hour}:{minute:02d}:{pick.randint(0, 59):02d}", pick.choice(symbols),
+            pick.randint(1, 15), pick.choice((5, 3, 1, 0, -3, -20)), (stop, target),
+        )  # fmt: skip
+        wishes.append(wish)
+    settings = {"limits": {"max_data_age_s": 100, "losses_in_a_row": 20, "losses_in_a_row_all": 50}}
+    return harness.World(config, start="09:55:00", seed=number, settings=settings), wishes
+
+
+def run_day(job: tuple[int, bool]) -> tuple[int, list[str], int, str]:
+    """Run one day; return its number, what differs, how many orders left, the trace."""
+    number, faulty = job
+    logging.getLogger("kisbot").setLevel(logging.CRITICAL)
+    world, wishes = make_world(number, faulty)
+    try:
+        trader = harness.run_virtual(world.day(harness.Scripted(wishes)))
+        ledger = trader.engine.core.ledger
+        found = harness.differences(world.sim, ledger)
+        asked = [o for o in ledger.orders.values() if o.status is bot.OrderStatus.QUARANTINED]
+        roots = sum(1 for _ in harness.api_roots(world.sim))
+        own = sum(order.own for order in ledger.orders.values())
+        if roots > own:
+            found.append(f"{roots} orders for {own} intents")
+        if asked and not [each for each in found if "orders for" in each]:
+            found = []  # the owner was asked: the books may differ until he answers
+        journal = bot.Journal(world.folder / "journal.sqlite3", read_only=True)
+        trace = hashlib.sha256("\n".join(map(str, journal.rows())).encode()).hexdigest()
+        journal.close()
+        return number, found, len(world.network.posts), trace
+    except Exception as error:
+        return number, [f"{type(error).__name__}: {error}"], 0, ""
+    finally:
+        world.close()
+
+
+def main() -> int:
+    """Run the campaign from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--days", type=int, default=1_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--faults", action="store_true", help="with a swarm of faults")
+    parser.add_argument("--trace", action="store_true", help="print the hash of each journal")
+    options = parser.parse_args()
+    jobs = [(n, options.faults) for n in range(options.first, options.first + options.days)]
+    began = shown = time.monotonic()
+    different = orders = 0
+    with ProcessPoolExecutor(options.workers) as pool:
+        for done, (number, found, posts, trace) in enumerate(pool.map(run_day, jobs), 1):
+            orders += posts
+            if found:
+                different += 1
+                print(f"day {number}: {'; '.join(found)}", flush=True)
+            if options.trace:
+                print(number, trace)
+            if time.monotonic() - shown > 10:
+                shown = time.monotonic()
+                print(f"{done} of {len(jobs)} days, {different} differ", file=sys.stderr)
+    spent = time.monotonic() - began
+    rate = options.days / spent * 3600
+    print(
+        f"{options.days} days, {orders} order calls, {different} differ; {spent:.0f} s, "
+        f"{rate:,.0f} days an hour with {options.workers} workers"
+    )
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
