@@ -2511,7 +2511,8 @@ class Reconciler:
             return
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
         age = (asked_at - order.since).total_seconds() if order.since else 0.0
-        settled = age >= LIST_GRACE_S
+        in_flight = order.status in (OrderStatus.CANCEL_PENDING, OrderStatus.REPLACE_PENDING)
+        settled = age >= (LIST_GRACE_S + ARRIVAL_WINDOW_S if in_flight else LIST_GRACE_S)
         replacing = order.status in (OrderStatus.REPLACE_PENDING, OrderStatus.REPLACE_UNKNOWN)
         if replacing and row.cancelled_quantity and age < PROOF_OF_ABSENCE_S:
             return  # its rest may live on under a number that the list does not show yet
@@ -3279,6 +3280,8 @@ class SymbolState:
     view: StrategyView
     builder: BarBuilder
     instrument: Instrument | None = None
+    lower_limit: int = 1  # of the instrument, once it is known
+    upper_limit: int = 1 << 40
     last_trade: Trade | None = None
     quote_price: int = 0
     quote_at: datetime | None = None
@@ -3294,6 +3297,7 @@ class SymbolState:
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
+EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
@@ -3615,6 +3619,9 @@ class ExitDesk:
         position = state.view.position
         plan = position.plan
         if not position.quantity or plan is None or state.exit:
+            return
+        if abs(price - state.quote_price) > state.quote_price * EXIT_DOUBT_RATIO:
+            self._core.ask("price", state.view.symbol)  # a forged or odd print: let REST confirm it
             return
         if price <= plan.stop_price:
             trailed = plan.trail_ratio > 0 and plan.stop_price >= position.average_price
@@ -3958,6 +3965,8 @@ class BrokerDesk:
         if state is None:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
+        if 0 < instrument.lower_limit < instrument.upper_limit:
+            state.lower_limit, state.upper_limit = instrument.lower_limit, instrument.upper_limit
         state.quote_price, state.quote_at = instrument.last_price, asked_at
         if instrument.blocked == "trading halted":
             state.halted = True
@@ -4017,6 +4026,8 @@ class Engine:
         state = self.core.symbols.get(trade.symbol)
         if state is None or trade.cum_volume <= state.builder.cum_volume:
             return  # not ours, a duplicate, or out of order
+        if not state.lower_limit <= trade.price <= state.upper_limit:
+            return  # impossible on this day: broken or forged
         bar = state.builder.add(trade)
         state.last_trade = trade
         if state.halted is not trade.halted:
@@ -4691,23 +4702,22 @@ def _untyped(value: Any) -> Any:
 
 
 class AccountLock:
-    """One process for one account on this machine; the operating system frees it at death."""
+    """One process for one account on this machine; the operating system frees it at death.
 
-    def __init__(self, path: Path) -> None:
-        import fcntl
+    The name of an abstract socket holds over all folders, users and sandboxes (Linux).
+    """
 
-        self._file = open(path, "a+")  # noqa: SIM115  held for the life of the process
+    def __init__(self, account: Secret) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._socket.bind(f"\0kisbot-{account.fingerprint()}")
         except OSError:
-            self._file.close()
-            raise AlreadyRunning(
-                f"another bot already trades this account (lock {path}); stop it first"
-            ) from None
+            self._socket.close()
+            raise AlreadyRunning("another bot already trades this account; stop it first") from None
 
     def release(self) -> None:
         """Let another process in."""
-        self._file.close()
+        self._socket.close()
 
 
 # What people read: code -> (Korean, English). {values} are filled in by say().
@@ -6099,6 +6109,10 @@ class Trader:
 
     def _say_goodbye(self) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
+        positions = self.engine.core.ledger.positions
+        held = [f"{symbol} {p.quantity}" for symbol, p in positions.items() if p.quantity]
+        if held:
+            self._why += f"; held without a guard: {', '.join(held)}"
         try:
             self.tell("stopped", why=self._why)
         except JournalError as error:
@@ -6699,7 +6713,7 @@ def run_trader(
     folder = state_folder(options, settings.bot)
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
-    lock = AccountLock(folder / f"lock-{settings.profile.account.fingerprint()}")
+    lock = AccountLock(settings.profile.account)
     strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
     log_file = (folder / "bot.log").open("a") if watch else None
     level = logging.DEBUG if options.verbose else logging.INFO

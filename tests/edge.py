@@ -14,6 +14,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,8 +41,8 @@ def at(clock: str, day: date = DAY) -> datetime:
 def config(**more: Any) -> simulator.SimulatorConfig:
     """Return a small simulation without limits that a test does not ask about."""
     usual = {
-        "symbols": SYMBOLS,
-        "density": 4.0,
+        "symbols": ("005930",),
+        "density": 1.0,
         "requests_per_second": PLENTY,
         "early_notice_share": 0.0,
         "auction_quote_s": 30.0,
@@ -51,7 +52,7 @@ def config(**more: Any) -> simulator.SimulatorConfig:
 
 def profile_of(sim: simulator.Simulator, **changes: Any) -> bot.Profile:
     """Return the profile that fits a simulator."""
-    return replace(harness.make_settings(sim).profile, **changes)
+    return replace(harness.make_settings(sim, symbols=["005930"]).profile, **changes)
 
 
 @dataclass
@@ -258,6 +259,13 @@ def own_logging() -> Iterator[None]:
         root.handlers[:], level, own = before
         root.setLevel(level)
         bot.log.setLevel(own)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder to a property, which cannot use pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
 
 
 def count_by(values: Any) -> dict[Any, int]:

@@ -185,7 +185,7 @@ def test_trades_missed_across_a_border_mark_both_bars():
 # --- properties -------------------------------------------------------------------------
 
 moments = st.integers(-3_600, 8 * 3_600).map(lambda s: at("09:00") + timedelta(seconds=s))
-rows = st.lists(st.tuples(moments, st.integers(1, 500), st.integers(1, 1000)), max_size=30)
+rows = st.lists(st.tuples(moments, st.integers(1, 500), st.integers(1, 1000)), max_size=12)
 lengths = st.integers(1, 60)
 
 
@@ -298,7 +298,7 @@ def test_a_gap_in_any_minute_marks_the_joined_bar():
     assert joined.gap
 
 
-@given(st.sets(st.integers(0, 390), max_size=40), st.sampled_from([1, 2, 3, 5, 10, 15, 30]))
+@given(st.sets(st.integers(0, 390), max_size=15), st.sampled_from([1, 2, 3, 5, 10, 15, 30]))
 def test_joining_keeps_every_share(offsets, minutes):
     """The volume of the joined bars is the volume of the minutes; starts rise."""
     ones = [
@@ -314,7 +314,7 @@ def test_joining_keeps_every_share(offsets, minutes):
 # --- indicators -------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(-50, 50), max_size=40), st.integers(1, 8))
+@given(st.lists(st.integers(-50, 50), max_size=20), st.integers(1, 5))
 def test_highest_and_average_equal_a_naive_computation(values, length):
     """The last `length` values count; None before that many were seen."""
     highest, average = bot.Highest(length), bot.Average(length)

@@ -104,8 +104,8 @@ def test_every_record_of_a_frame_is_read_whatever_its_width(width, count):
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 999_999), st.integers(1, 10**6)), min_size=1, max_size=6),
-    st.lists(st.text("0123456789AY. ", max_size=3), max_size=4),
+    st.lists(st.tuples(st.integers(1, 999_999), st.integers(1, 10**6)), min_size=1, max_size=4),
+    st.lists(st.text("0A. ", max_size=2), max_size=3),
 )
 def test_records_keep_their_order_and_their_values(trades, added):
     """Each record of a frame is read by its own fields, oldest first, at any width."""
@@ -625,11 +625,11 @@ def test_market_fund_and_blocks_of_a_stock(changes, funds, symbol, expected):
 
 
 @pytest.mark.parametrize("key", ["stck_prpr", "aspr_unit", "stck_sdpr", "stck_mxpr", "stck_llam"])
-@pytest.mark.parametrize("value", ["", "-", "71,900", None])
-def test_a_price_answer_without_a_number_is_refused(key, value):
+def test_a_price_answer_without_a_number_is_refused(key):
     """Money fields are never defaulted."""
-    with pytest.raises(bot.BadData):
-        price_of(**{key: value})
+    for value in ("", "-", "71,900", None):
+        with pytest.raises(bot.BadData):
+            price_of(**{key: value})
 
 
 @pytest.mark.parametrize("body", [{}, {"output": []}, {"output": None}, {"output": "x"}])
@@ -794,11 +794,11 @@ def test_order_rows_give_ten_digit_numbers(number):
 @pytest.mark.parametrize(
     "key", ["ord_qty", "ord_unpr", "tot_ccld_qty", "tot_ccld_amt", "cnc_cfrm_qty", "rjct_qty"]
 )
-@pytest.mark.parametrize("value", [None, "", "-", "1,234"])
-def test_order_rows_without_a_number_are_refused(key, value):
+def test_order_rows_without_a_number_are_refused(key):
     """A row of money is never read with a default."""
-    with pytest.raises(bot.BadData):
-        bot.parse_broker_orders([{**ORDER_ROW, key: value}])
+    for value in (None, "", "-", "1,234"):
+        with pytest.raises(bot.BadData):
+            bot.parse_broker_orders([{**ORDER_ROW, key: value}])
 
 
 @pytest.mark.parametrize("changes", [{"sll_buy_dvsn_cd": ""}, {"odno": "x"}])
@@ -844,12 +844,12 @@ def test_sold_out_stocks_are_left_out_of_the_balance():
     assert bot.parse_balance([{**HOLDING, "hldg_qty": "0"}], SUMMARY).holdings == ()
 
 
-@pytest.mark.parametrize("value", ["", "-", "1,234", None])
 @pytest.mark.parametrize("key", ["hldg_qty", "ord_psbl_qty", "pchs_avg_pric"])
-def test_holdings_without_a_number_are_refused(key, value):
+def test_holdings_without_a_number_are_refused(key):
     """A holding is never read as 0 shares by mistake."""
-    with pytest.raises(bot.BadData):
-        bot.parse_balance([{**HOLDING, key: value}], SUMMARY)
+    for value in ("", "-", "1,234", None):
+        with pytest.raises(bot.BadData):
+            bot.parse_balance([{**HOLDING, key: value}], SUMMARY)
 
 
 @pytest.mark.parametrize("key", ["prvs_rcdl_excc_amt", "thdt_tlex_amt", "tot_evlu_amt"])

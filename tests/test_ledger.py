@@ -105,22 +105,22 @@ def in_status(status):
     return ledger
 
 
-@pytest.mark.parametrize("event", [each for each in E if each not in (E.FILL, E.FILLED)])
 @pytest.mark.parametrize("status", list(S))
-def test_every_pair_of_status_and_event(status, event):
+def test_every_pair_of_status_and_event(status):
     """The table names the next status; anything else is illegal and changes nothing."""
-    ledger = in_status(status)
-    before = shown(ledger)
-    following = bot.TRANSITIONS[status].get(event)
-    if following is None:
-        with pytest.raises(bot.IllegalTransition):
-            ledger.apply(update(event, number="0000000002"))
-        assert shown(ledger) == before
-        return
-    if following is S.WORKING and status is S.PARTIAL:
-        following = S.PARTIAL
-    assert ledger.apply(update(event, number="0000000002")) == 0
-    assert ledger.orders["one"].status is following
+    for event in [each for each in E if each not in (E.FILL, E.FILLED)]:
+        ledger = in_status(status)
+        following = bot.TRANSITIONS[status].get(event)
+        if following is None:
+            before = shown(ledger)
+            with pytest.raises(bot.IllegalTransition):
+                ledger.apply(update(event, number="0000000002"))
+            assert shown(ledger) == before
+            continue
+        if following is S.WORKING and status is S.PARTIAL:
+            following = S.PARTIAL
+        assert ledger.apply(update(event, number="0000000002")) == 0
+        assert ledger.orders["one"].status is following
 
 
 @pytest.mark.parametrize("status", list(S))
@@ -440,6 +440,14 @@ def test_what_the_owner_sells_beyond_his_shares_was_ours():
     assert (ledger.position(SYMBOL).cost, ledger.today.gross) == (490_000, 0)
 
 
+@pytest.mark.xfail(strict=True, reason="_take_away(): what exceeds our shares is forgotten")
+def test_what_the_owner_sold_before_our_fill_was_booked_still_counts():
+    """His sell of five of our ten shares is listed before our fill: five are left, not ten."""
+    ledger = new_ledger(*working(), *external("y", SELL, 5, "0000000051", 350_000))
+    ledger.apply(fill("one", 10, 700_000))
+    assert ledger.position(SYMBOL).quantity + ledger.external.get(SYMBOL, 0) == 5
+
+
 def test_shares_that_left_without_an_order_leave_at_cost():
     """An adjustment is no gain and no loss; adjusting to nothing ends the plan."""
     ledger = new_ledger(*bought(plan=bot.ExitPlan(60_000)))
@@ -627,8 +635,8 @@ def test_absence_needs_three_complete_lists_and_a_witness():
 def test_absence_is_not_proved(case):
     """Each condition is needed."""
     ledger, reconciler = unknown_order()
-    rows = case.pop("rows", (KNOWN,))
-    assert search_for(reconciler, ledger, *rows, **case) == []
+    rest = {name: value for name, value in case.items() if name != "rows"}
+    assert search_for(reconciler, ledger, *case.get("rows", (KNOWN,)), **rest) == []
     assert ledger.orders["one"].status is S.UNKNOWN
 
 
@@ -785,6 +793,23 @@ def test_an_order_changed_twice_between_two_lists_is_followed():
     look(ledger, reconciler, *rows)
     assert ledger.orders["one"].order_no == "0000000003"
     assert ledger.orders["one"].status is S.WORKING
+
+
+@pytest.mark.xfail(strict=True, reason="read_list(): of two children the older comes first")
+def test_the_newest_child_explains_the_ones_before_it():
+    """1 -> 2 is known, 3 is not yet: row 2 with its shares moved on is no cancelled order."""
+    ledger = new_ledger(
+        *working(side=SELL), update(E.REPLACE_SENT, price=0, kind="03"),
+        update(E.ACCEPTED, number="0000000002"),
+    )  # fmt: skip
+    rows = [
+        row_of("0000000001", side=SELL, cancelled_quantity=10),
+        row_of("0000000002", side=SELL, cancelled_quantity=10, original_no="0000000001"),
+        row_of("0000000003", side=SELL, original_no="0000000002"),
+    ]
+    look(ledger, bot.Reconciler(ledger, False), *rows)
+    order = ledger.orders["one"]
+    assert (order.status, order.order_no) == (S.WORKING, "0000000003")
 
 
 # --- orders of the owner ----------------------------------------------------------------
@@ -996,6 +1021,25 @@ def test_a_witness_looks_five_seconds_after_at_the_earliest():
     ledger, reconciler = unknown_order()
     reconciler.witness(ledger.orders["one"], 0, 700_098, after(4))
     assert reconciler.searches == {}
+
+
+@pytest.mark.xfail(strict=True, reason="read_balance(): a hint forgets the number it came under")
+def test_a_fill_under_an_old_number_is_booked_once():
+    """Told by a notice under 1, confirmed by the balance, listed under 1: four shares, not eight."""
+    ledger = new_ledger(
+        *working(), update(E.REPLACE_SENT, price=70_000, kind="00"),
+        update(E.ACCEPTED, number="0000000002"),
+    )  # fmt: skip
+    reconciler = bot.Reconciler(ledger, paper=True)
+    look(ledger, reconciler, asked=5)
+    reconciler.note_notice(FILLS[0], NOW)
+    read_balance(ledger, reconciler, 4)
+    rows = [
+        row_of("0000000001", filled_quantity=4, filled_amount_krw=280_000, cancelled_quantity=6),
+        row_of("0000000002", quantity=6, original_no="0000000001"),
+    ]
+    look(ledger, reconciler, *rows, asked=60)
+    assert ledger.position(SYMBOL).quantity == 4
 
 
 # --- the end of a day -------------------------------------------------------------------
