@@ -2062,6 +2062,15 @@ class SymbolStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitStarted:
+    """A position is to be closed, whatever happens to the single orders of it."""
+
+    symbol: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LevelSet:
     """The kill switch was moved. It holds over restarts until it is moved again."""
 
@@ -2085,6 +2094,7 @@ LedgerEntry: TypeAlias = (
     OrderIntent
     | OrderUpdate
     | PlanUpdate
+    | ExitStarted
     | DayOpened
     | AccountTaken
     | LevelSet
@@ -2141,6 +2151,7 @@ class Position:
     plan: ExitPlan | None = None
     opened_at: datetime | None = None
     result: Fraction = Fraction(0)  # of this round so far, after costs
+    exit_reason: str = ""  # why it is being closed
 
     @property
     def average_price(self) -> float:
@@ -2150,7 +2161,7 @@ class Position:
     def clear(self) -> None:
         """Be flat again; the object stays, since views hold it."""
         self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
-        self.plan = self.opened_at = None
+        self.plan, self.opened_at, self.exit_reason = None, None, ""
 
 
 class IllegalTransition(BotError):
@@ -2218,11 +2229,14 @@ class Ledger:
             self._apply_intent(entry)
         elif isinstance(entry, PlanUpdate):
             self.position(entry.symbol).plan = entry.plan
+        elif isinstance(entry, ExitStarted):
+            self.position(entry.symbol).exit_reason = entry.reason
         elif isinstance(entry, PositionAdjusted):
-            self._apply_adjustment(entry)
+            self._take_away(entry.symbol, self.position(entry.symbol).quantity - entry.quantity)
         elif isinstance(entry, AccountTaken):
             self.cash_krw, self.external = entry.cash_krw, dict(entry.external)
-            self.morning_cash_krw, self.account_day = entry.cash_krw, self.day
+            if self.account_day != self.day:
+                self.morning_cash_krw, self.account_day = entry.cash_krw, self.day
         elif isinstance(entry, SymbolStopped):
             self.stopped[entry.symbol] = entry.why
         elif isinstance(entry, LevelSet):
@@ -2248,10 +2262,6 @@ class Ledger:
             for order in self.orders.values()
             if order.status in OPEN_STATUSES and symbol in ("", order.intent.symbol)
         ]
-
-    def known_numbers(self) -> list[str]:
-        """Return every number that the broker gave us today."""
-        return [number for day, number in self.by_number if day == self.day]
 
     def _apply_intent(self, intent: OrderIntent) -> None:
         if intent.intent_id in self.orders:
@@ -2300,16 +2310,19 @@ class Ledger:
             order.price, order.kind = update.price, update.kind or order.kind
 
     def _book_fill(self, order: Order, update: OrderUpdate) -> int:
-        """Book what is new of a cumulative fill; going backwards is ignored."""
+        """Book what is new of a cumulative fill; fewer shares than before are ignored.
+
+        The same shares with another amount correct the money.
+        """
         number = update.order_no or order.order_no
         had_quantity, had_amount = order.fills.get(number, (0, 0))
         quantity, amount = update.quantity - had_quantity, update.amount_krw - had_amount
-        if quantity <= 0:
+        if quantity < 0 or (quantity, amount) == (0, 0):
             return 0
         order.fills[number] = (update.quantity, update.amount_krw)
         if order.own:
             self._move_position(order, quantity, amount, self._charge(order), update.at)
-            self.today.fills += 1
+            self.today.fills += quantity > 0
         else:
             self._charge(order)
             self._move_external(order, quantity, amount)
@@ -2326,6 +2339,7 @@ class Ledger:
             position.plan = position.plan or order.intent.plan
             position.quantity += quantity
             position.cost += amount
+            self.today.gross -= 0 if position.quantity else amount
         else:
             out = position.cost * Fraction(min(quantity, position.quantity), position.quantity or 1)
             self.today.gross += amount - out
@@ -2363,26 +2377,25 @@ class Ledger:
         return new_fee + new_tax
 
     def _move_external(self, order: Order, quantity: int, amount: int) -> None:
-        """Follow the owner's own trades; what he sells beyond his own shares was ours."""
+        """Follow the owner's own trades; what he sells beyond his own shares was ours.
+
+        His sell may be listed before our buy: then his count is below zero until ours is booked.
+        """
         symbol, side = order.intent.symbol, order.intent.side
         left = self.external.get(symbol, 0) + side.sign * quantity
-        self.external[symbol] = max(0, left)
+        self.external[symbol] = left + (self._take_away(symbol, -left) if left < 0 else 0)
         self.cash_krw -= side.sign * amount
-        if left < 0:
-            self._take_away(symbol, -left)
 
-    def _apply_adjustment(self, entry: PositionAdjusted) -> None:
-        self._take_away(entry.symbol, self.position(entry.symbol).quantity - entry.quantity)
-
-    def _take_away(self, symbol: str, quantity: int) -> None:
-        """Remove shares at cost: no gain or loss of ours."""
+    def _take_away(self, symbol: str, quantity: int) -> int:
+        """Remove shares at cost, no gain or loss of ours; return how many there were to remove."""
         position = self.position(symbol)
-        quantity = min(quantity, position.quantity)
-        if position.quantity:
+        quantity = max(0, min(quantity, position.quantity))
+        if quantity:
             position.cost -= position.cost * Fraction(quantity, position.quantity)
-        position.quantity -= quantity
-        if not position.quantity:
-            position.clear()
+            position.quantity -= quantity
+            if not position.quantity:
+                position.clear()
+        return quantity
 
     def _forget_old_orders(self, day: date) -> None:
         """Drop the finished orders of earlier days; unresolved ones stay until they are resolved."""
@@ -2403,7 +2416,8 @@ PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, b
 QUARANTINE_AFTER_S = 600.0
 HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
 CLOCK_TOLERANCE_S = 2.0
-ARRIVAL_WINDOW_S = 15.0  # a request that arrived at all arrived while it was tried
+ARRIVAL_WINDOW_S = 60.0  # a request that arrived at all arrived while it was tried
+CALL_S = 15.0  # a call that was under way has ended by now
 LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
 
@@ -2425,7 +2439,7 @@ class Search:
 
 @dataclass(slots=True)
 class Hint:
-    """What notices said of an order and the list does not show yet."""
+    """What notices said of an order number and the list does not show yet."""
 
     since: datetime
     quantity: int = 0
@@ -2441,16 +2455,19 @@ def time_of_row(row: BrokerOrder, day: date) -> datetime | None:
     return datetime.combine(day, at, KST)
 
 
-def fits(intent: OrderIntent, row: BrokerOrder) -> bool:
-    """Tell whether a row could be this intent: symbol, side, kind, price, shares, time."""
+def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> bool:
+    """Tell whether a row could be this intent: symbol, side, kind, price, shares, time.
+
+    `within_s` bounds how long after the decision the broker may have taken it.
+    """
     at = time_of_row(row, intent.trade_date)
-    earliest = intent.at.replace(microsecond=0) - timedelta(seconds=CLOCK_TOLERANCE_S)
+    later = (at - intent.at.replace(microsecond=0)).total_seconds() if at else 0.0
     return (
         (row.symbol, row.side, row.quantity, row.price)
         == (intent.symbol, intent.side, intent.quantity, intent.price)
         and row.kind in ("", str(intent.kind))
         and not row.original_no
-        and (at is None or at >= earliest)
+        and -CLOCK_TOLERANCE_S <= later <= within_s
     )
 
 
@@ -2465,36 +2482,67 @@ class Reconciler:
 
     def __init__(self, ledger: Ledger, paper: bool) -> None:
         self._ledger, self._paper = ledger, paper
-        self.searches: dict[str, Search] = {}
-        self.hints: dict[str, Hint] = {}
-        self._missing: set[str] = set()  # our numbers that the last list did not show
-        self.list_was_valid = False
+        self.searches: dict[str, Search] = {}  # by intent id
+        self.hints: dict[str, Hint] = {}  # by order number
+        self._shown: set[str] | None = None  # numbers in the last list
+        self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._lists_after_close: list[datetime] = []
+
+    def new_day(self) -> None:
+        """Forget what belongs to an earlier day."""
+        self.__init__(self._ledger, self._paper)  # type: ignore[misc]
 
     def read_list(
         self, seen: OrderList, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
-        """Yield what an order list proves. Children come first: they explain their parents."""
+        """Yield what an order list proves.
+
+        Of a changed order the newest number comes first: it explains the ones before it.
+        """
         day, strangers = self._ledger.day, []
         if day is None:
             return
-        for row in sorted(seen.rows, key=lambda each: (not each.original_no, each.order_no)):
-            order = self._ledger.order_of(row.order_no)
-            parent = self._ledger.order_of(row.original_no) if row.original_no else None
-            if order is not None:
-                yield from self._read_row(order, row, asked_at, now)
-            elif parent is not None:
-                yield from self._read_child(parent, row, now)
-            else:
+        rows = {row.order_no: row for row in seen.rows}
+        followed: set[str] = set()
+        for depth, row in sorted(
+            ((-self._depth(row, rows), row) for row in rows.values()),
+            key=lambda each: (each[0], each[1].order_no),
+        ):
+            order = self._ledger.order_of(row.order_no) or self._root(row, rows)
+            if order is None:
                 strangers.append(row)
-        shown = {row.order_no for row in seen.rows}
-        ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day} - {
-            ""
-        }
-        self._missing = ours - shown
-        self.list_was_valid = not self._missing and bool(ours or not self._paper)
-        yield from self._search(strangers, self.list_was_valid, asked_at, now)
+            elif (
+                depth and order.intent.intent_id not in followed and row.order_no not in order.fills
+            ):
+                yield from self._read_child(order, row, followed, asked_at, now)
+            else:
+                yield from self._read_row(order, row, asked_at, now)
+        ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day}
+        self._shown = set(rows)
+        valid = ours - {""} <= self._shown and bool(ours - {""} or not self._paper)
+        self._valid_at = asked_at if valid else None
+        yield from self._search(strangers, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
+
+    @staticmethod
+    def _depth(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
+        """Return how many changes lie between a row and the first order of its chain."""
+        depth = 0
+        while row.original_no and depth < len(rows):
+            depth += 1
+            if row.original_no not in rows:
+                break
+            row = rows[row.original_no]
+        return depth
+
+    def _root(self, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
+        """Return the order that a row of unknown number descends from."""
+        for _ in rows:
+            known = self._ledger.order_of(row.original_no) if row.original_no else None
+            if known or row.original_no not in rows:
+                return known
+            row = rows[row.original_no]
+        return None
 
     def _read_row(
         self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime
@@ -2506,15 +2554,16 @@ class Reconciler:
                 key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
                 amount_krw=row.filled_amount_krw,
             )  # fmt: skip
-            self._use_hint(key, row.filled_quantity - had)
+            self._use_hint(row.order_no, row.filled_quantity - had)
         if row.order_no != order.order_no or order.status not in OPEN_STATUSES:
             return
+        if order.status is OrderStatus.REPLACE_PENDING:
+            return  # its call is under way and will end by an answer
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
         age = (asked_at - order.since).total_seconds() if order.since else 0.0
-        in_flight = order.status in (OrderStatus.CANCEL_PENDING, OrderStatus.REPLACE_PENDING)
-        settled = age >= (LIST_GRACE_S + ARRIVAL_WINDOW_S if in_flight else LIST_GRACE_S)
-        replacing = order.status in (OrderStatus.REPLACE_PENDING, OrderStatus.REPLACE_UNKNOWN)
-        if replacing and row.cancelled_quantity and age < PROOF_OF_ABSENCE_S:
+        settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
+        replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
+        if replaced and age < PROOF_OF_ABSENCE_S:
             return  # its rest may live on under a number that the list does not show yet
         if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
             event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
@@ -2522,44 +2571,63 @@ class Reconciler:
         elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
             yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
 
-    def _read_child(self, parent: Order, row: BrokerOrder, now: datetime) -> Iterator[LedgerEntry]:
-        """Follow a modified order under its new number; a cancel's row has nothing to fill."""
+    def _read_child(
+        self, root: Order, row: BrokerOrder, followed: set[str], asked_at: datetime, now: datetime
+    ) -> Iterator[LedgerEntry]:
+        """Follow a changed order under its new number. The row of a cancel has nothing to fill.
+
+        A cancel's row is told by a limit kind without a price (form unconfirmed).
+        """
         alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
-        cancelling = parent.status in (OrderStatus.CANCEL_PENDING, OrderStatus.CANCEL_UNKNOWN)
-        if parent.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
+        is_cancel = not row.price and row.kind in ("", *(k for k in OrderKind if k.priced))
+        if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
             return
-        if cancelling and not (row.filled_quantity or row.price):
+        if is_cancel and not row.filled_quantity:
             return
-        yield OrderUpdate(
-            parent.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
-            price=row.price, kind=row.kind, note="seen in the order list",
-        )  # fmt: skip
-        yield from self._read_row(parent, row, parent.since or now, now)
+        followed.add(root.intent.intent_id)
+        if row.order_no != root.order_no:
+            yield OrderUpdate(
+                root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
+                price=row.price, kind=row.kind, note="seen in the order list",
+            )  # fmt: skip
+        yield from self._read_row(root, row, asked_at, now)
 
     def _search(
         self, strangers: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
-        """Look for orders whose outcome is unknown, and for dead ones that turn up late."""
-        for order in list(self._ledger.orders.values()):
-            if not order.own or order.order_no or order.status is OrderStatus.SUBMITTING:
+        """Look for orders whose outcome is unknown, and for dead ones that turn up late.
+
+        A row that fits an order still being sent belongs to that one.
+        """
+        orders = [
+            order
+            for order in self._ledger.orders.values()
+            if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
+        ]
+        sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
+        free = [row for row in strangers if not any(fits(each, row) for each in sending)]
+        for order in orders:
+            if order.status is OrderStatus.SUBMITTING:
                 continue
-            found = self._candidates(order.intent, strangers)
+            unknown = order.status is OrderStatus.UNKNOWN
+            found = self._candidates(order.intent, free, math.inf if unknown else ARRIVAL_WINDOW_S)
             if len(found) == 1:
                 yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
                 yield from self._read_row(order, found[0], asked_at, now)
-            elif order.status is OrderStatus.UNKNOWN:
+            elif unknown:
                 yield from self._judge(order, found, valid, asked_at, now)
-            for row in found:
+            for row in found if unknown or len(found) == 1 else ():
+                free.remove(row)
                 strangers.remove(row)
 
-    def _candidates(self, intent: OrderIntent, rows: list[BrokerOrder]) -> list[BrokerOrder]:
+    @staticmethod
+    def _candidates(
+        intent: OrderIntent, rows: list[BrokerOrder], within_s: float
+    ) -> list[BrokerOrder]:
         """Return the rows that could be an intent; one taken while it was tried is preferred."""
-        found = [row for row in rows if fits(intent, row)]
-        if len(found) > 1:
-            until = intent.at + timedelta(seconds=ARRIVAL_WINDOW_S)
-            near = [row for row in found if (time_of_row(row, intent.trade_date) or until) < until]
-            found = near if len(near) == 1 else found
-        return found
+        found = [row for row in rows if fits(intent, row, within_s)]
+        near = [row for row in found if fits(intent, row, CALL_S)]
+        return near if len(found) > 1 and len(near) == 1 else found
 
     def _bind(
         self, order: Order, number: str, branch: str, proof: str, now: datetime
@@ -2571,7 +2639,7 @@ class Reconciler:
         self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
         """Judge an unknown order after a list without exactly one candidate."""
-        key, age = order.intent.intent_id, (asked_at - order.intent.at).total_seconds()
+        key, age = order.intent.intent_id, (asked_at - (order.since or now)).total_seconds()
         search = self.searches.setdefault(key, Search())
         if found:
             note = "equal orders: " + ", ".join(row.order_no for row in found)
@@ -2579,8 +2647,8 @@ class Reconciler:
             return
         search.clean_lists = search.clean_lists + 1 if valid else 0
         witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
-        hinted = len(set(search.numbers)) == 1
-        if hinted and search.arrived and age >= HINT_PATIENCE_S:
+        waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
+        if len(set(search.numbers)) == 1 and search.arrived and waited:
             yield from self._bind(order, search.numbers[0], "", "a notice and the account", now)
         elif (
             age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
@@ -2616,24 +2684,26 @@ class Reconciler:
         """Remember what a notice says until a list or the balance confirms it."""
         order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
         if order is None:
+            tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
             for each in self._ledger.open_orders(notice.symbol):
                 same = (each.intent.side, each.intent.quantity) == (notice.side, notice.quantity)
-                if each.status is OrderStatus.UNKNOWN and same and notice.action == "0":
+                if each.status in tried and same and notice.action == "0":
                     search = self.searches.setdefault(each.intent.intent_id, Search())
                     search.numbers.append(notice.order_no)
             return
-        hint = self.hints.setdefault(order.intent.intent_id, Hint(now))
         if notice.kind is NoticeKind.FILL:
+            hint = self.hints.setdefault(notice.order_no, Hint(now))
             hint.quantity += notice.quantity
             hint.amount_krw += notice.quantity * notice.price
         elif notice.kind is NoticeKind.REST_CANCELLED or (
             notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
         ):
-            hint.cancelled = True
+            number = notice.original_no or notice.order_no
+            self.hints.setdefault(number, Hint(now)).cancelled = True
 
-    def _use_hint(self, key: str, shares: int) -> None:
+    def _use_hint(self, number: str, shares: int) -> None:
         """Take what a list has booked out of what notices said."""
-        hint = self.hints.get(key)
+        hint = self.hints.get(number)
         if hint and hint.quantity:
             price = hint.amount_krw / hint.quantity
             hint.quantity = max(0, hint.quantity - shares)
@@ -2647,12 +2717,14 @@ class Reconciler:
         self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
         """Yield fills that notices told and the balance confirms, where the list lacks the order."""
-        for key, hint in list(self.hints.items()):
-            order = self._ledger.orders[key]
-            missing = order.order_no in self._missing and order.status in OPEN_STATUSES
-            if not missing or (asked_at - hint.since).total_seconds() < HINT_PATIENCE_S:
+        for number, hint in list(self.hints.items()):
+            order = self._ledger.order_of(number)
+            if order is None or self._shown is None or number in self._shown:
                 continue
-            symbol, number = order.intent.symbol, order.order_no
+            waited = (asked_at - hint.since).total_seconds() >= HINT_PATIENCE_S
+            if not waited or order.status not in OPEN_STATUSES:
+                continue
+            symbol, key = order.intent.symbol, order.intent.intent_id
             held = self._ledger.position(symbol).quantity + self._ledger.external.get(symbol, 0)
             shown = holdings[symbol].quantity if symbol in holdings else 0
             if hint.quantity and shown == held + order.intent.side.sign * hint.quantity:
@@ -2661,13 +2733,13 @@ class Reconciler:
                     key, OrderEvent.FILL, now, number, quantity=had_quantity + hint.quantity,
                     amount_krw=had_amount + hint.amount_krw, note="notices and the balance agree",
                 )  # fmt: skip
-                self._use_hint(key, hint.quantity)
+                self._use_hint(number, hint.quantity)
             if hint.cancelled and not hint.quantity and order.status in OPEN_STATUSES:
                 yield OrderUpdate(key, OrderEvent.CANCELLED, now, number, note="by notice")
 
     def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
         """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
-        if (asked_at - order.intent.at).total_seconds() >= LIST_GRACE_S:
+        if (asked_at - (order.since or asked_at)).total_seconds() >= LIST_GRACE_S:
             search = self.searches.setdefault(order.intent.intent_id, Search())
             search.witnesses += 1
             search.arrived = fell_by * 2 >= expected
@@ -2677,7 +2749,7 @@ class Reconciler:
     def give_up(self, now: datetime) -> Iterator[LedgerEntry]:
         """Quarantine what could not be resolved in time: only the owner can say."""
         for order in self._ledger.open_orders():
-            age = (now - order.intent.at).total_seconds()
+            age = (now - (order.since or now)).total_seconds()
             if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
                 note = "no proof in ten minutes"
                 yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
@@ -2685,7 +2757,9 @@ class Reconciler:
     def end_day(self, now: datetime) -> Iterator[LedgerEntry]:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
         for order in self._ledger.open_orders():
-            absent = OrderEvent.ABSENT if self.list_was_valid else OrderEvent.AMBIGUOUS
+            since, looked = order.since or now, self._valid_at
+            proved = looked and (looked - since).total_seconds() >= PROOF_OF_ABSENCE_S
+            absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
             doubtful = order.status in (OrderStatus.UNKNOWN, OrderStatus.QUARANTINED)
             event = absent if doubtful else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:
@@ -4635,7 +4709,7 @@ LEDGER_ROWS = ("intent", "ledger", "instrument")
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
-        *(OrderIntent, OrderUpdate, PlanUpdate, DayOpened, AccountTaken, LevelSet),
+        *(OrderIntent, OrderUpdate, PlanUpdate, ExitStarted, DayOpened, AccountTaken, LevelSet),
         *(SymbolStopped, PositionAdjusted),
     )
 }

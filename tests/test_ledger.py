@@ -280,7 +280,6 @@ def test_own_fee_rates_are_used():
     assert ledger.today.fees_krw == 700
 
 
-@pytest.mark.xfail(strict=True, reason="_book_fill(): an amount corrected later is never booked")
 def test_an_amount_that_the_broker_corrects_is_corrected():
     """A list may show the shares before the won; the last cumulative figures count."""
     ledger = new_ledger(*working(), fill("one", 10, 0), fill("one", 10, 700_000))
@@ -408,7 +407,6 @@ def test_a_day_begins_with_new_totals_and_without_the_ended_orders():
     assert (list(ledger.orders), ledger.today.fees_krw, ledger.stopped) == (["lost"], 0, {})
     assert (ledger.position(SYMBOL).quantity, ledger.cash_krw) == (10, cash)
     assert ledger.order_of("0000000101") is None
-    assert ledger.known_numbers() == []
 
 
 # --- what is not ours -------------------------------------------------------------------
@@ -440,7 +438,6 @@ def test_what_the_owner_sells_beyond_his_shares_was_ours():
     assert (ledger.position(SYMBOL).cost, ledger.today.gross) == (490_000, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="_take_away(): what exceeds our shares is forgotten")
 def test_what_the_owner_sold_before_our_fill_was_booked_still_counts():
     """His sell of five of our ten shares is listed before our fill: five are left, not ten."""
     ledger = new_ledger(*working(), *external("y", SELL, 5, "0000000051", 350_000))
@@ -602,7 +599,7 @@ def test_of_two_equal_rows_the_one_taken_while_we_tried_is_ours():
     assert ledger.orders["external-20261120-0000000008"].own is False
 
 
-def search_for(reconciler, ledger, *rows, lists=(30, 90, 181), witness=0, extra=None):
+def search_for(reconciler, ledger, *rows, lists=(30, 90, 191), witness=0, extra=None):
     """Look several times with a second witness that saw nothing move; return all events."""
     if witness is not None:
         reconciler.witness(ledger.orders["one"], witness, 700_098, after(60))
@@ -612,7 +609,7 @@ def search_for(reconciler, ledger, *rows, lists=(30, 90, 181), witness=0, extra=
 
 
 def test_absence_needs_three_complete_lists_and_a_witness():
-    """180 seconds, three lists with every known number, cash that did not fall: LOST."""
+    """180 seconds after the call, three lists with every known number, cash that did not fall: LOST."""
     ledger, reconciler = unknown_order()
     assert search_for(reconciler, ledger, KNOWN) == [("one", E.ABSENT)]
     assert ledger.orders["one"].status is S.LOST
@@ -621,8 +618,8 @@ def test_absence_needs_three_complete_lists_and_a_witness():
 @pytest.mark.parametrize(
     "case",
     [
-        {"lists": (30, 90, 179)},
-        {"lists": (90, 181)},
+        {"lists": (30, 90, 189)},
+        {"lists": (90, 191)},
         {"witness": None},
         {"witness": 700_098},
         {"witness": 350_049},
@@ -645,7 +642,7 @@ def test_an_incomplete_list_starts_the_count_anew():
     ledger, reconciler = unknown_order()
     assert search_for(reconciler, ledger, KNOWN, lists=(30, 60)) == []
     assert look(ledger, reconciler, asked=90) == []
-    assert search_for(reconciler, ledger, KNOWN, lists=(181, 190)) == []
+    assert search_for(reconciler, ledger, KNOWN, lists=(191, 195)) == []
     assert search_for(reconciler, ledger, KNOWN, lists=(200,)) == [("one", E.ABSENT)]
 
 
@@ -670,12 +667,11 @@ def test_a_lost_order_that_turns_up_is_adopted():
 def test_ten_minutes_without_proof_are_the_owner_s():
     """QUARANTINED: only the owner can say."""
     ledger, reconciler = unknown_order()
-    assert drive(ledger, reconciler.give_up(after(600))) == []
-    drive(ledger, reconciler.give_up(after(601)))
+    assert drive(ledger, reconciler.give_up(after(610))) == []
+    drive(ledger, reconciler.give_up(after(611)))
     assert ledger.orders["one"].status is S.QUARANTINED
 
 
-@pytest.mark.xfail(strict=True, reason="_judge(): the age begins with the decision, not the call")
 def test_proof_of_absence_waits_from_the_end_of_the_call():
     """A call that waited in the lane left later than its intent: 180 s after its end count."""
     ledger = new_ledger(
@@ -762,7 +758,6 @@ def test_the_row_of_a_cancel_is_no_child():
     assert ledger.orders["one"].order_no == "0000000001"
 
 
-@pytest.mark.xfail(strict=True, reason="_read_child(): WORKING again, the cancel's row looks alive")
 def test_the_row_of_a_cancel_never_takes_an_order_over():
     """Also when the list showed the order alive before it shows the cancel (row form unconfirmed)."""
     ledger, reconciler = changing(E.CANCEL_SENT, E.NO_ANSWER)
@@ -772,16 +767,12 @@ def test_the_row_of_a_cancel_never_takes_an_order_over():
     assert ledger.orders["one"].order_no == "0000000001"
 
 
-@pytest.mark.xfail(strict=True, reason="_read_row(): STILL_WORKING is illegal in REPLACE_PENDING")
 def test_a_slow_change_call_does_not_stop_the_symbol():
     """The call may take ten seconds; a list read meanwhile shows the old order and means nothing."""
     ledger, reconciler = changing(E.REPLACE_SENT, price=0, kind="03")
     assert look(ledger, reconciler, row_of("0000000001"), asked=8) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="read_list(): a child whose parent is no longer listed alive"
-)
 def test_an_order_changed_twice_between_two_lists_is_followed():
     """1 -> 2 -> 3 on the owner's phone: the order lives under 3."""
     ledger, reconciler = changing()
@@ -795,7 +786,6 @@ def test_an_order_changed_twice_between_two_lists_is_followed():
     assert ledger.orders["one"].status is S.WORKING
 
 
-@pytest.mark.xfail(strict=True, reason="read_list(): of two children the older comes first")
 def test_the_newest_child_explains_the_ones_before_it():
     """1 -> 2 is known, 3 is not yet: row 2 with its shares moved on is no cancelled order."""
     ledger = new_ledger(
@@ -839,7 +829,6 @@ def test_orders_of_a_kind_that_we_do_not_know_are_adopted_too():
     assert [order.own for order in ledger.open_orders()] == [False]
 
 
-@pytest.mark.xfail(strict=True, reason="_search(): a dead order takes the row of one under way")
 @pytest.mark.parametrize("end", [E.REFUSED, E.NOT_SENT])
 def test_a_dead_order_does_not_take_the_number_of_its_successor(end):
     """Refused at 10:00, the same order is tried anew: the new row belongs to the new intent."""
@@ -853,9 +842,6 @@ def test_a_dead_order_does_not_take_the_number_of_its_successor(end):
     assert [order.intent.intent_id for order in ledger.open_orders()] == ["alive"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="fits(): no latest time, so any later order is taken for ours"
-)
 @pytest.mark.parametrize("end", [E.REFUSED, E.NOT_SENT])
 def test_an_order_of_the_owner_hours_later_is_not_ours(end):
     """Told that ours was refused, he sends the same himself: it is his and is never cancelled."""
@@ -866,7 +852,6 @@ def test_an_order_of_the_owner_hours_later_is_not_ours(end):
     assert [order.own for order in ledger.open_orders()] == [False]
 
 
-@pytest.mark.xfail(strict=True, reason="_search(): rows like a dead order's are dropped from view")
 def test_two_orders_of_the_owner_like_a_dead_one_are_both_adopted():
     """A dead order needs no decision between them; both count in the limits."""
     ledger = new_ledger(intent_of(), update(E.REFUSED))
@@ -875,7 +860,6 @@ def test_two_orders_of_the_owner_like_a_dead_one_are_both_adopted():
     assert [order.order_no for order in ledger.open_orders()] == ["0000000050", "0000000051"]
 
 
-@pytest.mark.xfail(strict=True, reason="_search(): the day of an unknown order is not compared")
 def test_an_order_of_today_is_not_yesterday_s_unknown_one():
     """Order numbers and times begin anew each day; no match crosses the night."""
     ledger, reconciler = unknown_order()
@@ -916,7 +900,6 @@ def test_two_different_notices_bind_nothing():
     assert look(ledger, reconciler, asked=200) == []
 
 
-@pytest.mark.xfail(strict=True, reason="note_notice(): only orders already UNKNOWN are looked at")
 def test_a_notice_that_comes_before_the_call_ends_is_remembered():
     """The receipt comes within a second, a time-out after ten: the receipt must not be lost."""
     ledger = new_ledger(intent_of())
@@ -997,7 +980,7 @@ def test_what_the_list_books_is_taken_out_of_the_hints():
     ledger, reconciler = hinted(*FILLS)
     row = row_of("0000000001", filled_quantity=4, filled_amount_krw=280_000)
     look(ledger, reconciler, row, asked=10)
-    assert reconciler.hints["one"].quantity == 6
+    assert reconciler.hints["0000000001"].quantity == 6
 
 
 def test_hints_are_dropped_after_a_gap():
@@ -1007,7 +990,6 @@ def test_hints_are_dropped_after_a_gap():
     assert read_balance(ledger, reconciler, 10) == []
 
 
-@pytest.mark.xfail(strict=True, reason="read_balance(): hints outlive the orders they belong to")
 def test_hints_of_an_earlier_day_do_no_harm():
     """Ended orders are forgotten in the morning; the next balance must not fail."""
     ledger, reconciler = hinted(*FILLS)
@@ -1023,7 +1005,6 @@ def test_a_witness_looks_five_seconds_after_at_the_earliest():
     assert reconciler.searches == {}
 
 
-@pytest.mark.xfail(strict=True, reason="read_balance(): a hint forgets the number it came under")
 def test_a_fill_under_an_old_number_is_booked_once():
     """Told by a notice under 1, confirmed by the balance, listed under 1: four shares, not eight."""
     ledger = new_ledger(
@@ -1077,13 +1058,12 @@ def test_lists_of_yesterday_do_not_end_the_orders_of_today():
 def test_what_an_earlier_day_left_open_is_ended(rows, status):
     """Its last list tells: day orders are dead; an unknown one is lost, or nobody knows."""
     ledger, reconciler = unknown_order()
-    look(ledger, reconciler, *rows)
+    look(ledger, reconciler, *rows, asked=6 * 3600)
     drive(ledger, reconciler.end_day(at("08:30", NEXT_DAY)))
     assert ledger.orders["one"].status is status
     assert ledger.orders["known"].status is S.EXPIRED
 
 
-@pytest.mark.xfail(strict=True, reason="end_day(): the list may be older than the order")
 def test_a_list_from_before_the_order_does_not_prove_it_absent():
     """The last complete list was read at 09:59; the order is of 10:00: only the owner can say."""
     ledger, reconciler = unknown_order()
