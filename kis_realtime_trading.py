@@ -1985,6 +1985,7 @@ UNRESOLVED = frozenset({
 })  # fmt: skip
 RESTING = frozenset({_S.WORKING, _S.PARTIAL})
 OPEN_STATUSES = UNRESOLVED | RESTING
+DOUBTFUL = frozenset({_S.UNKNOWN, _S.QUARANTINED})  # nobody knows whether the order exists
 NEVER_EXISTED = frozenset({_S.NOT_SENT, _S.REJECTED, _S.LOST})
 
 
@@ -2488,10 +2489,6 @@ class Reconciler:
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._lists_after_close: list[datetime] = []
 
-    def new_day(self) -> None:
-        """Forget what belongs to an earlier day."""
-        self.__init__(self._ledger, self._paper)  # type: ignore[misc]
-
     def read_list(
         self, seen: OrderList, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
@@ -2739,10 +2736,12 @@ class Reconciler:
 
     def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
         """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
-        if (asked_at - (order.since or asked_at)).total_seconds() >= LIST_GRACE_S:
+        arrived = fell_by * 2 >= expected
+        since = order.intent.at if arrived else order.since or order.intent.at
+        if (asked_at - since).total_seconds() >= LIST_GRACE_S:
             search = self.searches.setdefault(order.intent.intent_id, Search())
             search.witnesses += 1
-            search.arrived = fell_by * 2 >= expected
+            search.arrived = arrived
 
     # --- what time proves ---
 
@@ -2760,8 +2759,7 @@ class Reconciler:
             since, looked = order.since or now, self._valid_at
             proved = looked and (looked - since).total_seconds() >= PROOF_OF_ABSENCE_S
             absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
-            doubtful = order.status in (OrderStatus.UNKNOWN, OrderStatus.QUARANTINED)
-            event = absent if doubtful else OrderEvent.EXPIRED
+            event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:
                 yield OrderUpdate(
                     order.intent.intent_id, event, now, order.order_no, note="day ended"
@@ -2779,7 +2777,7 @@ class Reconciler:
         if now < close + timedelta(minutes=15) or not proved:
             return
         for order in self._ledger.open_orders():
-            if order.status not in (OrderStatus.UNKNOWN, OrderStatus.QUARANTINED, _S.SUBMITTING):
+            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
                 yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
@@ -2959,12 +2957,24 @@ def rule_unresolved(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 def rule_position(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse to sell more than we hold, to buy into too many stocks, to sell as an entry."""
+    if _entry(intent) is not (intent.side is Side.BUY):
+        return Refusal("SIDE", f"{intent.purpose} by {intent.side}")
     if intent.side is Side.SELL:
         free = facts.position - facts.open_sells
         if intent.quantity > free:
             return Refusal("POSITION", f"sell {intent.quantity}, held and free {free}")
     elif not facts.position and facts.positions >= facts.limits.max_positions:
         return Refusal("POSITIONS", f"{facts.positions} held, at most {facts.limits.max_positions}")
+    return None
+
+
+def rule_plan(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse an entry whose stop is not below its price, or whose target is not above it."""
+    plan, price = intent.plan, intent.price if intent.kind.priced else facts.last_price
+    if not _entry(intent) or plan is None:
+        return None
+    if not 0 < plan.stop_price < price or 0 < plan.target_price <= price:
+        return Refusal("PLAN", f"stop {plan.stop_price}, target {plan.target_price} at {price}")
     return None
 
 
@@ -3052,7 +3062,7 @@ def rule_losing_streak(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 RULES: tuple[Rule, ...] = (
     rule_known_instrument, rule_quantity, rule_price, rule_level, rule_holds, rule_session,
     rule_tradable, rule_unresolved, rule_position, rule_rate, rule_day_loss, rule_drawdown,
-    rule_losing_streak, rule_fresh_data, rule_collar, rule_order_value, rule_symbol_value,
+    rule_losing_streak, rule_fresh_data, rule_collar, rule_plan, rule_order_value, rule_symbol_value,
     rule_total_value, rule_cash,
 )  # fmt: skip
 
@@ -3138,6 +3148,19 @@ class TradingStrategy(abc.ABC):
     def on_fill(self, view: StrategyView, side: Side, quantity: int, price: float) -> None:
         """Take note of a fill of ours: shares and average price of this fill."""
         return None
+
+
+def check_request(request: Any) -> None:
+    """Raise TypeError for anything but None or an order request; its numbers are for the rules."""
+    if request is None:
+        return
+    if not isinstance(request, OrderRequest) or not isinstance(request.plan, ExitPlan | None):
+        raise TypeError(f"expected an OrderRequest or None, got {type(request).__name__}")
+    names = (request.symbol, request.signal, request.reason)
+    if not all(isinstance(each, str) for each in names):
+        raise TypeError("symbol, signal and reason of an OrderRequest are texts")
+    if not isinstance(request.side, Side) or not isinstance(request.kind, OrderKind):
+        raise TypeError("side is a Side and kind an OrderKind")
 
 
 class Breakout(TradingStrategy):
@@ -3335,6 +3358,9 @@ class Ask(NamedTuple):
 Action: TypeAlias = Record | OrderCall | Alert | Ask
 
 
+_NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
+
+
 @dataclass(slots=True)
 class ExitRun:
     """An exit under way: why, how strong its order is by now, when to make it stronger."""
@@ -3343,6 +3369,7 @@ class ExitRun:
     step: int = 0
     next_at: datetime | None = None
     refusals: int = 0
+    refused_at: datetime | None = None
     resell: bool = False
     told_at: datetime | None = None
 
@@ -3353,6 +3380,8 @@ class SymbolState:
 
     view: StrategyView
     builder: BarBuilder
+    day_start: datetime
+    day_end: datetime
     instrument: Instrument | None = None
     lower_limit: int = 1  # of the instrument, once it is known
     upper_limit: int = 1 << 40
@@ -3365,14 +3394,17 @@ class SymbolState:
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
     high: int = 0
+    price_due: datetime = _NO_TIME  # when to ask again for limits and price of the day
+    unasked: bool = False  # its strategy failed, or the settings do not name it: guarded only
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
 
 
-_NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
+AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
+PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
@@ -3381,7 +3413,7 @@ class Core:
 
     def __init__(self, settings: BotSettings, ledger: Ledger, paper: bool) -> None:
         self.settings, self.ledger = settings, ledger
-        self.reconciler = Reconciler(ledger, paper)
+        self.paper, self.reconciler = paper, Reconciler(ledger, paper)
         self.symbols: dict[str, SymbolState] = {}
         self.session: Session | None = None
         self.now = _NO_TIME
@@ -3391,7 +3423,7 @@ class Core:
         self.holdings: dict[str, Holding] = {}
         self.holdings_asked_at = self.list_asked_at = _NO_TIME
         self.out: list[Action] = []
-        self.sent_at: deque[datetime] = deque(maxlen=CEILING_ORDERS_PER_MINUTE + 1)
+        self.calling: set[str] = set()  # intents with a call under way; asked for membership only
         self.last_fill_at = _NO_TIME
         self.journal_end = _NO_TIME  # time of the last row before this process
         self.stopping = False
@@ -3414,6 +3446,14 @@ class Core:
         """Have the broker asked soon."""
         self.out.append(Ask(what, symbol))
 
+    def call(self, action: Literal["new", "cancel", "change"], order: Order) -> None:
+        """Have a call made. One at a time for an order: its answer makes room for the next."""
+        self.calling.add(order.intent.intent_id)
+        kind, price = order.kind, order.price
+        if action == "change":
+            kind, price = order.pending_kind, order.pending_price
+        self.out.append(OrderCall(action, order.intent, order.order_no, order.branch, kind, price))
+
     def hold(self, name: str, on: bool) -> None:
         """Put entries on hold for a named reason, or end that reason."""
         if on and name not in self.holds:
@@ -3431,7 +3471,7 @@ class Core:
         try:
             booked = self.ledger.apply(entry)
         except IllegalTransition as error:
-            self._stop_symbol(ref, str(error))
+            self.stop_symbol(order.intent.symbol if order else "", str(error))
             return 0
         kind = (
             "intent" if isinstance(entry, OrderIntent) and entry.purpose != "external" else "ledger"
@@ -3452,6 +3492,17 @@ class Core:
             return state.last_trade.price
         return state.quote_price
 
+    def occupied(self) -> set[str]:
+        """Return the symbols in which we hold shares or may come to hold some."""
+        held = {symbol for symbol, each in self.ledger.positions.items() if each.quantity}
+        buying = [order.intent for order in self.ledger.open_orders() if order.own]
+        return held | {intent.symbol for intent in buying if intent.side is Side.BUY}
+
+    def sent_since(self, moment: datetime) -> int:
+        """Return how many orders of ours were decided after a moment, also before a restart."""
+        recent = (order for order in reversed(self.ledger.orders.values()) if order.own)
+        return sum(1 for _ in itertools.takewhile(lambda o: o.intent.at > moment, recent))
+
     def clock(self, at: clock_time | None) -> datetime | None:
         """Return a setting's time of day today; a day that runs an hour late shifts it too."""
         session = self.session
@@ -3469,9 +3520,8 @@ class Core:
                 result += price * position.quantity - position.cost
         return math.floor(result)
 
-    def _stop_symbol(self, intent_id: str, why: str) -> None:
-        order = self.ledger.orders.get(intent_id)
-        symbol = order.intent.symbol if order else ""
+    def stop_symbol(self, symbol: str, why: str) -> None:
+        """Begin nothing more in a symbol today, and say so."""
         self.apply(SymbolStopped(symbol, why, self.now))
         self.alert("symbol_stopped", symbol=symbol, why=why)
 
@@ -3521,15 +3571,20 @@ class EntryDesk:
 
     def consider(self, state: SymbolState, request: OrderRequest, ask_again: bool = True) -> None:
         """Turn a wish to buy into an order, a refusal, or a question for a fresh price."""
-        core = self._core
+        core, most = self._core, self._core.settings.limits.max_quantity
+        if type(request.quantity) is int and most < request.quantity <= CEILING_QUANTITY:
+            request = replace(request, quantity=most)
         intent = self._intent_of(state, request)
         if intent.intent_id in core.ledger.orders or intent.intent_id in state.refused:
             return
+        if state.waiting and state.waiting.signal == request.signal:
+            return  # its price is on the way
         if state is not core.symbols.get(request.symbol):
             core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
             return
         refusal = check_order(self._facts(state, intent), intent)
         if refusal and refusal.code == "NO_QUOTE" and ask_again:
+            self.give_up_waiting(state, "a newer wish took its place")
             state.waiting = request
             wait = 2 * core.settings.limits.max_quote_age_s
             state.waiting_until = core.now + timedelta(seconds=wait)
@@ -3543,11 +3598,22 @@ class EntryDesk:
         if not self.submit(state, intent):
             state.refused.add(intent.intent_id)
 
+    def give_up_waiting(self, state: SymbolState, why: str) -> None:
+        """End a wish that waits for a price. A refused signal is not asked again."""
+        if state.waiting is None:
+            return
+        key = self._intent_of(state, state.waiting).intent_id
+        self._core.record("refusal", key, symbol=state.view.symbol, code="NO_QUOTE", numbers=why)
+        state.waiting = None
+        state.refused.add(key)
+
     def _intent_of(self, state: SymbolState, request: OrderRequest) -> OrderIntent:
         core = self._core
         day = core.now.date()
         upper = state.instrument.upper_limit if state.instrument else 0
-        value = (request.price if request.kind.priced else upper) * request.quantity
+        price = request.price if request.kind.priced else upper
+        odd = type(price) is not int or type(request.quantity) is not int  # the rules refuse it
+        value = 0 if odd else price * request.quantity
         fee = order_fee(value, self._fee_pct(state))
         return OrderIntent(
             intent_id_of(self._name, day, request.symbol, request.side, request.signal, "entry"),
@@ -3573,8 +3639,7 @@ class EntryDesk:
             )  # fmt: skip
             return False
         core.apply(intent)
-        core.sent_at.append(core.now)
-        core.out.append(OrderCall("new", intent))
+        core.call("new", core.ledger.orders[intent.intent_id])
         core.alert(
             "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
             price=intent.price, kind=intent.kind.name, reason=intent.reason,
@@ -3585,14 +3650,15 @@ class EntryDesk:
         core, symbol = self._core, state.view.symbol
         own = [order for order in core.ledger.open_orders(symbol) if order.own]
         if state.exit and state.exit.resell:
-            own = [order for order in own if order.status is not OrderStatus.UNKNOWN]
+            own = [order for order in own if order.status not in DOUBTFUL]
         blocking = [
             order
             for order in own
             if order.status in UNRESOLVED
             and (intent.purpose == "entry" or order.intent.side is Side.SELL)
         ]
-        last, minute = state.last_trade, core.now - timedelta(minutes=1)
+        last = state.last_trade
+        ends = (core.clock(core.settings.last_entry), core.clock(core.settings.flat_at))
         return RiskFacts(
             now=core.now,
             phase=core.phase,
@@ -3605,7 +3671,7 @@ class EntryDesk:
             free_cash_krw=self._free_cash(),
             symbol_krw=self._symbol_value(symbol),
             total_krw=sum(self._symbol_value(each) for each in core.symbols),
-            positions=sum(1 for each in core.ledger.positions.values() if each.quantity),
+            positions=len(core.occupied() - {symbol}),
             position=state.view.position.quantity,
             open_sells=sum(each.remaining for each in own if each.intent.side is Side.SELL),
             opposite_resting=any(
@@ -3617,9 +3683,9 @@ class EntryDesk:
             stopped=core.ledger.stopped.get(symbol, ""),
             level=core.ledger.level,
             stopping=core.stopping,
-            entries_until=core.clock(core.settings.last_entry),
-            orders_last_minute=sum(at > minute for at in core.sent_at),
-            orders_last_second=sum(at > core.now - timedelta(seconds=1) for at in core.sent_at),
+            entries_until=min(filter(None, ends), default=None),
+            orders_last_minute=core.sent_since(core.now - timedelta(minutes=1)),
+            orders_last_second=core.sent_since(core.now - timedelta(seconds=1)),
             orders_today=core.ledger.today.orders,
             day_loss_krw=-core.day_result_krw(),
             drawdown_krw=core.ledger.today.peak_krw - core.day_result_krw(),
@@ -3650,12 +3716,13 @@ class EntryDesk:
         return core.cash_krw - sum(
             order.intent.reserve_krw
             for order in core.ledger.orders.values()
-            if order.intent.at >= since and order.status not in NEVER_EXISTED
+            if order.status in UNRESOLVED
+            or (order.intent.at >= since and order.status not in NEVER_EXISTED)
         )
 
     def _symbol_value(self, symbol: str) -> int:
         """Return won held in a symbol, open buys counted as filled."""
-        ledger, price = self._core.ledger, self._core.last_price(symbol)
+        ledger, price = self._core.ledger, self._price_or_cost(symbol)
         shares = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
         state = self._core.symbols.get(symbol)
         upper = state.instrument.upper_limit if state and state.instrument else price
@@ -3663,6 +3730,14 @@ class EntryDesk:
             order.remaining * (order.price or upper)
             for order in ledger.open_orders(symbol)
             if order.intent.side is Side.BUY
+        )
+
+    def _price_or_cost(self, symbol: str) -> int:
+        """Return the last price; before the first one today's base price or what the shares cost."""
+        core, held = self._core, self._core.ledger.position(symbol)
+        known = core.ledger.instruments.get(symbol)
+        return core.last_price(symbol) or max(
+            known.base_price if known else 0, math.ceil(held.average_price)
         )
 
     def room(self, symbol: str) -> int:
@@ -3688,14 +3763,16 @@ class ExitDesk:
     def __init__(self, core: Core, submit: Callable[[SymbolState, OrderIntent], bool]) -> None:
         self._core, self._submit = core, submit
 
-    def watch(self, state: SymbolState, price: int) -> None:
-        """Look at a trade price: stop, target, trailing stop."""
-        position = state.view.position
+    def watch(self, state: SymbolState, price: int, at: datetime) -> None:
+        """Look at a price of a moment: stop, target, trailing stop."""
+        core, position = self._core, state.view.position
         plan = position.plan
         if not position.quantity or plan is None or state.exit:
             return
-        if abs(price - state.quote_price) > state.quote_price * EXIT_DOUBT_RATIO:
-            self._core.ask("price", state.view.symbol)  # a forged or odd print: let REST confirm it
+        age = abs((core.now - at).total_seconds())
+        odd = abs(price - state.quote_price) > state.quote_price * EXIT_DOUBT_RATIO
+        if odd or age > core.settings.limits.max_data_age_s:
+            core.ask("price", state.view.symbol)  # forged, odd or late: let REST say it
             return
         if price <= plan.stop_price:
             trailed = plan.trail_ratio > 0 and plan.stop_price >= position.average_price
@@ -3707,7 +3784,7 @@ class ExitDesk:
             stop = round_to_tick(price * (1 - plan.trail_ratio), state.view.fund, up=False)
             if stop * 1000 >= plan.stop_price * 1001:  # a row for each 0.1 %, not for each tick
                 moved = replace(plan, stop_price=stop)
-                self._core.apply(PlanUpdate(state.view.symbol, moved, self._core.now))
+                core.apply(PlanUpdate(state.view.symbol, moved, core.now))
 
     def start(self, state: SymbolState, reason: str) -> None:
         """Begin to close the position."""
@@ -3715,6 +3792,7 @@ class ExitDesk:
         if state.exit or not position.quantity:
             return
         state.exit = ExitRun(reason)
+        core.apply(ExitStarted(state.view.symbol, reason, core.now))
         core.record(
             "decision", state.view.symbol, side="SELL", reason=reason, quantity=position.quantity,
             price=core.last_price(state.view.symbol), plan=position.plan,
@@ -3731,19 +3809,19 @@ class ExitDesk:
         buys = [order for order in own if order.intent.side is Side.BUY]
         sells = [order for order in own if order.intent.side is Side.SELL]
         if not position.quantity and not own:
-            state.exit, state.high = None, 0
+            state.exit = None
             return
         for order in buys:
             self.cancel(order)
         tradable = core.phase in (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)
         if not tradable or state.halted or state.auction or not position.quantity:
             return
+        resting = [order for order in sells if order.status in RESTING]
         run.resell = self._may_resell(symbol, sells)
-        if not sells or run.resell:
-            if not any(order.status in RESTING for order in buys):
-                self._send_exit(state, run)
-        elif sells[0].status in RESTING and run.next_at and core.now >= run.next_at:
-            self._strengthen(state, run, sells[0])
+        if resting:
+            self._strengthen(state, run, resting)
+        elif (not sells or run.resell) and not any(order.status in RESTING for order in buys):
+            self._send_exit(state, run)
 
     def _may_resell(self, symbol: str, sells: list[Order]) -> bool:
         """Tell whether shares behind a sell of unknown outcome are shown free by a later balance.
@@ -3752,7 +3830,7 @@ class ExitDesk:
         full exit cannot sell twice; shares of the owner in the same stock forbid it.
         """
         core = self._core
-        unknown = [order for order in sells if order.status is OrderStatus.UNKNOWN]
+        unknown = [order for order in sells if order.status in DOUBTFUL]
         if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
             return False
         newest = max(order.intent.at for order in unknown)
@@ -3764,7 +3842,7 @@ class ExitDesk:
 
     def back_off(self, run: ExitRun) -> None:
         """Wait longer after each refusal before the next exit order."""
-        run.refusals += 1
+        run.refusals, run.refused_at = run.refusals + 1, self._core.now
         pause = min(60.0, self._core.settings.exit_step_s * 2 ** min(run.refusals, 5))
         run.next_at = self._core.now + timedelta(seconds=pause)
 
@@ -3773,19 +3851,25 @@ class ExitDesk:
         core = self._core
         if order.status not in RESTING or not order.own or core.phase is Phase.AFTER:
             return
+        if order.intent.intent_id in core.calling:
+            return
         pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
         if order.since and (core.now - order.since).total_seconds() < pause:
             return
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
-        core.out.append(OrderCall("cancel", order.intent, order.order_no, order.branch, order.kind))
+        core.call("cancel", order)
 
     def _send_exit(self, state: SymbolState, run: ExitRun) -> None:
         core, position, symbol = self._core, state.view.position, state.view.symbol
         if run.next_at and core.now < run.next_at:
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-        if not core.last_price(symbol):
-            core.ask("price", symbol)  # no price at all: ask; never a market order for want of one
+        if not core.last_price(symbol) or state.instrument is None:
+            core.ask("price", symbol)  # ask; never a market order for want of a price
+            return
+        quantity = self._to_sell(symbol, run)
+        if not quantity:
+            core.ask("holdings")
             return
         kind, price = self._kind_and_price(state, run)
         exits = sum(
@@ -3796,12 +3880,20 @@ class ExitDesk:
         opened = f"{position.opened_at:%H%M%S}" if position.opened_at else "earlier"
         intent = OrderIntent(
             intent_id_of("engine", core.now.date(), symbol, Side.SELL, f"{run.reason}:{opened}", leg),
-            core.now.date(), symbol, Side.SELL, kind, position.quantity, price, "exit", leg,
+            core.now.date(), symbol, Side.SELL, kind, quantity, price, "exit", leg,
             f"{run.reason}:{opened}", core.now, reason=run.reason,
             sellable_before=core.holdings[symbol].sellable if symbol in core.holdings else -1,
         )  # fmt: skip
         if not self._submit(state, intent):
             self.back_off(run)
+
+    def _to_sell(self, symbol: str, run: ExitRun) -> int:
+        """Return the shares to sell: all, but after a refusal no more than a newer balance frees."""
+        core, quantity = self._core, self._core.ledger.position(symbol).quantity
+        if run.refused_at is None or core.holdings_asked_at < run.refused_at:
+            return quantity
+        held = core.holdings.get(symbol)
+        return min(quantity, held.sellable if held else 0)
 
     def _kind_and_price(self, state: SymbolState, run: ExitRun) -> tuple[OrderKind, int]:
         """Choose kind and price. A missing price never makes a market order: the steps do."""
@@ -3812,31 +3904,32 @@ class ExitDesk:
         if not kind.priced:
             return kind, 0
         quote = state.view.quote
-        bid = (quote.bid if quote else 0) or core.last_price(state.view.symbol)
+        last = core.last_price(state.view.symbol)
+        bid = min(last, quote.bid) if quote and quote.bid else last  # a quote may be the older one
         price = round_to_tick(bid, state.view.fund, up=False)
         return kind, max(price, instrument.lower_limit if instrument else 0)
 
-    def _strengthen(self, state: SymbolState, run: ExitRun, order: Order) -> None:
-        """Make a resting exit order stronger; a market order in the book can only wait."""
+    def _strengthen(self, state: SymbolState, run: ExitRun, resting: list[Order]) -> None:
+        """Make resting exit orders stronger when it is time; a market order can only wait."""
         core = self._core
+        if run.next_at is None or core.now < run.next_at:
+            return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-        if order.kind == OrderKind.MARKET:
-            self._tell_waiting(state, run, order)
+        weaker = [order for order in resting if order.kind != OrderKind.MARKET]
+        if not weaker:
+            self._tell_waiting(state, run, resting[0])
             return
         run.step = min(run.step + 1, len(EXIT_KINDS) - 1)
         kind, price = self._kind_and_price(state, run)
-        core.apply(
-            OrderUpdate(
-                order.intent.intent_id,
-                OrderEvent.REPLACE_SENT,
-                core.now,
-                price=price,
-                kind=str(kind),
-            )
-        )
-        core.out.append(
-            OrderCall("change", order.intent, order.order_no, order.branch, str(kind), price)
-        )
+        for order in weaker:
+            if order.intent.intent_id not in core.calling:
+                self._change(order, kind, price)
+
+    def _change(self, order: Order, kind: OrderKind, price: int) -> None:
+        core = self._core
+        key = order.intent.intent_id
+        core.apply(OrderUpdate(key, OrderEvent.REPLACE_SENT, core.now, price=price, kind=str(kind)))
+        core.call("change", order)
 
     def _tell_waiting(self, state: SymbolState, run: ExitRun, order: Order) -> None:
         """Tell that nobody buys: a lower limit lock, a halt. It is not sold before it is sold."""
@@ -3878,6 +3971,7 @@ class BrokerDesk:
             Outcome.NOT_SENT: OrderEvent.NOT_SENT,
             Outcome.UNKNOWN: OrderEvent.NO_ANSWER,
         }[answer.outcome]
+        core.calling.discard(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
         waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
         if order.status in waiting:
@@ -3982,8 +4076,11 @@ class BrokerDesk:
         ]
         newest = max((order.intent.at for order in core.ledger.orders.values()), default=_NO_TIME)
         lone = len(unknown) == 1 and unknown[0].intent.at == newest > core.last_fill_at
-        before = unknown[0].intent.cash_before_krw if side is Side.BUY and unknown else 0
-        return unknown if lone and before >= 0 else []
+        if not lone:
+            return []
+        intent = unknown[0].intent
+        before = intent.cash_before_krw if side is Side.BUY else intent.sellable_before
+        return unknown if before >= 0 else []
 
     def _compare_holdings(self, seen: Balance, asked_at: datetime) -> None:
         """Compare shares and cash with the broker's once nothing moved for a while.
@@ -4048,7 +4145,7 @@ class BrokerDesk:
             request, state.waiting = state.waiting, None
             self._entries.consider(state, request, ask_again=False)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
-            self._exits.watch(state, instrument.last_price)
+            self._exits.watch(state, instrument.last_price, asked_at)
 
     def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
         state = self._core.symbols.get(seen.symbol)
@@ -4098,21 +4195,24 @@ class Engine:
 
     def _on_trade(self, trade: Trade) -> None:
         state = self.core.symbols.get(trade.symbol)
-        if state is None or trade.cum_volume <= state.builder.cum_volume:
-            return  # not ours, a duplicate, or out of order
+        if state is None or not state.day_start <= trade.ts_exchange < state.day_end:
+            return  # not ours, or of another day
         if not state.lower_limit <= trade.price <= state.upper_limit:
             return  # impossible on this day: broken or forged
-        bar = state.builder.add(trade)
-        state.last_trade = trade
-        if state.halted is not trade.halted:
-            self._set_halted(state, trade.halted)
-        if bar is not None:
-            self._on_bar(state, bar)
+        fresh = trade.cum_volume > state.builder.cum_volume  # else a duplicate, or out of order
+        if fresh:
+            bar = state.builder.add(trade)
+            state.last_trade = trade
+            if state.halted is not trade.halted:
+                self._set_halted(state, trade.halted)
+            if state.auction:
+                state.auction = self._still_auction(state, trade)
+            if bar is not None:
+                self._on_bar(state, bar)
         if state.view.position.quantity:
-            self.exits.watch(state, trade.price)
-        if self._hears_trades:
-            self._refresh_view(state)
-            self._want(state, self.strategy.on_trade(state.view, trade))
+            self.exits.watch(state, trade.price, trade.ts_exchange)
+        if fresh and self._hears_trades:
+            self._consult(state, self.strategy.on_trade, trade)
 
     def _on_quote(self, quote: Quote) -> None:
         state = self.core.symbols.get(quote.symbol)
@@ -4121,15 +4221,19 @@ class Engine:
         state.view.quote = quote
         state.auction = quote.session_code == "C"  # expected prices after 09:00: a VI auction (doc)
         if self._hears_quotes:
-            self._refresh_view(state)
-            self._want(state, self.strategy.on_quote(state.view, quote))
+            self._consult(state, self.strategy.on_quote, quote)
+
+    @staticmethod
+    def _still_auction(state: SymbolState, trade: Trade) -> bool:
+        """Tell whether an auction may go on: a trade later than its last quote ended it."""
+        quote = state.view.quote
+        return quote is not None and trade.ts_exchange <= quote.ts_exchange + AUCTION_RACE
 
     def _on_bar(self, state: SymbolState, bar: Bar) -> None:
         self.bars_closed += 1
         state.view.bars.append(bar)
         self.core.record("bar", bar.symbol, bar=bar)
-        self._refresh_view(state)
-        self._want(state, self.strategy.on_bar(state.view, bar))
+        self._consult(state, self.strategy.on_bar, bar)
 
     def _on_status(self, status: MarketStatus) -> None:
         state = self.core.symbols.get(status.symbol)
@@ -4152,8 +4256,24 @@ class Engine:
         view.open_orders = len(core.ledger.open_orders(view.symbol))
         view.cash_krw = self.entries.room(view.symbol)
 
-    def _want(self, state: SymbolState, request: OrderRequest | None) -> None:
-        """Take a strategy's wish: sells go to the exit desk, buys to the risk rules."""
+    def _consult(self, state: SymbolState, method: Callable[..., Any], *seen: Any) -> None:
+        """Ask the strategy; its wish to sell goes to the exit desk, to buy to the risk rules.
+
+        A strategy that fails stops the entries of the symbol for the day and is told; the guard
+        of the position goes on without it.
+        """
+        symbol = state.view.symbol
+        if state.unasked:
+            return
+        self._refresh_view(state)
+        try:
+            request = method(state.view, *seen)
+            check_request(request)
+        except Exception as error:
+            what = f"{method.__name__} of the strategy failed: {type(error).__name__}: {error}"
+            state.unasked = True
+            self.core.stop_symbol(symbol, what[:300])
+            return
         if request is None:
             return
         if request.side is Side.SELL:
@@ -4165,8 +4285,9 @@ class Engine:
         state = self.core.symbols.get(order.intent.symbol)
         if state:
             if order.intent.side is Side.BUY:
-                state.high = max(state.high, round(price))
-            self.strategy.on_fill(state.view, order.intent.side, shares, price)
+                first = state.view.position.quantity == shares
+                state.high = round(price) if first else max(state.high, round(price))
+            self._consult(state, self.strategy.on_fill, order.intent.side, shares, price)
 
     # --- the program and the clock ---
 
@@ -4191,7 +4312,8 @@ class Engine:
     def _set_level(self, level: KillLevel, reason: str, by_rule: bool) -> None:
         """Move the kill switch; a rule can only tighten it."""
         core = self.core
-        if level is core.ledger.level or (by_rule and level < core.ledger.level):
+        same = level is core.ledger.level and by_rule is core.ledger.level_by_rule
+        if same or (by_rule and level <= core.ledger.level):
             return
         core.apply(LevelSet(level, reason, by_rule, core.now))
         core.alert("level", level=level.name, reason=reason)
@@ -4223,7 +4345,13 @@ class Engine:
         if order is None or order.status is not OrderStatus.QUARANTINED:
             core.alert("error", what=f"no order {intent_id} waits for an answer")
             return
-        number = "" if said == "absent" else said
+        try:
+            number = "" if said == "absent" else normalize_order_no(said)
+        except BadData:
+            number = ""
+        if said != "absent" and (not number or core.ledger.order_of(number)):
+            core.alert("error", what=f"{said!r} is neither `absent` nor the number of a free order")
+            return
         event = OrderEvent.FOUND if number else OrderEvent.ABSENT
         core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
         core.ask("orders")
@@ -4262,24 +4390,36 @@ class Engine:
             for entry in core.reconciler.end_day(core.now):
                 core.apply(entry)
             core.apply(DayOpened(session.day, core.now))
+            core.reconciler = Reconciler(core.ledger, core.paper)
             if core.ledger.level_by_rule:
                 core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
         core.hold("account", on=core.ledger.account_day != session.day)
         core.hold("orders", on=True)
         core.hold("feed", on=True)
         old, core.symbols = core.symbols, {}
-        for symbol in core.settings.symbols:
+        orphans = sorted(core.occupied() - set(core.settings.symbols))
+        for symbol in (*core.settings.symbols, *orphans):
             view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
             if symbol in old:
                 view.bars.extend(old[symbol].view.bars)
             builder = BarBuilder(symbol, session, core.settings.bar_minutes)
-            state = core.symbols[symbol] = SymbolState(view, builder)
-            for order in core.ledger.open_orders(symbol):
-                if order.intent.purpose == "exit":
-                    step = (
-                        EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
-                    )
-                    state.exit = ExitRun(order.intent.reason, step, core.now)
+            start = datetime.combine(session.day, clock_time(), KST)
+            state = SymbolState(view, builder, start, start + timedelta(days=1))
+            core.symbols[symbol] = state
+            self._resume_exit(state)
+        for symbol in orphans:
+            core.symbols[symbol].unasked = True
+            core.alert("orphan", symbol=symbol, quantity=core.ledger.position(symbol).quantity)
+
+    def _resume_exit(self, state: SymbolState) -> None:
+        """Go on with an exit that was under way, as strong as its order was."""
+        position, symbol = state.view.position, state.view.symbol
+        if position.quantity and position.exit_reason:
+            state.exit = ExitRun(position.exit_reason)
+        for order in self.core.ledger.open_orders(symbol):
+            if order.intent.purpose == "exit":
+                step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
+                state.exit = ExitRun(order.intent.reason, step, self.core.now)
 
     def _on_feed(self, up: bool) -> None:
         """Nothing is replayed after a gap: look at the orders before any entry."""
@@ -4325,9 +4465,11 @@ class Engine:
             bar = state.builder.close_bar()
             if bar:
                 self._on_bar(state, bar)
-        if state.waiting and state.waiting_until and core.now > state.waiting_until:
-            core.record("refusal", state.view.symbol, code="NO_QUOTE", numbers="no REST price came")
-            state.waiting = None
+        if state.waiting_until and core.now > state.waiting_until:
+            self.entries.give_up_waiting(state, "no REST price came")
+        if state.instrument is None and state.exit is None and core.now >= state.price_due:
+            state.price_due = core.now + timedelta(seconds=PRICE_RETRY_S)
+            core.ask("price", state.view.symbol)
         flat_at = core.clock(settings.flat_at)
         if flat_at and core.now >= flat_at and state.view.position.quantity:
             self.exits.start(state, "end of day")
@@ -4856,6 +4998,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "mismatch": (
         "⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다",
         "⛔ holdings differ (bot / broker): {what}. No entries until they agree",
+    ),
+    "orphan": (
+        "⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
+        "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought",
     ),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
     "journal_old": (
@@ -5639,7 +5785,12 @@ class KISOrder:
             "EXCG_ID_DVSN_CD": "KRX" if self._client.profile.environment == "paper" else "ALL",
         }  # fmt: skip
         bodies = await self._client.pages("orders", params, lane=LANE_LOOK)
-        rows = [row for body in bodies for row in rows_of(body, "output1")]
+        rows = [
+            row
+            for body in bodies
+            for row in rows_of(body, "output1")
+            if row.get("ord_dt", "") in ("", f"{day:%Y%m%d}")
+        ]
         return OrderList(tuple(parse_broker_orders(rows)))
 
     async def balance(self) -> Balance:
@@ -6226,13 +6377,13 @@ class Trader:
         """Run the loops of one day. A loop that ends by an error ends the program."""
         socket = self.broker.socket
         self.broker.decoder.set_day(session.day)
-        socket.registrations = self._registrations()
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
             ]
             if await self._prepare_day(session):
+                socket.registrations = self._registrations()
                 loops += [group.create_task(each) for each in (self._questions(), socket.run())]
                 await self._until_day_over(session)
             await self._wind_down()
@@ -6245,7 +6396,7 @@ class Trader:
         real = self.profile.environment == "real"
         trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
         notice = (NOTICE_TRS[self.profile.environment], self.profile.hts_id.reveal())
-        return [notice, *((tr, code) for tr in trs for code in self.bot.symbols)][
+        return [notice, *((tr, code) for tr in trs for code in self.engine.core.symbols)][
             :MAX_REGISTRATIONS
         ]
 
@@ -6270,7 +6421,7 @@ class Trader:
                 await self._wait_until(self.clock.now() + timedelta(seconds=pause))
                 pause = min(61.0, pause * 4)
         await self._confirm_calendar(session)
-        for symbol in self.bot.symbols:
+        for symbol in self.engine.core.symbols:
             if self._stop.is_set():
                 return False
             await self._ask(Ask("price", symbol))

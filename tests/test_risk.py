@@ -134,6 +134,12 @@ CASES = [
     (bot.rule_collar, "COLLAR", facts(last_price=0), ENTRY, facts(last_price=0), EXIT),
     (bot.rule_collar, "COLLAR", facts(last_price=72_200), entry(quantity=5, **MARKET),
      FACTS, entry(quantity=5, **MARKET)),
+    (bot.rule_position, "SIDE", facts(position=20), replace(EXIT, purpose="entry"), FACTS, EXIT),
+    (bot.rule_plan, "PLAN", FACTS, entry(plan=bot.ExitPlan(70_000)),
+     FACTS, entry(plan=bot.ExitPlan(69_900))),
+    (bot.rule_plan, "PLAN", FACTS, entry(plan=bot.ExitPlan(0)), FACTS, entry(plan=None)),
+    (bot.rule_plan, "PLAN", FACTS, entry(plan=bot.ExitPlan(69_000, 70_000)),
+     FACTS, entry(plan=bot.ExitPlan(69_000, 70_100))),
     (bot.rule_order_value, "ORDER_VALUE", FACTS, entry(quantity=15), FACTS, entry(quantity=14)),
     (bot.rule_order_value, "ORDER_VALUE", FACTS, entry(quantity=11, **MARKET),
      FACTS, entry(quantity=10, **MARKET)),
@@ -224,7 +230,6 @@ def test_the_fee_of_a_fund_is_its_own():
     assert bot.check_order(tight, ENTRY).code == "CASH"
 
 
-@pytest.mark.xfail(strict=True, reason="rule_position(): the docstring says so, the code does not")
 def test_a_sell_as_an_entry_is_refused():
     """This bot never sells but to close."""
     assert bot.check_order(FACTS, exit_of(purpose="entry")) is not None
