@@ -50,8 +50,8 @@ Map of this file (each section uses only what stands above it):
     19. TRADER                      start-up, loops, executing the engine's actions, shutdown
     20. COMMAND LINE                arguments, exit codes, main()
 
-The way of an order: Engine._consider -> risk.check -> Trader._execute (journal row, durable)
--> Trader._order_lane -> KISOrder.submit -> KISOrder._send.
+The way of an order: EntryDesk.submit -> check_order -> Trader._execute (journal row, durable)
+-> Trader._call_lane -> KISOrder.submit -> KISOrder._send.
 """
 
 from __future__ import annotations
@@ -4191,6 +4191,16 @@ class Engine:
                 self.digest.update(canonical_json(action).encode())
         return actions
 
+    def too_late(self, call: OrderCall) -> str:
+        """Return why an entry that waited to be sent must not leave any more; "" when it may."""
+        core = self.core
+        if call.action != "new" or call.intent.purpose != "entry":
+            return ""
+        if core.stopping or core.ledger.level is not KillLevel.ACTIVE:
+            return "entries were stopped before it left"
+        waited = (core.now - call.intent.at).total_seconds()
+        return f"waited {waited:.0f} s" if waited > core.settings.limits.max_quote_age_s else ""
+
     # --- market data ---
 
     def _on_trade(self, trade: Trade) -> None:
@@ -6546,7 +6556,9 @@ class Trader:
         while True:
             _, _, call = await self._calls.get()
             self._busy_since["call"] = asyncio.get_running_loop().time()
-            if call.action == "new":
+            if late := self.engine.too_late(call):
+                answer = OrderAnswer(Outcome.NOT_SENT, text=late)
+            elif call.action == "new":
                 answer = await self.broker.orders.submit(call.intent)  # <- the line orders leave by
             else:
                 answer = await self.broker.orders.change(call)

@@ -470,6 +470,25 @@ def test_shares_of_a_symbol_taken_out_of_the_settings_keep_their_stop():
     assert (call.intent.symbol, call.intent.side, call.intent.quantity) == (SYMBOL, SELL, 10)
 
 
+def test_an_entry_that_waited_too_long_does_not_leave():
+    """A queue is no reason to buy at an old price; exits and cancels always leave."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    assert bench.engine.too_late(call) == ""
+    bench.wait(6)
+    assert bench.engine.too_late(call) == "waited 6 s"
+    assert bench.engine.too_late(call._replace(action="cancel")) == ""
+
+
+@pytest.mark.parametrize("how", ["stop", "level"])
+def test_an_entry_in_the_queue_does_not_leave_after_a_stop(how):
+    """Whoever stops the entries means those that wait, too."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.command(how, level=bot.KillLevel.ENTRIES_OFF)
+    assert bench.engine.too_late(call) == "entries were stopped before it left"
+
+
 def test_duplicate_and_old_trades_change_nothing():
     """ACML_VOL must rise: a repeated burst makes no second bar and no second wish."""
     bench = Bench().start()
