@@ -2472,6 +2472,24 @@ def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> b
     )
 
 
+def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
+    """Return how many changes lie between a row and the first order of its chain."""
+    depth = 0
+    while row.original_no and depth < len(rows):
+        depth += 1
+        if row.original_no not in rows:
+            break
+        row = rows[row.original_no]
+    return depth
+
+
+def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) -> list[BrokerOrder]:
+    """Return the rows that could be an intent; one taken while it was tried is preferred."""
+    found = [row for row in rows if fits(intent, row, within_s)]
+    near = [row for row in found if fits(intent, row, CALL_S)]
+    return near if len(found) > 1 and len(near) == 1 else found
+
+
 class Reconciler:
     """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
@@ -2502,7 +2520,7 @@ class Reconciler:
         rows = {row.order_no: row for row in seen.rows}
         followed: set[str] = set()
         for depth, row in sorted(
-            ((-self._depth(row, rows), row) for row in rows.values()),
+            ((-depth_of(row, rows), row) for row in rows.values()),
             key=lambda each: (each[0], each[1].order_no),
         ):
             order = self._ledger.order_of(row.order_no) or self._root(row, rows)
@@ -2520,17 +2538,6 @@ class Reconciler:
         self._valid_at = asked_at if valid else None
         yield from self._search(strangers, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
-
-    @staticmethod
-    def _depth(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
-        """Return how many changes lie between a row and the first order of its chain."""
-        depth = 0
-        while row.original_no and depth < len(rows):
-            depth += 1
-            if row.original_no not in rows:
-                break
-            row = rows[row.original_no]
-        return depth
 
     def _root(self, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
         """Return the order that a row of unknown number descends from."""
@@ -2607,7 +2614,7 @@ class Reconciler:
             if order.status is OrderStatus.SUBMITTING:
                 continue
             unknown = order.status is OrderStatus.UNKNOWN
-            found = self._candidates(order.intent, free, math.inf if unknown else ARRIVAL_WINDOW_S)
+            found = candidates(order.intent, free, math.inf if unknown else ARRIVAL_WINDOW_S)
             if len(found) == 1:
                 yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
                 yield from self._read_row(order, found[0], asked_at, now)
@@ -2616,15 +2623,6 @@ class Reconciler:
             for row in found if unknown or len(found) == 1 else ():
                 free.remove(row)
                 strangers.remove(row)
-
-    @staticmethod
-    def _candidates(
-        intent: OrderIntent, rows: list[BrokerOrder], within_s: float
-    ) -> list[BrokerOrder]:
-        """Return the rows that could be an intent; one taken while it was tried is preferred."""
-        found = [row for row in rows if fits(intent, row, within_s)]
-        near = [row for row in found if fits(intent, row, CALL_S)]
-        return near if len(found) > 1 and len(near) == 1 else found
 
     def _bind(
         self, order: Order, number: str, branch: str, proof: str, now: datetime
@@ -3525,6 +3523,14 @@ class Core:
         self.apply(SymbolStopped(symbol, why, self.now))
         self.alert("symbol_stopped", symbol=symbol, why=why)
 
+    def set_level(self, level: KillLevel, reason: str, by_rule: bool) -> None:
+        """Move the kill switch; a rule can only tighten it."""
+        same = level is self.ledger.level and by_rule is self.ledger.level_by_rule
+        if same or (by_rule and level <= self.ledger.level):
+            return
+        self.apply(LevelSet(level, reason, by_rule, self.now))
+        self.alert("level", level=level.name, reason=reason)
+
     def _after_fill(self, order: Order, shares: int, amount: int) -> None:
         self.last_fill_at = self.now
         intent, price = order.intent, amount / shares
@@ -4154,6 +4160,123 @@ class BrokerDesk:
             state.view.bars.extend(bar for bar in seen.bars if bar.start >= newest)
 
 
+class CommandDesk:
+    """Obeys what happens to the program: start, day, feed, stop, and the owner's word."""
+
+    def __init__(self, core: Core, exits: ExitDesk) -> None:
+        self._core, self._exits = core, exits
+
+    def obey(self, command: Command) -> None:
+        self._core.now = max(self._core.now, command.at)
+        self._core.record("command", command.name, text=command.text, level=command.level.name)
+        if command.name == "restarted":
+            self._on_restart(command.text)
+        elif command.name == "day" and command.session:
+            self._on_day(command.session)
+        elif command.name == "stop":
+            self._on_stop(cancel=command.text == "cancel")
+        elif command.name == "level":
+            self._core.set_level(command.level, command.text, by_rule=False)
+        elif command.name == "resolve":
+            self._resolve(command.text)
+        elif command.name in ("hold", "release"):
+            self._core.hold(command.text, on=command.name == "hold")
+        else:
+            self._on_feed(up=command.name == "feed up")
+
+    def _resolve(self, text: str) -> None:
+        """Take the owner's word about a quarantined order."""
+        core = self._core
+        intent_id, _, said = text.partition("=")
+        order = core.ledger.orders.get(intent_id)
+        if order is None or order.status is not OrderStatus.QUARANTINED:
+            core.alert("error", what=f"no order {intent_id} waits for an answer")
+            return
+        try:
+            number = "" if said == "absent" else normalize_order_no(said)
+        except BadData:
+            number = ""
+        if said != "absent" and (not number or core.ledger.order_of(number)):
+            core.alert("error", what=f"{said!r} is neither `absent` nor the number of a free order")
+            return
+        event = OrderEvent.FOUND if number else OrderEvent.ABSENT
+        core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
+        core.ask("orders")
+
+    def _on_restart(self, journal_end: str) -> None:
+        """Requests that were under way when the process died have no answer."""
+        core = self._core
+        core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
+        for order in core.ledger.open_orders():
+            if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
+                core.apply(
+                    OrderUpdate(
+                        order.intent.intent_id, OrderEvent.NO_ANSWER, core.now, note="process ended"
+                    )
+                )
+
+    def _on_day(self, session: Session) -> None:
+        """Prepare a trading day; exits under way before a restart go on."""
+        core = self._core
+        core.session, core.stopping = session, False
+        core.hold("stopping", on=False)
+        if core.ledger.day != session.day:
+            for entry in core.reconciler.end_day(core.now):
+                core.apply(entry)
+            core.apply(DayOpened(session.day, core.now))
+            core.reconciler = Reconciler(core.ledger, core.paper)
+            if core.ledger.level_by_rule:
+                core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
+        core.hold("account", on=core.ledger.account_day != session.day)
+        core.hold("orders", on=True)
+        core.hold("feed", on=True)
+        old, core.symbols = core.symbols, {}
+        orphans = sorted(core.occupied() - set(core.settings.symbols))
+        for symbol in (*core.settings.symbols, *orphans):
+            view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
+            if symbol in old:
+                view.bars.extend(old[symbol].view.bars)
+            builder = BarBuilder(symbol, session, core.settings.bar_minutes)
+            start = datetime.combine(session.day, clock_time(), KST)
+            state = SymbolState(view, builder, start, start + timedelta(days=1))
+            core.symbols[symbol] = state
+            self._resume_exit(state)
+        for symbol in orphans:
+            core.symbols[symbol].unasked = True
+            core.alert("orphan", symbol=symbol, quantity=core.ledger.position(symbol).quantity)
+
+    def _resume_exit(self, state: SymbolState) -> None:
+        """Go on with an exit that was under way, as strong as its order was."""
+        position, symbol = state.view.position, state.view.symbol
+        if position.quantity and position.exit_reason:
+            state.exit = ExitRun(position.exit_reason)
+        for order in self._core.ledger.open_orders(symbol):
+            if order.intent.purpose == "exit":
+                step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
+                state.exit = ExitRun(order.intent.reason, step, self._core.now)
+
+    def _on_feed(self, up: bool) -> None:
+        """Nothing is replayed after a gap: look at the orders before any entry."""
+        core = self._core
+        core.hold("feed", on=not up)
+        core.record("feed", "", up=up)
+        core.reconciler.drop_hints()
+        for state in core.symbols.values():
+            state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
+        if up:
+            core.hold("orders", on=True)
+            core.ask("orders")
+            core.ask("holdings")
+
+    def _on_stop(self, cancel: bool) -> None:
+        core = self._core
+        core.stopping = True
+        core.hold("stopping", on=True)
+        for order in core.ledger.open_orders():
+            if cancel and order.intent.purpose == "entry":
+                self._exits.cancel(order)
+
+
 class Engine:
     """handle(event) -> actions. One for each process; feed it every event in order."""
 
@@ -4166,6 +4289,7 @@ class Engine:
         self.entries = EntryDesk(self.core, type(strategy).__name__)
         self.exits = ExitDesk(self.core, self.entries.submit)
         broker = BrokerDesk(self.core, self.entries, self.exits)
+        commands = CommandDesk(self.core, self.exits)
         self.digest = hashlib.sha256()
         self.bars_closed = 0
         self._hears_trades = type(strategy).on_trade is not TradingStrategy.on_trade
@@ -4174,7 +4298,7 @@ class Engine:
         self._looks: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Trade: self._on_trade, Quote: self._on_quote, TimeEvent: self._on_time,
-            MarketStatus: self._on_status, Command: self._on_command, Notice: broker.on_notice,
+            MarketStatus: self._on_status, Command: commands.obey, Notice: broker.on_notice,
             Seen: broker.on_seen, OrderAnswered: broker.on_answer,
         }  # fmt: skip
         self.core.hold("starting", on=True)
@@ -4299,34 +4423,7 @@ class Engine:
                 state.high = round(price) if first else max(state.high, round(price))
             self._consult(state, self.strategy.on_fill, order.intent.side, shares, price)
 
-    # --- the program and the clock ---
-
-    def _on_command(self, command: Command) -> None:
-        self.core.now = max(self.core.now, command.at)
-        self.core.record("command", command.name, text=command.text, level=command.level.name)
-        if command.name == "restarted":
-            self._on_restart(command.text)
-        elif command.name == "day" and command.session:
-            self._on_day(command.session)
-        elif command.name == "stop":
-            self._on_stop(cancel=command.text == "cancel")
-        elif command.name == "level":
-            self._set_level(command.level, command.text, by_rule=False)
-        elif command.name == "resolve":
-            self._resolve(command.text)
-        elif command.name in ("hold", "release"):
-            self.core.hold(command.text, on=command.name == "hold")
-        else:
-            self._on_feed(up=command.name == "feed up")
-
-    def _set_level(self, level: KillLevel, reason: str, by_rule: bool) -> None:
-        """Move the kill switch; a rule can only tighten it."""
-        core = self.core
-        same = level is core.ledger.level and by_rule is core.ledger.level_by_rule
-        if same or (by_rule and level <= core.ledger.level):
-            return
-        core.apply(LevelSet(level, reason, by_rule, core.now))
-        core.alert("level", level=level.name, reason=reason)
+    # --- the clock ---
 
     def _obey_level(self, state: SymbolState) -> None:
         """Take resting entries back from REDUCE_ONLY on, close positions at FLATTEN_AND_HALT."""
@@ -4343,28 +4440,9 @@ class Engine:
         core = self.core
         limit = day_loss_limit(core.settings.limits, core.ledger.morning_cash_krw)
         if core.ledger.level is KillLevel.ACTIVE and core.day_result_krw() <= -limit:
-            self._set_level(
+            core.set_level(
                 KillLevel.REDUCE_ONLY, f"day loss of {limit:,} won reached", by_rule=True
             )
-
-    def _resolve(self, text: str) -> None:
-        """Take the owner's word about a quarantined order."""
-        core = self.core
-        intent_id, _, said = text.partition("=")
-        order = core.ledger.orders.get(intent_id)
-        if order is None or order.status is not OrderStatus.QUARANTINED:
-            core.alert("error", what=f"no order {intent_id} waits for an answer")
-            return
-        try:
-            number = "" if said == "absent" else normalize_order_no(said)
-        except BadData:
-            number = ""
-        if said != "absent" and (not number or core.ledger.order_of(number)):
-            core.alert("error", what=f"{said!r} is neither `absent` nor the number of a free order")
-            return
-        event = OrderEvent.FOUND if number else OrderEvent.ABSENT
-        core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
-        core.ask("orders")
 
     def _check_quiet(self) -> None:
         """Notice an order list that grew old, and a day on which nothing is traded."""
@@ -4378,79 +4456,6 @@ class Engine:
         if late and silent and "no trades" not in core.holds and "feed" not in core.holds:
             core.alert("no_trades", minutes=5)
         core.hold("no trades", on=late and silent)
-
-    def _on_restart(self, journal_end: str) -> None:
-        """Requests that were under way when the process died have no answer."""
-        core = self.core
-        core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
-        for order in core.ledger.open_orders():
-            if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
-                core.apply(
-                    OrderUpdate(
-                        order.intent.intent_id, OrderEvent.NO_ANSWER, core.now, note="process ended"
-                    )
-                )
-
-    def _on_day(self, session: Session) -> None:
-        """Prepare a trading day; exits under way before a restart go on."""
-        core = self.core
-        core.session, core.stopping = session, False
-        core.hold("stopping", on=False)
-        if core.ledger.day != session.day:
-            for entry in core.reconciler.end_day(core.now):
-                core.apply(entry)
-            core.apply(DayOpened(session.day, core.now))
-            core.reconciler = Reconciler(core.ledger, core.paper)
-            if core.ledger.level_by_rule:
-                core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
-        core.hold("account", on=core.ledger.account_day != session.day)
-        core.hold("orders", on=True)
-        core.hold("feed", on=True)
-        old, core.symbols = core.symbols, {}
-        orphans = sorted(core.occupied() - set(core.settings.symbols))
-        for symbol in (*core.settings.symbols, *orphans):
-            view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
-            if symbol in old:
-                view.bars.extend(old[symbol].view.bars)
-            builder = BarBuilder(symbol, session, core.settings.bar_minutes)
-            start = datetime.combine(session.day, clock_time(), KST)
-            state = SymbolState(view, builder, start, start + timedelta(days=1))
-            core.symbols[symbol] = state
-            self._resume_exit(state)
-        for symbol in orphans:
-            core.symbols[symbol].unasked = True
-            core.alert("orphan", symbol=symbol, quantity=core.ledger.position(symbol).quantity)
-
-    def _resume_exit(self, state: SymbolState) -> None:
-        """Go on with an exit that was under way, as strong as its order was."""
-        position, symbol = state.view.position, state.view.symbol
-        if position.quantity and position.exit_reason:
-            state.exit = ExitRun(position.exit_reason)
-        for order in self.core.ledger.open_orders(symbol):
-            if order.intent.purpose == "exit":
-                step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
-                state.exit = ExitRun(order.intent.reason, step, self.core.now)
-
-    def _on_feed(self, up: bool) -> None:
-        """Nothing is replayed after a gap: look at the orders before any entry."""
-        core = self.core
-        core.hold("feed", on=not up)
-        core.record("feed", "", up=up)
-        core.reconciler.drop_hints()
-        for state in core.symbols.values():
-            state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
-        if up:
-            core.hold("orders", on=True)
-            core.ask("orders")
-            core.ask("holdings")
-
-    def _on_stop(self, cancel: bool) -> None:
-        core = self.core
-        core.stopping = True
-        core.hold("stopping", on=True)
-        for order in core.ledger.open_orders():
-            if cancel and order.intent.purpose == "entry":
-                self.exits.cancel(order)
 
     def _on_time(self, event: TimeEvent) -> None:
         core = self.core
