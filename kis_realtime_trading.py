@@ -1540,6 +1540,9 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     record = output_of(body, "output")
     if not isinstance(record, dict):
         raise BadData("inquire-price without an object")
+    echo = text_of(record, "stck_shrn_iscd") or symbol
+    if echo.removeprefix("A") != symbol.removeprefix("A"):
+        raise BadData(f"asked for the price of {symbol}, got {echo[:9]!r}")
     market_name = text_of(record, "rprs_mrkt_kor_name").upper()
     price, tick = whole(record, "stck_prpr"), whole(record, "aspr_unit")
     by_tick = tick == tick_size(price, True) != tick_size(price, False)
@@ -3402,6 +3405,7 @@ LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
+GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
@@ -3431,6 +3435,16 @@ class Core:
     def phase(self) -> Phase:
         """Phase of the exchange now."""
         return self.session.phase(self.now) if self.session else Phase.CLOSED
+
+    def move_to(self, now: datetime) -> bool:
+        """Take the time over. Small steps back are no time; a large one is followed: return True."""
+        back_s = (self.now - now).total_seconds()
+        if back_s <= 0.0:
+            self.now = now
+        elif back_s > CLOCK_TOLERANCE_S:  # the host's clock was set back
+            self.now = now
+            self.record("clock", "", back_s=round(back_s))
+        return back_s > CLOCK_TOLERANCE_S
 
     def record(self, kind: str, ref: str, /, **data: Any) -> None:
         """Add a journal row."""
@@ -3955,6 +3969,8 @@ class BrokerDesk:
 
     def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
         self._core, self._entries, self._exits = core, entries, exits
+        self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
+        self._missing_since = _NO_TIME
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
             Cash: self._on_cash, PastBars: self._on_past_bars,
@@ -4064,9 +4080,9 @@ class BrokerDesk:
             fell_by = order.intent.sellable_before - (held.sellable if held else 0)
             core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
         if "account" in core.holds:
-            self._take_account(seen)
-            core.hold("account", on=False)
-            self._leave_start_up()
+            if self._take_account(seen, asked_at):
+                core.hold("account", on=False)
+                self._leave_start_up()
             return
         for entry in core.reconciler.read_balance(core.holdings, asked_at, core.now):
             core.apply(entry)
@@ -4111,19 +4127,34 @@ class BrokerDesk:
             core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
             core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
 
-    def _take_account(self, seen: Balance) -> None:
-        """Begin a day with the broker's figures; what is not in our ledger is the owner's."""
+    def _take_account(self, seen: Balance, asked_at: datetime) -> bool:
+        """Begin a day with the broker's figures; what is not in our ledger is the owner's.
+
+        Shares of ours that are missing must be missing in two balances some minutes apart before
+        they are given up: one balance may be empty or old. Until then return False.
+        """
         core, ledger = self._core, self._core.ledger
         external: dict[str, int] = {}
+        missing: dict[str, int] = {}
         for symbol in sorted({*core.holdings, *ledger.positions}):
             ours = ledger.position(symbol).quantity
             theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
             if theirs < ours:
-                core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
-                core.alert("mismatch", what=f"{symbol} {ours} / {theirs}")
+                missing[symbol] = theirs
             elif theirs > ours:
                 external[symbol] = theirs - ours
+        if missing != self._missing:
+            self._missing, self._missing_since = missing, asked_at
+            for symbol, theirs in missing.items():
+                what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
+                core.alert("mismatch", what=what)
+        if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
+            return False
+        for symbol, theirs in missing.items():
+            core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
+        self._missing = {}
         core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
+        return True
 
     def _leave_start_up(self) -> None:
         """End the start-up hold once orders, account and cash have been seen."""
@@ -4167,7 +4198,7 @@ class CommandDesk:
         self._core, self._exits = core, exits
 
     def obey(self, command: Command) -> None:
-        self._core.now = max(self._core.now, command.at)
+        self._core.move_to(command.at)
         self._core.record("command", command.name, text=command.text, level=command.level.name)
         if command.name == "restarted":
             self._on_restart(command.text)
@@ -4459,8 +4490,8 @@ class Engine:
 
     def _on_time(self, event: TimeEvent) -> None:
         core = self.core
-        if event.now > core.now:
-            core.now = event.now
+        if core.move_to(event.now):
+            self._next_second = event.now
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
@@ -4482,9 +4513,7 @@ class Engine:
                 self._on_bar(state, bar)
         if state.waiting_until and core.now > state.waiting_until:
             self.entries.give_up_waiting(state, "no REST price came")
-        if state.instrument is None and state.exit is None and core.now >= state.price_due:
-            state.price_due = core.now + timedelta(seconds=PRICE_RETRY_S)
-            core.ask("price", state.view.symbol)
+        self._ask_price(state)
         flat_at = core.clock(settings.flat_at)
         if flat_at and core.now >= flat_at and state.view.position.quantity:
             self.exits.start(state, "end of day")
@@ -4495,6 +4524,17 @@ class Engine:
                 self.exits.cancel(order)
         self._obey_level(state)
         self.exits.work(state)
+
+    def _ask_price(self, state: SymbolState) -> None:
+        """Have REST tell limits that are not known, and the price of a held stock without trades."""
+        core, last = self.core, state.last_trade
+        silent = last is None or (core.now - last.ts_exchange).total_seconds() > GUARD_SILENCE_S
+        unguarded = bool(state.view.position.quantity) and core.phase is Phase.CONTINUOUS and silent
+        wanted = (state.instrument is None or unguarded) and state.exit is None
+        if wanted and core.now >= state.price_due:
+            wait = GUARD_SILENCE_S if unguarded else PRICE_RETRY_S
+            state.price_due = core.now + timedelta(seconds=wait)
+            core.ask("price", state.view.symbol)
 
     def _look_for_unknown(self) -> None:
         """Ask for the order list at growing intervals while an outcome is not known."""
@@ -4772,6 +4812,8 @@ class Journal:
                 f"{path} has format {version}, this program writes {self.VERSION}: use the program "
                 "version that wrote it, or move the file away when no position is open"
             )
+        here = os.stat(path)
+        self._place = (here.st_dev, here.st_ino)
         self.last_seq, self._last_hash = 0, self._FIRST_HASH
 
     def _prepare(self) -> None:
@@ -4845,6 +4887,15 @@ class Journal:
             raise JournalError(f"{self.path} cannot be written: {error}") from None
         self.last_seq, self._last_hash = seq, previous
         self._tip.write_text(f"{seq} {previous}\n")
+
+    def check_in_place(self) -> None:
+        """Raise JournalError when the file was deleted or replaced while we write to it."""
+        try:
+            here = os.stat(self.path)
+        except OSError as error:
+            raise JournalError(f"{self.path} is gone while in use: {error.strerror}") from None
+        if (here.st_dev, here.st_ino) != self._place:
+            raise JournalError(f"{self.path} was replaced while in use: restore the right one")
 
     def rows(self, *kinds: str) -> Iterator[JournalRow]:
         """Read rows in order, all or of some kinds."""
@@ -6519,6 +6570,7 @@ class Trader:
         if now < self._next_wall_second_s:
             return
         self._next_wall_second_s = now + 1.0
+        self.journal.check_in_place()
         if self.recorder:
             self.recorder.flush()
             if self.recorder.broken and not self.counts["recorder broken"]:
