@@ -2493,6 +2493,10 @@ def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) ->
     return near if len(found) > 1 and len(near) == 1 else found
 
 
+def _external_id(day: date, row: BrokerOrder) -> str:
+    return f"external-{day:%Y%m%d}-{row.order_no}"
+
+
 class Reconciler:
     """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
@@ -2539,7 +2543,8 @@ class Reconciler:
         self._shown = set(rows)
         valid = ours - {""} <= self._shown and bool(ours - {""} or not self._paper)
         self._valid_at = asked_at if valid else None
-        yield from self._search(strangers, valid, asked_at, now)
+        owners = [row for row in rows.values() if _external_id(day, row) in self._ledger.orders]
+        yield from self._search(strangers, owners, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
     def _root(self, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
@@ -2600,11 +2605,13 @@ class Reconciler:
         yield from self._read_row(root, row, asked_at, now)
 
     def _search(
-        self, strangers: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+        self, strangers: list[BrokerOrder], owners: list[BrokerOrder], valid: bool,
+        asked_at: datetime, now: datetime,
+    ) -> Iterator[LedgerEntry]:  # fmt: skip
         """Look for orders whose outcome is unknown, and for dead ones that turn up late.
 
-        A row that fits an order still being sent belongs to that one.
+        A row that fits an order still being sent belongs to that one. A lone row proves nothing
+        when an order that was taken for the owner's would fit as well.
         """
         orders = [
             order
@@ -2617,13 +2624,15 @@ class Reconciler:
             if order.status is OrderStatus.SUBMITTING:
                 continue
             unknown = order.status is OrderStatus.UNKNOWN
-            found = candidates(order.intent, free, math.inf if unknown else ARRIVAL_WINDOW_S)
-            if len(found) == 1:
+            within_s = math.inf if unknown else ARRIVAL_WINDOW_S
+            found = candidates(order.intent, free, within_s)
+            twins = any(fits(order.intent, row, within_s) for row in owners)
+            if len(found) == 1 and not twins:
                 yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
                 yield from self._read_row(order, found[0], asked_at, now)
             elif unknown:
                 yield from self._judge(order, found, valid, asked_at, now)
-            for row in found if unknown or len(found) == 1 else ():
+            for row in found if unknown or (len(found) == 1 and not twins) else ():
                 free.remove(row)
                 strangers.remove(row)
 
@@ -2659,12 +2668,16 @@ class Reconciler:
         self, strangers: list[BrokerOrder], day: date, now: datetime
     ) -> Iterator[LedgerEntry]:
         """Take in orders that are not ours: counted, never touched."""
-        tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
         for row in strangers:
-            key = f"external-{day:%Y%m%d}-{row.order_no}"
+            key = _external_id(day, row)
             perhaps_ours = any(
-                order.status in tried and fits(order.intent, row)
+                fits(
+                    order.intent,
+                    row,
+                    ARRIVAL_WINDOW_S if order.status is _S.QUARANTINED else math.inf,
+                )
                 for order in self._ledger.open_orders(row.symbol)
+                if order.own and order.status in DOUBTFUL | {_S.SUBMITTING}
             )
             if perhaps_ours or key in self._ledger.orders or not row.quantity or row.original_no:
                 continue

@@ -1578,6 +1578,42 @@ def test_the_owner_says_that_an_order_does_not_exist():
     assert calls(bench.want(wish("next"))) != []
 
 
+def test_of_equal_orders_the_owner_names_ours_and_the_others_are_his():
+    """No row is taken for ours or his before he has spoken, also one that shows up late."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    order = orders_of(bench)[0]
+    rows = [bench.row(order, number=f"000000000{n}") for n in (7, 8, 9)]
+    bench.wait(6)
+    bench.list_of(*rows[:2])
+    for shown in (rows[:2], rows):
+        bench.wait(5)
+        bench.list_of(*shown)
+        assert (order.status, order.order_no) == (S.QUARANTINED, "")
+        assert len(bench.ledger.orders) == 1
+    bench.command("resolve", text=f"{order.intent.intent_id}=8")
+    bench.list_of(rows[0], replace(rows[1], filled_quantity=10, filled_amount_krw=700_000), rows[2])
+    assert (order.status, bench.ledger.position(SYMBOL).quantity) == (S.FILLED, 10)
+    assert [each.order_no for each in bench.ledger.orders.values() if not each.own] == [
+        "0000000007", "0000000009",
+    ]  # fmt: skip
+
+
+def test_a_late_row_is_not_ours_when_an_equal_one_was_taken_for_the_owner_s():
+    """Two equal orders, one seen before and one after the search ended: nobody can tell."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    order = orders_of(bench)[0]
+    bench.engine.core.apply(bot.OrderUpdate(order.intent.intent_id, E.ABSENT, bench.now))
+    rows = [bench.row(order, number=f"000000000{n}") for n in (7, 8, 9)]
+    bench.list_of(*rows[:2])
+    bench.list_of(*rows)
+    assert order.status is S.LOST
+    assert len([each for each in bench.ledger.orders.values() if not each.own]) == 3
+
+
 @pytest.mark.parametrize("said", ["0000000762", "762"])
 def test_the_owner_names_the_number_of_an_order(said):
     """However he writes it, the list's row is found under it."""
