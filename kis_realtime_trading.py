@@ -3418,6 +3418,7 @@ LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
+REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
@@ -4042,6 +4043,23 @@ class BrokerDesk:
         if state and state.exit:
             self._exits.back_off(state.exit)
             core.ask("holdings")
+        self._brake_refusals(intent.symbol)
+
+    def _brake_refusals(self, symbol: str) -> None:
+        """Stop the entries of a stock, or all, that the broker refuses again and again."""
+        core = self._core
+        orders = [o for o in reversed(core.ledger.orders.values()) if o.intent.purpose == "entry"]
+        here = [order for order in orders if order.intent.symbol == symbol]
+        in_a_row, in_all = (
+            sum(1 for _ in itertools.takewhile(lambda o: o.status is OrderStatus.REJECTED, each))
+            for each in (here, orders)
+        )
+        if in_a_row >= REFUSALS_IN_A_ROW and symbol not in core.ledger.stopped:
+            core.stop_symbol(symbol, f"{in_a_row} entries refused in a row")
+        if in_all >= REFUSALS_IN_ALL:
+            core.set_level(
+                KillLevel.ENTRIES_OFF, f"{in_all} entries refused in a row", by_rule=True
+            )
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         core = self._core

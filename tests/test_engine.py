@@ -470,6 +470,21 @@ def test_shares_of_a_symbol_taken_out_of_the_settings_keep_their_stop():
     assert (call.intent.symbol, call.intent.side, call.intent.quantity) == (SYMBOL, SELL, 10)
 
 
+def test_entries_that_the_broker_refuses_again_and_again_are_stopped():
+    """Three in a row stop the stock for the day, five in a row all entries; one success ends it."""
+    bench = Bench(limits={"max_orders_per_minute": 30}).start()
+    told = []
+    for n, symbol in enumerate((SYMBOL, SYMBOL, OTHER, SYMBOL, OTHER)):
+        bench.trade(70_000, symbol)
+        [call] = calls(bench.want(wish(f"{n}", symbol)))
+        told.append(alerts(bench.answer(call, bot.Outcome.REFUSED, code="APBK0919")))
+    assert told == [["order_refused"]] * 3 + [
+        ["order_refused", "symbol_stopped"], ["order_refused", "level"],
+    ]  # fmt: skip
+    assert bench.ledger.level is bot.KillLevel.ENTRIES_OFF
+    assert bench.ledger.level_by_rule
+
+
 def test_an_entry_that_waited_too_long_does_not_leave():
     """A queue is no reason to buy at an old price; exits and cancels always leave."""
     bench = Bench().start()
