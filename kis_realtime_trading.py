@@ -1201,9 +1201,9 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
 # money depends on: a value that is not clearly a number is BadData, never zero.
 # Never knows: sockets, sessions, what a value is used for.
 
-_CODE = re.compile(r"[0-9A-Z]{6,7}")
-_WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+# Longest number that is read: 18 digits are 10 ** 18 won, more than the whole market.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0{1,18})?")
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})")
 MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
 _make_trade = functools.partial(tuple.__new__, Trade)  # Trade(*values) without argument parsing
 _ONE_TRADE = "0|H0STCNT0|001|"
@@ -1257,10 +1257,12 @@ class _Cipher:
     __slots__ = ("_aes", "_iv")
 
     def __init__(self, key: str, iv: str) -> None:
-        raw_key, self._iv = key.encode(), iv.encode()
-        if len(raw_key) != 32 or len(self._iv) != 16:
-            raise BadData(f"a key of {len(raw_key)} and iv of {len(self._iv)} bytes, not 32 and 16")
-        self._aes = AES.new(raw_key, AES.MODE_CBC, self._iv)
+        if not (key.isascii() and iv.isascii() and (len(key), len(iv)) == (32, 16)):
+            raise BadData(
+                f"a key of {len(key)} and iv of {len(iv)} characters, not ASCII 32 and 16"
+            )
+        self._iv = iv.encode()
+        self._aes = AES.new(key.encode(), AES.MODE_CBC, self._iv)
 
     def decrypt(self, text: str) -> str:
         """Return the plain text of a base64 payload. Raises BadData."""
@@ -1380,12 +1382,11 @@ class FrameDecoder:
             raise BadData(f"H0STASP0: {width} fields, at least 59 are known")
         quotes = []
         for at in range(0, len(fields), width):
-            f = fields[at : at + 49]
+            f = fields[at : at + 48]
             ts = self._times.get(f[1]) or self._time(f[1])
-            expected = int(f[47]) if f[47] and int(f[48] or 0) >= 0 else 0
-            quotes.append(
-                Quote(f[0], ts, int(f[3]), int(f[13]), int(f[23]), int(f[33]), expected, f[2])
-            )
+            ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
+            expected = _digits(f[47]) if f[47] else 0
+            quotes.append(Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2]))
         return quotes
 
     def _notices(self, payload: str, count: int) -> Sequence[Notice]:
@@ -1414,36 +1415,48 @@ class FrameDecoder:
 
     def _change_day(self, text: str) -> None:
         """Follow BSOP_DATE of a trade; yesterday's frames after a reconnect keep their own date."""
-        if not (len(text) == 8 and text.isdigit()):
-            raise BadData(f"business date {text[:10]!r}")
-        self.set_day(date(int(text[:4]), int(text[4:6]), int(text[6:])))
+        self.set_day(_day(text))
 
     def _number(self, text: str) -> int:
         """Return a price text as a number, remembered for the next record."""
-        if not (text.isascii() and text.isdigit()):
-            raise BadData(f"price {text[:12]!r}")
         if len(self._numbers) > 100_000:
             self._numbers.clear()
-        number = self._numbers[text] = int(text)
+        number = self._numbers[text] = _digits(text)
         return number
 
     def _time(self, text: str) -> datetime:
         """Return HHMMSS of the present day as a datetime, remembered for the next record."""
-        if not (len(text) == 6 and text.isdigit() and self._day_text):
-            raise BadData(f"time {text[:8]!r} on {self._day_text!r}")
-        day = self._day_text
-        moment = datetime(
-            int(day[:4]), int(day[4:6]), int(day[6:]),
-            int(text[:2]), int(text[2:4]), int(text[4:]), tzinfo=KST,
-        )  # fmt: skip
-        self._times[text] = moment
+        moment = self._times[text] = _moment(self._day_text, text)
         return moment
 
 
-def _record_count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 4 and int(text)):
-        raise BadData(f"record count {text[:8]!r}")
+def _digits(text: str) -> int:
+    """Return a number of digits 0 to 9 only: int() would take "+5", " 5 ", "1_000", "٥" as well."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise BadData(f"found {text[:20]!r}, expected up to 18 digits")
     return int(text)
+
+
+def _moment(day: str, time_of_day: str) -> datetime:
+    """Return YYYYMMDD and HHMMSS as market time; anything shorter or impossible is BadData."""
+    text = day + time_of_day
+    try:
+        if len(day) == 8 and len(time_of_day) == 6 and text.isascii() and text.isdigit():
+            return datetime.fromisoformat(f"{day}T{time_of_day}").replace(tzinfo=KST)
+    except ValueError:
+        pass
+    raise BadData(f"found {day[:10]!r} {time_of_day[:8]!r}, expected YYYYMMDD and HHMMSS")
+
+
+def _day(text: str) -> date:
+    return _moment(text, "000000").date()
+
+
+def _record_count(text: str) -> int:
+    count = _digits(text) if len(text) <= 4 else 0
+    if not count:
+        raise BadData(f"record count {text[:8]!r}")
+    return count
 
 
 def record_width(total: int, count: int) -> int:
@@ -1464,9 +1477,12 @@ def _notice(f: Sequence[str]) -> Notice:
         kind = NoticeKind.REST_CANCELLED
     else:
         kind = NoticeKind.CONFIRMED if f[14] == "2" else NoticeKind.RECEIVED
+    quantity, price = _digits(f[9] or "0"), _digits(f[10] or "0")
+    if kind is NoticeKind.FILL and not (quantity and price):
+        raise BadData(f"notice of a fill of {quantity} shares at {price} won")
     return Notice(
         kind, f[5], normalize_order_no(f[2]), normalize_order_no(f[3]), f[8].strip(),
-        SIDE_OF_CODE[f[4]], int(f[9] or 0), int(f[10] or 0), f[11],
+        SIDE_OF_CODE[f[4]], quantity, price, f[11],
     )  # fmt: skip
 
 
@@ -1483,31 +1499,45 @@ def normalize_order_no(text: str) -> str:
     return digits.zfill(10)
 
 
+def text_of(record: Mapping[str, Any], key: str) -> str:
+    """Return a text of a REST record without its padding, "" when missing. Raises BadData."""
+    if not isinstance(record, dict):
+        raise BadData(f"{key}: found a {type(record).__name__} in place of an object")
+    value = record.get(key)
+    text = "" if value is None else str(value).strip()
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadData(f"{key}: half a character, which no file or screen can take")
+    return text
+
+
 def whole(record: Mapping[str, Any], key: str) -> int:
     """Return a whole number of a REST record. Missing, empty or odd text is BadData, never 0."""
-    text = str(record.get(key, "")).strip()
+    text = text_of(record, key)
     if not _WHOLE.fullmatch(text):
         raise BadData(f"{key}: found {text[:20]!r}, expected a whole number")
     return int(text.partition(".")[0])
 
 
+def natural(record: Mapping[str, Any], key: str) -> int:
+    """Return a whole number that cannot be below 0: a price, a number of shares. Raises BadData."""
+    number = whole(record, key)
+    if number < 0:
+        raise BadData(f"{key}: found {number}, expected 0 or more")
+    return number
+
+
 def decimal_of(record: Mapping[str, Any], key: str) -> Decimal:
     """Return a decimal number of a REST record. Raises BadData."""
-    text = str(record.get(key, "")).strip()
+    text = text_of(record, key)
     if not _DECIMAL.fullmatch(text):
         raise BadData(f"{key}: found {text[:20]!r}, expected a number")
     return Decimal(text)
 
 
-def text_of(record: Mapping[str, Any], key: str) -> str:
-    """Return a text of a REST record without its padding, "" when missing."""
-    return str(record.get(key) or "").strip()
-
-
 def output_of(body: Mapping[str, Any], *names: str) -> Any:
     """Return the first container present (the document and its examples differ in names)."""
     for name in names:
-        if name in body:
+        if isinstance(body, dict) and name in body:
             return body[name]
     raise BadData(f"answer without {' or '.join(names)}")
 
@@ -1538,28 +1568,26 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     the settings. A tick size that contradicts our tables blocks the stock.
     """
     record = output_of(body, "output")
-    if not isinstance(record, dict):
-        raise BadData("inquire-price without an object")
     echo = text_of(record, "stck_shrn_iscd") or symbol
     if echo.removeprefix("A") != symbol.removeprefix("A"):
         raise BadData(f"asked for the price of {symbol}, got {echo[:9]!r}")
     market_name = text_of(record, "rprs_mrkt_kor_name").upper()
-    price, tick = whole(record, "stck_prpr"), whole(record, "aspr_unit")
+    price, tick = natural(record, "stck_prpr"), natural(record, "aspr_unit")
     by_tick = tick == tick_size(price, True) != tick_size(price, False)
     named = market_name in ("ETF", "ETN") or symbol.startswith("Q") or symbol in fund_codes
     fund = named or by_tick
     blocked = _BLOCKED_STATES.get(text_of(record, "iscd_stat_cls_code"), "")
     if text_of(record, "temp_stop_yn") == "Y":
         blocked = "trading halted"
-    if price > 0 and tick != tick_size(price, fund):
+    if not blocked and price > 0 and tick != tick_size(price, fund):
         blocked = f"tick size {tick} contradicts the table"
     return Instrument(
         symbol=symbol,
         market="KOSDAQ" if "KOSDAQ" in market_name or "KSQ" in market_name else "KOSPI",
         fund=fund,
-        base_price=whole(record, "stck_sdpr"),
-        upper_limit=whole(record, "stck_mxpr"),
-        lower_limit=whole(record, "stck_llam"),
+        base_price=natural(record, "stck_sdpr"),
+        upper_limit=natural(record, "stck_mxpr"),
+        lower_limit=natural(record, "stck_llam"),
         last_price=price,
         blocked=blocked,
         name=text_of(record, "hts_kor_isnm"),
@@ -1572,13 +1600,14 @@ def parse_order_book(symbol: str, body: Mapping[str, Any]) -> OrderBook:
 
     def side(name: str) -> tuple[Level, ...]:
         levels = [
-            Level(whole(book, f"{name}{n}"), whole(book, f"{name}_rsqn{n}")) for n in range(1, 11)
+            Level(natural(book, f"{name}{n}"), natural(book, f"{name}_rsqn{n}"))
+            for n in range(1, 11)
         ]
         return tuple(level for level in levels if level.price > 0)
 
     return OrderBook(
         symbol, text_of(book, "aspr_acpt_hour"), side("askp"), side("bidp"),
-        whole(expected, "antc_cnpr"),
+        natural(expected, "antc_cnpr"),
     )  # fmt: skip
 
 
@@ -1589,15 +1618,12 @@ def parse_minute_bars(symbol: str, body: Mapping[str, Any]) -> list[Bar]:
     """
     bars = []
     for row in rows_of(body, "output2"):
-        stamp = text_of(row, "stck_bsop_date") + text_of(row, "stck_cntg_hour")
-        try:
-            start = datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(second=0, tzinfo=KST)
-        except ValueError:
-            raise BadData(f"minute bar at {stamp[:16]!r}") from None
+        start = _moment(text_of(row, "stck_bsop_date"), text_of(row, "stck_cntg_hour"))
+        start = start.replace(second=0)
         opened, high, low, close = (
-            whole(row, f"stck_{name}") for name in ("oprc", "hgpr", "lwpr", "prpr")
+            natural(row, f"stck_{name}") for name in ("oprc", "hgpr", "lwpr", "prpr")
         )
-        volume = whole(row, "cntg_vol")
+        volume = natural(row, "cntg_vol")
         value = (high + low + close) * volume // 3
         end = start + timedelta(minutes=1)
         bars.append(Bar(symbol, start, end, opened, high, low, close, volume, value, 0))
@@ -1617,19 +1643,13 @@ class DailyBar:
     value: int
 
 
-def _day(text: str) -> date:
-    if not (len(text) == 8 and text.isdigit()):
-        raise BadData(f"date {text[:10]!r}")
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
-
-
 def parse_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
     return [
         DailyBar(
             _day(text_of(row, "stck_bsop_date")),
-            whole(row, "stck_oprc"), whole(row, "stck_hgpr"), whole(row, "stck_lwpr"),
-            whole(row, "stck_clpr"), whole(row, "acml_vol"), whole(row, "acml_tr_pbmn"),
+            natural(row, "stck_oprc"), natural(row, "stck_hgpr"), natural(row, "stck_lwpr"),
+            natural(row, "stck_clpr"), natural(row, "acml_vol"), natural(row, "acml_tr_pbmn"),
         )
         for row in rows_of(body, "output2")
     ]  # fmt: skip
@@ -1651,27 +1671,33 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
     """Read rows of inquire-daily-ccld. Keys are compared without case (`excg_id_dvsn_Cd`)."""
     orders = []
     for row in rows:
+        if not isinstance(row, dict):
+            raise BadData(f"found a {type(row).__name__} in place of an order")
         r = {key.lower(): value for key, value in row.items()}
         side = SIDE_OF_CODE.get(text_of(r, "sll_buy_dvsn_cd"))
         if side is None:
             raise BadData(f"sll_buy_dvsn_cd {text_of(r, 'sll_buy_dvsn_cd')[:4]!r}")
-        orders.append(
-            BrokerOrder(
-                order_no=normalize_order_no(text_of(r, "odno")),
-                original_no=normalize_order_no(text_of(r, "orgn_odno")),
-                branch=text_of(r, "ord_gno_brno"),
-                symbol=text_of(r, "pdno"),
-                side=side,
-                kind=text_of(r, "ord_dvsn_cd"),
-                quantity=whole(r, "ord_qty"),
-                price=whole(r, "ord_unpr"),
-                filled_quantity=whole(r, "tot_ccld_qty"),
-                filled_amount_krw=whole(r, "tot_ccld_amt"),
-                cancelled_quantity=whole(r, "cnc_cfrm_qty"),
-                rejected_quantity=whole(r, "rjct_qty"),
-                time=text_of(r, "ord_tmd"),
-            )
+        order = BrokerOrder(
+            order_no=normalize_order_no(text_of(r, "odno")),
+            original_no=normalize_order_no(text_of(r, "orgn_odno")),
+            branch=text_of(r, "ord_gno_brno"),
+            symbol=text_of(r, "pdno"),
+            side=side,
+            kind=text_of(r, "ord_dvsn_cd"),
+            quantity=natural(r, "ord_qty"),
+            price=natural(r, "ord_unpr"),
+            filled_quantity=natural(r, "tot_ccld_qty"),
+            filled_amount_krw=natural(r, "tot_ccld_amt"),
+            cancelled_quantity=natural(r, "cnc_cfrm_qty"),
+            rejected_quantity=natural(r, "rjct_qty"),
+            time=text_of(r, "ord_tmd"),
         )
+        if not order.order_no:
+            raise BadData("an order without a number")
+        if (order.filled_quantity > 0) != (order.filled_amount_krw > 0):
+            filled = f"{order.filled_quantity} shares for {order.filled_amount_krw} won"
+            raise BadData(f"order {order.order_no}: filled {filled}")
+        orders.append(order)
     return orders
 
 
@@ -1683,8 +1709,8 @@ def parse_balance(holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[st
     holdings = [
         Holding(
             text_of(row, "pdno"),
-            whole(row, "hldg_qty"),
-            whole(row, "ord_psbl_qty"),
+            natural(row, "hldg_qty"),
+            natural(row, "ord_psbl_qty"),
             decimal_of(row, "pchs_avg_pric"),
             text_of(row, "prdt_name"),
         )
