@@ -112,7 +112,9 @@ def test_records_keep_their_order_and_their_values(trades, added):
     records = []
     for price, volume in trades:
         record = [*RECORD, *added]
-        record[2], record[12] = str(price), str(volume)
+        record[2], record[12], record[13], record[14] = map(
+            str, (price, volume, volume, price * volume)
+        )
         records.append("^".join(record))
     frame = f"0|H0STCNT0|{len(trades):03d}|" + "^".join(records)
     decoded = bot.FrameDecoder().decode(frame)
@@ -166,14 +168,27 @@ def test_garbage_is_refused(frame):
 
 @pytest.mark.parametrize(
     "frame",
-    [trade_frame(f13="-3052507"), trade_frame(f14="-1"), trade_frame(f13="0")],
-    ids=["negative total", "negative value", "total below the trade"],
-)
-@pytest.mark.xfail(strict=True, reason="_trade() takes any ACML_VOL and ACML_TR_PBMN")
+    [
+        trade_frame(f13="-3052507"), trade_frame(f14="-1"), trade_frame(f13="0"),
+        trade_frame(f13="9" * 15), trade_frame(f13="300"), trade_frame(f2="730000"),
+        trade_frame(f2="719"), trade_frame(f14="0"), trade_frame(f14="9" * 18),
+        trade_frame(f13="٣٠٥٢٥٠٧"),
+    ],
+    ids=["negative total", "negative value", "total below the trade", "wild total", "small total",
+         "price x 10.1", "price / 100", "no value", "wild value", "Arabic total"],
+)  # fmt: skip
 def test_totals_that_cannot_be_are_refused(frame):
-    """ACML_VOL holds at least this trade's shares, and no total is negative."""
-    with pytest.raises(bot.BadData):
-        bot.FrameDecoder().decode(frame)
+    """ACML_VOL holds this trade's shares; the day's mean price is within 10 times of its price."""
+    for same in (frame, frame.replace("|001|", "|0001|")):
+        with pytest.raises(bot.BadData):
+            bot.FrameDecoder().decode(same)
+
+
+@pytest.mark.parametrize("mean", [71_900 // 7, 71_900, 71_900 * 7])
+def test_a_first_day_of_a_listing_is_plausible(mean):
+    """On that day prices may run from 60 to 400 per cent of the issue price: nearly 7 times."""
+    [trade] = bot.FrameDecoder().decode(trade_frame(f14=str(mean * 3_052_507)))
+    assert trade.cum_value_krw == mean * 3_052_507
 
 
 @pytest.mark.parametrize(

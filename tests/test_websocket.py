@@ -710,9 +710,6 @@ def test_no_frame_is_too_odd(tmp_path, binary):
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_Cipher: encode() of a lone surrogate is a UnicodeError that ends run()"
-)
 def test_a_lone_surrogate_in_a_key_does_not_end_the_program(tmp_path):
     """JSON can carry it; an odd key is BadData like any other."""
 
