@@ -1797,8 +1797,10 @@ class BarBuilder:
     def add(self, trade: Trade) -> Bar | None:
         """Take a trade in; return the bar that it closed, if any."""
         _, ts, price, volume, cum_volume, self.cum_value_krw, _, _, _ = trade
+        unseen = 0
         if self.cum_volume and cum_volume != self.cum_volume + volume:
-            self._unseen += cum_volume - self.cum_volume - volume
+            unseen = cum_volume - self.cum_volume - volume
+            self._unseen += unseen
         self.cum_volume = cum_volume
         closed = None
         if ts >= self.end:
@@ -1807,6 +1809,8 @@ class BarBuilder:
                 self.dropped += 1
                 return closed
             self._begin(ts)
+            if closed:
+                self._unseen = unseen  # on which side of the border is not known
         elif ts < self._start:
             self.dropped += 1
             return None
@@ -1867,9 +1871,10 @@ def combine_bars(bars: Iterable[Bar], minutes: int) -> list[Bar]:
                 volume=last.volume + bar.volume,
                 value_krw=last.value_krw + bar.value_krw,
                 trade_count=last.trade_count + bar.trade_count,
+                gap=last.gap or bar.gap,
             )
         else:
-            joined.append(replace(bar, start=start, end=start + length))
+            joined.append(replace(bar, start=start, end=min(start + length, session.close)))
     return joined
 
 
@@ -3250,7 +3255,8 @@ class Breakout(TradingStrategy):
                 self._learn(symbol, old)
         high, volume = self._highs[symbol].value, self._volumes[symbol].value
         self._learn(symbol, bar)
-        waiting = self._wait[symbol] = max(0, self._wait.get(symbol, 0) - 1)
+        waiting = self._wait.get(symbol, 0)
+        self._wait[symbol] = max(0, waiting - 1)
         early = bar.end <= view.session.open + timedelta(minutes=p.first_bar_minutes)
         if high is None or volume is None or waiting or early or bar.gap:
             return None

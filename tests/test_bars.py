@@ -175,7 +175,6 @@ def test_bars_that_begin_before_the_feed_was_up_are_marked():
     assert [bar.gap for bar in bars if bar] == [True, False]
 
 
-@pytest.mark.xfail(strict=True, reason="BarBuilder.add(): a jump counts for the old bar only")
 def test_trades_missed_across_a_border_mark_both_bars():
     """Nobody knows on which side of 09:05 the missed shares were traded."""
     bars, _ = build(tape(("09:04", 100, 50)) + tape(("09:06", 100, 50), start=550))
@@ -282,7 +281,6 @@ def test_days_are_not_joined():
     assert [span(bar)[0] for bar in bot.combine_bars(two, 60)] == ["15:00", "10:00"]
 
 
-@pytest.mark.xfail(strict=True, reason="combine_bars() does not end the last bar with the session")
 @pytest.mark.parametrize("minutes", [7, 60])
 def test_joined_bars_end_as_built_bars_do(minutes):
     """The last bar of a day ends with the session, also when its length does not divide it."""
@@ -291,7 +289,6 @@ def test_joined_bars_end_as_built_bars_do(minutes):
     assert (joined.start, joined.end) == (built.start, built.end)
 
 
-@pytest.mark.xfail(strict=True, reason="combine_bars() keeps the mark of the first minute only")
 def test_a_gap_in_any_minute_marks_the_joined_bar():
     """A bar with a missing part is a bar with a gap."""
     [joined] = bot.combine_bars([minute_bar("09:00"), minute_bar("09:01", gap=True)], 5)

@@ -128,7 +128,6 @@ def test_a_cooldown_follows_an_entry():
     assert [want is None for want in wants[3:]] == [False, True, True]
 
 
-@pytest.mark.xfail(strict=True, reason="Breakout.on_bar(): counts the next bar before it asks")
 @pytest.mark.parametrize("bars", [1, 3])
 def test_the_cooldown_lasts_as_many_bars_as_said(bars):
     """cooldown_bars: "bars to wait after an entry"; 1 waits for one bar."""
