@@ -1378,7 +1378,7 @@ class FrameDecoder:
         total, value = (
             int(f[13]),
             int(f[14]),
-        )  # no cache: they rise; no _ and no foreign digits here
+        )  # they rise: no cache; sign or blanks do no harm
         if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
         return _new_tuple(Trade, (
@@ -1765,6 +1765,11 @@ def order_body(
 # and left out. An interval without a trade makes no bar.
 
 
+# A total of the day this many times larger than the last one is believed with the second trade
+# that says so: at once it would make all true trades look old. Real gaps only cost that trade.
+WILD_JUMP = 100
+
+
 class BarBuilder:
     """Builds the bars of one symbol on one day. Give it only trades with a rising ACML_VOL.
 
@@ -1774,9 +1779,9 @@ class BarBuilder:
     """
 
     __slots__ = (
-        "_close", "_count", "_high", "_last_end", "_length", "_low", "_open", "_session", "_start",
-        "_unseen", "_value", "_volume", "cum_value_krw", "cum_volume", "dropped", "end", "gap_until",
-        "symbol",
+        "_close", "_count", "_doubted", "_high", "_last_end", "_length", "_low", "_open", "_session",
+        "_start", "_unseen", "_value", "_volume", "cum_value_krw", "cum_volume", "dropped", "end",
+        "gap_until", "symbol",
     )  # fmt: skip
 
     def __init__(self, symbol: str, session: Session, minutes: int) -> None:
@@ -1785,8 +1790,11 @@ class BarBuilder:
         self._start = self.end = session.open  # end of the bar being built, or of the last one
         self._open = self._high = self._low = self._close = 0
         self._count = self._volume = self._value = self._unseen = 0
+        self._doubted = 0  # a total that jumped too far to be believed from one trade
         self.cum_volume = self.cum_value_krw = 0
-        self.dropped = 0  # trades outside the session, or of a bar already closed
+        self.dropped = (
+            0  # trades outside the session, of a bar already closed, or with a wild total
+        )
         self.gap_until = session.open  # bars that begin before this moment miss trades
 
     @property
@@ -1796,12 +1804,15 @@ class BarBuilder:
 
     def add(self, trade: Trade) -> Bar | None:
         """Take a trade in; return the bar that it closed, if any."""
-        _, ts, price, volume, cum_volume, self.cum_value_krw, _, _, _ = trade
+        _, ts, price, volume, cum_volume, cum_value_krw, _, _, _ = trade
         unseen = 0
         if self.cum_volume and cum_volume != self.cum_volume + volume:
             unseen = cum_volume - self.cum_volume - volume
+            if unseen > WILD_JUMP * self.cum_volume and not self._confirmed(cum_volume):
+                self.dropped += 1
+                return None
             self._unseen += unseen
-        self.cum_volume = cum_volume
+        self.cum_volume, self.cum_value_krw = cum_volume, cum_value_krw
         closed = None
         if ts >= self.end:
             closed = self.close_bar()
@@ -1825,6 +1836,11 @@ class BarBuilder:
         self._volume += volume
         self._value += price * volume
         return closed
+
+    def _confirmed(self, cum_volume: int) -> bool:
+        """Tell whether a wild total goes on from the one before it; remember it for the next."""
+        doubted, self._doubted = self._doubted, cum_volume
+        return 0 < cum_volume - doubted <= WILD_JUMP * doubted
 
     def close_bar(self) -> Bar | None:
         """Close the bar being built; None when it has no trade."""

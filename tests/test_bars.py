@@ -181,6 +181,24 @@ def test_trades_missed_across_a_border_mark_both_bars():
     assert [bar.gap for bar in bars] == [True, True]
 
 
+def test_one_wild_total_changes_nothing():
+    """It is in no bar, and the true trades that follow are neither old nor a jump."""
+    [wild] = tape(("09:02", 100, 50), start=10**12)
+    true = tape(("09:01", 100, 50), ("09:03", 101, 50))
+    bars, builder = build([true[0], wild, wild, true[1]])
+    assert [(bar.trade_count, bar.volume, bar.gap) for bar in bars] == [(2, 100, False)]
+    assert (builder.cum_volume, builder.dropped) == (100, 2)
+
+
+def test_a_total_that_a_second_trade_confirms_is_believed():
+    """After a long gap the first trade looks wild; the next one goes on from it."""
+    first = tape(("09:01", 100, 50))
+    after = tape(("11:01", 100, 50), ("11:02", 101, 50), start=10**6)
+    bars, builder = build(first + after)
+    assert [(bar.trade_count, bar.gap) for bar in bars] == [(1, True), (1, True)]
+    assert (builder.cum_volume, builder.dropped) == (10**6 + 100, 1)
+
+
 # --- properties -------------------------------------------------------------------------
 
 moments = st.integers(-3_600, 8 * 3_600).map(lambda s: at("09:00") + timedelta(seconds=s))
