@@ -232,6 +232,7 @@ SELL_TAX: dict[int, dict[str, tuple[int, int]]] = {
     2025: {"KOSPI": (0, 150), "KOSDAQ": (150, 0)},
     2026: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},
     2027: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},  # no change announced by 2026-11: unconfirmed
+    2028: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},  # for the last sells of 2027: unconfirmed
 }
 STOCK_FEE_PCT, FUND_FEE_PCT = Decimal("0.0140527"), Decimal("0.0146527")  # BanKIS online, each side
 
@@ -1114,9 +1115,7 @@ def session_of(day: date) -> Session | None:
     opens, closes = clock_time(9), clock_time(15, 30)
     if day in EXAM_DAYS:
         opens, closes = clock_time(10), clock_time(16, 30)
-    elif not any(is_trading_day(date(day.year, 1, each)) for each in range(1, day.day)) and (
-        day.month == 1
-    ):
+    elif day.month == 1 and not any(is_trading_day(day.replace(day=n)) for n in range(1, day.day)):
         opens = clock_time(10)
     return Session(day, datetime.combine(day, opens, KST), datetime.combine(day, closes, KST))
 
@@ -1180,6 +1179,17 @@ def order_fee(amount_krw: int, rate_pct: Decimal) -> int:
     return int(Fraction(amount_krw) * Fraction(rate_pct) / 100 + Fraction(1, 2))
 
 
+def settlement_year(day: date) -> int:
+    """Return the year in which a trade of this day settles: two trading days later (rule).
+
+    It asks no calendar of the next year, so that sells on the last days of the table can be booked.
+    """
+    if day.month < 12:
+        return day.year
+    left = sum(is_trading_day(date(day.year, 12, each)) for each in range(day.day + 1, 32))
+    return day.year + (left < 2)
+
+
 def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> int:
     """Return the tax on a sell order with this filled amount so far; each part cut to the won.
 
@@ -1189,7 +1199,7 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
     """
     if fund:
         return 0
-    rates = SELL_TAX[next_trading_day(day, 2).year]
+    rates = SELL_TAX[settlement_year(day)]
     transaction, rural = rates["KOSDAQ" if instrument_market == "KOSDAQ" else "KOSPI"]
     return amount_krw * transaction // 100_000 + amount_krw * rural // 100_000
 
