@@ -322,7 +322,10 @@ class Fault(NamedTuple):
 
 
 class Secret:
-    """A text that must not be shown: str, repr, format, JSON and pickle all give `***`."""
+    """A text that must not be shown: str, repr, format and pickle give `***`, JSON refuses it.
+
+    A copy, also a deep one, is the same object.
+    """
 
     __slots__ = ("_value",)
 
@@ -355,6 +358,12 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("***",)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
 
 class Side(enum.StrEnum):

@@ -1,6 +1,8 @@
 """Settings: texts in, settings or every fault at once out; no secret in any message."""
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -507,6 +509,14 @@ def test_secrets_compare_by_value_and_have_no_hash():
     assert one.fingerprint() == bot.Secret("a").fingerprint() != bot.Secret("b").fingerprint()
     with pytest.raises(TypeError):
         hash(one)
+
+
+def test_a_copy_of_a_secret_is_the_secret_and_a_pickle_is_stars():
+    """A copied profile still works; what is written to a file tells nothing."""
+    one = bot.Secret("a")
+    assert copy.copy(one) is one
+    assert copy.deepcopy([one])[0] is one
+    assert pickle.loads(pickle.dumps(one)).reveal() == "***"
 
 
 def test_a_secret_never_enters_json():
