@@ -107,7 +107,15 @@ import aiohttp
 import yaml
 from Crypto.Cipher import AES
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -614,34 +622,49 @@ ENVIRONMENT_KEYS = {  # environment variable -> key of kis_devlp.yaml
     "KIS_HTS_ID": "my_htsid",
 }
 TELEGRAM_KEYS = ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")
-OFFICIAL_KEYS = frozenset(
-    {
-        *(
-            "my_app",
-            "my_sec",
-            "paper_app",
-            "paper_sec",
-            "my_htsid",
-            "my_prod",
-            "my_token",
-            "my_agent",
-        ),
-        *("my_acct_stock", "my_acct_future", "my_paper_stock", "my_paper_future"),
-        *("prod", "ops", "vps", "vops", "bot"),
-    }
-)
+OFFICIAL_KEYS = frozenset({
+    "my_app", "my_sec", "paper_app", "paper_sec", "my_htsid", "my_prod", "my_token", "my_agent",
+    "my_acct_stock", "my_acct_future", "my_paper_stock", "my_paper_future",
+    "prod", "ops", "vps", "vops", "bot",
+})  # fmt: skip
 DEFAULT_HOSTS = {"prod": REAL_REST, "ops": REAL_WS, "vps": PAPER_REST, "vops": PAPER_WS}
 MAX_SETTINGS_BYTES = 64 * 1024
 _PLACEHOLDER = re.compile(
-    r"앱키|시크릿|사용자|계좌|입력|여기|[<>]|\bhere\b|your|paste|change.?me|placeholder|\bTODO\b|x{4,}|\*{3,}",
+    r"앱키|시크릿|사용자|계좌|입력|여기|[<>]|change.?me|placeholder|x{4,}|\*{3,}"
+    r"|(?<![a-z0-9])(your|paste|here|todo)(?![a-z0-9])|your.?(app|key|secret|account|hts|id)",
     re.IGNORECASE,
 )
+# A key or secret as KIS makes them; chance puts any short word into one of some thousand.
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z+/=]{30,}")
+_LOOPBACK_URL = re.compile(
+    r"(https?|wss?)://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[\w./-]*)?"
+)
+
+
+def _is_placeholder(text: str) -> bool:
+    return _PLACEHOLDER.search(text) is not None and not _RANDOM.fullmatch(text)
+
+
+def _shown(value: object) -> str:
+    """Return a short value or an address as it stands; of anything else the kind: no secrets."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    if len(text) <= 24 or (isinstance(value, str) and "://" in text and len(text) <= 62):
+        return text
+    return f"a {type(value).__name__} of {len(text)} characters"
+
+
+def _named(key: object) -> str:
+    """Return a key as it stands; not one too long or odd for a key, which may be a secret."""
+    text = str(key)
+    return text if len(text) <= 30 and text.isprintable() else f"(key of {len(text)} characters)"
 
 
 class _Strict(BaseModel):
     """Unknown keys are faults, values are frozen, stock codes read as numbers become text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
 
 class Limits(_Strict):
@@ -675,7 +698,7 @@ class ClockAnchor(_Strict):
     @field_validator("market")
     @classmethod
     def _needs_zone(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
+        if value.tzinfo is None or not 2000 <= value.year < 2100:
             raise ValueError("a time with zone, such as 2026-11-20T08:50:00+09:00")
         return value.astimezone(KST)
 
@@ -695,7 +718,7 @@ class BotSettings(_Strict):
     entry_timeout_s: float = Field(30.0, ge=1, le=3_600, description="unfilled entries go")
     exit_step_s: float = Field(5.0, ge=1, le=600, description="an exit order is made stronger")
     last_entry: clock_time = clock_time(14, 50)
-    flat_at: clock_time | None = clock_time(15, 12)
+    flat_at: clock_time | None = Field(clock_time(15, 12), validate_default=True)
     on_stop: Literal["cancel", "keep"] = "cancel"
     funds: tuple[str, ...] = Field((), description="symbols to be treated as ETF or ETN")
     stock_fee_pct: Decimal = Field(STOCK_FEE_PCT, ge=0, le=1)
@@ -714,9 +737,20 @@ class BotSettings(_Strict):
     def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
         if wrong:
-            raise ValueError(f"six characters each, in quotes, such as '005930'; wrong: {wrong}")
+            listed = ", ".join(_shown(code) for code in wrong[:3])
+            raise ValueError(f"six characters each, in quotes, such as '005930'; wrong: {listed}")
         if len(set(value)) < len(value):
             raise ValueError("each code once")
+        return value
+
+    @field_validator("last_entry", "flat_at")
+    @classmethod
+    def _times(cls, value: clock_time | None, info: ValidationInfo) -> clock_time | None:
+        if value and value.tzinfo:
+            raise ValueError("a time of day without zone, such as 15:12")
+        last_entry = info.data.get("last_entry")
+        if value and last_entry and info.field_name == "flat_at" and value < last_entry:
+            raise ValueError(f"not before last_entry, {last_entry:%H:%M}: it would be sold at once")
         return value
 
 
@@ -759,10 +793,19 @@ class _Loader(yaml.SafeLoader):
     """YAML without the traps: 005930 stays text, 15:15 stays text, `on` is no boolean.
 
     Plain safe_load reads codes of digits 0-7 as octal numbers and lets doubled keys win silently.
-    Doubled keys are collected as faults instead.
+    Doubled keys are collected as faults instead. Tags, anchors, aliases and merges have no place in
+    a settings file: they make objects, and few lines stand for millions of values.
     """
 
     doubled: list[Fault]
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        marked = event.anchor or getattr(event, "tag", None)
+        if marked or (getattr(event, "value", "") == "<<" and event.implicit[0]):
+            problem = "a tag, anchor, alias or merge"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -770,7 +813,9 @@ class _Loader(yaml.SafeLoader):
             key = str(getattr(key_node, "value", ""))
             if key in seen:
                 line = key_node.start_mark.line + 1
-                self.doubled.append(Fault(key, f"a second time in line {line}", "each key once"))
+                self.doubled.append(
+                    Fault(_named(key), f"a second time in line {line}", "each key once")
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -790,18 +835,16 @@ for _tag, _pattern, _first in (
 
 def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
     """Read YAML text into a mapping; return it with the faults seen on the way."""
-    if len(text.encode()) > MAX_SETTINGS_BYTES:
-        return {}, [Fault("(file)", f"{len(text.encode())} bytes", f"at most {MAX_SETTINGS_BYTES}")]
-    loader = _Loader(text)
-    loader.doubled = []
     try:
+        if (size := len(text.encode())) > MAX_SETTINGS_BYTES:
+            return {}, [Fault("(file)", f"{size} bytes", f"at most {MAX_SETTINGS_BYTES}")]
+        loader = _Loader(text)
+        loader.doubled = []
         data = loader.get_single_data()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         found = f"line {where.line + 1}: {getattr(error, 'problem', '')}" if where else "no YAML"
         return {}, [Fault("(file)", found, "YAML text, two blanks a level, no tabs")]
-    finally:
-        loader.dispose()
     if data is None:
         return {}, loader.doubled
     if not isinstance(data, dict):
@@ -826,13 +869,12 @@ class SettingsReader:
         self.faults += faults
         for name in ("my_app", "my_sec"):
             here = self._text(name)
-            if here and not _PLACEHOLDER.search(here):
+            if here and not _is_placeholder(here):
                 self._fault(name, "a real key beside the paper keys", "only in the live- file")
         for name in keys:
             if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
-                self._fault(
-                    f"live file: {name}", "an unknown key", "my_app, my_sec, my_acct_stock ..."
-                )
+                label = f"live file: {_named(name)}"
+                self._fault(label, "an unknown key", "my_app, my_sec, my_acct_stock ...")
         self._environ = {k: v for k, v in self._environ.items() if k not in ENVIRONMENT_KEYS}
         self._data |= keys
 
@@ -846,6 +888,8 @@ class SettingsReader:
         profile = self._read_profile(environment)
         bot = self._read_bot(profile, need_bot)
         token, chat = (self._environ.get(key, "") for key in TELEGRAM_KEYS)
+        if not re.fullmatch(r"[!-~]*", token + chat):
+            self._fault(" ".join(TELEGRAM_KEYS), "blanks or odd characters", "plain texts")
         if bool(token) != bool(chat):
             missing = TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0]
             self._fault(missing, "nothing", "both Telegram values, or neither")
@@ -857,22 +901,26 @@ class SettingsReader:
         self.faults.append(Fault(key, found, expected))
 
     def _check_keys(self) -> None:
-        for key in self._data:
+        for key, value in self._data.items():
             if key not in OFFICIAL_KEYS:
                 near = [known for known in sorted(OFFICIAL_KEYS) if known[:4] == key[:4]]
                 hint = f"; near: {', '.join(near)}" if near else ""
-                self._fault(key, "an unknown key", f"a key of the KIS sample file or `bot`{hint}")
+                expected = f"a key of the KIS sample file or `bot`{hint}"
+                self._fault(_named(key), "an unknown key", expected)
+            elif key != "bot" and isinstance(value, (dict, list)):
+                self._fault(key, f"a {type(value).__name__}", "one text, in quotes")
         for variable, key in ENVIRONMENT_KEYS.items():
             in_file, outside = self._text(key), self._environ.get(variable, "")
-            usable = in_file and not _PLACEHOLDER.search(in_file)
+            usable = in_file and not _is_placeholder(in_file)
             if usable and outside and in_file != outside:
                 self._fault(
                     key, f"another value than {variable}", "the same value, or one of them only"
                 )
 
     def _text(self, key: str) -> str:
+        """Return a value as text, "" for none, a list or a mapping."""
         value = self._data.get(key)
-        return "" if value is None else str(value)
+        return str(value) if isinstance(value, (str, int, float)) else ""
 
     def _credential(self, key: str, what: str, pattern: str) -> str:
         """Return a value from the environment or the file, checked, "" after a fault."""
@@ -881,11 +929,9 @@ class SettingsReader:
         label = f"{key} (or {variable})" if variable else key
         if not value.strip():
             self._fault(label, "nothing", what)
-        elif _PLACEHOLDER.search(value):
+        elif _is_placeholder(value):
             self._fault(label, "the placeholder of the example", what)
-        elif isinstance(self._data.get(key), (dict, list, float, bool)) and not self._environ.get(
-            variable
-        ):
+        elif isinstance(self._data.get(key), (float, bool)) and not self._environ.get(variable):
             self._fault(label, f"a {type(self._data[key]).__name__}", what + ", in quotes")
         elif not re.fullmatch(pattern, value):
             self._fault(label, f"{len(value)} characters of another form", what)
@@ -905,6 +951,9 @@ class SettingsReader:
             self._fault("app key and secret", "a key longer than the secret", "not swapped")
         account, product = self._read_account("my_acct_stock" if real else "my_paper_stock")
         hts_id = self._credential("my_htsid", "the HTS id, for order notices", r"[!-~]{2,40}")
+        agent = self._text("my_agent") or f"kis-realtime-trading/{__version__}"
+        if not re.fullmatch(r"[ -~]{1,500}", agent):
+            self._fault("my_agent", "odd characters, or too many", "one line of plain text")
         rest, ws = ("prod", "ops") if real else ("vps", "vops")
         return Profile(
             environment=environment,
@@ -915,27 +964,27 @@ class SettingsReader:
             account=Secret(account),
             product=product,
             hts_id=Secret(hts_id),
-            agent=self._text("my_agent") or f"kis-realtime-trading/{__version__}",
+            agent=agent,
         )
 
     def _read_account(self, key: str) -> tuple[str, str]:
         """Return the 8 and the 2 digits; `12345678`, `12345678-01` and `1234567801` are read."""
-        text = self._credential(key, "the account: 8 digits", r"\d{8}(-?\d{2})?")
+        text = self._credential(key, "the account: 8 digits", r"[0-9]{8}(-?[0-9]{2})?")
         product = text.replace("-", "")[8:] or self._text("my_prod") or "01"
-        if not re.fullmatch(r"\d{2}", product):
-            self._fault("my_prod", repr(product), "two digits in quotes, usually '01'")
+        if not re.fullmatch(r"[0-9]{2}", product):
+            self._fault("my_prod", _shown(product), "two digits in quotes, usually '01'")
         return text[:8], product
 
     def _host(self, key: str, scheme: str, real: bool) -> str:
         """Return a base URL: the official one, or this machine (a simulator), nothing else."""
         url, official = self._text(key).rstrip("/") or DEFAULT_HOSTS[key], DEFAULT_HOSTS[key]
-        parts = urllib.parse.urlsplit(url)
-        simulated = parts.hostname in LOOPBACK_HOSTS and parts.scheme in (scheme, "http")
-        if url != official and not simulated:
-            other = {REAL_REST, REAL_WS, PAPER_REST, PAPER_WS} - {official}
-            found = "the host of the other environment" if url in other else repr(url[:60])
-            self._fault(key, found, f"{official} ({'real' if real else 'paper'})")
-        return url
+        here = _LOOPBACK_URL.fullmatch(url)
+        if url == official or (here and here[1] in (scheme, "http")):
+            return url
+        other = {REAL_REST, REAL_WS, PAPER_REST, PAPER_WS} - {official}
+        found = "the host of the other environment" if url in other else _shown(url)
+        self._fault(key, found, f"{official} ({'real' if real else 'paper'})")
+        return official
 
     def _read_bot(self, profile: Profile, need_bot: bool) -> BotSettings | None:
         section = self._data.get("bot")
@@ -956,9 +1005,9 @@ class SettingsReader:
                 if value is not None and (key == "market_clock" or value > pace):
                     expected = "nothing" if key == "market_clock" else f"at most {pace}"
                     self._fault(f"bot.{key}", str(value), f"{expected} outside a simulator")
-        host = urllib.parse.urlsplit(bot.telegram_api).hostname
-        if bot.telegram_api != "https://api.telegram.org" and host not in LOOPBACK_HOSTS:
-            self._fault("bot.telegram_api", repr(host), "https://api.telegram.org")
+        telegram = "https://api.telegram.org"
+        if bot.telegram_api != telegram and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
+            self._fault("bot.telegram_api", _shown(bot.telegram_api), telegram)
         return bot
 
 
@@ -998,11 +1047,12 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     if bot is None:
         return [Fault("bot", "nothing", "our section with mode: live")]
     pin, account = bot.live_account_pin, profile.account.reveal()
-    pinned = hmac.compare_digest(make_pin(account, profile.product, pin.split("$")[0] or "-"), pin)
+    right = make_pin(account, profile.product, pin.split("$")[0] or "-")
+    pinned = hmac.compare_digest(right.encode(), pin.encode())
     acknowledged = keys.acknowledged
     try:
         age = keys.now - datetime.fromisoformat(acknowledged.get("at", ""))
-    except ValueError:
+    except (ValueError, TypeError):  # no time, a number in its place, a time without zone
         age = ACKNOWLEDGED_FOR * 2
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
     ids = all(each.real and each.real[0] in "TCFH" for each in ENDPOINTS.values())
@@ -1037,15 +1087,12 @@ def ramped_limits(limits: Limits, live_days: int) -> Limits:
 
 def _validation_fault(prefix: str, item: Any) -> Fault:
     """Turn one pydantic error into a Fault."""
-    key = ".".join([prefix, *(str(part) for part in item["loc"])])
-    context = item.get("ctx", {})
+    key = ".".join([prefix, *(_named(part) for part in item["loc"])])
     if item["type"] == "missing":
         return Fault(key, "nothing", "a value; there is no default on purpose")
     if item["type"] == "extra_forbidden":
         return Fault(key, "an unknown key", "one of the keys in kis_devlp.yaml.example")
-    if item["type"] == "value_error":
-        return Fault(key, repr(item["input"])[:60], str(context.get("error", item["msg"])))
-    return Fault(key, repr(item["input"])[:60], item["msg"])
+    return Fault(key, _shown(item["input"]), str(item.get("ctx", {}).get("error", item["msg"])))
 
 
 # ======================================================================================

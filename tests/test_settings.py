@@ -245,8 +245,7 @@ def test_placeholders_are_recognised_in_both_languages(text):
     assert fault.found == "the placeholder of the example"
 
 
-@pytest.mark.xfail(strict=True, reason="_PLACEHOLDER is searched inside random secrets")
-@pytest.mark.parametrize("part", ["your", "YoUr", "XXxX"])
+@pytest.mark.parametrize("part", ["your", "YoUr", "XXxX", "/here+", "+TODO/"])
 def test_a_genuine_secret_may_contain_any_letters(part):
     """180 random base64 characters hold such a run once in some thousand keys."""
     genuine = PAPER_SECRET[:90] + part + PAPER_SECRET[90:]
@@ -288,6 +287,8 @@ def test_swapped_key_and_secret_are_a_fault():
         ("vps", "https://localhost@example.com"), ("vps", "https://192.168.0.5:8000"),
         ("vps", "ftp://127.0.0.1"), ("vops", "ws://ops.koreainvestment.com:21000"),
         ("vops", "wss://127.0.0.1"), ("vops", "ws://example.com"), ("vps", "127.0.0.1:8000"),
+        ("vps", "http://[::1"), ("vps", r"http://example.com\\@127.0.0.1"),
+        ("vps", "http://127.0.0.1:123456"), ("vps", "http://127.0.0.1#@example.com"),
     ],
 )  # fmt: skip
 def test_other_hosts_are_refused(key, url):
@@ -353,11 +354,14 @@ def test_limits_beyond_the_ceilings_or_not_a_number_refuse(key, value):
 @pytest.mark.parametrize(
     "line",
     ["bar_minutes: 61", "entry_timeout_s: 0", "flat_at: 25:00", "language: fr", "funds: [69500]",
-     "stock_fee_pct: -0.1", "on_stop: panic", "symbol: 005930"],
+     "stock_fee_pct: -0.1", "on_stop: panic", "symbol: 005930", "last_entry: 14:50+09:00",
+     "flat_at: 15:12Z", "market_clock: {unix: inf, market: '2026-11-20T08:50:00+09:00'}",
+     "market_clock: {unix: 1, market: '0001-01-01T00:00:00+14:00'}"],
 )  # fmt: skip
 def test_other_settings_out_of_bounds_refuse(line):
     """Bounds and spelling of every key are checked."""
-    assert f"bot.{line.partition(':')[0]}" in faults(with_bot([line]))
+    key = f"bot.{line.partition(':')[0]}"
+    assert [found for found in faults(with_bot([line])) if found.startswith(key)]
 
 
 @pytest.mark.parametrize(
@@ -369,10 +373,17 @@ def test_symbols_are_codes_each_once(codes):
     assert set(faults(changed("['005930', '000660']", codes))) == {"bot.symbols"}
 
 
-@pytest.mark.xfail(strict=True, reason="BotSettings does not compare last_entry with flat_at")
 def test_entries_after_the_daily_exit_are_a_fault():
     """Entries allowed after flat_at are bought and sold at once, again and again."""
-    assert faults(with_bot(["flat_at: 11:00", "last_entry: 14:50"]))
+    for lines in (
+        ["flat_at: 11:00", "last_entry: 14:50"],
+        ["flat_at: 14:49"],
+        ["last_entry: 15:13"],
+    ):
+        assert set(faults(with_bot(lines))) == {"bot.flat_at"}
+    same = read(with_bot(["flat_at: 14:50", "last_entry: 14:50"])).bot
+    assert same.flat_at == same.last_entry
+    assert read(with_bot(["flat_at: null", "last_entry: 15:19"])).bot.flat_at is None
 
 
 # --- YAML -------------------------------------------------------------------------------
@@ -409,13 +420,20 @@ BOMB = "a0: &a0 [x,x,x,x]\n" + "".join(
 
 
 def test_aliases_that_multiply_do_not_explode():
-    """A list that stands for many is one fault each, in no time and with short texts."""
-    found = faults(BOMB + FILE)
-    assert set(found) == {f"a{n}" for n in range(6)}
-    assert all(len(str(fault)) < 300 for fault in found.values())
+    """The first anchor makes the file a fault: nothing is built, and the text is short."""
+    fault = faults(BOMB + FILE)["(file)"]
+    assert fault.found == "line 1: a tag, anchor, alias or merge"
 
 
-@pytest.mark.xfail(strict=True, reason="_text() writes a value out before its type is looked at")
+@pytest.mark.parametrize(
+    "line", ["<<: {my_prod: '02'}", "my_prod: !!str 01", "my_prod: ! 01", "my_prod: &a '01'"]
+)
+def test_no_mark_of_yaml_is_read(line):
+    """A merge would change a value unseen; a tag or an anchor has no use in this file."""
+    found = faults(FILE.replace("my_prod:", "my_token2:") + line + "\n")
+    assert "merge" in found["(file)"].found
+
+
 def test_a_credential_that_multiplies_is_not_written_out():
     """The text of nested aliases grows without bounds; anchors have no place in this file."""
     reader = bot.SettingsReader(
@@ -426,7 +444,6 @@ def test_a_credential_that_multiplies_is_not_written_out():
     assert len(reader._text("my_agent")) < 1_000
 
 
-@pytest.mark.xfail(strict=True, reason="parse_yaml() and _host() let Python's own errors through")
 @pytest.mark.parametrize(
     "text",
     ["\x00", "my_prod: \x07", "bot: !!map text", "bot: !!map [ab]", "my_prod: !!int abc",
@@ -437,11 +454,8 @@ def test_a_credential_that_multiplies_is_not_written_out():
 )  # fmt: skip
 def test_whatever_is_in_the_file_is_reported_as_a_fault(text):
     """No text ends in another error than SettingsError."""
-    try:
+    with pytest.raises(bot.SettingsError):
         read(text)
-    except Exception as error:
-        found = error
-    assert isinstance(found, bot.SettingsError)
 
 
 ODD = "0123456789 -_+.:,#&*|>'\"%@`{}?\n\t~<=aAy가\\/"  # without ! [ ]: they fail as shown above
@@ -483,14 +497,23 @@ def test_no_fault_text_shows_a_secret(text):
     assert not any(secret in shown for secret in (*SECRETS, REAL_SECRET[::-1]))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_validation_fault() quotes what stands in place of a section"
-)
-@pytest.mark.parametrize("section", ["bot: {}", "bot:\n  limits: {}\n  symbols: ['005930']"])
+@pytest.mark.parametrize(
+    "section",
+    ["bot: {}", "bot:\n  limits: {}\n  symbols: ['005930']", "bot:\n  symbols: ['{}']",
+     "bot:\n  {}: 1", "bot:\n  telegram_api: '{}'", "'{}': 1", "{}: 1\n{}: 2"],
+)  # fmt: skip
 def test_a_secret_in_place_of_a_section_is_not_quoted(section):
     """A value of the wrong kind is named by its kind."""
-    text = FILE.partition("bot:")[0] + section.format(PAPER_SECRET[:40])
+    text = FILE.partition("bot:")[0] + section.replace("{}", PAPER_SECRET[:40])
     assert PAPER_SECRET[:20] not in str(list(faults(text).values()))
+
+
+@pytest.mark.parametrize("key", ["my_prod", "vps", "vops", "my_agent"])
+def test_a_secret_in_the_wrong_line_is_not_quoted(key):
+    """Pasted into another key it is a fault, or an agent, and never shown."""
+    lines = [line for line in FILE.splitlines(True) if not line.startswith(f"{key}:")]
+    found = faults("".join(lines) + f"{key}: '{PAPER_SECRET}'\nmy_token2: 1\n")
+    assert PAPER_SECRET[:20] not in str(list(found.values()))
 
 
 def test_settings_and_profile_show_stars():
@@ -598,7 +621,6 @@ def test_each_key_alone_locks_real_money(make, key):
     assert [fault.key for fault in bot.live_faults(make())] == [key]
 
 
-@pytest.mark.xfail(strict=True, reason="live_faults(): an odd file ends in a TypeError")
 @pytest.mark.parametrize(
     "make",
     [lambda: live_keys(signed={"at": 5}), lambda: live_keys(signed={"at": "2026-11-20T07:00:00"}),
