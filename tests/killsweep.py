@@ -129,6 +129,7 @@ def settings_of(told: dict[str, Any]) -> bot.Settings:
             "max_orders_per_minute": 30,
             "losses_in_a_row": 20,
         },
+        "last_entry": "09:30",
         "flat_at": "09:30",
         "entry_timeout_s": 120,
         "exit_step_s": 40,

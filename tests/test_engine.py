@@ -640,7 +640,7 @@ def test_no_entries_outside_their_hours(text):
 
 def test_nothing_is_bought_after_the_daily_exit():
     """Bought after flat_at it would be sold a second later, again and again."""
-    bench = Bench(flat_at="11:00", last_entry="14:50").start("11:05:00")
+    bench = Bench(flat_at="11:00", last_entry=None).start("11:05:00")
     assert calls(bench.want(wish())) == []
 
 
