@@ -3818,7 +3818,6 @@ class EntryDesk:
             and (intent.purpose == "entry" or order.intent.side is Side.SELL)
         ]
         last = state.last_trade
-        ends = (core.clock(core.settings.last_entry), core.clock(core.settings.flat_at))
         return RiskFacts(
             now=core.now,
             phase=core.phase,
@@ -3843,7 +3842,7 @@ class EntryDesk:
             stopped=core.ledger.stopped.get(symbol, ""),
             level=core.ledger.level,
             stopping=core.stopping,
-            entries_until=min(filter(None, ends), default=None),
+            entries_until=core.clock(core.settings.last_entry),
             orders_last_minute=core.sent_since(core.now - timedelta(minutes=1)),
             orders_last_second=core.sent_since(core.now - timedelta(seconds=1)),
             orders_today=core.ledger.today.orders,

@@ -69,7 +69,12 @@ def test_stop_during_a_volatility_interruption_waits_for_trading():
         harness.Wish("09:59:58", SYMBOL, 5),
     ]
     event = {"at": "10:00", "type": "vi", "symbol": SYMBOL, "seconds": 120}
-    day = Day(wishes, events=(event,), settings={"last_entry": "10:01", "flat_at": "10:01"}, until="10:06:00")
+    day = Day(
+        wishes,
+        events=(event,),
+        settings={"last_entry": "10:01", "flat_at": "10:01"},
+        until="10:06:00",
+    )
     during = [at for at in day.times("SELL") + day.times("BUY") if "10:00:00" <= at < "10:02:00"]
     assert during == []
     assert [at[:5] for at in day.times("SELL")] == ["10:02"]
@@ -107,7 +112,12 @@ def test_halted_market_gets_no_order(event, quiet_until):
         harness.Wish("09:30:00", SYMBOL, 10, plan=(0.97, 1.2)),
         harness.Wish("10:05:00", SYMBOL, 5),
     ]
-    day = Day(wishes, events=events, settings={"last_entry": "10:10", "flat_at": "10:10"}, until="10:50:00")
+    day = Day(
+        wishes,
+        events=events,
+        settings={"last_entry": "10:10", "flat_at": "10:10"},
+        until="10:50:00",
+    )
     assert not [at for at in day.times("BUY") + day.times("SELL") if "10:00:00" <= at < quiet_until]
     assert len(day.times("SELL")) == 1
     assert day.trader.engine.core.ledger.position(SYMBOL).quantity == 0

@@ -638,12 +638,6 @@ def test_no_entries_outside_their_hours(text):
     assert [row.data["code"] for row in records(actions, "refusal")] == ["SESSION"]
 
 
-def test_nothing_is_bought_after_the_daily_exit():
-    """Bought after flat_at it would be sold a second later, again and again."""
-    bench = Bench(flat_at="11:00", last_entry=None).start("11:05:00")
-    assert calls(bench.want(wish())) == []
-
-
 def test_an_hour_later_on_exam_day():
     """Times of day in the settings move with a day that runs late."""
     exam = date(2026, 11, 19)
