@@ -766,7 +766,7 @@ def test_a_long_recording_goes_on_in_segments(tmp_path, monkeypatch):
     recorder = bot.Recorder(tmp_path, AT, {})
     first = recorder.path
     for n in range(50):
-        recorder.frame(n, 1, os.urandom(40).hex())
+        recorder.frame(n, 1, "0|" + os.urandom(40).hex())
         recorder.flush()
     recorder.close()
     assert len(list(tmp_path.glob("*.gz"))) > 5
@@ -845,6 +845,7 @@ ENTRIES = (
         for event in bot.OrderEvent
     ),
     bot.PlanUpdate("005930", bot.ExitPlan(1, 2, 0.5), AT),
+    bot.ExitStarted("005930", "stop", AT),
     bot.DayOpened(edge.DAY, AT),
     bot.AccountTaken(-5, {"005930": 3, "000660": 1}, AT),
     bot.AccountTaken(0, {}, AT),

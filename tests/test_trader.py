@@ -28,6 +28,7 @@ class Life:
         self.world = harness.World(edge.config(**usual), start=start, settings=settings or {})
         self.sim, self.network = self.world.sim, self.world.network
         self.requests = []
+        self._kept = None  # the journal, once the folder is gone
         self.network.before_request = self.note
 
     def note(self, method, path):
@@ -42,6 +43,7 @@ class Life:
         """Run a story in virtual time; return what it returns."""
 
         async def main():
+            self.network.advance()
             driver = asyncio.create_task(self.network.drive())
             try:
                 return await story(self)
@@ -49,7 +51,9 @@ class Life:
                 driver.cancel()
 
         try:
-            return harness.run_virtual(main())
+            result = harness.run_virtual(main())
+            self._kept = self._read()
+            return result
         finally:
             self.world.close()
 
@@ -67,12 +71,17 @@ class Life:
         return list(harness.api_roots(self.sim))
 
     def rows(self, *kinds):
-        """Return the journal rows of some kinds, verified."""
+        """Return the journal rows of some kinds, verified; also when the story is over."""
+        rows = self._read() if self._kept is None else self._kept
+        return [row for row in rows if row.kind in kinds]
+
+    def _read(self):
         journal = bot.Journal(self.world.folder / "journal.sqlite3", read_only=True)
-        journal.verify()
-        found = list(journal.rows(*kinds))
-        journal.close()
-        return found
+        try:
+            journal.verify()
+            return list(journal.rows())
+        finally:
+            journal.close()
 
     def alerts(self):
         return [row.ref for row in self.rows("alert")]
@@ -738,7 +747,7 @@ def test_the_settings_say_what_becomes_of_resting_entries_at_the_end(on_stop, le
     async def story(life):
         trader, run = await life.begin(wishes("09:25:00", offset_ticks=-40))
         await life.world.until("09:25:20")
-        assert [o["remaining_quantity"] for o in life.orders] == [5]
+        print([r for r in life.rows("refusal")]); assert [o["remaining_quantity"] for o in life.orders] == [5]
         await life.stop(trader, run)
 
     life = Life(settings={"on_stop": on_stop, "entry_timeout_s": 600})
