@@ -6133,7 +6133,8 @@ class KISWebSocket:
         self.sessions = 0  # opened so far; names the connection in recordings
 
     async def run(self) -> NoReturn:
-        """Keep a session up until cancelled."""
+        """Keep a session up until cancelled. May be run again: nothing counts as up before."""
+        self._up = False
         pauses = reconnect_pauses()
         loop = asyncio.get_running_loop()
         while True:
