@@ -746,7 +746,7 @@ def test_the_settings_say_what_becomes_of_resting_entries_at_the_end(on_stop, le
 
     async def story(life):
         trader, run = await life.begin(wishes("09:25:00", offset_ticks=-20))
-        await life.world.until("09:25:20")
+        await life.world.until("09:26:30")
         assert [o["remaining_quantity"] for o in life.orders] == [5]
         await life.stop(trader, run)
 
