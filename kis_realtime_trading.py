@@ -5340,6 +5340,8 @@ class KISAuth:
     async def token(self, spare: timedelta = TOKEN_SPARE) -> Secret:
         """Return a token good for at least `spare`: from memory, the file, or a new one.
 
+        When no new one can be had, one that is good for less is returned as long as it is good.
+
         Raises:
             RequestRefused: the broker gives none (wrong keys, or EGW00133: wait a minute).
             NoAnswer, NotSent, BadData: asked and got nothing usable; try again later.
@@ -5350,7 +5352,12 @@ class KISAuth:
             if not self._is_good(spare):
                 self._load()
             if not self._is_good(spare):
-                await self._issue()
+                try:
+                    await self._issue()
+                except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                    if not self._is_good(min(spare, TOKEN_SPARE)):
+                        raise
+                    log.warning("no new token (%s); the old one is good for now", error)
             return self._token
 
     def drop_token(self, token: Secret) -> None:

@@ -268,9 +268,6 @@ def test_a_token_that_ends_during_the_day_is_renewed_in_the_morning(tmp_path, ho
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="token(spare) raises when the renewal fails, although hours are left"
-)
 @pytest.mark.parametrize(
     "failure",
     [bot.NotSent("no connection"), bot.NoAnswer("TimeoutError"), (403, {"error_code": "EGW00133"})],
