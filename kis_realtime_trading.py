@@ -5301,6 +5301,8 @@ class HttpReply(NamedTuple):
         """Return the JSON object. Raises BadData: no usable answer."""
         try:
             body = json.loads(self.text)
+            if "\\u" in self.text:  # an escaped lone surrogate could not be written down: "?"
+                body = json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             raise BadData(
                 f"HTTP {self.status} without JSON ({len(self.text)} characters)"
