@@ -4868,13 +4868,16 @@ class Recorder:
     """Writes what the engine is given, in its order, for replays.
 
     Lines: S header (JSON), T market time in microseconds, F or X `monotonic_ns connection frame`
-    (X: encrypted, its notice follows as an event), E other events (JSON). Each flush adds one
-    whole gzip member: a kill loses at most what was not flushed, never breaks the file.
+    (X: encrypted, its notice follows as an event), J the same with the frame as JSON because it
+    holds a line break, E other events (JSON). Each flush adds one whole gzip member: a kill loses
+    at most what was not flushed, never breaks the file.
     """
 
     def __init__(self, folder: Path, started: datetime, header: Mapping[str, Any]) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._stem, self._part, self._written = folder / f"{started:%Y%m%d-%H%M%S}", 0, 0
+        while self.path.exists():  # two starts in one second of market time
+            self._stem = folder / f"{self._stem.name}x"
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
         self._last_time = _NO_TIME
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -4893,7 +4896,10 @@ class Recorder:
 
     def frame(self, stamp_ns: int, connection: int, frame: str) -> None:
         """Record a raw frame as it came."""
-        self._lines.append(f"{'X' if frame[:1] == '1' else 'F'}{stamp_ns} {connection} {frame}")
+        mark = "X" if frame[:1] == "1" else "F"
+        if "\n" in frame or "\r" in frame:
+            mark, frame = "J", json.dumps(frame)
+        self._lines.append(f"{mark}{stamp_ns} {connection} {frame}")
 
     def event(self, event: Any) -> None:
         """Record any other event."""
@@ -4903,7 +4909,7 @@ class Recorder:
         """Write what has gathered. A full disk ends the recording, not the trading."""
         if not self._lines or self.broken:
             return
-        raw = ("\n".join(self._lines) + "\n").encode("utf-8", "surrogateescape")
+        raw = ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
         self._lines.clear()
         try:
             self._written += os.write(self._file, gzip.compress(raw, 1, mtime=0))
@@ -4961,7 +4967,7 @@ class Journal:
             if not read_only:
                 self._prepare()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{path}: {error}; check that the folder can be written") from None
         if version != self.VERSION:
             raise JournalError(
@@ -4997,38 +5003,46 @@ class Journal:
                 if row.kind == "intent":
                     intents.add(row.ref)
                 previous = row.hash
+            self.last_seq, self._last_hash = expected, previous
+            self._check_tip()
             stored = {row[0] for row in self._db.execute("SELECT id FROM intents")}
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, TypeError) as error:  # also NULL, BLOB for TEXT
             raise JournalError(f"{self.path}: row {expected + 1} cannot be read: {error}") from None
         if stored != intents:
             raise JournalError(f"{self.path}: the table of intents differs from the rows")
-        self.last_seq, self._last_hash = expected, previous
-        self._check_tip()
 
     def _check_tip(self) -> None:
-        """Refuse a journal older than one already written here (a restored backup)."""
+        """Refuse a journal older than the one written here (a restored backup), or another one."""
         try:
-            seq = int(self._tip.read_text().split()[0])
-        except (OSError, ValueError, IndexError):
+            number, _, mark = self._tip.read_text().strip().partition(" ")
+            seq = int(number)
+        except (OSError, ValueError):
             return
         if seq > self.last_seq:
             raise JournalError(
                 f"{self.path} ends at row {self.last_seq}, but row {seq} was written already: an "
                 "older copy was put in its place. Restore the newest one"
             )
+        row = self._db.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
+        if row and len(mark) == len(row[0]) and mark != row[0]:  # a shorter one is a torn tip
+            raise JournalError(
+                f"{self.path} is not the journal that was written here: row {seq} differs. Restore "
+                "the right one"
+            )
 
     def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
         """Write rows (kind, ref, data) in one durable transaction, in order.
 
         Raises:
-            JournalError: nothing was written; nothing that depends on it may be done.
+            JournalError: nothing that depends on these rows may be done, written or not.
         """
         if not rows:
             return
         stored, previous, seq = [], self._last_hash, self.last_seq
         for kind, ref, data in rows:
             seq += 1
-            body = canonical_json(data)
+            # a lone surrogate, which UTF-8 cannot hold, becomes the JSON escape of itself
+            body = canonical_json(data).encode("utf-8", "backslashreplace").decode()
             previous = _chain(previous, seq, at.isoformat(), kind, ref, body)
             stored.append((seq, at.isoformat(), kind, ref, body, previous))
         try:
@@ -5042,7 +5056,12 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise JournalError(f"{self.path} cannot be written: {error}") from None
         self.last_seq, self._last_hash = seq, previous
-        self._tip.write_text(f"{seq} {previous}\n")
+        try:
+            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(tip, "w") as file:
+                file.write(f"{seq} {previous}\n")
+        except OSError as error:
+            raise JournalError(f"{self._tip} cannot be written: {error.strerror}") from None
 
     def check_in_place(self) -> None:
         """Raise JournalError when the file was deleted or replaced while we write to it."""
@@ -5066,7 +5085,7 @@ class Journal:
 
 def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> str:
     text = "\x1f".join((previous, str(seq), at, kind, ref, body))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 LEDGER_ROWS = ("intent", "ledger", "instrument")
@@ -5085,7 +5104,7 @@ def entry_from_json(text: str) -> LedgerEntry:
         data = json.loads(text)
         entry: LedgerEntry = _ENTRY_TYPES[data.pop("type")].validate_python(data)
         return entry
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise JournalError(f"a ledger row cannot be read: {error}") from None
 
 

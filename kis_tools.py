@@ -583,9 +583,10 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
 
     for line in lines:
         mark = line[:1]
-        if mark == "F":
+        if mark in ("F", "J"):
+            frame = line.split(" ", 2)[2]
             try:
-                events = decode(line.split(" ", 2)[2])
+                events = decode(json.loads(frame) if mark == "J" else frame)
             except bot.BadData:
                 continue
             for event in events:

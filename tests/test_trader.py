@@ -358,9 +358,6 @@ def test_a_restart_in_mid_session_watches_its_positions_within_half_a_minute(pac
     assert life.play(story) <= 30
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_prepare_day() waits for a fresher token although the old one is good"
-)
 def test_a_morning_without_new_tokens_goes_on_with_the_good_old_one():
     """tokenP is dead, the token of last night has ten hours left: positions are watched (R16)."""
 
@@ -585,9 +582,6 @@ class Rewritten:
         return reply
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a lone surrogate in msg1 is a UnicodeEncodeError of the journal: exit 70"
-)
 def test_an_odd_text_of_the_broker_does_not_end_the_bot():
     """JSON may carry a lone surrogate; the answer to an order must still be written down."""
 
