@@ -6339,7 +6339,7 @@ def _seconds(value: Any) -> float:
 # out actions, journal first.
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
-CONTROL_FILE = "control"  # in the state folder: `level NAME`, `resolve ID=WORD`, `accept`
+CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
@@ -6772,25 +6772,36 @@ class Trader:
             self.watchdog.tell("WATCHDOG=1")
 
     def _read_control(self) -> None:
-        """Obey a command that the owner left as a file; what cannot be read halts entries."""
+        """Obey commands that the owner left as a file; what cannot be read halts entries."""
         if not os.path.lexists(self._controls):
             return
+        taken = self._controls.with_suffix(".taken")  # a command that comes now makes a new file
+        os.replace(self._controls, taken)
         try:
-            text = self._controls.read_text()
+            text = taken.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             text = f"unreadable: {error}"
-        self._controls.unlink(missing_ok=True)
-        name, _, rest = text.strip().partition(" ")
-        if name == "resolve":
-            self.feed(Command("resolve", self.clock.now(), text=rest))
-        elif name == "accept":
-            self.feed(Command("release", self.clock.now(), text="journal"))
-        else:
-            self.set_level(rest if name == "level" else "", f"control file: {text[:40]!r}")
+        taken.unlink(missing_ok=True)
+        for line in text.split("\n"):
+            name, _, rest = line.strip().partition(" ")
+            if name == "resolve":
+                self.feed(Command("resolve", self.clock.now(), text=rest))
+            elif name == "accept":
+                self.feed(Command("release", self.clock.now(), text="journal"))
+            else:
+                self.set_level(rest if name == "level" else "", f"control file: {line[:40]!r}")
 
     def set_level(self, name: str, reason: str) -> None:
-        """Move the kill switch; an unknown level counts as REDUCE_ONLY."""
-        level = KillLevel.__members__.get(name, KillLevel.REDUCE_ONLY)
+        """Move the kill switch to where the owner says; an unknown level only tightens it."""
+        if name in KillLevel.__members__:
+            command = Command("level", self.clock.now(), text=reason, level=KillLevel[name])
+            self.feed(command)
+        else:
+            self.tighten_level(KillLevel.REDUCE_ONLY, reason)
+
+    def tighten_level(self, level: KillLevel, reason: str) -> None:
+        """Move the kill switch up to a level, never down."""
+        level = max(level, self.engine.core.ledger.level)
         self.feed(Command("level", self.clock.now(), text=reason, level=level))
 
     async def _call_lane(self) -> NoReturn:
@@ -6983,7 +6994,8 @@ def leave_control(options: argparse.Namespace) -> int:
     """Leave a command for the bot that runs, or will run, with this state folder."""
     text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
     path = state_folder(options, None) / CONTROL_FILE
-    write_private(path, "accept" if options.accept_orders else text)
+    waiting = path.read_text() + "\n" if path.is_file() else ""  # one that was not yet obeyed
+    write_private(path, waiting + ("accept" if options.accept_orders else text))
     print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
     return 0
 
@@ -7287,8 +7299,9 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
 
     for number in (SIGINT, SIGTERM):
         loop.add_signal_handler(number, stop, number.name)
-    for number, level in ((SIGUSR1, "ENTRIES_OFF"), (SIGUSR2, "FLATTEN_AND_HALT")):
-        loop.add_signal_handler(number, trader.set_level, level, number.name)
+    levels = ((SIGUSR1, KillLevel.ENTRIES_OFF), (SIGUSR2, KillLevel.FLATTEN_AND_HALT))
+    for number, level in levels:
+        loop.add_signal_handler(number, trader.tighten_level, level, number.name)
     watcher = asyncio.create_task(watch(trader)) if watch else None
     try:
         await run
