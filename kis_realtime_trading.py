@@ -6506,6 +6506,7 @@ class Trader:
         self._why = "the day is over"
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
         self._clock_off = False
+        self._bars_before = 0  # closed before this day
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
 
     # --- events in, actions out ---
@@ -6627,15 +6628,24 @@ class Trader:
     async def _trade_day(self, session: Session) -> None:
         """Run the loops of one day. A loop that ends by an error ends the program."""
         socket = self.broker.socket
+        self.counts.clear()
+        self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         async with asyncio.TaskGroup() as group:
-            loops = [
+            loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
             ]
             if await self._prepare_day(session):
                 socket.registrations = self._registrations()
+                ledger = self.engine.core.ledger
+                held = any(position.quantity for position in ledger.positions.values())
+                guard = held or bool(ledger.open_orders())
+                if not guard:
+                    await self._read_past_bars(session)
                 loops += [group.create_task(each) for each in (self._questions(), socket.run())]
+                if guard:  # stops are watched before a strategy is warm
+                    loops.append(group.create_task(self._read_past_bars(session)))
                 await self._until_day_over(session)
             await self._wind_down()
             for task in loops:
@@ -6853,7 +6863,7 @@ class Trader:
         return {
             "day": ledger.day.isoformat() if ledger.day else "-",
             "trades": self.counts["Trade"],
-            "bars": self.engine.bars_closed,
+            "bars": self.engine.bars_closed - self._bars_before,
             "orders": today.orders,
             "fills": today.fills,
             "gross": today.gross_krw,
