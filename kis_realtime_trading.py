@@ -6686,10 +6686,16 @@ class Trader:
             if self._stop.is_set():
                 return False
             await self._ask(Ask("price", symbol))
-            self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
         for what in ("orders", "holdings", "cash"):
             await self._ask(Ask(what))
         return not self._stop.is_set()
+
+    async def _read_past_bars(self, session: Session) -> None:
+        """Warm the strategy up; on the paper server this can take minutes."""
+        for symbol in self.bot.symbols:
+            if self._stop.is_set():
+                return
+            self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
 
     async def _confirm_calendar(self, session: Session) -> None:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""

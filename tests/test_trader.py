@@ -325,37 +325,33 @@ def test_fifty_restarts_in_a_day_ask_for_one_token_and_send_nothing_more():
     assert harness.differences(life.sim, trader.engine.core.ledger) == []
 
 
-@pytest.mark.parametrize(
-    "pace",
-    [
-        15.0,
-        pytest.param(
-            0.9,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="_prepare_day() reads 400 past minutes of every symbol before the feed begins",
-            ),
-        ),
-    ],
-    ids=["real pace", "paper pace"],
-)
+@pytest.mark.parametrize("pace", [15.0, 0.9], ids=["real pace", "paper pace"])
 def test_a_restart_in_mid_session_watches_its_positions_within_half_a_minute(pace):
-    """Start-up has 30 s (2.9); until the feed is up no stop is watched."""
-    codes = ("005930", "000660", "035420", "005380", "247540", "069500")
+    """Start-up has 30 s (2.9); until the feed is up no stop is watched. Past bars come after it."""
+    codes = (SYMBOL, "000660", "035420", "005380", "247540", "069500")
 
     async def story(life):
-        trader, run = await life.begin()
+        trader, run = await life.begin(wishes("14:03:00", plan=(0.8, 1.2)))
+        await life.world.until("14:06:00")
+        await harness.kill(run, trader)
         began = life.world.clock.now()
+        trader, run = await life.begin()
         while "feed" in trader.engine.core.holds or trader.engine.core.session is None:
             await asyncio.sleep(0.5)
         taken = (life.world.clock.now() - began).total_seconds()
+        await life.world.until("14:12:00")
+        bars = [len(trader.engine.core.symbols[code].view.bars) for code in codes]
+        held = trader.engine.core.ledger.position(SYMBOL).quantity
         await life.stop(trader, run)
-        return taken
+        return taken, held, bars
 
     life = Life(
         start="14:00:00", symbols=codes, density=2.0, settings={"rest_calls_per_second": pace}
     )
-    assert life.play(story) <= 30
+    taken, held, bars = life.play(story)
+    assert taken <= 30
+    assert held == 5
+    assert min(bars) > 30
 
 
 def test_a_morning_without_new_tokens_goes_on_with_the_good_old_one():
@@ -473,15 +469,20 @@ def test_what_cannot_be_read_in_the_control_file_stops_entries(content):
 
     async def story(life):
         trader, run = await life.begin()
-        await life.world.until("09:21:00")
-        (life.world.folder / bot.CONTROL_FILE).write_bytes(content)
-        await asyncio.sleep(3)
-        level = trader.engine.core.ledger.level
-        assert not (life.world.folder / bot.CONTROL_FILE).exists()
+        levels = []
+        for before in ("ACTIVE", "FLATTEN_AND_HALT"):
+            await asyncio.sleep(30)
+            leave(life, f"level {before}")
+            await asyncio.sleep(3)
+            (life.world.folder / bot.CONTROL_FILE).write_bytes(content)
+            await asyncio.sleep(3)
+            levels.append(trader.engine.core.ledger.level)
+            assert not (life.world.folder / bot.CONTROL_FILE).exists()
         await life.stop(trader, run)
-        return level
+        return levels
 
-    assert Life(density=1.0).play(story) >= bot.KillLevel.ENTRIES_OFF
+    stricter = [bot.KillLevel.REDUCE_ONLY, bot.KillLevel.FLATTEN_AND_HALT]
+    assert Life(density=1.0).play(story) == stricter
 
 
 def test_orders_that_the_journal_does_not_know_wait_for_the_owners_word():
@@ -847,7 +848,7 @@ async def test_the_second_of_two_bots_ends_at_once_and_sends_nothing(tmp_path, o
         first = await edge.start_bot(home, *arguments)
         await edge.until(lambda: there.simulator.sessions, 30)
         agents = dict(there.simulator.books()["requests"])
-        second = arguments[:-3] + ["--state", str(home / "other"), "--one-day"]
+        second = [*arguments[:-3], "--state", str(home / "other"), "--one-day"]
         loop = asyncio.get_running_loop()
         began = loop.time()
         process = await edge.start_bot(home, *(second if other_folder else arguments))
