@@ -60,14 +60,14 @@ def run_virtual(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class VirtualClock(bot.MarketClock):
-    """Market time that follows the loop's virtual time, one to one."""
+    """Market time that follows the loop's virtual time, one to one or faster."""
 
-    def __init__(self, start: datetime) -> None:
+    def __init__(self, start: datetime, speed: float = 1.0) -> None:
         super().__init__(None)
-        self._start = start
+        self._start, self.speed = start, speed
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=asyncio.get_running_loop().time())
+        return self._start + timedelta(seconds=asyncio.get_running_loop().time() * self.speed)
 
 
 class SimulatedNetwork:
@@ -87,10 +87,12 @@ class SimulatedNetwork:
             socket.wake()
 
     async def drive(self) -> None:
-        """Move the simulator on for ever."""
+        """Move the simulator on for ever; in big steps while nobody listens."""
+        speed = self._clock.speed
         while True:
-            wait = (self.sim.next_event() - self._clock.now()).total_seconds()
-            await asyncio.sleep(min(max(wait, 0.2), 1.0))
+            wait = (self.sim.next_event() - self._clock.now()).total_seconds() / speed
+            most = max(0.02, 1.0 / speed) if self._sockets else 30.0
+            await asyncio.sleep(min(max(wait, 0.2 / speed), most))
             self.advance()
 
     async def __call__(
@@ -250,13 +252,14 @@ class World:
     seed: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     record: bool = False
+    speed: float = 1.0
 
     def __post_init__(self) -> None:
         self.sim = simulator.Simulator(self.config)
         moment = datetime.combine(
             self.config.day, datetime.strptime(self.start, "%H:%M:%S").time(), bot.KST
         )
-        self.clock = VirtualClock(moment)
+        self.clock = VirtualClock(moment, self.speed)
         self.network = SimulatedNetwork(self.sim, self.clock, self.seed)
         base = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         self.folder = Path(tempfile.mkdtemp(prefix="kisbot-test-", dir=base))
@@ -286,7 +289,7 @@ class World:
         target = datetime.combine(
             self.config.day, datetime.strptime(moment, "%H:%M:%S").time(), bot.KST
         )
-        await asyncio.sleep(max(0.0, (target - self.clock.now()).total_seconds()))
+        await self.clock.sleep((target - self.clock.now()).total_seconds())
 
     async def day(self, strategy: bot.TradingStrategy) -> bot.Trader:
         """Run one bot for the rest of the day."""
