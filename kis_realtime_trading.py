@@ -6682,12 +6682,11 @@ class Trader:
                 await self._wait_until(self.clock.now() + timedelta(seconds=pause))
                 pause = min(61.0, pause * 4)
         await self._confirm_calendar(session)
-        for symbol in self.engine.core.symbols:
+        prices = [Ask("price", symbol) for symbol in self.engine.core.symbols]
+        for ask in (*prices, Ask("orders"), Ask("holdings"), Ask("cash")):
             if self._stop.is_set():
                 return False
-            await self._ask(Ask("price", symbol))
-        for what in ("orders", "holdings", "cash"):
-            await self._ask(Ask(what))
+            await self._ask(ask)
         return not self._stop.is_set()
 
     async def _read_past_bars(self, session: Session) -> None:

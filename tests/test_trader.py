@@ -6,7 +6,7 @@ import json
 import resource
 import signal
 import time
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from email.utils import format_datetime
 
 import edge
@@ -840,7 +840,6 @@ def test_a_stop_at_any_moment_ends_the_day_in_time(after_s):
         trader, run = await life.begin(wishes("09:20:00"))
         await asyncio.sleep(after_s)
         loop = asyncio.get_running_loop()
-        trader.profile = bot.replace(trader.profile, rest_url="http://127.0.0.1:1")
         began = loop.time()
         await life.stop(trader, run)
         return loop.time() - began
