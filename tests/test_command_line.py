@@ -1,0 +1,360 @@
+"""The command line: what a user types, sees and is told; against a served simulator."""
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.request
+
+import edge
+import pytest
+from test_codec import IV, KEY, OFFICIAL_TRADE, encrypted, notice_text
+
+import kis_realtime_trading as bot
+import kis_simulator as simulator
+import kis_tools as tools
+
+ROUNDS = """
+import kis_realtime_trading as bot
+class Rounds(bot.TradingStrategy):
+    def on_bar(self, view, bar):
+        if view.position.quantity or view.open_orders:
+            return None
+        price = bot.step_ticks(view.last_price, view.fund, 5)
+        plan = bot.ExitPlan(view.round_price(price * 0.995, up=False),
+                            view.round_price(price * 1.005, up=True))
+        return view.buy(3, price, bar.end.isoformat(), plan, "round")
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder that is the home and the present one; no variables of ours."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [*os.environ]:
+        if name.startswith(("KIS_", "TELEGRAM_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def options(*arguments):
+    return bot.build_parser().parse_args(arguments)
+
+
+# --- the file alone ---
+
+
+async def test_the_one_file_alone_teaches_and_checks(tmp_path):
+    """Copied into an empty folder with a configuration: --help, --check, and what it lacks."""
+    home = tmp_path / "place with blanks"
+    home.mkdir()
+    program = shutil.copy(edge.ROOT / "kis_realtime_trading.py", home)
+    async with simulator.serve(edge.config(), edge.at("10:05:30")) as there:
+        edge.write_config(home, there)
+
+        async def run(*arguments):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, program, *arguments, cwd=home, env=edge.environment(home),
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            return await edge.end_of(process)
+
+        shown, checked, demo = await asyncio.gather(run("--help"), run("--check"), run("--demo"))
+        assert not there.simulator.books()["orders"]
+    assert (shown.code, shown.err) == (0, "")
+    steps = [shown.out.index(f"python kis_realtime_trading.py --{each}") for each in
+             ("demo", "check", "paper")]  # fmt: skip
+    assert steps == sorted(steps)
+    assert "cp kis_devlp.yaml.example kis_devlp.yaml" in shown.out
+    assert "sends no order" in shown.out and "Ctrl-C or SIGTERM" in shown.out
+    assert (checked.code, checked.err) == (0, "")
+    assert checked.out.splitlines()[-1] == "all steps passed; no order was sent"
+    assert demo.code == bot.EXIT_FAILED and "Traceback" not in demo.err
+    assert "needs kis_tools.py and kis_simulator.py beside" in demo.err
+    left = {path.name for path in home.iterdir()}
+    assert left == {"kis_realtime_trading.py", "kis_devlp.yaml", "kis_state"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "one of the arguments"),
+        (["--paper", "--live"], "not allowed with"),
+        (["--papier"], "one of the arguments"),
+        (["--level", "OFF"], "invalid choice"),
+        (["--check", "--speed", "fast"], "invalid float"),
+    ],
+)
+def test_wrong_arguments_are_told_with_the_usage(home, capsys, arguments, told):
+    """Exit code 2, nothing read, nothing written."""
+    with pytest.raises(SystemExit) as ended:
+        bot.main(arguments)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith("usage: kis_realtime_trading.py") and told in error
+    assert not [*home.iterdir()]
+
+
+# --- settings ---
+
+TEN_FAULTS = """
+paper_app: "모의투자 앱키"
+paper_sec: ""
+my_htsid: "a b"
+my_paper_stock: "1234"
+my_prod: 1
+vps: "https://openapi.koreainvestment.com:9443"
+vops: "ws://evil.example:31000"
+bot:
+  symbols: [5930]
+  bar_minutes: 0
+  colour: red
+  limits: {max_order_krw: 1, max_symbol_krw: 1, max_total_krw: 1, max_daily_loss_krw: 1}
+"""
+FAULTY_KEYS = (
+    "paper_app", "paper_sec", "my_htsid", "my_paper_stock", "my_prod", "vps", "vops", "bot.symbols",
+    "bot.bar_minutes", "bot.colour",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["--paper", "--check"])
+def test_ten_faults_are_told_in_one_run(home, capsys, mode):
+    """Exit code 78; each on a line with its key, what was found and what is expected."""
+    (home / "kis_devlp.yaml").write_text(TEN_FAULTS, encoding="utf-8")
+    assert bot.main([mode]) == bot.EXIT_SETTINGS
+    head, *lines = capsys.readouterr().err.splitlines()
+    assert head == "10 fault(s) in the settings; nothing was sent:"
+    for key in FAULTY_KEYS:
+        [line] = [each for each in lines if each.startswith((f"  - {key}:", f"  - {key} "))]
+        assert ": found " in line and ", expected " in line
+    assert len(lines) == 10
+    assert {path.name for path in home.iterdir()} == {"kis_devlp.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--paper"], "copy kis_devlp.yaml.example"),
+        (["--paper", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--live"], "live-NAME.yaml"),
+        (["--live", "--credentials", "live-none.yaml"], "live-NAME.yaml"),
+    ],
+)
+def test_a_missing_file_is_told_with_where_it_was_looked_for(home, capsys, arguments, told):
+    """Exit code 78 and what to do; nothing is made."""
+    if "--live" in arguments:
+        (home / "kis_devlp.yaml").write_text("my_prod: '01'\n")
+    assert bot.main(arguments) == bot.EXIT_SETTINGS
+    assert told in capsys.readouterr().err
+    assert not (home / "kis_state").exists()
+
+
+STRATEGIES = {
+    "nowhere.py:Any": "nowhere.py:Any",
+    "bare.py": "FILE.py:CLASS",
+    "bare.py:Missing": "Missing in bare.py",
+    "bare.py:Other": "a class derived from TradingStrategy",
+}
+
+
+async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, capsys):
+    """A missing file, no class, another class: exit code 78; the next start finds no lock."""
+    (home / "bare.py").write_text("class Other:\n    pass\n")
+    async with simulator.serve(edge.config(), edge.at("10:05:30")) as there:
+        edge.write_config(home, there)
+        for name, told in STRATEGIES.items():
+            assert bot.main(["--paper", "--strategy", name]) == bot.EXIT_SETTINGS
+            assert told in capsys.readouterr().err
+        assert not there.simulator.books()["requests"]
+
+
+# --- the check ---
+
+STEPS = ["settings", "token", "approval", "balance", "price", "websocket"]
+
+
+def refusal(path, code="EGW00201"):
+    """Return a rule that refuses a path."""
+    effect = {"do": "error", "code": code, "status": 403 if "oauth2" in path else 500}
+    return {"match": {"path": path}, "effect": effect}
+
+
+CHECKS = {
+    "all is well": ({}, {}, "", ""),
+    "real account": ({"environment": "real"}, {}, "", ""),
+    "no section bot": ({}, {"bot": None}, "", ""),
+    "wrong secret": ({}, {"paper_sec": "A" * 180}, "token", "app key and secret"),
+    "no approval": ({"faults": (refusal("Approval", "EGW00103"),)}, {}, "approval", "applied for"),
+    "other account": ({}, {"my_paper_stock": "50999999"}, "balance", "account number"),
+    "no price": ({"faults": (refusal("inquire-price"),)}, {}, "price", "the REST host"),
+    "other HTS id": ({}, {"my_htsid": "somebody"}, "websocket", "HTS id"),
+    "no token at all": (
+        {"faults": ({"match": {"path": "tokenP"}, "effect": {"do": "html", "status": 502}},)},
+        {}, "token", "app key and secret",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHECKS)
+async def test_the_check_goes_step_by_step_and_says_what_to_do(home, capsys, name):
+    """One line each; it stops at the first that fails and names what to look at; no order."""
+    served, changes, failing, advice = CHECKS[name]
+    async with simulator.serve(edge.config(**served), edge.at("10:05:30")) as there:
+        data, _ = bot.parse_yaml(simulator.config_yaml(there))
+        data = {key: value for key, value in {**data, **changes}.items() if value is not None}
+        path = simulator.write_config(home, json.dumps(data))
+        real = ["--real"] if served.get("environment") == "real" else []
+        with edge.own_logging():
+            code = await bot.check_set_up(options("--check", "--config", str(path), *real))
+        books = there.simulator.books()
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if " note " not in line]
+    shown = [line.split()[:2] for line in lines]
+    assert not books["orders"] and not any("order-" in request for request in books["requests"])
+    if not failing:
+        assert shown[:-1] == [[step, "ok"] for step in STEPS]
+        assert (code, lines[-1]) == (0, "all steps passed; no order was sent")
+        assert ("no section `bot`" in out) is (name == "no section bot")
+        return
+    passed = STEPS[: STEPS.index(failing)]
+    assert shown[:-1] == [*([step, "ok"] for step in passed), [failing, "FAIL"]]
+    assert code == bot.EXIT_FAILED
+    assert lines[-1].strip().startswith("check: ") and advice in lines[-1]
+    for secret in (data["paper_app"], data["paper_sec"], data["my_paper_stock"]):
+        assert secret not in out
+
+
+# --- words for a bot that runs ---
+
+
+def test_words_for_the_bot_are_left_in_order(home, capsys):
+    """--level, --resolve, --accept-orders: one line each; a word not yet obeyed is kept."""
+    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
+    assert bot.main(["--resolve", "abc=absent", "--state", "state"]) == 0
+    assert bot.main(["--accept-orders", "--state", "state"]) == 0
+    left = home / "state" / bot.CONTROL_FILE
+    assert left.read_text() == "level FLATTEN_AND_HALT\nresolve abc=absent\naccept"
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    assert capsys.readouterr().out.count("a running bot obeys within a second") == 3
+
+
+# --- decode ---
+
+BROKEN = ("0|H0STCNT0|001|005930^0933", "1|H0STCNI9|001|AAAA", "0|NONSENSE|001|x", "hello", "{")
+
+
+def decoded(frames, *more):
+    """Return the JSON objects that --decode prints for frames."""
+    target = io.StringIO()
+    given = options("--decode", *more)
+    assert tools.decode_lines(frames, target, given.key, given.iv) == 0
+    return [json.loads(line) for line in target.getvalue().splitlines()]
+
+
+def test_decode_reads_frames_and_gives_a_reason_for_each_broken_one(home):
+    """As a user would: frames in, one JSON object a record out, in order, exit code 0."""
+    frames = [OFFICIAL_TRADE, encrypted(notice_text()), *BROKEN, OFFICIAL_TRADE]
+    ended = edge.run_bot(
+        home, "--decode", "--key", KEY, "--iv", IV, stdin="\ufeff" + "\r\n".join(frames) + "\n\n"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first, notice, *refused, last = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert first == last
+    assert (first["tr_id"], first["STCK_PRPR"], first["CNTG_VOL"]) == ("H0STCNT0", 71900, 1)
+    assert (notice["tr_id"], notice["ODER_NO"], notice["CNTG_UNPR"]) == (
+        "H0STCNI0", "0000002891", 3190,
+    )  # fmt: skip
+    assert len(refused) == len(BROKEN)
+    assert all(each["refused"] and each["frame"] for each in refused)
+    assert KEY not in ended.stdout
+
+
+def test_decode_learns_keys_from_an_acknowledgement_and_never_shows_them():
+    """A recorded session decodes by itself; without its key a notice is refused with the reason."""
+    output = {"iv": IV, "key": KEY}
+    body = {"rt_cd": "0", "msg_cd": "OPSP0000", "msg1": "SUBSCRIBE SUCCESS", "output": output}
+    header = {"tr_id": "H0STCNI0", "tr_key": "user", "encrypt": "N"}
+    answer = json.dumps({"header": header, "body": body})
+    notice = encrypted(notice_text())
+    refused, control, read = decoded([notice, answer, notice])
+    assert "key" in refused["refused"] and read["ODER_NO"] == "0000002891"
+    assert control == {"tr_id": "H0STCNI0", "control": "OPSP0000 SUBSCRIBE SUCCESS"}
+
+
+@pytest.mark.parametrize(("key", "iv"), [("short", IV), (KEY, ""), (KEY + "x", IV)])
+def test_a_key_of_another_length_is_told(key, iv):
+    """Not a trace: which options are wrong."""
+    with pytest.raises(bot.BotError, match="--key and --iv"):
+        decoded([OFFICIAL_TRADE], "--key", key, "--iv", iv)
+
+
+# --- systemd ---
+
+
+def test_the_unit_names_this_program_and_holds_no_secret(home, capsys):
+    """Program, settings, user; final exit codes are not restarted; the watchdog is on."""
+    given = options("--print-systemd-unit", "--config", "trading/kis_devlp.yaml")
+    assert tools.run_command(given) == 0
+    lines = capsys.readouterr().out.splitlines()
+    unit = dict(line.split("=", 1) for line in lines if "=" in line)
+    program = edge.ROOT / "kis_realtime_trading.py"
+    assert unit["ExecStart"] == (
+        f"{sys.executable} -I {program} --paper --config {home / 'trading' / 'kis_devlp.yaml'}"
+    )
+    assert unit["Type"] == "notify" and int(unit["WatchdogSec"]) > 0
+    assert unit["RestartPreventExitStatus"].split() == ["75", "74", "78"]
+    assert unit["StateDirectoryMode"] == "0700" and unit["UMask"] == "0077"
+    assert [line for line in lines if line.startswith("[")] == ["[Unit]", "[Service]", "[Install]"]
+
+
+# --- trading ---
+
+
+def test_paper_against_a_simulator_of_its_own_ends_with_equal_books(tmp_path):
+    """As on the paper server: an afternoon, exit code 0, the journal is the simulator's truth.
+
+    The peak of the memory is below 150 MB.
+    """
+    (tmp_path / "rounds.py").write_text(ROUNDS)
+    log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
+    simulated = subprocess.Popen(
+        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--start", "14:10",
+         "--speed", "1200", "--symbols", "005930", "--density", "10", "--write-config",
+         str(tmp_path), "--hold", "1"],
+        stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environ,
+    )  # fmt: skip
+    try:
+        ready = tools.wait_ready(simulated, tmp_path)
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, str(edge.ROOT / "kis_realtime_trading.py"), "--paper",
+                 "--one-day", "--strategy", "rounds.py:Rounds"],
+                stdout=subprocess.PIPE, stderr=errors, cwd=tmp_path, env=environ,
+            )  # fmt: skip
+            assert process.stdout and process.stdout.read() == b""
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:
+            books = json.loads(answer.read())
+    finally:
+        simulated.terminate()
+        simulated.communicate(timeout=5)
+    told = log.read_text()
+    assert process.returncode == 0, told
+    assert "Traceback" not in told and "■ 종료: the day is over" in told
+    assert usage.ru_maxrss < 150_000  # kB
+    [path] = (tmp_path / "kis_state").glob("journal-*.sqlite3")
+    journal, ledger = bot.Journal(path, read_only=True), bot.Ledger()
+    journal.verify()
+    assert bot.rebuild_ledger(journal, ledger)
+    journal.close()
+    held = {code: each.quantity for code, each in ledger.positions.items() if each.quantity}
+    assert held == {code: each["quantity"] for code, each in books["positions"].items()}
+    assert ledger.cash_krw == books["cash_krw"]
+    assert (ledger.today.orders, ledger.today.fills) == (books["order_count"], books["fill_count"])
+    assert books["fill_count"] >= 2
