@@ -12,6 +12,7 @@ import urllib.request
 
 import edge
 import pytest
+import time_machine
 from test_codec import IV, KEY, OFFICIAL_TRADE, encrypted, notice_text
 
 import kis_realtime_trading as bot
@@ -187,7 +188,7 @@ def refusal(path, code="EGW00201"):
 CHECKS = {
     "all is well": ({}, {}, "", ""),
     "real account": ({"environment": "real"}, {}, "", ""),
-    "no section bot": ({}, {"bot": None}, "", ""),
+    "no section bot": ({"environment": "real"}, {"bot": None}, "", ""),
     "wrong secret": ({}, {"paper_sec": "A" * 180}, "token", "app key and secret"),
     "no approval": ({"faults": (refusal("Approval", "EGW00103"),)}, {}, "approval", "applied for"),
     "other account": ({}, {"my_paper_stock": "50999999"}, "balance", "account number"),
@@ -209,7 +210,7 @@ async def test_the_check_goes_step_by_step_and_says_what_to_do(home, capsys, nam
         data = {key: value for key, value in {**data, **changes}.items() if value is not None}
         path = simulator.write_config(home, json.dumps(data))
         real = ["--real"] if served.get("environment") == "real" else []
-        with edge.own_logging():
+        with edge.own_logging(), time_machine.travel(edge.at("10:05:30")):
             code = await bot.check_set_up(options("--check", "--config", str(path), *real))
         books = there.simulator.books()
     out = capsys.readouterr().out
@@ -323,8 +324,8 @@ def test_paper_against_a_simulator_of_its_own_ends_with_equal_books(tmp_path):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
-        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--start", "14:10",
-         "--speed", "1200", "--symbols", "005930", "--density", "10", "--write-config",
+        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--start", "14:15",
+         "--speed", "2000", "--symbols", "005930", "--density", "10", "--write-config",
          str(tmp_path), "--hold", "1"],
         stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environ,
     )  # fmt: skip
