@@ -2,13 +2,16 @@
 
 python tests/days.py --days 1000 --workers 2          no faults: 0 differences expected
 python tests/days.py --days 200 --faults               with a random swarm of faults
-python tests/days.py --days 1 --first 7 --trace        print the hash of everything written
+python tests/days.py --days 1 --first 7 --trace        print the hash of all that was done
+python tests/days.py --days 20 --until 10:40           only the first minutes of each day
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
+import json
 import logging
 import os
 import random
@@ -82,13 +85,52 @@ def make_world(number: int, faulty: bool) -> tuple[harness.World, list[harness.W
     return harness.World(config, start="09:55:00", seed=number, settings=settings), wishes
 
 
-def run_day(job: tuple[int, bool]) -> tuple[int, list[str], int, str]:
+def shorten(world: harness.World, wishes: list[harness.Wish], until: str) -> None:
+    """Move all wishes and the selling out into the time before `until`."""
+    whole, length = minutes("15:00") - minutes("10:00"), minutes(until) - minutes("10:00")
+    for wish in wishes:
+        moment = minutes("10:00") + (minutes(wish.at) - minutes("10:00")) * length * 0.7 / whole
+        wish.at = f"{int(moment // 60)}:{int(moment % 60):02d}:{int(moment * 60 % 60):02d}"
+    at = int(minutes("10:00") + length * 0.8)
+    world.settings |= {
+        "last_entry": f"{at // 60}:{at % 60:02d}",
+        "flat_at": f"{at // 60}:{at % 60:02d}",
+    }
+
+
+def minutes(text: str) -> float:
+    """Return HH:MM or HH:MM:SS as minutes of the day."""
+    return sum(int(part) * 60 ** (1 - n) for n, part in enumerate(text.split(":")))
+
+
+async def play(world: harness.World, wishes: list[harness.Wish], until: str) -> bot.Trader:
+    """Run the whole day, or its beginning."""
+    if not until:
+        return await world.day(harness.Scripted(wishes))
+    shorten(world, wishes, until)
+    day = asyncio.create_task(world.day(harness.Scripted(wishes)))
+    await world.until(f"{until}:00")
+    assert world.trader is not None
+    world.trader.stop("the day is a short one")
+    return await day
+
+
+def trace_of(world: harness.World) -> str:
+    """Return the hash of every journal row, every order call and the simulator's books."""
+    journal = bot.Journal(world.folder / "journal.sqlite3", read_only=True)
+    lines = [*map(str, journal.rows()), *map(str, world.network.posts)]
+    journal.close()
+    lines.append(json.dumps(world.sim.books(), default=str))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def run_day(job: tuple[int, bool, str]) -> tuple[int, list[str], int, str]:
     """Run one day; return its number, what differs, how many orders left, the trace."""
-    number, faulty = job
+    number, faulty, until = job
     logging.getLogger("kisbot").setLevel(logging.CRITICAL)
     world, wishes = make_world(number, faulty)
     try:
-        trader = harness.run_virtual(world.day(harness.Scripted(wishes)))
+        trader = harness.run_virtual(play(world, wishes, until))
         ledger = trader.engine.core.ledger
         found = harness.differences(world.sim, ledger)
         asked = [o for o in ledger.orders.values() if o.status is bot.OrderStatus.QUARANTINED]
@@ -98,10 +140,7 @@ def run_day(job: tuple[int, bool]) -> tuple[int, list[str], int, str]:
             found.append(f"{roots} orders for {own} intents")
         if asked and not [each for each in found if "orders for" in each]:
             found = []  # the owner was asked: the books may differ until he answers
-        journal = bot.Journal(world.folder / "journal.sqlite3", read_only=True)
-        trace = hashlib.sha256("\n".join(map(str, journal.rows())).encode()).hexdigest()
-        journal.close()
-        return number, found, len(world.network.posts), trace
+        return number, found, len(world.network.posts), trace_of(world)
     except Exception as error:
         return number, [f"{type(error).__name__}: {error}"], 0, ""
     finally:
@@ -115,9 +154,11 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--faults", action="store_true", help="with a swarm of faults")
-    parser.add_argument("--trace", action="store_true", help="print the hash of each journal")
+    parser.add_argument("--trace", action="store_true", help="print the hash of all that was done")
+    parser.add_argument("--until", default="", metavar="HH:MM", help="end each day at this time")
     options = parser.parse_args()
-    jobs = [(n, options.faults) for n in range(options.first, options.first + options.days)]
+    numbers = range(options.first, options.first + options.days)
+    jobs = [(number, options.faults, options.until) for number in numbers]
     began = shown = time.monotonic()
     different = orders = 0
     with ProcessPoolExecutor(options.workers) as pool:
