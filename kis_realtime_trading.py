@@ -1647,7 +1647,7 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     """
     record = output_of(body, "output")
     echo = text_of(record, "stck_shrn_iscd") or symbol
-    if echo.removeprefix("A") != symbol.removeprefix("A"):
+    if echo.strip("0") and echo.removeprefix("A") != symbol.removeprefix("A"):
         raise BadData(f"asked for the price of {symbol}, got {echo[:9]!r}")
     market_name = text_of(record, "rprs_mrkt_kor_name").upper()
     price, tick = natural(record, "stck_prpr"), natural(record, "aspr_unit")
@@ -4271,15 +4271,16 @@ class BrokerDesk:
         if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
             return
         different = []
-        for symbol in core.symbols:
+        moving = {order.intent.symbol for order in ledger.open_orders()}  # a fill may be on its way
+        for symbol in (each for each in core.symbols if each not in moving):
             ours = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
             theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
             if ours != theirs:
                 different.append(f"{symbol} {ours} / {theirs}")
         if different and "mismatch" not in core.holds:
             core.alert("mismatch", what=", ".join(different))
-        core.hold("mismatch", on=bool(different))
-        if not different and not ledger.open_orders() and seen.settled_cash_krw != ledger.cash_krw:
+        core.hold("mismatch", on=bool(different) or ("mismatch" in core.holds and bool(moving)))
+        if not different and not moving and seen.settled_cash_krw != ledger.cash_krw:
             core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
             core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
 
@@ -4591,9 +4592,8 @@ class Engine:
             request = method(state.view, *seen)
             check_request(request)
         except Exception as error:
-            what = f"{method.__name__} of the strategy failed: {type(error).__name__}: {error}"
             state.unasked = True
-            self.core.stop_symbol(symbol, what[:300])
+            self.core.stop_symbol(symbol, f"{method.__name__} of the strategy: {_where(error)}")
             return
         if request is None:
             return
@@ -4706,6 +4706,14 @@ class Engine:
                 self._looks[key] = done + 1
                 core.ask("orders")
                 core.ask("cash" if order.intent.side is Side.BUY else "holdings")
+
+
+def _where(error: Exception) -> str:
+    """Return the kind of an error and the line that raised it; its text may hold anything."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{type(error).__name__} in line {trace.tb_lineno if trace else 0}"
 
 
 def canonical_json(value: Any) -> str:
