@@ -222,13 +222,7 @@ CLOSED_DAYS: dict[int, str] = {
 }
 # College entrance exam: everything one hour later. 2027 is the usual third Thursday: unconfirmed.
 EXAM_DAYS = frozenset(
-    {
-        date(2023, 11, 16),
-        date(2024, 11, 14),
-        date(2025, 11, 13),
-        date(2026, 11, 19),
-        date(2027, 11, 18),
-    }
+    map(date.fromisoformat, "2023-11-16 2024-11-14 2025-11-13 2026-11-19 2027-11-18".split())
 )
 CALENDAR_END = date(2027, 12, 31)
 
@@ -956,16 +950,10 @@ class SettingsReader:
             self._fault("my_agent", "odd characters, or too many", "one line of plain text")
         rest, ws = ("prod", "ops") if real else ("vps", "vops")
         return Profile(
-            environment=environment,
-            rest_url=self._host(rest, "https", real),
-            ws_url=self._host(ws, "ws", real),
-            app_key=Secret(app_key),
-            app_secret=Secret(secret),
-            account=Secret(account),
-            product=product,
-            hts_id=Secret(hts_id),
-            agent=agent,
-        )
+            environment=environment, rest_url=self._host(rest, "https", real),
+            ws_url=self._host(ws, "ws", real), app_key=Secret(app_key), app_secret=Secret(secret),
+            account=Secret(account), product=product, hts_id=Secret(hts_id), agent=agent,
+        )  # fmt: skip
 
     def _read_account(self, key: str) -> tuple[str, str]:
         """Return the 8 and the 2 digits; `12345678`, `12345678-01` and `1234567801` are read."""
@@ -1304,12 +1292,8 @@ def parse_control(text: str) -> Control:
 
 def registration_message(approval_key: str, tr_id: str, tr_key: str, register: bool) -> str:
     """Return the text that registers (tr_type 1) or releases (2) one TR and key (doc)."""
-    header = {
-        "approval_key": approval_key,
-        "custtype": "P",
-        "tr_type": "1" if register else "2",
-        "content-type": "utf-8",
-    }
+    header = {"approval_key": approval_key, "custtype": "P", "tr_type": "1" if register else "2"}
+    header["content-type"] = "utf-8"
     return json.dumps({"header": header, "body": {"input": {"tr_id": tr_id, "tr_key": tr_key}}})
 
 
@@ -1786,20 +1770,15 @@ def parse_balance(holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[st
     """
     holdings = [
         Holding(
-            text_of(row, "pdno"),
-            natural(row, "hldg_qty"),
-            natural(row, "ord_psbl_qty"),
-            decimal_of(row, "pchs_avg_pric"),
-            text_of(row, "prdt_name"),
+            text_of(row, "pdno"), natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
+            decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
         )
         for row in holding_rows
-    ]
+    ]  # fmt: skip
     return Balance(
-        whole(summary, "prvs_rcdl_excc_amt"),
-        whole(summary, "thdt_tlex_amt"),
-        whole(summary, "tot_evlu_amt"),
-        tuple(holding for holding in holdings if holding.quantity > 0),
-    )
+        whole(summary, "prvs_rcdl_excc_amt"), whole(summary, "thdt_tlex_amt"),
+        whole(summary, "tot_evlu_amt"), tuple(each for each in holdings if each.quantity > 0),
+    )  # fmt: skip
 
 
 def order_body(
@@ -1810,16 +1789,10 @@ def order_body(
     A left-out key, an extra key or a decimal gave IGW00007 (measured 2026-06-01, 2026-08-11).
     """
     return {
-        "CANO": profile.account.reveal(),
-        "ACNT_PRDT_CD": profile.product,
-        "PDNO": symbol,
-        "ORD_DVSN": kind,
-        "ORD_QTY": str(quantity),
-        "ORD_UNPR": str(price),
-        "EXCG_ID_DVSN_CD": "KRX",
-        "SLL_TYPE": "",
-        "CNDT_PRIC": "",
-    }
+        "CANO": profile.account.reveal(), "ACNT_PRDT_CD": profile.product, "PDNO": symbol,
+        "ORD_DVSN": kind, "ORD_QTY": str(quantity), "ORD_UNPR": str(price),
+        "EXCG_ID_DVSN_CD": "KRX", "SLL_TYPE": "", "CNDT_PRIC": "",
+    }  # fmt: skip
 
 
 # ======================================================================================
@@ -1946,15 +1919,10 @@ def combine_bars(bars: Iterable[Bar], minutes: int) -> list[Bar]:
         if joined and joined[-1].start == start and joined[-1].symbol == bar.symbol:
             last = joined[-1]
             joined[-1] = replace(
-                last,
-                high=max(last.high, bar.high),
-                low=min(last.low, bar.low),
-                close=bar.close,
-                volume=last.volume + bar.volume,
-                value_krw=last.value_krw + bar.value_krw,
-                trade_count=last.trade_count + bar.trade_count,
-                gap=last.gap or bar.gap,
-            )
+                last, high=max(last.high, bar.high), low=min(last.low, bar.low), close=bar.close,
+                volume=last.volume + bar.volume, value_krw=last.value_krw + bar.value_krw,
+                trade_count=last.trade_count + bar.trade_count, gap=last.gap or bar.gap,
+            )  # fmt: skip
         else:
             joined.append(replace(bar, start=start, end=min(start + length, session.close)))
     return joined
