@@ -1179,6 +1179,8 @@ def round_to_tick(price: float, fund: bool, up: bool) -> int:
     >>> round_to_tick(1_999.2, fund=False, up=True), round_to_tick(50_149, fund=False, up=False)
     (2000, 50100)
     """
+    if not math.isfinite(price):
+        raise BadData(f"no valid price near {price}")
     whole = math.ceil(price) if up else math.floor(price)
     step = tick_size(whole, fund)
     rounded = -(-whole // step) * step if up else whole // step * step
@@ -3322,9 +3324,11 @@ class Breakout(TradingStrategy):
     ) -> OrderRequest | None:
         p = self.parameters
         entry = view.round_price(bar.close * (1 + p.slippage_pct / 100), up=True)
-        stop = view.round_price(entry * (1 - p.stop_pct / 100), up=False)
+        stop = view.round_price(max(1.0, entry * (1 - p.stop_pct / 100)), up=False)
         target = view.round_price(entry * (1 + p.target_pct / 100), up=True) if p.target_pct else 0
-        quantity = min(p.risk_krw // max(1, entry - stop), view.cash_krw // entry)
+        if stop >= entry:
+            return None  # a stock of 1 won, or a stop closer than the numbers of a float
+        quantity = min(p.risk_krw // (entry - stop), view.cash_krw // entry)
         if quantity <= 0:
             return None
         self._wait[view.symbol] = p.cooldown_bars

@@ -62,9 +62,9 @@ def test_rounding_gives_the_nearest_valid_price_and_never_the_wrong_way(price, f
     assert bot.round_to_tick(rounded, fund, up) == rounded
 
 
-@pytest.mark.parametrize("price", [0, 0.9, -5, -70_000])
+@pytest.mark.parametrize("price", [0, 0.9, -5, -70_000, float("nan"), float("inf")])
 def test_no_price_is_made_of_nothing(price):
-    """Rounding down to nothing is BadData, never a price of 0."""
+    """Rounding down to nothing, or what is no number, is BadData, never a price of 0."""
     with pytest.raises(bot.BadData):
         bot.round_to_tick(price, False, up=False)
 

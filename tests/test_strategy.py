@@ -171,6 +171,17 @@ def test_no_target_and_no_trail_when_switched_off():
     assert (plan.target_price, plan.trail_ratio) == (0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("price", "settings"),
+    [(1, {"slippage_pct": 0}), (70_100, {"slippage_pct": 0, "stop_pct": 1e-15})],
+    ids=["1 won", "no distance"],
+)
+def test_no_entry_without_room_for_a_stop(price, settings):
+    """A plan whose stop is not below the entry would be sold at once."""
+    bars = [*(bar_of(n, 0, 100) for n in range(3)), bar_of(3, price, 150)]
+    assert show(breakout(**settings), view_of(day_vwap=0.5), *bars)[-1] is None
+
+
 @given(
     st.integers(1_000, 900_000), st.booleans(), st.floats(0.1, 20), st.floats(0, 50),
     st.floats(0, 2), st.integers(1_000, 10**7), st.integers(0, 10**9),
