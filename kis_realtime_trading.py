@@ -1422,8 +1422,10 @@ class FrameDecoder:
         wild total would make it deaf. Within a day limits keep prices within 1.9 times of their
         mean, on the first day of a listing within 6.7 times (rule); 10 is beyond both.
         """
-        if f[33] != self._day_text:
-            self._change_day(f[33])
+        if f[33] == self._day_text:
+            moment = self._times.get(f[1]) or self._time(f[1])
+        else:
+            moment = self._other_day(f[33], f[1])
         numbers = self._numbers
         price = numbers.get(f[2]) or self._number(f[2])
         volume = numbers.get(f[12]) or self._number(f[12])
@@ -1434,7 +1436,7 @@ class FrameDecoder:
         if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
         return _new_tuple(Trade, (
-            f[0], self._times.get(f[1]) or self._time(f[1]), price, volume, total, value,
+            f[0], moment, price, volume, total, value,
             numbers.get(f[10]) or self._number(f[10]), numbers.get(f[11]) or self._number(f[11]),
             f[35] == "Y",
         ))  # fmt: skip
@@ -1477,9 +1479,15 @@ class FrameDecoder:
             for at in range(0, len(fields), width)
         ]
 
-    def _change_day(self, text: str) -> None:
-        """Follow BSOP_DATE of a trade; yesterday's frames after a reconnect keep their own date."""
-        self.set_day(_day(text))
+    def _other_day(self, day: str, time_of_day: str) -> datetime:
+        """Return the time of a trade by its own BSOP_DATE: after a reconnect it may be yesterday's.
+
+        Order books carry no date. They keep that of set_day(), or of the first trade without one.
+        """
+        moment = _moment(day, time_of_day)
+        if not self._day_text:
+            self.set_day(moment.date())
+        return moment
 
     def _number(self, text: str) -> int:
         """Return a price text as a number, remembered for the next record."""
@@ -1646,16 +1654,11 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     if not blocked and price > 0 and tick != tick_size(price, fund):
         blocked = f"tick size {tick} contradicts the table"
     return Instrument(
-        symbol=symbol,
+        symbol=symbol, fund=fund, last_price=price, blocked=blocked,
         market="KOSDAQ" if "KOSDAQ" in market_name or "KSQ" in market_name else "KOSPI",
-        fund=fund,
-        base_price=natural(record, "stck_sdpr"),
-        upper_limit=natural(record, "stck_mxpr"),
-        lower_limit=natural(record, "stck_llam"),
-        last_price=price,
-        blocked=blocked,
-        name=text_of(record, "hts_kor_isnm"),
-    )
+        base_price=natural(record, "stck_sdpr"), upper_limit=natural(record, "stck_mxpr"),
+        lower_limit=natural(record, "stck_llam"), name=text_of(record, "hts_kor_isnm"),
+    )  # fmt: skip
 
 
 def parse_order_book(symbol: str, body: Mapping[str, Any]) -> OrderBook:
@@ -1744,18 +1747,14 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
         order = BrokerOrder(
             order_no=normalize_order_no(text_of(r, "odno")),
             original_no=normalize_order_no(text_of(r, "orgn_odno")),
-            branch=text_of(r, "ord_gno_brno"),
-            symbol=text_of(r, "pdno"),
-            side=side,
-            kind=text_of(r, "ord_dvsn_cd"),
-            quantity=natural(r, "ord_qty"),
-            price=natural(r, "ord_unpr"),
+            branch=text_of(r, "ord_gno_brno"), symbol=text_of(r, "pdno"), side=side,
+            kind=text_of(r, "ord_dvsn_cd"), time=text_of(r, "ord_tmd"),
+            quantity=natural(r, "ord_qty"), price=natural(r, "ord_unpr"),
             filled_quantity=natural(r, "tot_ccld_qty"),
             filled_amount_krw=natural(r, "tot_ccld_amt"),
             cancelled_quantity=natural(r, "cnc_cfrm_qty"),
             rejected_quantity=natural(r, "rjct_qty"),
-            time=text_of(r, "ord_tmd"),
-        )
+        )  # fmt: skip
         if not order.order_no:
             raise BadData("an order without a number")
         if (order.filled_quantity > 0) != (order.filled_amount_krw > 0):

@@ -138,6 +138,16 @@ def test_the_business_date_of_a_trade_decides_its_day():
     assert [DAY, date(2026, 11, 19), DAY] == dates
 
 
+def test_a_trade_of_another_day_does_not_move_the_order_books():
+    """They carry no date: they keep the day that was set, or that of the first trade."""
+    for decoder in (bot.FrameDecoder(day=DAY), bot.FrameDecoder()):
+        days = []
+        for text in ("20261120", "20261119", "20991231"):
+            decoder.decode(trade_frame(f33=text))
+            days.append(decoder.decode(quote_frame())[0].ts_exchange.date())
+        assert [DAY] * 3 == days
+
+
 def test_halt_mark_and_missing_quotes_are_kept():
     """TRHT_YN becomes `halted`; a side without orders is 0."""
     [trade] = bot.FrameDecoder().decode(trade_frame(f35="Y", f10="0", f11="0"))
