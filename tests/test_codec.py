@@ -890,6 +890,38 @@ def test_bodies_of_another_shape_are_refused(read):
         read()
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 10**20) | st.floats() | st.text(ODD, max_size=8)
+    | st.sampled_from(["0", "-5", "9" * 5000, "20261399", "9310", "1_000", "+5", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("aA", max_size=2), inner),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(
+        [
+            (lambda row: bot.parse_price("005930", {"output": row}), PRICE),
+            (lambda row: bot.parse_order_book("005930", {"output1": row, "output2": row}),
+             {**book_body()["output1"], "antc_cnpr": "0"}),
+            (lambda row: bot.parse_minute_bars("005930", {"output2": [MINUTE, row]}), MINUTE),
+            (lambda row: bot.parse_daily_bars({"output2": row}), DAILY),
+            (lambda row: bot.parse_broker_orders([ORDER_ROW, row]), ORDER_ROW),
+            (lambda row: bot.parse_balance([row], SUMMARY), HOLDING),
+            (lambda row: bot.parse_balance([HOLDING], row), SUMMARY),
+        ]
+    ),
+    st.data(),
+)  # fmt: skip
+def test_mutated_bodies_raise_nothing_but_bad_data(reader, data):
+    """Any JSON in place of a field, or of the whole record, is read or it is BadData."""
+    read, record = reader
+    assert read(record) is not None
+    key, value = data.draw(st.sampled_from([None, *record])), data.draw(JSON_VALUES)
+    with contextlib.suppress(bot.BadData):
+        read(value if key is None else {**record, key: value})
+
+
 PROFILE = bot.Profile(
     "paper", bot.PAPER_REST, bot.PAPER_WS, bot.Secret("key"), bot.Secret("secret"),
     bot.Secret("12345678"), "01", bot.Secret("id"), "agent",
