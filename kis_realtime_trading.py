@@ -7198,13 +7198,14 @@ def run_trader(
     folder = state_folder(options, settings.bot)
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
-    lock = AccountLock(settings.profile.account)
-    strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
-    log_file = (folder / "bot.log").open("a") if watch else None
-    level = logging.DEBUG if options.verbose else logging.INFO
-    set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
-    journal = Journal(journal_path(folder, settings.profile))
-    try:
+    with contextlib.ExitStack() as last:
+        last.callback(AccountLock(settings.profile.account).release)
+        strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
+        log_file = (folder / "bot.log").open("a") if watch else None
+        level = logging.DEBUG if options.verbose else logging.INFO
+        set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
+        journal = Journal(journal_path(folder, settings.profile))
+        last.callback(journal.close)
         journal.verify()
         clock = MarketClock(settings.bot.market_clock)
         settings = replace(settings, bot=_limits_of_today(settings, journal))
@@ -7215,9 +7216,6 @@ def run_trader(
         trader = Trader(settings, strategy, services)
         code = asyncio.run(_trade(trader, options.one_day, watch))
         return code, trader.summary()
-    finally:
-        journal.close()
-        lock.release()
 
 
 def _limits_of_today(settings: Settings, journal: Journal) -> BotSettings:

@@ -166,7 +166,7 @@ STRATEGIES = {
 async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, capsys):
     """A missing file, no class, another class: exit code 78; the next start finds no lock."""
     (home / "bare.py").write_text("class Other:\n    pass\n")
-    async with simulator.serve(edge.config(), edge.at("10:05:30")) as there:
+    async with simulator.serve(edge.config(seed=4201), edge.at("10:05:30")) as there:
         edge.write_config(home, there)
         for name, told in STRATEGIES.items():
             assert bot.main(["--paper", "--strategy", name]) == bot.EXIT_SETTINGS
@@ -324,9 +324,9 @@ def test_paper_against_a_simulator_of_its_own_ends_with_equal_books(tmp_path):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
-        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--start", "14:15",
+        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--seed", "4202", "--start", "14:00",
          "--speed", "2000", "--symbols", "005930", "--density", "10", "--write-config",
-         str(tmp_path), "--hold", "1"],
+         str(tmp_path), "--hold", "1.5"],
         stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environ,
     )  # fmt: skip
     try:

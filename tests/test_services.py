@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import traceback
 import typing
 import urllib.parse
 from datetime import datetime, timedelta
@@ -36,12 +37,24 @@ AT = edge.at("10:00:00")
 
 
 def python(code, home, *arguments):
-    """Run Python code that knows the bot as `bot` in a process of its own."""
-    text = "import sys, json, os\nimport kis_realtime_trading as bot\n" + textwrap.dedent(code)
-    return subprocess.run(
-        [sys.executable, "-c", text, *map(str, arguments)], capture_output=True, text=True,
-        cwd=home, timeout=30, env=edge.environment(home, PYTHONPATH=str(edge.ROOT)), check=False,
-    )  # fmt: skip
+    """Run Python code that knows the bot as `bot` in a forked process: it may lose all it has."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = os.fork()
+        if not process:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.stdout, sys.argv = os.fdopen(1, "w"), ["-c", *map(str, arguments)]
+            os.chdir(home)
+            try:
+                exec(textwrap.dedent(code), {"bot": bot, "sys": sys, "json": json, "os": os})
+                sys.stdout.flush()
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
+                os._exit(1)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        texts = [file.seek(0) or file.read() for file in (out, err)]
+        return subprocess.CompletedProcess("python", code, *texts)
 
 
 # --- market clock ---

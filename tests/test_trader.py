@@ -148,8 +148,8 @@ def test_an_unanswered_question_holds_entries(path, hold):
 
     async def story(life):
         life.sim.faults.add({"match": {"path": path}, "effect": {"do": "lose", "how": "hang"}})
-        trader, run = await life.begin(wishes("09:25:00", "09:50:00"))
-        await life.world.until("09:52:00")
+        trader, run = await life.begin(wishes("09:25:00", "09:34:00"))
+        await life.world.until("09:36:00")
         assert hold in trader.engine.core.holds
         await life.stop(trader, run)
 
@@ -193,8 +193,8 @@ def test_the_intent_is_durable_before_its_request():
                 seen.append((len(life.rows("request")), refs <= intents))
 
         life.network.before_request = look
-        trader, run = await life.begin(wishes("09:20:30", "09:40:00", plan=(0.999, 1.002)))
-        await life.world.until("10:10:00")
+        trader, run = await life.begin(wishes("09:20:30", "09:23:00", plan=(0.999, 1.002)))
+        await life.world.until("09:30:00")
         await life.stop(trader, run)
 
     life = Life(density=30.0)
@@ -208,15 +208,15 @@ def test_the_intent_is_durable_before_its_request():
 
 
 def lively(faults=(), **config):
-    """Play a lively half hour with five rounds; return the life and its trader."""
-    times = ("09:21:00", "09:25:00", "09:29:00", "09:33:00", "09:37:00")
+    """Play a lively quarter of an hour with five rounds; return the life and its trader."""
+    times = ("09:21:00", "09:23:00", "09:25:00", "09:27:00", "09:29:00")
     limits = {"losses_in_a_row": 20, "losses_in_a_row_all": 50}
 
     async def story(life):
         trader, run = await life.begin(wishes(*times, plan=(0.998, 1.002)))
-        await life.world.until("09:42:00")
+        await life.world.until("09:31:00")
         trader.set_level("FLATTEN_AND_HALT", "test")
-        await life.world.until("09:47:00")
+        await life.world.until("09:34:00")
         await life.stop(trader, run)
         return trader
 
@@ -238,8 +238,7 @@ NOTICE_DAYS = {
         ({"match": {"nth": [1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 17]},
           "effect": {"do": "notice_drop"}},),
     ),
-    "all doubled": ("paper", ({"match": {}, "effect": {"do": "notice_repeat", "times": 2}},)),
-    "all five times": ("real", ({"match": {}, "effect": {"do": "notice_repeat", "times": 5}},)),
+    "all doubled": ("real", ({"match": {}, "effect": {"do": "notice_repeat", "times": 2}},)),
     "swapped": ("paper", ({"match": {"nth": [1, 3, 5, 7, 9]}, "effect": {"do": "notice_swap"}},)),
     "late": ("paper", ({"match": {}, "effect": {"do": "notice_delay", "seconds": 40}},)),
     "damaged": (
@@ -342,8 +341,7 @@ def test_fifty_restarts_in_a_day_ask_for_one_token_and_send_nothing_more():
     assert harness.differences(life.sim, trader.engine.core.ledger) == []
 
 
-@pytest.mark.parametrize("pace", [15.0, 0.9], ids=["real pace", "paper pace"])
-def test_a_restart_in_mid_session_watches_its_positions_within_half_a_minute(pace):
+def test_a_restart_in_mid_session_watches_its_positions_within_half_a_minute():
     """Start-up has 30 s (2.9); until the feed is up no stop is watched. Past bars come after it."""
     codes = (SYMBOL, "000660", "035420", "005380", "247540", "069500")
 
@@ -363,7 +361,7 @@ def test_a_restart_in_mid_session_watches_its_positions_within_half_a_minute(pac
         return taken, held, bars
 
     life = Life(
-        start="14:00:00", symbols=codes, density=2.0, settings={"rest_calls_per_second": pace}
+        start="14:00:00", symbols=codes, density=2.0, settings={"rest_calls_per_second": 0.9}
     )
     taken, held, bars = life.play(story)
     assert taken <= 30
@@ -569,11 +567,11 @@ def test_a_clock_that_is_off_holds_entries(off, held):
     async def story(life):
         life.world.network = dated = Dated(life.network, off)
         dated.connect = life.network.connect
-        trader, run = await life.begin(wishes("09:25:00"))
-        await life.world.until("09:28:00")
+        trader, run = await life.begin(wishes("09:21:00"))
+        await life.world.until("09:22:00")
         assert ("clock" in trader.engine.core.holds) is held
         dated.off = 0
-        await life.world.until("09:31:00")
+        await life.world.until("09:23:00")
         assert "clock" not in trader.engine.core.holds
         await life.stop(trader, run)
 
@@ -644,7 +642,7 @@ class FullDisk(bot.Journal):
         super().append(rows, at)
 
 
-@pytest.mark.parametrize("more", [0, 1, 2, 3, 4, 5, 7, 10, 14, 20])
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 5, 10, 20])
 def test_nothing_is_sent_that_could_not_be_written(more):
     """The n-th write fails: the bot ends with the journal's error; every order has its intent."""
 
@@ -792,8 +790,11 @@ class Busy(bot.TradingStrategy):
 
 
 @contextlib.asynccontextmanager
-async def rehearsal(folder, seed=1, speed=FAST, start="08:59:00", **config):
-    """Serve a simulator as for a process of the bot; yield it with the arguments to start one."""
+async def rehearsal(folder, seed, speed=FAST, start="08:59:00", **config):
+    """Serve a simulator as for a process of the bot; yield it with the arguments to start one.
+
+    Each test has a seed of its own, hence an account of its own: tests may run side by side.
+    """
     settings = edge.config(
         seed=seed, density=10.0, **{"requests_per_second": None, "environment": "paper", **config}
     )
@@ -854,7 +855,7 @@ def test_a_stop_at_any_moment_ends_the_day_in_time(after_s):
 
 async def test_sigint_in_the_start_up_ends_the_bot_in_time(tmp_path):
     """Ctrl-C: exit code 0 within 3 s, no trace, a whole journal, nothing sent."""
-    async with rehearsal(tmp_path) as (there, home, arguments):
+    async with rehearsal(tmp_path, 4101) as (there, home, arguments):
         process = await edge.start_bot(home, *arguments)
         await until_started(process)
         ended, taken = await stopped(process, signal.SIGINT)
@@ -867,7 +868,7 @@ async def test_sigint_in_the_start_up_ends_the_bot_in_time(tmp_path):
 async def test_sigterm_with_an_order_under_way_ends_the_bot_in_time(tmp_path):
     """The answer hangs: 3 s, no trace; the order is written down as begun, not as answered."""
     hang = {"match": {"kind": "order"}, "effect": {"do": "lose", "how": "hang", "executed": True}}
-    async with rehearsal(tmp_path, faults=(hang,)) as (there, home, arguments):
+    async with rehearsal(tmp_path, 4102, faults=(hang,)) as (there, home, arguments):
         process = await edge.start_bot(home, *arguments)
         await edge.until(lambda: there.simulator.books()["orders"], 20)
         ended, taken = await stopped(process, signal.SIGTERM)
@@ -879,47 +880,40 @@ async def test_sigterm_with_an_order_under_way_ends_the_bot_in_time(tmp_path):
     assert orders == 1 == sum(row.kind == "intent" for row in rows)
 
 
-async def test_signals_move_the_kill_switch_up(tmp_path):
-    """SIGUSR2 closes everything, SIGUSR1 after it loosens nothing; SIGTERM ends it all."""
-    async with rehearsal(tmp_path) as (there, home, arguments):
-        process = await edge.start_bot(home, *arguments)
-        await edge.until(lambda: there.simulator.books()["positions"], 20)
-        process.send_signal(signal.SIGUSR2)
-        await edge.until(lambda: not there.simulator.books()["positions"], 20)
-        process.send_signal(signal.SIGUSR1)
-        ended, taken = await stopped(process, signal.SIGTERM)
-        assert (ended.code, taken < 3.0) == (0, True), ended.err
-    levels = [json.loads(row.body)["level"] for row in verified(home) if "LevelSet" in row.body]
-    assert levels == [bot.KillLevel.FLATTEN_AND_HALT]
+async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tmp_path):
+    """Exit code 75 in 2 s, no request, in one folder and in two (P08); the first obeys signals.
 
-
-async def test_the_second_of_two_bots_ends_at_once_and_sends_nothing(tmp_path):
-    """By systemd and by hand, in one folder and in two (P08): exit code 75 in 2 s, no request."""
-    async with rehearsal(tmp_path, speed=60.0) as (there, home, arguments):
+    SIGUSR2 closes everything, SIGUSR1 after it loosens nothing, SIGTERM ends it.
+    """
+    async with rehearsal(tmp_path, 4103) as (there, home, arguments):
+        sim = there.simulator
         first = await edge.start_bot(home, *arguments)
-        await edge.until(lambda: there.simulator.sessions, 30)
+        await edge.until(lambda: sim.books()["positions"], 20)
         elsewhere = [*arguments[:-3], "--state", str(home / "other"), "--one-day"]
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        for second in (arguments, elsewhere):
-            ended = await edge.end_of(await edge.start_bot(home, *second))
+        seconds = [await edge.start_bot(home, *each) for each in (arguments, elsewhere)]
+        for ended in await asyncio.gather(*(edge.end_of(each) for each in seconds)):
             assert ended.code == bot.EXIT_RUNNING, ended.err
             assert ended.err.startswith("another bot already trades this account")
             assert len(ended.err.splitlines()) == 1 and not ended.out
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # processor time of both, importing included: what others do here must not matter
         assert after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime < 2 * 2.0
-        counts = there.simulator.books()["requests"]
-        assert (await stopped(first, signal.SIGTERM))[0].code == 0
-    assert {name: n for name, n in counts.items() if "oauth2" in name} == {
-        "/oauth2/tokenP": 1,
-        "/oauth2/Approval": 1,
-    }
+        counts = sim.books()["requests"]
+        first.send_signal(signal.SIGUSR2)
+        await edge.until(lambda: not sim.books()["positions"], 20)
+        first.send_signal(signal.SIGUSR1)
+        ended, taken = await stopped(first, signal.SIGTERM)
+        assert (ended.code, taken < 3.0) == (0, True), ended.err
+    assert (counts["/oauth2/tokenP"], counts["/oauth2/Approval"]) == (1, 1)
     assert not list((home / "other").glob("journal-*"))
+    levels = [json.loads(row.body)["level"] for row in verified(home) if "LevelSet" in row.body]
+    assert levels == [bot.KillLevel.FLATTEN_AND_HALT]
 
 
 async def test_a_journal_that_cannot_be_opened_ends_the_bot_before_a_request(tmp_path, capsys):
     """Exit code 74 with the path, nothing sent."""
-    async with rehearsal(tmp_path) as (there, home, arguments):
+    async with rehearsal(tmp_path, 4104) as (there, home, arguments):
         settings, _ = bot.load_settings(bot.build_parser().parse_args(arguments), "paper")
         path = bot.journal_path(home / "state", settings.profile)
         path.mkdir(parents=True)
@@ -937,7 +931,7 @@ async def test_a_disk_that_fills_up_ends_the_bot_with_the_journals_code(tmp_path
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    async with rehearsal(tmp_path) as (there, home, arguments):
+    async with rehearsal(tmp_path, 4105) as (there, home, arguments):
         process = await asyncio.create_subprocess_exec(
             edge.sys.executable, str(edge.ROOT / "kis_realtime_trading.py"), *arguments, cwd=home,
             env=edge.environment(home), stdout=asyncio.subprocess.PIPE,
