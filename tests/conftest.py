@@ -1,9 +1,11 @@
 """Make the project's own files importable, and choose how long properties are tried."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 
+import hurry
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -12,3 +14,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, database=None)
 settings.register_profile("long", max_examples=100_000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Files whose tests wait for back-offs of the bot over real sockets.
+HURRIED = {"test_telegram", "test_websocket"}
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Choose the event loop of an asynchronous test by its file."""
+    if item.path.stem in HURRIED:
+        return {"hurried": hurry.HurriedLoop}
+    return {"usual": asyncio.new_event_loop}

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -239,11 +240,10 @@ async def end_of(process: asyncio.subprocess.Process, seconds: float = 30.0) -> 
 
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait until a condition holds and return its value; fail after a while."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
+    """Wait until a condition holds and return its value; fail after real seconds."""
+    deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert loop.time() < deadline, "the condition did not come true"
+        assert time.monotonic() < deadline, "the condition did not come true"
         await asyncio.sleep(0.005)
     return value
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import string
+import time
 from dataclasses import dataclass, field
 
 import edge
@@ -88,7 +89,7 @@ async def test_alerts_arrive_in_order():
     async with api_server() as (api, url), sending(url) as (telegram, _):
         for n in range(30):
             telegram.post(f"message {n}")
-        await edge.until(lambda: len(api.texts) == 30)
+        await edge.until(lambda: telegram.sent == 30)
     assert api.texts == [f"message {n}" for n in range(30)]
     assert {CHAT} == {chat for *_, chat in api.calls}
     assert {f"/bot{TOKEN}/sendMessage"} == {path for _, path, *_ in api.calls}
@@ -185,7 +186,7 @@ async def test_a_message_that_can_never_be_sent_does_not_hold_up_the_others(text
         api.refuse(400, "Bad Request: message is not what we like", when="poison")
         telegram.post(text)
         telegram.post("order unknown")
-        await edge.until(lambda: api.texts == ["order unknown"], 2.5)
+        await edge.until(lambda: api.texts == ["order unknown"], 1.0)
 
 
 async def test_without_a_token_nothing_is_kept_and_nothing_runs():
@@ -231,16 +232,15 @@ async def test_a_dead_server_holds_nothing_up(dead):
         async with sending(url if dead == "hangs" else "http://127.0.0.1:9") as (telegram, task):
             telegram.post("first")
             await edge.until(lambda: api.calls or telegram.failed)  # imports are done
-            loop = asyncio.get_running_loop()
-            worst, last = 0.0, loop.time()
+            worst, last = 0.0, time.monotonic()
             for n in range(300):
                 telegram.post(f"message {n}", urgent=n % 50 == 0)
                 await asyncio.sleep(0.001)
-                worst, last = max(worst, loop.time() - last), loop.time()
+                worst, last = max(worst, time.monotonic() - last), time.monotonic()
             assert not task.done()
-            before = loop.time()
+            before = time.monotonic()
             await telegram.flush(0.2)
-            assert loop.time() - before < 1.0
+            assert time.monotonic() - before < 1.0
     assert worst < 0.3
 
 
@@ -454,14 +454,14 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
         trader = bot.Trader(settings, harness.Nothing(), services)
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 200 and api.calls)
-        began = asyncio.get_running_loop().time()
+        began = time.monotonic()
         for n in range(50):
             trader.tell("error", what=f"number {n}")
-        assert asyncio.get_running_loop().time() - began < 1.0
+        assert time.monotonic() - began < 1.0
         lag = desk.clock.now() - trader.engine.core.now
         trader.stop("enough")
-        before = asyncio.get_running_loop().time()
+        before = time.monotonic()
         await run
-        assert asyncio.get_running_loop().time() - before < 5.0
+        assert time.monotonic() - before < 5.0
         journal.close()
     assert lag.total_seconds() < 600.0  # a second of real time
