@@ -17,8 +17,8 @@ SYMBOL = "005930"
 class Day:
     """What a scripted day left: the trader, the simulator's orders, the alerts that were said."""
 
-    def __init__(self, wishes: list[harness.Wish], start: str = "09:20:00", **config: Any) -> None:
-        until = config.pop("until", "11:20:00")
+    def __init__(self, wishes: list[harness.Wish], start: str = "09:45:00", **config: Any) -> None:
+        until = config.pop("until", "10:40:00")
         withdraw = config.pop("withdraw", 0)
         settings = config.pop("settings", {})
         world = harness.World(
@@ -32,7 +32,7 @@ class Day:
             trader = world.make_trader(harness.Scripted(wishes))
             run = asyncio.create_task(trader.run(one_day=True))
             if withdraw:
-                await world.until("09:22:00")
+                await world.until("09:47:00")
                 world.sim.transfer_cash(-withdraw)
             await world.until(until)
             trader.stop("the test is over")
@@ -65,7 +65,7 @@ class Day:
 def test_stop_during_a_volatility_interruption_waits_for_trading():
     """In the single-price phase nothing is sent; the exit goes as soon as trading goes on."""
     wishes = [
-        harness.Wish("09:30:00", SYMBOL, 10, plan=(0.97, 1.2)),
+        harness.Wish("09:50:00", SYMBOL, 10, plan=(0.97, 1.2)),
         harness.Wish("09:59:58", SYMBOL, 5),
     ]
     event = {"at": "10:00", "type": "vi", "symbol": SYMBOL, "seconds": 120}
@@ -86,14 +86,14 @@ def test_lower_limit_lock_is_told_and_does_not_spin():
     """Nobody buys: one order made stronger twice, then waiting, told every 15 minutes."""
     events = (
         {"at": "10:00", "type": "limit_down", "symbol": SYMBOL},
-        {"at": "11:00", "type": "unlock", "symbol": SYMBOL},
+        {"at": "10:31", "type": "unlock", "symbol": SYMBOL},
     )
-    day = Day([harness.Wish("09:30:00", SYMBOL, 10, plan=(0.97, 1.2))], events=events)
+    day = Day([harness.Wish("09:50:00", SYMBOL, 10, plan=(0.97, 1.2))], events=events)
     sells = [body for path, body in day.posts if body.get("PDNO") == SYMBOL and "CNDT_PRIC" in body]
     changes = [path for path, _ in day.posts if path.endswith("order-rvsecncl")]
     assert (len(sells), len(changes)) == (2, 2)  # the buy, the sell, and two changes of it
-    assert len(day.said("exit_waits")) == 4
-    assert day.said("filled")[-1] >= "11:00:00"
+    assert [at[:5] for at in day.said("exit_waits")] == ["10:01", "10:16"]
+    assert day.said("filled")[-1] >= "10:31:00"
     assert day.trader.engine.core.ledger.position(SYMBOL).quantity == 0
     assert day.differences == []
 
@@ -109,7 +109,7 @@ def test_halted_market_gets_no_order(event, quiet_until):
     """During a circuit breaker or a halt neither entry nor exit is sent; afterwards the exit is."""
     events = (event, {"at": "10:40", "type": "resume", "symbol": SYMBOL})
     wishes = [
-        harness.Wish("09:30:00", SYMBOL, 10, plan=(0.97, 1.2)),
+        harness.Wish("09:50:00", SYMBOL, 10, plan=(0.97, 1.2)),
         harness.Wish("10:05:00", SYMBOL, 5),
     ]
     day = Day(
@@ -131,7 +131,7 @@ def test_held_stock_that_halts_is_told():
         {"at": "10:20", "type": "resume", "symbol": SYMBOL},
     )
     day = Day(
-        [harness.Wish("09:30:00", SYMBOL, 10, plan=(0.9, 1.2))],
+        [harness.Wish("09:50:00", SYMBOL, 10, plan=(0.9, 1.2))],
         events=events, environment="real", until="10:25:00",
     )  # fmt: skip
     assert [at[:5] for at in day.said("halted")] == ["10:00"]
@@ -140,16 +140,16 @@ def test_held_stock_that_halts_is_told():
 
 def test_exam_day_runs_one_hour_late():
     """On the exam day nothing leaves before 10:00 and entries end an hour later."""
+    exam = date(2026, 11, 19)
     wishes = [
         harness.Wish(at, SYMBOL, 3, plan=(0.9, 1.2)) for at in ("09:59:00", "15:45:00", "15:55:00")
     ]
-    day = Day(wishes, start="09:50:00", day=date(2026, 11, 19), until="16:32:00")
-    buys = day.times("BUY")
-    assert len(buys) == 2
-    assert buys[0] >= "10:00:00"
-    assert "15:45:00" <= buys[1] < "15:50:00"
-    assert day.times("SELL")[0][:5] == "16:12"
-    assert day.differences == []
+    morning = Day(wishes[:1], start="09:50:00", day=exam, until="10:10:00")
+    assert [at >= "10:00:00" for at in morning.times("BUY")] == [True]
+    evening = Day(wishes[1:], start="15:40:00", day=exam, until="16:32:00")
+    assert ["15:45:00" <= at < "15:50:00" for at in evening.times("BUY")] == [True]
+    assert evening.times("SELL")[0][:5] == "16:12"
+    assert morning.differences == evening.differences == []
 
 
 @pytest.mark.parametrize("environment", ["paper", "real"])
@@ -167,7 +167,7 @@ def test_unplanned_holiday_sends_nothing_and_says_so(environment):
 
 def test_cash_withdrawn_by_the_owner_limits_the_next_order():
     """The entry is refused with the numbers, the difference is told and taken over."""
-    day = Day([harness.Wish("09:30:00", SYMBOL, 10)], withdraw=9_500_000, until="09:40:00")
+    day = Day([harness.Wish("09:55:00", SYMBOL, 10)], withdraw=9_500_000, until="10:02:00")
     assert day.posts == []
     assert len(day.said("cash_differs")) == 1
     [refusal] = [json.loads(row.body) for row in day.rows if row.kind == "refusal"]
