@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 DAY = date(2026, 11, 20)
 SYMBOLS = tuple(f"{code:06d}" for code in range(100_010, 100_210, 10))  # 20 invented codes
@@ -58,10 +59,24 @@ def clock_text(second: int) -> str:
     return f"{second // 3_600:02d}{second // 60 % 60:02d}{second % 60:02d}"
 
 
+class Print(NamedTuple):
+    """One trade: when, what, and its 47 fields as text."""
+
+    second: int  # of the day
+    code: str
+    price: int
+    shares: int
+    record: str
+
+
 def trades(
-    count: int, symbols: tuple[str, ...] = SYMBOLS, seed: int = 1, day: date = DAY
-) -> Iterator[tuple[int, str, int, int, str]]:
-    """Yield (second of the day, code, price, shares, record), evenly over the continuous session.
+    count: int,
+    symbols: tuple[str, ...] = SYMBOLS,
+    seed: int = 1,
+    day: date = DAY,
+    span: tuple[int, int] = (OPEN_S, LAST_S),
+) -> Iterator[Print]:
+    """Yield trades, evenly over a span of seconds of the day.
 
     Prices walk in steps of 100 won between 60,000 and 140,000; now and then a trend with many
     shares sets in, so that there is something to break out of. No trade falls on a full minute:
@@ -71,7 +86,7 @@ def trades(
     stocks = [Stock(code) for code in symbols]
     drift, burst = [0.0] * len(stocks), [1] * len(stocks)
     for n in range(count):
-        second = OPEN_S + n * (LAST_S - OPEN_S) // count
+        second = span[0] + n * (span[1] - span[0]) // count
         second += second % 60 == 0
         at = rng.randrange(len(stocks))
         if rng.random() < 0.001:
@@ -80,13 +95,18 @@ def trades(
         stock = stocks[at]
         price = min(140_000, max(60_000, stock.price + 100 * step))
         shares = rng.randrange(1, 60) * burst[at]
-        yield second, stock.code, price, shares, stock.trade(price, shares, clock_text(second), day)
+        record = stock.trade(price, shares, clock_text(second), day)
+        yield Print(second, stock.code, price, shares, record)
 
 
 def trade_frames(count: int, records: int = 1, seed: int = 1) -> list[str]:
-    """Return H0STCNT0 frames with so many records each."""
-    each = trades(count * records, seed=seed)
-    return [
-        f"0|H0STCNT0|{records:03d}|" + "^".join(next(each)[4] for _ in range(records))
-        for _ in range(count)
-    ]
+    """Return H0STCNT0 frames with so many records each, all of one stock (as the broker sends)."""
+    frames: list[str] = []
+    waiting: dict[str, list[str]] = {code: [] for code in SYMBOLS}
+    for trade in trades(count * records + records * len(SYMBOLS), seed=seed):
+        group = waiting[trade.code]
+        group.append(trade.record)
+        if len(group) == records:
+            frames.append(f"0|H0STCNT0|{records:03d}|" + "^".join(group))
+            group.clear()
+    return frames[:count]
