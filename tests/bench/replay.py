@@ -1,0 +1,137 @@
+"""Replay a recording of invented days through codec and engine with the built-in breakout.
+
+The recording is made first, by the bot's own Recorder beside an engine whose orders a broker fills
+at once, each trade in a frame and a batch of its own. Measured is kis_tools.replay, which is what
+`--replay` runs: reading and unpacking the file, decoding, engine, the rows as JSON. The digest and
+the orders of each replay must equal those of the run that was recorded.
+
+"Normalised" is trades a second times the microseconds of str.split of a 47-field frame in this run:
+the rate on a machine where that split takes 1 us. Official way: read_csv for each frame, the trade
+appended to a table of the last 2,000 trades, bars by resample. Floor: one addition for each trade.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import desk
+import frames
+import measure
+import official
+import pandas
+
+import kis_realtime_trading as bot
+import kis_tools
+
+SYMBOLS = frames.SYMBOLS[:5]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording and what the engine decided when it was made."""
+
+    path: Path
+    days: dict[date, list[frames.Print]]
+    digest: str
+    intents: list[bot.OrderIntent]
+
+    @property
+    def trades(self) -> int:
+        """Number of trades."""
+        return sum(map(len, self.days.values()))
+
+
+def record(folder: Path, trades: int, days: int) -> Recorded:
+    """Run the engine over invented days and record them."""
+    settings = desk.settings_of(SYMBOLS)
+    header = {
+        "environment": "real", "strategy": "breakout", "settings": settings.model_dump(mode="json"),
+        "rows": [],
+    }  # fmt: skip
+    recorder = bot.Recorder(folder / "records", desk.moment_of(frames.DAY, 0), header)
+    made = desk.Desk(settings, desk.breakout(), recorder)
+    prints = {}
+    for day in desk.trading_days(frames.DAY, days):
+        prints[day] = list(frames.trades(trades // days, SYMBOLS, day=day))
+        made.open_day(day)
+        made.trade(day, prints[day], spread_us=37)
+    recorder.close()
+    first = next(iter(sorted((folder / "records").iterdir())))
+    return Recorded(first, prints, made.engine.digest.hexdigest(), made.intents)
+
+
+def replay(recorded: Recorded) -> None:
+    """Replay and compare."""
+    done = kis_tools.replay(recorded.path)
+    intents = [ref for kind, ref, _ in done.rows if kind == "intent"]
+    if done.digest != recorded.digest or intents != [i.intent_id for i in recorded.intents]:
+        raise AssertionError("the replay differs from the run that was recorded")
+    if done.trades != recorded.trades:
+        raise AssertionError(f"{done.trades} trades replayed of {recorded.trades}")
+
+
+def official_way(texts: list[str], history: pandas.DataFrame) -> None:
+    """Take trades in as tables and make bars of them."""
+    for n, text in enumerate(texts):
+        _, _, price, volume, *_ = official.read_trade(text)
+        at = history.index[-1] + pandas.Timedelta(milliseconds=n)
+        trade = pandas.DataFrame({"price": [price], "volume": [volume]}, index=[at])
+        history = pandas.concat([history.iloc[1:], trade])
+        official.bars(history, 5)
+
+
+def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
+    """Measure and yield the figures."""
+    trades, days = (2_000, 1) if options.quick else (options.trades, options.days)
+    texts = frames.trade_frames(1_000)
+    few = texts[: 2 if options.quick else 10]
+    history = pandas.DataFrame(
+        {"price": [70_000] * 2_000, "volume": [1] * 2_000},
+        index=pandas.date_range("2026-11-20 09:00:00", periods=2_000, freq="1s"),
+    )
+
+    def split() -> None:
+        for text in texts:
+            text.split("^")
+
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = record(Path(folder), trades, days)
+        volumes = [each.shares for day in recorded.days.values() for each in day]
+
+        def addition() -> None:
+            total = 0
+            for shares in volumes:
+                total += shares
+
+        best = measure.seconds_of(
+            {
+                "replay": lambda: replay(recorded), "split": split, "addition": addition,
+                "official": lambda: official_way(few, history),
+            },
+            options.rounds,
+        )  # fmt: skip
+    count = recorded.trades
+    rate, split_us = count / best["replay"], best["split"] / len(texts) * 1e6
+    yield measure.plain("replay, orders", len(recorded.intents), "orders")
+    yield measure.plain("replay", rate, "trades/s")
+    yield measure.at_least("replay, normalised (split 1 us)", rate * split_us, 300_000, "trades/s")
+    yield measure.plain("replay: official way / ours", best["official"] / len(few) * rate)
+    yield measure.plain("replay: ours / one addition a trade", best["replay"] / best["addition"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run this benchmark."""
+    parser = measure.parser_of(__doc__, 5)
+    parser.add_argument("--trades", type=int, default=200_000, help="trades in all (default 200000)")
+    parser.add_argument("--days", type=int, default=2, help="trading days (default 2)")
+    options = measure.read_options(parser, arguments)
+    return measure.show(figures(options), options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
