@@ -59,7 +59,7 @@ class Desk:
         self.recorder = recorder
         self.intents: list[bot.OrderIntent] = []
         self._decoder = bot.FrameDecoder()
-        self._prices: dict[str, int] = {}
+        self._prices = dict.fromkeys(settings.symbols, 70_000)
         self._rows: list[bot.BrokerOrder] = []
         self._held: dict[str, int] = dict.fromkeys(settings.symbols, 0)
         self._numbers = itertools.count(1)
@@ -76,7 +76,6 @@ class Desk:
         self._feed(bot.Command("day", self._now, session))
         self._feed(bot.Command("feed up", self._now))
         for symbol in self._held:
-            self._prices.setdefault(symbol, 70_000)
             self._answer(bot.Ask("price", symbol))
         self._look()
 

@@ -78,9 +78,9 @@ def trades(
 ) -> Iterator[Print]:
     """Yield trades, evenly over a span of seconds of the day.
 
-    Prices walk in steps of 100 won between 60,000 and 140,000; now and then a trend with many
-    shares sets in, so that there is something to break out of. No trade falls on a full minute:
-    whether a bar holds its last instant is then no question.
+    Prices walk in steps of 100 won between 60,000 and 140,000; some fifteen times for each stock a
+    new trend sets in, some with many shares, so that there is something to break out of. No trade
+    falls on a full minute: whether a bar holds its last instant is then no question.
     """
     rng = random.Random(f"{seed} {day}")
     stocks = [Stock(code) for code in symbols]
@@ -89,8 +89,9 @@ def trades(
         second = span[0] + n * (span[1] - span[0]) // count
         second += second % 60 == 0
         at = rng.randrange(len(stocks))
-        if rng.random() < 0.001:
-            drift[at], burst[at] = rng.uniform(-0.06, 0.06), rng.choice((1, 1, 4))
+        if rng.random() * count < 15 * len(stocks):
+            drift[at] = rng.uniform(-900, 900) * len(stocks) / count
+            burst[at] = rng.choice((1, 1, 4))
         step = (rng.random() < 0.25 + drift[at]) - (rng.random() < 0.25)
         stock = stocks[at]
         price = min(140_000, max(60_000, stock.price + 100 * step))

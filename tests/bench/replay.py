@@ -29,6 +29,8 @@ import kis_realtime_trading as bot
 import kis_tools
 
 SYMBOLS = frames.SYMBOLS[:5]
+MORNING = (frames.OPEN_S, frames.OPEN_S + 7_500)  # 09:00 to 11:05, busy: some ten trades a second each
+MORNING_SETTINGS = {"last_entry": "10:50:00", "flat_at": "11:00:00"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Recorded:
 
 def record(folder: Path, trades: int, days: int) -> Recorded:
     """Run the engine over invented days and record them."""
-    settings = desk.settings_of(SYMBOLS)
+    settings = desk.settings_of(SYMBOLS, **MORNING_SETTINGS)
     header = {
         "environment": "real", "strategy": "breakout", "settings": settings.model_dump(mode="json"),
         "rows": [],
@@ -57,7 +59,7 @@ def record(folder: Path, trades: int, days: int) -> Recorded:
     made = desk.Desk(settings, desk.breakout(), recorder)
     prints = {}
     for day in desk.trading_days(frames.DAY, days):
-        prints[day] = list(frames.trades(trades // days, SYMBOLS, day=day))
+        prints[day] = list(frames.trades(trades // days, SYMBOLS, day=day, span=MORNING))
         made.open_day(day)
         made.trade(day, prints[day], spread_us=37)
     recorder.close()
@@ -127,8 +129,8 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run this benchmark."""
     parser = measure.parser_of(__doc__, 5)
-    parser.add_argument("--trades", type=int, default=200_000, help="trades in all (default 200000)")
-    parser.add_argument("--days", type=int, default=2, help="trading days (default 2)")
+    parser.add_argument("--trades", type=int, default=400_000, help="trades in all (default 400000)")
+    parser.add_argument("--days", type=int, default=1, help="trading days (default 1)")
     options = measure.read_options(parser, arguments)
     return measure.show(figures(options), options)
 

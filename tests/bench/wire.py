@@ -1,0 +1,397 @@
+"""Tick in on the socket to the order's first byte on the wire, over loopback.
+
+This process is the server: it sends trade frames at a steady rate, stamps each frame that asks for an
+order just before it is written, and stamps the first byte of each order request as it arrives:
+one clock, one process, the same for all clients. The clients are processes of their own:
+
+ours      the bot's Trader as a real start wires it: KISWebSocket, inbox, recorder, codec, engine with
+          all its rules, KISOrder, one kept-alive connection; a strategy that wants to buy on the
+          frames that ask for it. With the journal's durable write before each order, and without
+          (the journal then takes rows and writes nothing).
+official  websockets, pandas.read_csv for each frame, requests.post for each order: a connection each.
+
+In: everything between the two stamps, the server's own write and read too. Set aside for ours: the
+limit of three orders a second (its memory is emptied before each order, the rule is asked) and the
+pace of REST calls (raised to 1,000 a second). The official way cannot read 1,000 frames a second on
+slow machines and falls behind; so it is measured at a fifth of the rate as well. It needs the
+package in tests/bench/requirements.txt; without it only ours is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib.util
+import json
+import logging
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import desk
+import frames
+import measure
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+import kis_realtime_trading as bot
+
+MARK = 777  # shares of the trades that ask for an order
+WARM_UP = 10  # orders that are not counted
+HERE = Path(__file__).resolve()
+BUYING = bot.ENDPOINTS["buy"].path
+
+
+# --- the server -------------------------------------------------------------------------
+
+
+class Answers:
+    """What the REST host says; every order is accepted, and shown as taken back afterwards."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, str]] = []
+
+    def to(self, path: str, query: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request."""
+        name = path.rsplit("/", 1)[-1]
+        if name == "order-cash":
+            return self._accept(body)
+        known: dict[str, dict[str, Any]] = {
+            "tokenP": {
+                "access_token": "invented", "token_type": "Bearer", "expires_in": 86_400,
+                "access_token_token_expired": "2026-11-21 09:00:00",
+            },
+            "Approval": {"approval_key": "invented"},
+            "inquire-price": {"output": {
+                "stck_prpr": "70000", "aspr_unit": "100", "rprs_mrkt_kor_name": "KOSPI200",
+                "stck_sdpr": "70000", "stck_mxpr": "91000", "stck_llam": "49000",
+                "iscd_stat_cls_code": "55", "temp_stop_yn": "N", "hts_kor_isnm": "INVENTED",
+            }},
+            "inquire-daily-ccld": {"output1": self.rows, "output2": {}},
+            "inquire-psbl-order": {"output": {"nrcvb_buy_amt": "5000000000"}},
+            "inquire-balance": {"output1": [], "output2": [{
+                "prvs_rcdl_excc_amt": "5000000000", "thdt_tlex_amt": "0", "tot_evlu_amt": "5000000000",
+            }]},
+        }  # fmt: skip
+        if name not in known:
+            return {"rt_cd": "1", "msg_cd": "OPSQ2000", "msg1": "not here"}
+        return {"rt_cd": "0", **known[name]}
+
+    def _accept(self, body: dict[str, Any]) -> dict[str, Any]:
+        number = f"{len(self.rows) + 1:010d}"
+        self.rows.append({
+            "odno": number, "orgn_odno": "", "ord_gno_brno": "00950", "pdno": body["PDNO"],
+            "sll_buy_dvsn_cd": "02", "ord_dvsn_cd": body["ORD_DVSN"], "ord_qty": body["ORD_QTY"],
+            "ord_unpr": body["ORD_UNPR"], "tot_ccld_qty": "0", "tot_ccld_amt": "0",
+            "cnc_cfrm_qty": body["ORD_QTY"], "rjct_qty": "0", "ord_tmd": "100000",
+        })  # fmt: skip
+        output = {"KRX_FWDG_ORD_ORGNO": "00950", "ODNO": number, "ORD_TMD": "100000"}
+        return {"rt_cd": "0", "msg_cd": "APBK0013", "msg1": "done", "output": output}
+
+
+class Http(asyncio.Protocol):
+    """One HTTP connection. The first byte of each request is stamped on arrival."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange, self._buffer, self._stamp_ns = exchange, b"", 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._buffer:
+            self._stamp_ns = time.monotonic_ns()
+        self._buffer += data
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        lengths = [int(line[15:]) for line in lines if line.startswith("content-length:")]
+        if not end or len(body) < sum(lengths):
+            return
+        self._buffer = b""
+        path, _, query = head.split(b" ", 2)[1].decode().partition("?")
+        asked = json.loads(body) if body else {}
+        if path == BUYING:
+            self._exchange.take_order(asked["PDNO"], self._stamp_ns)
+        answer = json.dumps(self._exchange.answers.to(path, query, asked)).encode()
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(answer), answer)
+        )
+
+
+class Exchange:
+    """Sends frames and waits for orders."""
+
+    def __init__(self, rate: int, orders: int, every: int) -> None:
+        self.answers = Answers()
+        self.started = time.time()
+        self.waits_ns: list[int] = []
+        self._rate, self._orders, self._every = rate, orders + WARM_UP, every
+        self._asked: deque[tuple[str, int]] = deque()
+        self.done = asyncio.Event()
+
+    @property
+    def clock(self) -> bot.ClockAnchor:
+        """Market time: ten o'clock when this exchange began, at the usual speed."""
+        market = desk.moment_of(frames.DAY, 10 * 3_600)
+        return bot.ClockAnchor(unix=self.started, market=market)
+
+    def take_order(self, code: str, stamp_ns: int) -> None:
+        """Take the wait of an order; frames that brought none are passed over."""
+        while self._asked:
+            asked, sent_ns = self._asked.popleft()
+            if asked == code:
+                self.waits_ns.append(stamp_ns - sent_ns)
+                break
+        if len(self.waits_ns) >= self._orders:
+            self.done.set()
+
+    async def session(self, connection: ServerConnection) -> None:
+        """Acknowledge the registrations of a client, then feed it."""
+        feed = None
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                await connection.send(self._acknowledgement(json.loads(message)))
+                if feed is None:
+                    feed = asyncio.create_task(self._feed(connection))
+        if feed:
+            feed.cancel()
+
+    def _acknowledgement(self, message: dict[str, Any]) -> str:
+        asked = message["body"]["input"]
+        header = {"tr_id": asked["tr_id"], "tr_key": asked["tr_key"], "encrypt": "N"}
+        output = {"iv": "0123456789abcdef", "key": "0123456789abcdef0123456789abcdef"}
+        body = {"rt_cd": "0", "msg_cd": "OPSP0000", "msg1": "SUBSCRIBE SUCCESS", "output": output}
+        return json.dumps({"header": header, "body": body})
+
+    async def _feed(self, connection: ServerConnection) -> None:
+        """Send frames at the rate; every n-th asks for an order, after a second of warming up."""
+        stocks = [frames.Stock(code) for code in frames.SYMBOLS]
+        loop, sent, asked = asyncio.get_running_loop(), 0, 0
+        began = loop.time()
+        while asked < self._orders:
+            due = int((loop.time() - began) * self._rate)
+            while sent < due:
+                stock = stocks[sent % len(stocks)]
+                asks = sent > 2 * self._rate and sent % self._every == 0
+                clock = bot.MarketClock(self.clock).now()
+                price = 70_000 + 100 * (sent % 7)
+                record = stock.trade(price, MARK if asks else 10, f"{clock:%H%M%S}", frames.DAY)
+                self._write(connection, "0|H0STCNT0|001|" + record, stock.code if asks else "")
+                asked += asks
+                sent += 1
+            await asyncio.sleep(0.0005)
+
+    def _write(self, connection: ServerConnection, text: str, code: str) -> None:
+        """Write a text frame (RFC 6455, 126..65,535 bytes) straight to the socket."""
+        raw = text.encode()
+        raw = b"\x81\x7e" + len(raw).to_bytes(2, "big") + raw
+        if code:
+            self._asked.append((code, time.monotonic_ns()))
+        connection.transport.write(raw)
+
+
+async def waits_of(way: str, rate: int, orders: int, every: int, folder: Path) -> dict[str, Any]:
+    """Serve one client; return the waits in microseconds and what it says at its end."""
+    exchange = Exchange(rate, orders, every)
+    loop = asyncio.get_running_loop()
+    http = await loop.create_server(lambda: Http(exchange), "127.0.0.1", 0)
+    async with http, serve(exchange.session, "127.0.0.1", 0, compression=None) as ws:
+        ports = [str(next(iter(each.sockets)).getsockname()[1]) for each in (http, ws)]
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, str(HERE), "--client", way, *ports, str(exchange.started), str(folder),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(60 + orders * every / rate * 10):
+                ended = asyncio.create_task(client.wait())
+                served = asyncio.create_task(exchange.done.wait())
+                await asyncio.wait((ended, served), return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    raise RuntimeError(f"the client {way} ended with exit code {ended.result()}")
+        finally:
+            if client.returncode is None:
+                client.send_signal(signal.SIGTERM)
+        said, _ = await client.communicate()
+    waits = [each / 1_000 for each in exchange.waits_ns[WARM_UP:]]
+    return {"waits": waits, **(json.loads(said) if said.strip() else {})}
+
+
+# --- the clients ------------------------------------------------------------------------
+
+
+class OnDemand(bot.TradingStrategy):
+    """Wants one share when a trade of MARK shares is seen."""
+
+    core: bot.Core
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> None:
+        return None
+
+    def on_trade(self, view: bot.StrategyView, trade: bot.Trade) -> bot.OrderRequest | None:
+        if trade.volume != MARK:
+            return None
+        self.core.sent_at.clear()
+        plan = bot.ExitPlan(view.round_price(trade.price * 0.9, up=False))
+        return view.buy(1, trade.price, str(trade.cum_volume), plan, "asked for")
+
+
+class NoJournal(bot.Journal):
+    """Takes rows and writes nothing: what a durable write costs is the difference."""
+
+    def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
+        return None
+
+
+class TimedJournal(bot.Journal):
+    """The journal, which notes how long the rows of an order took."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.spent_us: list[float] = []
+
+    def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
+        began = time.perf_counter_ns()
+        super().append(rows, at)
+        if any(row[0] == "intent" for row in rows):
+            self.spent_us.append((time.perf_counter_ns() - began) / 1_000)
+
+
+async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> None:
+    """Run the bot until told to stop."""
+    profile = bot.Profile(
+        environment="paper", rest_url=f"http://127.0.0.1:{ports[0]}", product="01", agent="bench",
+        ws_url=f"ws://127.0.0.1:{ports[1]}", app_key=bot.Secret("invented-key-of-a-bench"),
+        app_secret=bot.Secret("invented-secret-of-a-bench"), account=bot.Secret("12345678"),
+        hts_id=bot.Secret("INVENTED"),
+    )  # fmt: skip
+    anchor = bot.ClockAnchor(unix=started, market=desk.moment_of(frames.DAY, 10 * 3_600))
+    section = desk.settings_of(
+        frames.SYMBOLS, parameters={}, market_clock=anchor, rest_calls_per_second=1_000
+    )
+    settings = bot.Settings(profile, section, bot.Secret(""), "")
+    strategy, clock = OnDemand(), bot.MarketClock(anchor)
+    kind = TimedJournal if way == "durable" else NoJournal
+    journal = kind(folder / f"{way}-{ports[0]}.sqlite3")
+    recorder = bot.Recorder(folder / f"records-{ports[0]}", clock.now(), {})
+    services = bot.Services(
+        clock, bot.AiohttpTransport(), bot.connect_websocket, journal, folder, recorder
+    )
+    trader = bot.Trader(settings, strategy, services)
+    strategy.core = trader.engine.core
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trader.stop, "told to")
+    with (folder / f"{way}-{ports[0]}.log").open("w") as log:
+        bot.set_up_logging(bot.Redactor([]), log, logging.INFO)
+        await trader.run(one_day=True)
+    await services.transport.close()
+    print(json.dumps({"writes": getattr(journal, "spent_us", [])[WARM_UP:]}))
+    journal.close()
+
+
+async def run_official(ports: list[str]) -> None:
+    """Trade as the public samples do, until the server is gone."""
+    import official
+    import requests
+
+    url = f"http://127.0.0.1:{ports[0]}{BUYING}"
+    headers = {
+        "content-type": "application/json", "authorization": "Bearer invented", "appkey": "invented",
+        "appsecret": "invented", "tr_id": "VTTC0012U", "custtype": "P",
+    }  # fmt: skip
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 0)
+    async with connect(f"ws://127.0.0.1:{ports[1]}", ping_interval=None) as socket:
+        for code in frames.SYMBOLS:
+            await socket.send(bot.registration_message("invented", "H0STCNT0", code, True))
+        async for text in socket:
+            assert isinstance(text, str)
+            if text[0] not in "01":
+                continue
+            row = official.read_frame(text).iloc[0]
+            if row["CNTG_VOL"] == str(MARK):
+                body = {
+                    "CANO": "12345678", "ACNT_PRDT_CD": "01", "PDNO": row["MKSC_SHRN_ISCD"],
+                    "ORD_DVSN": "00", "ORD_QTY": "1", "ORD_UNPR": row["STCK_PRPR"],
+                    "EXCG_ID_DVSN_CD": "KRX", "SLL_TYPE": "", "CNDT_PRIC": "",
+                }  # fmt: skip
+                requests.post(url, headers=headers, data=json.dumps(body), timeout=10)
+
+
+# --- the figures ------------------------------------------------------------------------
+
+
+def at_percent(values: list[float], percent: int) -> float:
+    """Return a percentile."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
+    """Measure and yield the figures."""
+    orders, every = (20, 10) if options.quick else (options.orders, 50)
+    slow = max(20, options.rate // 5)
+    ways = [("without", options.rate), ("durable", options.rate)]
+    has_requests = importlib.util.find_spec("requests") is not None
+    if has_requests:
+        ways[1:1] = [("official", options.rate), ("official", slow)]
+    waits: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+    writes: list[float] = []
+    for _ in range(options.rounds):
+        for way, rate in ways:
+            with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+                pause = max(1, every * rate // options.rate)
+                found = asyncio.run(waits_of(way, rate, orders, pause, Path(folder)))
+            waits[way, rate] += found["waits"]
+            writes += found.get("writes", [])
+    middle = {way: statistics.median(found) for way, found in waits.items()}
+    tail = {way: at_percent(found, 99) for way, found in waits.items()}
+    for way, rate in ways:
+        label = {"without": "ours without journal", "durable": "ours with journal"}.get(way, way)
+        yield measure.plain(f"tick to order, {label}, {rate:,} frames/s: median", middle[way, rate], "us")
+        yield measure.plain(f"tick to order, {label}, {rate:,} frames/s: 99 %", tail[way, rate], "us")
+    ours, durable = ("without", options.rate), ("durable", options.rate)
+    if has_requests:
+        theirs, rested = ("official", options.rate), ("official", slow)
+        yield measure.at_least("tick to order, official / ours, median", middle[theirs] / middle[ours], 5)
+        yield measure.at_least("tick to order, official / ours, 99 %", tail[theirs] / tail[ours], 4)
+        yield measure.plain("the same, official with journal / ours, median", middle[theirs] / middle[durable])
+        yield measure.plain(f"official at {slow:,} frames/s / ours, median", middle[rested] / middle[ours])
+        yield measure.plain(f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours])
+    write = statistics.median(writes)
+    yield measure.plain("journal's durable write of an order: median", write, "us")
+    yield measure.plain("its share of tick to order", write / middle[durable] * 100, "%")
+
+
+def run_client(arguments: Sequence[str]) -> int:
+    """Be one of the clients: WAY, two ports, unix time of the start, folder."""
+    way, http, ws, started, folder = arguments
+    if way == "official":
+        asyncio.run(run_official([http, ws]))
+    else:
+        asyncio.run(run_ours(way, [http, ws], float(started), Path(folder)))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run this benchmark."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["--client"]:
+        return run_client(given[1:])
+    parser = measure.parser_of(__doc__, 2)
+    parser.add_argument("--rate", type=int, default=1_000, help="frames a second (default 1000)")
+    parser.add_argument("--orders", type=int, default=100, help="orders a round (default 100)")
+    parser.add_argument("--folder", type=Path, help="where the journal is written (default: temp)")
+    options = measure.read_options(parser, given)
+    return measure.show(figures(options), options)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
