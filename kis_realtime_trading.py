@@ -222,7 +222,7 @@ CLOSED_DAYS: dict[int, str] = {
 }
 # College entrance exam: everything one hour later. 2027 is the usual third Thursday: unconfirmed.
 EXAM_DAYS = frozenset(
-    map(date.fromisoformat, "2023-11-16 2024-11-14 2025-11-13 2026-11-19 2027-11-18".split())
+    map(date.fromisoformat, ["2023-11-16", "2024-11-14", "2025-11-13", "2026-11-19", "2027-11-18"])
 )
 CALENDAR_END = date(2027, 12, 31)
 

@@ -145,7 +145,7 @@ def test_a_trade_of_another_day_does_not_move_the_order_books():
         for text in ("20261120", "20261119", "20991231"):
             decoder.decode(trade_frame(f33=text))
             days.append(decoder.decode(quote_frame())[0].ts_exchange.date())
-        assert [DAY] * 3 == days
+        assert days == [DAY] * 3
 
 
 def test_halt_mark_and_missing_quotes_are_kept():

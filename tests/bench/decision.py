@@ -79,10 +79,18 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         options.rounds,
     )
     floor = best["split"]
-    yield measure.plain("frame to decision, built-in breakout", best["breakout"] / count * 1e6, "us")
-    yield measure.at_most("frame to decision, built-in breakout: ours / split", best["breakout"] / floor, 4)
-    yield measure.at_most("frame to decision, asked every trade: ours / split", best["listener"] / floor, 4)
-    yield measure.plain("the same, breakout, the time told before each frame", best["alone"] / floor)
+    yield measure.plain(
+        "frame to decision, built-in breakout", best["breakout"] / count * 1e6, "us"
+    )
+    yield measure.at_most(
+        "frame to decision, built-in breakout: ours / split", best["breakout"] / floor, 4
+    )
+    yield measure.at_most(
+        "frame to decision, asked every trade: ours / split", best["listener"] / floor, 4
+    )
+    yield measure.plain(
+        "the same, breakout, the time told before each frame", best["alone"] / floor
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

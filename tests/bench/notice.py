@@ -58,7 +58,9 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
             cipher.decrypt(raw)
 
     best = measure.seconds_of({"ours": ours, "theirs": theirs, "alone": alone}, options.rounds)
-    yield measure.plain("notice of 158 bytes, frame to plain text", best["ours"] / count * 1e6, "us")
+    yield measure.plain(
+        "notice of 158 bytes, frame to plain text", best["ours"] / count * 1e6, "us"
+    )
     yield measure.at_least("notice: official way / ours", best["theirs"] / best["ours"], 2.5)
     yield measure.plain("notice: ours / decryption alone", best["ours"] / best["alone"])
 

@@ -22,9 +22,7 @@ COLUMNS = [field.name for field in kis_tools.LAYOUTS["H0STCNT0"]]
 def read_frame(frame: str) -> pandas.DataFrame:
     """Return a frame as a table of texts, a row for each record (with several, not even that)."""
     payload = frame.split("|")[3]
-    return pandas.read_csv(
-        StringIO(payload), header=None, sep="^", names=COLUMNS, dtype=object
-    )
+    return pandas.read_csv(StringIO(payload), header=None, sep="^", names=COLUMNS, dtype=object)
 
 
 def read_trade(frame: str) -> tuple[str, str, int, int, int, int, int, int]:

@@ -84,8 +84,12 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     yield measure.plain("recording, processor time a trade", best["trades"] / count * 1e6, "us")
     raw = sum(len(text) for text in trades) / count
     yield measure.plain("recording, on disk a trade", sizes["trades"] / count, "bytes")
-    yield measure.plain("recording, text of the frame / on disk, trades", raw / sizes["trades"] * count)
-    yield measure.plain("recording, on disk a frame, half order books", sizes["mixed"] / count, "bytes")
+    yield measure.plain(
+        "recording, text of the frame / on disk, trades", raw / sizes["trades"] * count
+    )
+    yield measure.plain(
+        "recording, on disk a frame, half order books", sizes["mixed"] / count, "bytes"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

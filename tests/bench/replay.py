@@ -29,7 +29,10 @@ import kis_realtime_trading as bot
 import kis_tools
 
 SYMBOLS = frames.SYMBOLS[:5]
-MORNING = (frames.OPEN_S, frames.OPEN_S + 7_500)  # 09:00 to 11:05, busy: some ten trades a second each
+MORNING = (
+    frames.OPEN_S,
+    frames.OPEN_S + 7_500,
+)  # 09:00 to 11:05, busy: some ten trades a second each
 MORNING_SETTINGS = {"last_entry": "10:50:00", "flat_at": "11:00:00"}
 
 
@@ -129,7 +132,9 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run this benchmark."""
     parser = measure.parser_of(__doc__, 5)
-    parser.add_argument("--trades", type=int, default=400_000, help="trades in all (default 400000)")
+    parser.add_argument(
+        "--trades", type=int, default=400_000, help="trades in all (default 400000)"
+    )
     parser.add_argument("--days", type=int, default=1, help="trading days (default 1)")
     options = measure.read_options(parser, arguments)
     return measure.show(figures(options), options)

@@ -31,7 +31,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -360,16 +360,28 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     tail = {way: at_percent(found, 99) for way, found in waits.items()}
     for way, rate in ways:
         label = {"without": "ours without journal", "durable": "ours with journal"}.get(way, way)
-        yield measure.plain(f"tick to order, {label}, {rate:,} frames/s: median", middle[way, rate], "us")
-        yield measure.plain(f"tick to order, {label}, {rate:,} frames/s: 99 %", tail[way, rate], "us")
+        yield measure.plain(
+            f"tick to order, {label}, {rate:,} frames/s: median", middle[way, rate], "us"
+        )
+        yield measure.plain(
+            f"tick to order, {label}, {rate:,} frames/s: 99 %", tail[way, rate], "us"
+        )
     ours, durable = ("without", options.rate), ("durable", options.rate)
     if has_requests:
         theirs, rested = ("official", options.rate), ("official", slow)
-        yield measure.at_least("tick to order, official / ours, median", middle[theirs] / middle[ours], 5)
+        yield measure.at_least(
+            "tick to order, official / ours, median", middle[theirs] / middle[ours], 5
+        )
         yield measure.at_least("tick to order, official / ours, 99 %", tail[theirs] / tail[ours], 4)
-        yield measure.plain("the same, official with journal / ours, median", middle[theirs] / middle[durable])
-        yield measure.plain(f"official at {slow:,} frames/s / ours, median", middle[rested] / middle[ours])
-        yield measure.plain(f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours])
+        yield measure.plain(
+            "the same, official with journal / ours, median", middle[theirs] / middle[durable]
+        )
+        yield measure.plain(
+            f"official at {slow:,} frames/s / ours, median", middle[rested] / middle[ours]
+        )
+        yield measure.plain(
+            f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours]
+        )
     write = statistics.median(writes)
     yield measure.plain("journal's durable write of an order: median", write, "us")
     yield measure.plain("its share of tick to order", write / middle[durable] * 100, "%")
