@@ -125,7 +125,11 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
             stdin.close()
     for done in theirs:
         if done["entries"] != entries_of(recorded.intents):
-            raise AssertionError(f"entries differ: {done['entries']}, {entries_of(recorded.intents)}")
+            raise AssertionError(
+                f"entries differ: {done['entries']}, {entries_of(recorded.intents)}"
+            )
+        if done["orders"] != len(recorded.intents):
+            raise AssertionError(f"{done['orders']} orders, ours {len(recorded.intents)}")
     ours, count = best["ours"], recorded.trades
     yield measure.plain("orders, ours", len(recorded.intents), "orders")
     yield measure.plain(f"orders, {version}", float(str(theirs[-1]["orders"])), "orders")
@@ -137,7 +141,9 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run this benchmark."""
     parser = measure.parser_of(__doc__, 3)
-    parser.add_argument("--trades", type=int, default=400_000, help="trades in all (default 400000)")
+    parser.add_argument(
+        "--trades", type=int, default=400_000, help="trades in all (default 400000)"
+    )
     parser.add_argument("--days", type=int, default=1, help="trading days (default 1)")
     parser.add_argument("--python", default=sys.executable, help="interpreter for their side")
     parser.add_argument("--venv", type=Path, help="keep their environment here and use it again")

@@ -113,7 +113,7 @@ def ticks_of(given: dict[str, Any], instruments: dict[str, Equity]) -> list[Trad
             ticks.append(
                 TradeTick(
                     instruments[code].id, Price.from_int(price), Quantity.from_int(shares),
-                    AggressorSide.BUYER, TradeId(str(n)), last, last,
+                    AggressorSide.NO_AGGRESSOR, TradeId(str(n)), last, last,
                 )
             )  # fmt: skip
     return ticks
@@ -128,7 +128,9 @@ def main() -> None:
     ticks = ticks_of(given, instruments)
     print(f"nautilus_trader {nautilus_trader.__version__}", flush=True)
     for _ in sys.stdin:
-        config = BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False)
+        config = BacktestEngineConfig(
+            logging=LoggingConfig(bypass_logging=True), run_analysis=False
+        )
         engine = BacktestEngine(config)
         engine.add_venue(
             VENUE, OmsType.NETTING, AccountType.CASH, [Money(10_000_000_000, KRW)], base_currency=KRW,
