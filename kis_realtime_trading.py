@@ -6459,6 +6459,26 @@ class Broker:
         return Seen(PastBars(symbol, tuple(closed)), now)
 
 
+def take_words(path: Path) -> list[str]:
+    """Take away what the owner left in the control file; return its lines, [] without a file."""
+    if not os.path.lexists(path):
+        return []
+    taken = path.with_suffix(".taken")  # a command that comes now makes a new file
+    os.replace(path, taken)
+    try:
+        text = taken.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        text = f"unreadable: {error}"
+    taken.unlink(missing_ok=True)
+    return text.split("\n")
+
+
+def has_exposure(ledger: Ledger) -> bool:
+    """Return whether shares are held or an order may still give some."""
+    held = any(position.quantity for position in ledger.positions.values())
+    return held or bool(ledger.open_orders())
+
+
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
@@ -6617,9 +6637,7 @@ class Trader:
             ]
             if await self._prepare_day(session):
                 socket.registrations = self._registrations()
-                ledger = self.engine.core.ledger
-                held = any(position.quantity for position in ledger.positions.values())
-                guard = held or bool(ledger.open_orders())
+                guard = has_exposure(self.engine.core.ledger)
                 if not guard:
                     await self._read_past_bars(session)
                 loops += [group.create_task(each) for each in (self._questions(), socket.run())]
@@ -6671,9 +6689,8 @@ class Trader:
     async def _read_past_bars(self, session: Session) -> None:
         """Warm the strategy up; on the paper server this can take minutes."""
         for symbol in self.bot.symbols:
-            if self._stop.is_set():
-                return
-            self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
+            if not self._stop.is_set():
+                self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
 
     async def _confirm_calendar(self, session: Session) -> None:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
@@ -6767,16 +6784,7 @@ class Trader:
 
     def _read_control(self) -> None:
         """Obey commands that the owner left as a file; what cannot be read halts entries."""
-        if not os.path.lexists(self._controls):
-            return
-        taken = self._controls.with_suffix(".taken")  # a command that comes now makes a new file
-        os.replace(self._controls, taken)
-        try:
-            text = taken.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            text = f"unreadable: {error}"
-        taken.unlink(missing_ok=True)
-        for line in text.split("\n"):
+        for line in take_words(self._controls):
             name, _, rest = line.strip().partition(" ")
             if name == "resolve":
                 self.feed(Command("resolve", self.clock.now(), text=rest))
@@ -6788,8 +6796,7 @@ class Trader:
     def set_level(self, name: str, reason: str) -> None:
         """Move the kill switch to where the owner says; an unknown level only tightens it."""
         if name in KillLevel.__members__:
-            command = Command("level", self.clock.now(), text=reason, level=KillLevel[name])
-            self.feed(command)
+            self.feed(Command("level", self.clock.now(), text=reason, level=KillLevel[name]))
         else:
             self.tighten_level(KillLevel.REDUCE_ONLY, reason)
 

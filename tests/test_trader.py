@@ -642,7 +642,7 @@ class FullDisk(bot.Journal):
         super().append(rows, at)
 
 
-@pytest.mark.parametrize("more", [0, 1, 2, 3, 5, 10, 20])
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 8])
 def test_nothing_is_sent_that_could_not_be_written(more):
     """The n-th write fails: the bot ends with the journal's error; every order has its intent."""
 
@@ -881,7 +881,7 @@ async def test_sigterm_with_an_order_under_way_ends_the_bot_in_time(tmp_path):
 
 
 async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tmp_path):
-    """Exit code 75 in 2 s, no request, in one folder and in two (P08); the first obeys signals.
+    """Exit code 75 in 2 s, no request, from another folder (P08); the first obeys signals.
 
     SIGUSR2 closes everything, SIGUSR1 after it loosens nothing, SIGTERM ends it.
     """
@@ -891,14 +891,12 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
         await edge.until(lambda: sim.books()["positions"], 20)
         elsewhere = [*arguments[:-3], "--state", str(home / "other"), "--one-day"]
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = [await edge.start_bot(home, *each) for each in (arguments, elsewhere)]
-        for ended in await asyncio.gather(*(edge.end_of(each) for each in seconds)):
-            assert ended.code == bot.EXIT_RUNNING, ended.err
-            assert ended.err.startswith("another bot already trades this account")
-            assert len(ended.err.splitlines()) == 1 and not ended.out
+        ended = await edge.end_of(await edge.start_bot(home, *elsewhere))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # processor time of both, importing included: what others do here must not matter
-        assert after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime < 2 * 2.0
+        assert (ended.code, ended.out) == (bot.EXIT_RUNNING, ""), ended.err
+        assert ended.err == "another bot already trades this account; stop it first\n"
+        # processor time, importing included: what others do on this machine must not matter
+        assert after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime < 2.0
         counts = sim.books()["requests"]
         first.send_signal(signal.SIGUSR2)
         await edge.until(lambda: not sim.books()["positions"], 20)
