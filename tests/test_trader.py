@@ -293,18 +293,18 @@ def test_a_death_around_the_fill_leaves_no_unprotected_position(after_ms, notice
                 posted.set()
 
         life.network.before_request = look
-        trader, run = await life.begin(wishes("09:25:00", plan=(0.98, 1.3)))
+        trader, run = await life.begin(wishes("09:20:00", plan=(0.98, 1.3)))
         await posted.wait()
         await asyncio.sleep(after_ms / 1000)
         await harness.kill(run, trader)
         trader, run = await life.begin(wishes())
-        await asyncio.sleep(120)
+        await asyncio.sleep(60)
         core = trader.engine.core
         held = {s: p["quantity"] for s, p in life.sim.books()["positions"].items()}
         position = core.ledger.position(SYMBOL)
         known = (position.quantity, position.plan.stop_price if position.plan else 0)
         life.sim.market_event("limit_down", SYMBOL)
-        await asyncio.sleep(60)
+        await asyncio.sleep(40)
         sells = [order for order in life.orders if order["side"] == "SELL"]
         await life.stop(trader, run)
         return held, known, sells
@@ -448,16 +448,16 @@ def test_a_level_in_the_control_file_is_obeyed_and_kept_over_a_restart(level):
     """Within a second or two; told once; the file is taken away."""
 
     async def story(life):
-        trader, run = await life.begin(wishes("09:21:00", "09:30:00", plan=(0.8, 1.2)))
-        await life.world.until("09:25:00")
+        trader, run = await life.begin(wishes("09:20:00", "09:23:30", plan=(0.8, 1.2)))
+        await life.world.until("09:21:00")
         leave(life, f"level {level}\n")
         await asyncio.sleep(3)
         assert trader.engine.core.ledger.level.name == level
         assert not (life.world.folder / bot.CONTROL_FILE).exists()
-        await life.world.until("09:29:00")
+        await life.world.until("09:22:30")
         await harness.kill(run, trader)
-        trader, run = await life.begin(wishes("09:21:00", "09:30:30", plan=(0.8, 1.2)))
-        await life.world.until("09:34:00")
+        trader, run = await life.begin(wishes("09:20:00", "09:23:30", plan=(0.8, 1.2)))
+        await life.world.until("09:25:30")
         assert trader.engine.core.ledger.level.name == level
         await life.stop(trader, run)
 
