@@ -7206,7 +7206,9 @@ def run_trader(
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
     with contextlib.ExitStack() as last:
-        last.callback(AccountLock(settings.profile.account).release)
+        where = settings.profile.rest_url if settings.profile.simulated else ""
+        account = Secret(settings.profile.account.reveal() + where)  # one for each simulator
+        last.callback(AccountLock(account).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
         log_file = (folder / "bot.log").open("a") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
