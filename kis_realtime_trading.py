@@ -47,10 +47,10 @@ Map of this file (each section uses only what stands above it):
     16. KISOrder                    [network] THE ONLY CODE THAT SENDS AN ORDER: KISOrder._send
     17. KISWebSocket                [network] registrations, heartbeat, reconnection
     18. TelegramBot                 [network] alerts that never block trading
-    19. TRADER                      start-up, loops, executing the engine's actions, shutdown
+    19. TRADER                      start-up, loops, carrying out the engine's actions, shutdown
     20. COMMAND LINE                arguments, exit codes, main()
 
-The way of an order: EntryDesk.submit -> check_order -> Trader._execute (journal row, durable)
+The way of an order: EntryDesk.submit -> check_order -> Bridge.execute (journal row, durable)
 -> Trader._call_lane -> KISOrder.submit -> KISOrder._send.
 """
 
@@ -6479,43 +6479,32 @@ def has_exposure(ledger: Ledger) -> bool:
     return held or bool(ledger.open_orders())
 
 
-class Trader:
-    """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
+class Bridge:
+    """The only door of the engine: events in, recorded; actions out, journal first."""
 
-    def __init__(self, settings: Settings, strategy: TradingStrategy, services: Services) -> None:
-        if settings.bot is None:
-            raise SettingsError([Fault("bot", "nothing", "our section in kis_devlp.yaml")])
-        self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
+    def __init__(
+        self, settings: Settings, bot: BotSettings, strategy: TradingStrategy, services: Services,
+        want: Callable[[Ask], None],
+    ) -> None:  # fmt: skip
         self.clock, self.journal = services.clock, services.journal
-        self.recorder, self.watchdog = services.recorder, Watchdog()
-        self.broker = Broker(settings, self.bot, services)
+        self.recorder, self._want, self._language = services.recorder, want, bot.language
         self.telegram = TelegramBot(
-            settings.telegram_token, settings.telegram_chat, self.bot.telegram_api
+            settings.telegram_token, settings.telegram_chat, bot.telegram_api
         )
-        ledger = Ledger(self.bot.stock_fee_pct, self.bot.fund_fee_pct)
-        self._journal_end = rebuild_ledger(self.journal, ledger)
-        self._controls = services.folder / CONTROL_FILE
-        self.engine = Engine(self.bot, strategy, ledger, self.profile.environment == "paper")
-        self.inbox = Inbox()
-        self.counts: Counter[str] = Counter()
+        ledger = Ledger(bot.stock_fee_pct, bot.fund_fee_pct)
+        self.journal_end = rebuild_ledger(self.journal, ledger)
+        self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
         self.messages: deque[str] = deque(maxlen=200)
-        self._calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
+        self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self._ticket = itertools.count()
-        self._stop = asyncio.Event()
-        self._why = "the day is over"
-        self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
-        self._clock_off = False
-        self._bars_before = 0  # closed before this day
-        self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
-
-    # --- events in, actions out ---
 
     def feed(self, event: Event) -> None:
         """Give the engine the time and an event, and carry out what it wants."""
-        self._handle(TimeEvent(self.clock.now()))
-        self._handle(event)
+        self.handle(TimeEvent(self.clock.now()))
+        self.handle(event)
 
-    def _handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
+        """Give the engine an event, recorded, and carry out what it wants."""
         if self.recorder:
             if isinstance(event, TimeEvent):
                 self.recorder.time(event.now)
@@ -6523,9 +6512,9 @@ class Trader:
                 self.recorder.event(event)
         actions = self.engine.handle(event)
         if actions:
-            self._execute(actions)
+            self.execute(actions)
 
-    def _execute(self, actions: Sequence[Action]) -> None:
+    def execute(self, actions: Sequence[Action]) -> None:
         """Write every row first, durably; only then do what they stand for."""
         rows: list[tuple[str, str, Any]] = []
         for action in actions:
@@ -6539,36 +6528,131 @@ class Trader:
         self.journal.append(rows, self.clock.now())
         for action in actions:
             if isinstance(action, Alert):
-                self._tell(action)
+                self.say(action)
             elif isinstance(action, Ask):
-                self.broker.want(action)
+                self._want(action)
             elif isinstance(action, OrderCall):
                 patient = action.action == "new" and action.intent.purpose == "entry"
-                self._calls.put_nowait((patient, next(self._ticket), action))
+                self.calls.put_nowait((patient, next(self._ticket), action))
 
     def tell(self, code: str, **values: Any) -> None:
         """Tell a person something that the engine does not know of."""
-        self._execute([Alert(code, values)])
+        self.execute([Alert(code, values)])
 
-    def _tell(self, alert: Alert) -> None:
-        text = say(alert, self.bot.language)
+    def say(self, alert: Alert) -> None:
+        """Say an alert to the log, the screen and the phone."""
+        text = say(alert, self._language)
         self.messages.append(f"{self.clock.now():%H:%M:%S} {text}")
         urgent = alert.code in URGENT
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         self.telegram.post(text, urgent)
 
+
+class Morning:
+    """Asks what must be known before the first decision of a day, and feeds it to the engine."""
+
+    def __init__(
+        self, bridge: Bridge, broker: Broker, stop: asyncio.Event,
+        wait: Callable[[datetime], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._bridge, self._broker, self._stop, self._wait = bridge, broker, stop, wait
+
+    async def prepare(self, session: Session) -> bool:
+        """Ask what must be known before the first decision; False when stopped meanwhile."""
+        await self._end_earlier_day(session)
+        self._bridge.feed(Command("day", self._bridge.clock.now(), session))
+        pause = 1.0
+        while not self._stop.is_set():
+            try:
+                await self._broker.auth.token(TOKEN_MORNING_SPARE)
+                break
+            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                self._bridge.tell("error", what=f"no access token: {error}")
+                await self._wait(self._bridge.clock.now() + timedelta(seconds=pause))
+                pause = min(61.0, pause * 4)
+        await self._confirm_calendar(session)
+        prices = [Ask("price", symbol) for symbol in self._bridge.engine.core.symbols]
+        for ask in (*prices, Ask("orders"), Ask("holdings"), Ask("cash")):
+            if self._stop.is_set():
+                return False
+            await self.ask(ask)
+        return not self._stop.is_set()
+
+    async def warm_up(self, session: Session) -> None:
+        """Warm the strategy up; on the paper server this can take minutes."""
+        for symbol in self._bridge.engine.core.settings.symbols:
+            if not self._stop.is_set():
+                self._bridge.feed(
+                    await self._broker.past_bars(
+                        symbol, session, self._bridge.engine.core.settings.bar_minutes
+                    )
+                )
+
+    async def _confirm_calendar(self, session: Session) -> None:
+        """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
+        try:
+            opens = await self._broker.market.is_open_day(session.day)
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("the broker's calendar could not be read: %s", error)
+            return
+        if opens is False:
+            self._bridge.tell("calendar_differs", day=session.day.isoformat())
+        name = "hold" if opens is False else "release"
+        self._bridge.feed(Command(name, self._bridge.clock.now(), text="calendar"))  # type: ignore[arg-type]
+
+    async def _end_earlier_day(self, session: Session) -> None:
+        """Read the order list of an earlier day that left orders open."""
+        ledger = self._bridge.engine.core.ledger
+        if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
+            return
+        asked_at = self._bridge.clock.now()
+        try:
+            self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            self._bridge.tell("error", what=f"no order list of {ledger.day}: {error}")
+
+    async def ask(self, ask: Ask) -> None:
+        """Put a question; feed its answer, if one came."""
+        seen = await self._broker.answer(ask)
+        if seen:
+            self._bridge.feed(seen)
+
+
+class Trader:
+    """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
+
+    def __init__(self, settings: Settings, strategy: TradingStrategy, services: Services) -> None:
+        if settings.bot is None:
+            raise SettingsError([Fault("bot", "nothing", "our section in kis_devlp.yaml")])
+        self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
+        self.clock, self.journal = services.clock, services.journal
+        self.recorder, self.watchdog = services.recorder, Watchdog()
+        self.broker = Broker(settings, self.bot, services)
+        self.bridge = Bridge(settings, self.bot, strategy, services, self.broker.want)
+        self.engine, self.feed, self.tell = self.bridge.engine, self.bridge.feed, self.bridge.tell
+        self._stop = asyncio.Event()
+        self._morning = Morning(self.bridge, self.broker, self._stop, self._wait_until)
+        self._controls = services.folder / CONTROL_FILE
+        self.inbox = Inbox()
+        self.counts: Counter[str] = Counter()
+        self._why = "the day is over"
+        self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
+        self._clock_off = False
+        self._bars_before = 0  # closed before this day
+        self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
+
     # --- days ---
 
     async def run(self, one_day: bool = False) -> None:
         """Trade day after day until stopped; with `one_day` end after the first day."""
-        self.feed(Command("restarted", self.clock.now(), text=self._journal_end))
+        self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
         self.tell(
             "started", mode=self.profile.environment + (" (simulated)" if self.profile.simulated else ""),
             account=self.profile.account_tail, symbols=", ".join(self.bot.symbols),
             strategy=type(self.engine.strategy).__name__,
         )  # fmt: skip
         self.watchdog.tell("READY=1")
-        telegram = asyncio.create_task(self.telegram.run())
+        telegram = asyncio.create_task(self.bridge.telegram.run())
         try:
             while not self._stop.is_set():
                 session = await self._next_session(one_day)
@@ -6580,7 +6664,7 @@ class Trader:
         finally:
             self.watchdog.tell("STOPPING=1")
             self._say_goodbye()
-            await self.telegram.flush(2.0)
+            await self.bridge.telegram.flush(2.0)
             telegram.cancel()
 
     def _say_goodbye(self) -> None:
@@ -6592,7 +6676,7 @@ class Trader:
         try:
             self.tell("stopped", why=self._why)
         except JournalError as error:
-            self._tell(Alert("stopped", {"why": f"{self._why}; {error}"}))
+            self.bridge.say(Alert("stopped", {"why": f"{self._why}; {error}"}))
         if self.recorder:
             self.recorder.close()
 
@@ -6635,14 +6719,14 @@ class Trader:
             loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
             ]
-            if await self._prepare_day(session):
+            if await self._morning.prepare(session):
                 socket.registrations = self._registrations()
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
-                    await self._read_past_bars(session)
+                    await self._morning.warm_up(session)
                 loops += [group.create_task(each) for each in (self._questions(), socket.run())]
                 if guard:  # stops are watched before a strategy is warm
-                    loops.append(group.create_task(self._read_past_bars(session)))
+                    loops.append(group.create_task(self._morning.warm_up(session)))
                 await self._until_day_over(session)
             await self._wind_down()
             for task in loops:
@@ -6665,68 +6749,13 @@ class Trader:
         else:
             self.tell("feed_lost", why=why)
 
-    async def _prepare_day(self, session: Session) -> bool:
-        """Ask what must be known before the first decision; False when stopped meanwhile."""
-        await self._end_earlier_day(session)
-        self.feed(Command("day", self.clock.now(), session))
-        pause = 1.0
-        while not self._stop.is_set():
-            try:
-                await self.broker.auth.token(TOKEN_MORNING_SPARE)
-                break
-            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-                self.tell("error", what=f"no access token: {error}")
-                await self._wait_until(self.clock.now() + timedelta(seconds=pause))
-                pause = min(61.0, pause * 4)
-        await self._confirm_calendar(session)
-        prices = [Ask("price", symbol) for symbol in self.engine.core.symbols]
-        for ask in (*prices, Ask("orders"), Ask("holdings"), Ask("cash")):
-            if self._stop.is_set():
-                return False
-            await self._ask(ask)
-        return not self._stop.is_set()
-
-    async def _read_past_bars(self, session: Session) -> None:
-        """Warm the strategy up; on the paper server this can take minutes."""
-        for symbol in self.bot.symbols:
-            if not self._stop.is_set():
-                self.feed(await self.broker.past_bars(symbol, session, self.bot.bar_minutes))
-
-    async def _confirm_calendar(self, session: Session) -> None:
-        """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
-        try:
-            opens = await self.broker.market.is_open_day(session.day)
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            log.warning("the broker's calendar could not be read: %s", error)
-            return
-        if opens is False:
-            self.tell("calendar_differs", day=session.day.isoformat())
-        name = "hold" if opens is False else "release"
-        self.feed(Command(name, self.clock.now(), text="calendar"))  # type: ignore[arg-type]
-
-    async def _end_earlier_day(self, session: Session) -> None:
-        """Read the order list of an earlier day that left orders open."""
-        ledger = self.engine.core.ledger
-        if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
-            return
-        asked_at = self.clock.now()
-        try:
-            self.feed(Seen(await self.broker.orders.orders_of(ledger.day), asked_at))
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            self.tell("error", what=f"no order list of {ledger.day}: {error}")
-
-    async def _ask(self, ask: Ask) -> None:
-        seen = await self.broker.answer(ask)
-        if seen:
-            self.feed(seen)
-
     # --- the loops ---
 
     async def _pump(self) -> NoReturn:
         """Decode frames and feed them, notices first; yield to others after each batch."""
         while True:
             frames = await self.inbox.batch()
-            self._handle(TimeEvent(self.clock.now()))
+            self.bridge.handle(TimeEvent(self.clock.now()))
             for stamp_ns, frame in frames:
                 if self.recorder:
                     self.recorder.frame(stamp_ns, self.broker.socket.sessions, frame)
@@ -6737,7 +6766,7 @@ class Trader:
                     continue
                 for event in events:
                     self.counts[type(event).__name__] += 1
-                    self._handle(event)
+                    self.bridge.handle(event)
             await asyncio.sleep(0)
 
     def _count_bad_frame(self, error: BadData) -> None:
@@ -6755,7 +6784,7 @@ class Trader:
             if loop.time() - last > SUSPENDED_S:  # the host slept, or the loop was blocked
                 self.feed(Command("feed up", self.clock.now(), text="the program was suspended"))
             last = loop.time()
-            self._handle(TimeEvent(self.clock.now()))
+            self.bridge.handle(TimeEvent(self.clock.now()))
             self._read_control()
             self._each_wall_second()
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
@@ -6808,7 +6837,7 @@ class Trader:
     async def _call_lane(self) -> NoReturn:
         """Make order calls one after another, exits and cancels first."""
         while True:
-            _, _, call = await self._calls.get()
+            _, _, call = await self.bridge.calls.get()
             self._busy_since["call"] = asyncio.get_running_loop().time()
             if late := self.engine.too_late(call):
                 answer = OrderAnswer(Outcome.NOT_SENT, text=late)
@@ -6817,7 +6846,7 @@ class Trader:
             else:
                 answer = await self.broker.orders.change(call)
             self.feed(OrderAnswered(call.intent.intent_id, answer, self.clock.now()))
-            self._calls.task_done()
+            self.bridge.calls.task_done()
             del self._busy_since["call"]
 
     async def _questions(self) -> NoReturn:
@@ -6826,7 +6855,7 @@ class Trader:
             busy = bool(self.engine.core.ledger.open_orders())
             ask = await self.broker.next_question(busy)
             self._busy_since["question"] = asyncio.get_running_loop().time()
-            await self._ask(ask)
+            await self._morning.ask(ask)
             del self._busy_since["question"]
 
     # --- the end ---
@@ -6845,7 +6874,7 @@ class Trader:
         self.feed(Command("stop", self.clock.now(), text=self.bot.on_stop))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.5 if self.profile.simulated else TOTAL_TIMEOUT_S):
-                await self._calls.join()
+                await self.bridge.calls.join()
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the day; money in won."""
@@ -6869,7 +6898,7 @@ class Trader:
         """Report the day and compare its costs with the broker's own figures."""
         figures = self.summary()
         digest = self.engine.digest.hexdigest()
-        self._execute([Record("day", figures["day"], {**figures, "digest": digest})])
+        self.bridge.execute([Record("day", figures["day"], {**figures, "digest": digest})])
         self.tell("day_report", **figures)
         if self._stop.is_set():
             return

@@ -439,7 +439,7 @@ def draw_screen(trader: bot.Trader) -> Any:
         f"{' · simulator' if trader.profile.simulated else ''} · {core.phase} · "
         f"P&L {core.day_result_krw():+,} · {trader.counts['Trade']:,} trades"
     )
-    return Group(Panel(head), prices, orders, Panel("\n".join(list(trader.messages)[-8:])))
+    return Group(Panel(head), prices, orders, Panel("\n".join(list(trader.bridge.messages)[-8:])))
 
 
 def run_demo(options: argparse.Namespace) -> int:

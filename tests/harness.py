@@ -324,7 +324,7 @@ class World:
 async def kill(run: asyncio.Task[None], trader: bot.Trader) -> None:
     """Let a bot vanish: nothing it would still say or write reaches anybody."""
     trader.journal.close()
-    trader._execute = lambda actions: None  # type: ignore[method-assign]  # a dead process is silent
+    trader.bridge.execute = lambda actions: None  # type: ignore[method-assign]  # a dead process is silent
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
 

@@ -345,7 +345,6 @@ def test_functions_are_short():
 CLASSES = {name: node for name, node in NAMED.items() if isinstance(node, ast.ClassDef)}
 
 
-@pytest.mark.xfail(strict=True, reason="Trader: to be split")
 def test_classes_are_small():
     """At most 300 lines."""
     assert {name: SIZES[name] for name in CLASSES if SIZES[name] > LARGEST_CLASS} == {}

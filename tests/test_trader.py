@@ -732,7 +732,7 @@ def test_one_day_ends_at_once_when_there_is_none(start, day):
         trader = world.make_trader(harness.Nothing())
         await trader.run(one_day=True)
         trader.journal.close()
-        return list(trader.messages)
+        return list(trader.bridge.messages)
 
     try:
         messages = harness.run_virtual(main())
