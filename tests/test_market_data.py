@@ -139,7 +139,6 @@ async def test_many_prices_are_asked_one_by_one_on_paper(tmp_path):
 ODD_NUMBERS = ("", " ", "-", "1,234", "12.5", "1e5", "None", "0x10", "NaN", "--5", None)
 
 
-@pytest.mark.parametrize("value", ODD_NUMBERS, ids=repr)
 @pytest.mark.parametrize(
     ("call", "path", "field"),
     [
@@ -152,14 +151,19 @@ ODD_NUMBERS = ("", " ", "-", "1,234", "12.5", "1e5", "None", "0x10", "NaN", "--5
         ("last_trades", "inquire-ccnl", "stck_prpr"),
     ],
 )
-def test_a_field_that_is_no_number_is_never_zero(tmp_path, call, path, field, value):
+def test_a_field_that_is_no_number_is_never_zero(tmp_path, call, path, field):
     """R25: money fields are strict, whatever the server puts there."""
 
     async def main():
         desk = edge.desk(tmp_path)
-        desk.fault("set", {"path": path}, field=field, value=value)
-        with pytest.raises(bot.BadData):
-            await getattr(desk.market, call)(SYMBOL)
+        await getattr(desk.market, call)(SYMBOL)
+        for value in ODD_NUMBERS:
+            desk.fault("set", {"path": path, "times": 1}, field=field, value=value)
+            try:
+                taken = await getattr(desk.market, call)(SYMBOL)
+            except bot.BadData:
+                continue
+            pytest.fail(f"{value!r} was taken: {taken}")
 
     harness.run_virtual(main())
 
