@@ -193,7 +193,7 @@ HASHKEY = "/uapi/hashkey"
 ORDER_PATHS = frozenset(ENDPOINTS[name].path for name in ("buy", "sell", "change"))
 
 MAX_REGISTRATIONS = 41  # per session, all TRs together (measured 2026-07-10: the 42nd is refused)
-MAX_PAGES = 40  # 600 paper orders of a day at 15 rows a page
+MAX_PAGES = 150  # 2,250 rows of a paper day at 15 a page; each cancel is a row of its own
 # Calls a second: 18 real, 1 paper since 2026-04-20 (doc; paper measured 2026-07-29). We stay below.
 REST_CALLS_PER_SECOND = {"real": 15.0, "paper": 0.9}
 RATE_LIMIT_CODES = frozenset({"EGW00201", "EGW00215"})  # nothing was executed
@@ -4315,8 +4315,11 @@ class BrokerDesk:
     def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
         state = self._core.symbols.get(seen.symbol)
         if state:
-            newest = state.view.bars[-1].end if state.view.bars else _NO_TIME
-            state.view.bars.extend(bar for bar in seen.bars if bar.start >= newest)
+            known = list(state.view.bars)  # live bars may have closed before these came
+            older = [bar for bar in seen.bars if known and bar.end <= known[0].start]
+            newer = [bar for bar in seen.bars if not known or bar.start >= known[-1].end]
+            state.view.bars.clear()
+            state.view.bars.extend([*older, *known, *newer])
 
 
 class CommandDesk:
@@ -6397,13 +6400,13 @@ class Broker:
         self._asks[ask] = None
         self._asked.set()
 
-    async def next_question(self, busy: bool) -> Ask:
-        """Wait for the next question, the most urgent first; the usual ones come by themselves."""
-        rank = {"price": 0, "orders": 1, "cash": 2, "holdings": 3}
+    async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
+        """Wait for the next question of some kinds, the first named first; the usual ones come alone."""
         while True:
             pause = self._want_usual(busy)
-            if self._asks:
-                ask = min(self._asks, key=lambda each: rank[each.what])
+            asks = [ask for ask in self._asks if ask.what in kinds]
+            if asks:
+                ask = min(asks, key=lambda each: kinds.index(each.what))
                 del self._asks[ask]
                 return ask
             self._asked.clear()
@@ -6597,8 +6600,8 @@ class Morning:
             return
         if opens is False:
             self._bridge.tell("calendar_differs", day=session.day.isoformat())
-        name = "hold" if opens is False else "release"
-        self._bridge.feed(Command(name, self._bridge.clock.now(), text="calendar"))  # type: ignore[arg-type]
+        name: Literal["hold", "release"] = "hold" if opens is False else "release"
+        self._bridge.feed(Command(name, self._bridge.clock.now(), text="calendar"))
 
     async def _end_earlier_day(self, session: Session) -> None:
         """Read the order list of an earlier day that left orders open."""
@@ -6724,7 +6727,11 @@ class Trader:
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
                     await self._morning.warm_up(session)
-                loops += [group.create_task(each) for each in (self._questions(), socket.run())]
+                questions = (
+                    self._questions("price"),
+                    self._questions("orders", "cash", "holdings"),
+                )
+                loops += [group.create_task(each) for each in (*questions, socket.run())]
                 if guard:  # stops are watched before a strategy is warm
                     loops.append(group.create_task(self._morning.warm_up(session)))
                 await self._until_day_over(session)
@@ -6849,14 +6856,14 @@ class Trader:
             self.bridge.calls.task_done()
             del self._busy_since["call"]
 
-    async def _questions(self) -> NoReturn:
-        """Put questions to the broker, one at a time."""
+    async def _questions(self, *kinds: Question) -> NoReturn:
+        """Put questions of some kinds to the broker, one at a time."""
         while True:
             busy = bool(self.engine.core.ledger.open_orders())
-            ask = await self.broker.next_question(busy)
-            self._busy_since["question"] = asyncio.get_running_loop().time()
+            ask = await self.broker.next_question(kinds, busy)
+            self._busy_since[kinds[0]] = asyncio.get_running_loop().time()
             await self._morning.ask(ask)
-            del self._busy_since["question"]
+            del self._busy_since[kinds[0]]
 
     # --- the end ---
 

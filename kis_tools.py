@@ -756,6 +756,12 @@ WantedBy=multi-user.target
 HIDDEN_BY_PROTECT_HOME = ("/home/", "/root/", "/run/user/")
 
 
+def _unit_word(text: str) -> str:
+    """Quote a word of a unit file: blanks, quotes, % and $ have a meaning there."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{text}"' if re.search(r"[^\w@%+=:,./$-]", text) else text
+
+
 def systemd_unit(options: argparse.Namespace) -> str:
     """Return a systemd unit that runs the bot as the present user, with the present settings."""
     config = (options.config or Path.cwd() / bot.SETTINGS_NAME).resolve()
@@ -765,10 +771,10 @@ def systemd_unit(options: argparse.Namespace) -> str:
     return UNIT.format(
         mode="paper",
         user=getpass.getuser(),
-        here=bot.HERE,
-        command=" ".join([*program, "--config", str(config)]),
+        here=str(bot.HERE).replace("%", "%%"),
+        command=" ".join(_unit_word(word) for word in (*program, "--config", str(config))),
         final=f"{bot.EXIT_RUNNING} {bot.EXIT_JOURNAL} {bot.EXIT_SETTINGS}",
-        binds="".join(f"BindReadOnlyPaths={path}\n" for path in hidden),
+        binds="".join(f"BindReadOnlyPaths={_unit_word(path)}\n" for path in hidden),
     )
 
 

@@ -265,7 +265,24 @@ def test_the_unit_names_this_program_and_holds_no_secret(home, capsys):
     assert [line for line in lines if line.startswith("[")] == ["[Unit]", "[Service]", "[Install]"]
 
 
+def test_the_unit_quotes_what_systemd_would_read_otherwise(home, capsys):
+    """A folder may hold blanks and percent signs."""
+    given = options("--print-systemd-unit", "--config", "my 100% bot/kis_devlp.yaml")
+    assert tools.run_command(given) == 0
+    path = str(home / "my 100%% bot" / "kis_devlp.yaml")
+    assert f'--config "{path}"' in capsys.readouterr().out
+
+
 # --- processes, as a user starts them ---
+
+# Starts the rest of its arguments; prints their peak of memory, kB. A process that the tests
+# started themselves would count the tests' own memory, which it had until exec.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 async def one_file_alone(home):
@@ -329,14 +346,14 @@ async def afternoon_on_paper(tmp_path, started):
         ready = tools.wait_ready(simulated, tmp_path)
         with log.open("w") as errors:
             process = subprocess.Popen(
-                [sys.executable, str(edge.ROOT / "kis_realtime_trading.py"), "--paper",
-                 "--one-day", "--strategy", "rounds.py:Rounds"],
-                stdout=errors, stderr=errors, cwd=tmp_path, env=environ,
+                [sys.executable, "-c", MEASURE, sys.executable,
+                 str(edge.ROOT / "kis_realtime_trading.py"), "--paper", "--one-day",
+                 "--strategy", "rounds.py:Rounds"],
+                stdout=subprocess.PIPE, stderr=errors, cwd=tmp_path, env=environ, text=True,
             )  # fmt: skip
             await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None)
             started.set()
-            _, status, usage = await asyncio.to_thread(os.wait4, process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            peak_kb, _ = await asyncio.to_thread(process.communicate)
         with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:
             books = json.loads(answer.read())
     finally:
@@ -345,7 +362,7 @@ async def afternoon_on_paper(tmp_path, started):
     told = log.read_text()
     assert process.returncode == 0, told
     assert "Traceback" not in told and "■ 종료: the day is over" in told
-    assert usage.ru_maxrss < 150_000  # kB
+    assert int(peak_kb) < 150_000
     [path] = (tmp_path / "kis_state").glob("journal-*.sqlite3")
     journal, ledger = bot.Journal(path, read_only=True), bot.Ledger()
     journal.verify()

@@ -1507,6 +1507,23 @@ def test_an_empty_balance_in_the_morning_takes_nothing_away():
     assert "account" not in bench.engine.core.holds
 
 
+def test_past_bars_that_come_late_stand_before_the_live_ones():
+    """After a restart with shares the feed comes first: the history must not be lost for that."""
+    bench = Bench().start()
+    live = [bar_from(10, 0), bar_from(10, 5)]
+    past = [bar_from(9, 50), bar_from(9, 55), bar_from(10, 0)]
+    bench.state.view.bars.extend(live)
+    bench.seen(bot.PastBars(SYMBOL, (*past, bar_from(10, 10))))
+    assert [bar.start.minute for bar in bench.state.view.bars] == [50, 55, 0, 5, 10]
+    assert bench.state.view.bars[2] is live[0]
+
+
+def bar_from(hour, minute):
+    """Return a five-minute bar."""
+    start = datetime.combine(DAY, time(hour, minute), bot.KST)
+    return bot.Bar(SYMBOL, start, start + timedelta(minutes=5), 1, 1, 1, 1, 1, 1, 1)
+
+
 def test_rest_guards_a_position_whose_feed_is_silent():
     """No trade for ten seconds: prices come from REST, and a stop found there is obeyed."""
     bench = Bench().start()

@@ -149,7 +149,11 @@ def test_a_day_full_of_faults_leaves_no_secret_behind(environment, caplog):
     trader.journal.close()
     token = next(world.folder.glob("token-*"))
     secrets = secrets_of(world.sim) | {"token": json.loads(token.read_text())["token"]}
-    texts = [*written(world.folder), ("log", caplog.text), ("messages", "\n".join(trader.bridge.messages))]
+    texts = [
+        *written(world.folder),
+        ("log", caplog.text),
+        ("messages", "\n".join(trader.bridge.messages)),
+    ]
     assert len(texts) >= 4
     assert {name: leaks(text, secrets) for name, text in texts if leaks(text, secrets)} == {}
     world.close()
