@@ -190,7 +190,6 @@ ENDPOINTS: dict[str, Endpoint] = {
 }
 OAUTH_TOKEN, OAUTH_REVOKE, OAUTH_APPROVAL = "/oauth2/tokenP", "/oauth2/revokeP", "/oauth2/Approval"
 HASHKEY = "/uapi/hashkey"
-ORDER_PATHS = frozenset(ENDPOINTS[name].path for name in ("buy", "sell", "change"))
 
 MAX_REGISTRATIONS = 41  # per session, all TRs together (measured 2026-07-10: the 42nd is refused)
 MAX_PAGES = 150  # 2,250 rows of a paper day at 15 a page; each cancel is a row of its own
@@ -198,6 +197,8 @@ MAX_PAGES = 150  # 2,250 rows of a paper day at 15 a page; each cancel is a row 
 REST_CALLS_PER_SECOND = {"real": 15.0, "paper": 0.9}
 RATE_LIMIT_CODES = frozenset({"EGW00201", "EGW00215"})  # nothing was executed
 TOKEN_CODES = frozenset({"EGW00121", "EGW00122", "EGW00123"})  # invalid, not found, expired
+# Passing trouble of the server: a question may be asked again, an order never (doc).
+PASSING_CODES = frozenset({"EGW00001", "EGW00002", "EGW00300", "EGW00301", "90020000"})
 EMPTY_CODES = frozenset({"KIOK0560", "70070000", "APBK1631"})  # "nothing to show" is no failure
 
 NOTICE_TRS = {"real": "H0STCNI0", "paper": "H0STCNI9"}
@@ -5408,14 +5409,16 @@ class KISAuth:
             raise RequestRefused("EGW00133", "a token was asked for less than a minute ago", 403)
         self._next_issue = loop.time() + TOKEN_PAUSE_S / self._clock.speed
         asked = self._clock.now()
-        body = await self._post(
-            OAUTH_TOKEN,
-            {
-                "grant_type": "client_credentials",
-                "appkey": self._profile.app_key.reveal(),
-                "appsecret": self._profile.app_secret.reveal(),
-            },
-        )
+        keys = {
+            "grant_type": "client_credentials",
+            "appkey": self._profile.app_key.reveal(),
+            "appsecret": self._profile.app_secret.reveal(),
+        }
+        try:
+            body = await self._post(OAUTH_TOKEN, keys)
+        except NotSent:
+            self._next_issue = loop.time()  # the server saw nothing: its minute did not begin
+            raise
         token = Secret(_needed(body, "access_token"))
         if token == self._dead:  # a dead token comes back inside six hours (one source)
             await self._revoke(token)
@@ -5432,9 +5435,11 @@ class KISAuth:
                 )
                 return
             data = json.loads(self._file.read_text())
+            expires = datetime.fromisoformat(data["expires"])
+            if expires.tzinfo is None:
+                raise ValueError("a time without a zone")
             if data["mark"] == self._mark:
-                self._token = Secret(str(data["token"]))
-                self._expires = datetime.fromisoformat(data["expires"])
+                self._token, self._expires = Secret(str(data["token"])), expires
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError):
@@ -5544,7 +5549,11 @@ class AiohttpTransport:
             async with self._session.request(
                 method, url, headers=headers, params=params, data=body, allow_redirects=False
             ) as response:
-                raw = await response.content.read(MAX_BODY_BYTES)
+                raw = bytearray()
+                async for part in response.content.iter_any():
+                    raw += part
+                    if len(raw) > MAX_BODY_BYTES:
+                        raise NoAnswer(f"more than {MAX_BODY_BYTES:,} bytes")
                 names = {key.lower(): value for key, value in response.headers.items()}
                 return HttpReply(response.status, raw.decode("utf-8", "replace"), names)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -5668,9 +5677,12 @@ class KISClient:
                 renewed = True
             except RequestRefused as refusal:
                 pause = next(pauses, None)
-                if refusal.code not in RATE_LIMIT_CODES or pause is None:
+                if refusal.code not in RATE_LIMIT_CODES | PASSING_CODES or pause is None:
                     raise
-                self.rest.governor.slow_down()
+                if refusal.code in RATE_LIMIT_CODES:
+                    self.rest.governor.slow_down()
+                else:
+                    await self._clock.sleep(pause)
             except (NoAnswer, NotSent, BadData):
                 pause = next(pauses, None)
                 if pause is None:
@@ -5905,6 +5917,8 @@ def _frame(rows: list[tuple[Any, ...]]) -> pandas.DataFrame:
 
 # Codes that say the ledger or an input check refused: nothing was accepted (doc, measured).
 _REFUSING = re.compile(r"APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]")
+# Success codes: beside anything but rt_cd 0 they contradict it.
+_ACCEPTING = frozenset({"APBK0013", "40600000", "40590000", "40630000"})
 # Codes of the gateway before any routing: nothing was accepted either.
 _GATEWAY = re.compile(r"EGW00(1[0-4]\d|20[15-9]|21[0-5]|003|004)$|EGW0200[4-7]|EGW00304")
 
@@ -5928,9 +5942,11 @@ def classify_order_answer(reply: HttpReply) -> OrderAnswer:
     if result == "0" and order_no:
         branch = fields.get("krx_fwdg_ord_orgno", "").strip()
         return OrderAnswer(Outcome.ACCEPTED, order_no, branch, code, text)
-    if result != "0" and _REFUSING.match(code):
+    says_no = result not in ("", "0") or (result == "" and "error_code" in body)
+    clear = says_no and not order_no and code not in _ACCEPTING
+    if clear and _REFUSING.match(code):
         return OrderAnswer(Outcome.REFUSED, code=code, text=text)
-    if result != "0" and _GATEWAY.match(code):
+    if clear and _GATEWAY.match(code):
         return OrderAnswer(Outcome.NOT_SENT, code=code, text=text)
     return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
 
@@ -6077,6 +6093,8 @@ class KISOrder:
             return held.get(symbol, 0)
         params = {**self._client.account_params(), "PDNO": symbol}
         body, _ = await self._client.get("sellable", params)
+        if str(body.get("msg_cd", "")).strip() in EMPTY_CODES:
+            return 0
         record = rows_of(body, "output1", "output")
         return whole(record[0], "ord_psbl_qty") if record else 0
 
@@ -6093,6 +6111,8 @@ STEADY_S = 60.0  # a session this long ends the growth of the pauses
 REGISTER_PAUSE_S = {"real": 0.05, "paper": 0.5}  # official sample
 _ALREADY_FINE = frozenset({"OPSP0000", "OPSP0001", "OPSP0002", "OPSP0003"})
 _NEW_KEY_CODES = frozenset({"OPSP0011", "OPSP9994"})
+_LATER_CODES = frozenset({"OPSP0007", "OPSP0009", "OPSP8999", "OPSP9993", "OPSP9995"})
+REGISTER_AGAIN_S = 30.0
 
 
 class Socket(Protocol):
@@ -6137,6 +6157,7 @@ class KISWebSocket:
         self.deliver: Callable[[str], None] = lambda frame: None
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
         self._acknowledged: set[tuple[str, str]] = set()
+        self._keyed: set[str] = set()  # TRs whose key this session has told
         self._last_frame_s = 0.0
         self._failure = ""
         self._up = False
@@ -6161,7 +6182,7 @@ class KISWebSocket:
 
     async def _one_session(self) -> str:
         """Run one session to its end; return why it ended."""
-        self._acknowledged, self._failure = set(), ""
+        self._acknowledged, self._keyed, self._failure = set(), set(), ""
         self._last_frame_s = asyncio.get_running_loop().time()
         try:
             key = await self._auth.approval_key()
@@ -6191,10 +6212,15 @@ class KISWebSocket:
                 await asyncio.wait_for(socket.close(), 3.0)
 
     async def _register_all(self, socket: Socket, key: Secret) -> None:
+        """Register everything; again what nobody acknowledged or the server could not do yet."""
         with contextlib.suppress(ConnectionClosed, OSError):
-            for tr_id, tr_key in self.registrations[:MAX_REGISTRATIONS]:
-                await socket.send(registration_message(key.reveal(), tr_id, tr_key, register=True))
-                await asyncio.sleep(self._register_pause_s)
+            while True:
+                for pair in self.registrations[:MAX_REGISTRATIONS]:
+                    if pair not in self._acknowledged and pair not in self.refused:
+                        message = registration_message(key.reveal(), *pair, register=True)
+                        await socket.send(message)
+                        await asyncio.sleep(self._register_pause_s)
+                await asyncio.sleep(REGISTER_AGAIN_S)
 
     async def _watch_silence(self, socket: Socket) -> None:
         loop = asyncio.get_running_loop()
@@ -6225,7 +6251,13 @@ class KISWebSocket:
             if control.key and control.iv:
                 with contextlib.suppress(BadData):
                     self._decoder.set_key(control.tr_id, control.key, control.iv)
+                    self._keyed.add(control.tr_id)
+            if control.tr_id in NOTICE_TRS.values() and control.tr_id not in self._keyed:
+                self._failure = "order notices without a key"  # only a new session brings one
+                return
             self._acknowledged.add(pair)
+        elif control.code in _LATER_CODES:
+            log.warning("registration of %s %s: %s; tried again", *pair, control.text)
         elif control.result == "9" or control.code in _NEW_KEY_CODES:
             self._failure = f"{control.code} {control.text}"
         else:
@@ -6251,7 +6283,8 @@ class TelegramBot:
 
     def __init__(self, token: Secret, chat: str, api: str = "https://api.telegram.org") -> None:
         self._token, self._chat, self._api = token, chat, api.rstrip("/")
-        self._outbox: deque[str] = deque(maxlen=self.OUTBOX)
+        self._urgent: deque[str] = deque(maxlen=self.OUTBOX)
+        self._usual: deque[str] = deque(maxlen=self.OUTBOX)
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
@@ -6259,25 +6292,28 @@ class TelegramBot:
         """Put a message into the outbox; returns at once. The oldest goes when it is full."""
         if not self._token:
             return
-        if urgent:
-            self._outbox.appendleft(text[:4000])
-        else:
-            self._outbox.append(text[:4000])
+        sendable = text[:4000].encode("utf-8", "replace").decode()
+        (self._urgent if urgent else self._usual).append(sendable)
         self._more.set()
+
+    @property
+    def outbox(self) -> list[str]:
+        """What waits to be sent, the urgent first."""
+        return [*self._urgent, *self._usual]
 
     async def run(self) -> None:
         """Send what is in the outbox until cancelled."""
         if not self._token:
             return
         from telegram import Bot  # 26 MB and 0.4 s: only where it is used
-        from telegram.error import Forbidden, InvalidToken, RetryAfter, TelegramError
+        from telegram.error import BadRequest, Forbidden, InvalidToken, RetryAfter, TelegramError
 
         bot = Bot(self._token.reveal(), base_url=f"{self._api}/bot")
         pause = 1.0
         while True:
             await self._more.wait()
-            while self._outbox:
-                text = self._outbox[0]
+            while box := self._urgent or self._usual:
+                text = box[0]
                 try:
                     async with asyncio.timeout(20.0):
                         await bot.send_message(chat_id=self._chat, text=text)
@@ -6288,6 +6324,11 @@ class TelegramBot:
                 except RetryAfter as wait:
                     await asyncio.sleep(_seconds(wait.retry_after) + 0.5)
                     continue
+                except BadRequest as error:  # this text will never be taken; the log has it
+                    self.failed += 1
+                    log.error("Telegram does not take a message: %s", error)
+                    self._take_out(box, text)
+                    continue
                 except (TelegramError, TimeoutError) as error:
                     self.failed += 1
                     log.warning("Telegram: %s; next try in %.0f s", type(error).__name__, pause)
@@ -6296,15 +6337,19 @@ class TelegramBot:
                     continue
                 pause = 1.0
                 self.sent += 1
-                if self._outbox and self._outbox[0] is text:
-                    self._outbox.popleft()
+                self._take_out(box, text)
             self._more.clear()
+
+    @staticmethod
+    def _take_out(box: deque[str], text: str) -> None:
+        if box and box[0] is text:  # a full box may have dropped it meanwhile
+            box.popleft()
 
     async def flush(self, seconds: float) -> None:
         """Give the outbox a last chance before the program ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._outbox and self._token:
+                while self.outbox and self._token:
                     await asyncio.sleep(0.05)
 
 

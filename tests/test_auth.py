@@ -338,9 +338,6 @@ def test_a_loop_of_questions_never_asks_for_more_than_one_token_a_minute(tmp_pat
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_issue() counts the minute although no byte of the request left"
-)
 def test_an_issue_that_was_not_sent_may_be_repeated_at_once(tmp_path):
     """A refused connection cost the server nothing: the bot must not be tokenless for a minute."""
 
@@ -554,9 +551,6 @@ def test_a_corrupt_or_foreign_file_is_ignored_and_replaced(tmp_path, name):
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_load() takes a time without zone; comparing is a TypeError"
-)
 def test_an_expiry_without_a_zone_in_the_file_is_ignored(tmp_path):
     """A file edited by hand must not crash the bot."""
 

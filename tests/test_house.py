@@ -27,7 +27,7 @@ TREE = ast.parse(SOURCE)
 # thread is not the length of the file but that of its parts, and those are held below: functions,
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
-MOST_LINES = 7_500
+MOST_LINES = 7_600
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_400
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -420,7 +420,9 @@ def test_there_is_one_http_call():
 def test_an_order_leaves_by_one_method_and_one_line():
     """KISOrder._send alone posts to an order path; the Trader submits in one line."""
     posting = {name for name, each in bot.ENDPOINTS.items() if each.method == "POST"}
-    assert {bot.ENDPOINTS[name].path for name in posting} == bot.ORDER_PATHS
+    assert {bot.ENDPOINTS[name].path for name in posting} == {
+        bot.ENDPOINTS[name].path for name in ("buy", "sell", "change")
+    }
     posts = [
         owner
         for owner, call in calls(".call")

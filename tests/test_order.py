@@ -488,9 +488,6 @@ CONTRADICTIONS = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a body without rt_cd, or with an order number, is taken for a refusal"
-)
 @pytest.mark.parametrize("name", CONTRADICTIONS)
 def test_an_answer_that_contradicts_itself_is_unknown(name):
     """An order number or a success code beside anything but rt_cd 0 may mean that it exists."""
@@ -714,18 +711,7 @@ async def test_sellable_shares(tmp_path, environment):
         assert (desk.requests("psbl-sell") > 0) is (environment == "real")
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "paper",
-        pytest.param(
-            "real",
-            marks=pytest.mark.xfail(
-                strict=True, reason="KIOK0560 without a container is BadData in sellable()"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("where", ["paper", "real"])
 async def test_of_a_stock_that_is_not_held_nothing_can_be_sold(tmp_path, where):
     """ "Nothing to show" means 0 here, not an answer that cannot be read."""
     async with edge.served(tmp_path, environment=where, symbols=edge.SYMBOLS) as (desk, _):

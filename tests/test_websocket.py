@@ -626,9 +626,6 @@ def test_a_registration_that_will_never_be_taken_does_not_hold_the_others(tmp_pa
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a refusal that asks for a later try is final until the session ends"
-)
 @pytest.mark.parametrize("code", ["OPSP0007", "OPSP0009", "OPSP8999", "OPSP9993", "OPSP9995"])
 def test_a_registration_that_the_server_could_not_make_is_tried_again(tmp_path, code):
     """ "retry later" for the trades of a held stock must not leave its stop unwatched all day."""
@@ -648,9 +645,6 @@ def test_a_registration_that_the_server_could_not_make_is_tried_again(tmp_path, 
     run(main)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an acknowledgement that never comes is waited for until the session ends"
-)
 def test_a_registration_that_is_never_acknowledged_is_made_again(tmp_path):
     """One lost answer must not keep the feed "down" (no entries) for a whole day in silence."""
 
