@@ -19,7 +19,7 @@ import kis_realtime_trading as bot
 
 def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     """Measure and yield the figures."""
-    count, few = (200, 2) if options.quick else (4_000, 20)
+    count, few = (200, 2) if options.quick else (1_000, 4)
     ones = frames.trade_frames(count)
     tens = frames.trade_frames(count // 10, records=10)
     decode = bot.FrameDecoder(day=frames.DAY).decode
@@ -66,7 +66,7 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run this benchmark."""
-    options = measure.read_options(measure.parser_of(__doc__, 60), arguments)
+    options = measure.read_options(measure.parser_of(__doc__, 300), arguments)
     return measure.show(figures(options), options)
 
 
