@@ -2,8 +2,8 @@
 
 The recording is made first, by the bot's own Recorder beside an engine whose orders a broker fills
 at once, each trade in a frame and a batch of its own. Measured is kis_tools.replay, which is what
-`--replay` runs: reading and unpacking the file, decoding, engine, the rows as JSON. The digest and
-the orders of each replay must equal those of the run that was recorded.
+`--replay` runs: reading and unpacking the file, decoding, engine, the rows as JSON; in processor time,
+since one replay lasts seconds. The digest and the orders of each replay must equal those of the run that was recorded.
 
 "Normalised" is trades a second times the microseconds of str.split of a 47-field frame in this run:
 the rate on a machine where that split takes 1 us. Official way: read_csv for each frame, the trade
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -70,14 +71,17 @@ def record(folder: Path, trades: int, days: int) -> Recorded:
     return Recorded(first, prints, made.engine.digest.hexdigest(), made.intents)
 
 
-def replay(recorded: Recorded) -> None:
-    """Replay and compare."""
+def replay(recorded: Recorded) -> float:
+    """Replay and compare; return processor seconds (the replay alone, not the comparison)."""
+    began = time.process_time()
     done = kis_tools.replay(recorded.path)
+    spent = time.process_time() - began
     intents = [ref for kind, ref, _ in done.rows if kind == "intent"]
     if done.digest != recorded.digest or intents != [i.intent_id for i in recorded.intents]:
         raise AssertionError("the replay differs from the run that was recorded")
     if done.trades != recorded.trades:
         raise AssertionError(f"{done.trades} trades replayed of {recorded.trades}")
+    return spent
 
 
 def official_way(texts: list[str], history: pandas.DataFrame) -> None:
