@@ -543,10 +543,17 @@ def read_lines(first: Path) -> Iterator[str]:
     """Yield the lines of all segments of a run; a torn tail ends it with an empty line."""
     stem = first.name.rpartition("-")[0]
     for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
+        rest = b""
         try:
-            with gzip.open(segment, "rt", encoding="utf-8", errors="surrogateescape") as file:
-                for line in file:
-                    yield line.rstrip("\n")
+            with gzip.open(segment) as file:
+                while block := file.read1(1 << 18):
+                    whole, newline, after = block.rpartition(b"\n")
+                    if newline:
+                        text = (rest + whole).decode("utf-8", "surrogateescape")
+                        yield from text.split("\n")
+                        rest = after
+                    else:
+                        rest += block
         except EOFError:
             yield ""
 
@@ -575,9 +582,10 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
     decoder = bot.FrameDecoder()
     rows: list[tuple[str, str, str]] = []
     handle, decode, trades, torn = engine.handle, decoder.decode, 0, False
+    trade, epoch = bot.Trade, bot.EPOCH  # looked up once: the loop runs for each line
 
-    def feed(event: bot.Event) -> None:
-        for action in handle(event):
+    def keep(actions: Iterable[bot.Action]) -> None:
+        for action in actions:
             if isinstance(action, bot.Record):
                 rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
 
@@ -590,15 +598,17 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
             except bot.BadData:
                 continue
             for event in events:
-                trades += type(event) is bot.Trade
-                feed(event)
+                trades += type(event) is trade
+                if actions := handle(event):
+                    keep(actions)
         elif mark == "T":
-            feed(bot.TimeEvent(bot.EPOCH + timedelta(microseconds=int(line[1:]))))
+            if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
+                keep(actions)
         elif mark == "E":
             other = bot.event_from_json(line[1:])
             if isinstance(other, bot.Command) and other.session:
                 decoder.set_day(other.session.day)
-            feed(other)
+            keep(handle(other))
         torn = torn or not line
     return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
 
