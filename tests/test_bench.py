@@ -31,7 +31,7 @@ def bench_on_the_path(monkeypatch):
         ("decision", ["built-in breakout: ours / split", "asked every trade: ours / split"]),
         ("notice", ["official way / ours", "ours / decryption alone"]),
         ("record", ["share of a core", "on disk a trade"]),
-        ("replay", ["normalised (split 1 us)", "official way / ours"]),
+        ("replay", ["replay from the file, normalised (split 1 us)", "official way / ours"]),
     ],
 )
 def test_a_bench_prints_its_ratios(name, ratios):

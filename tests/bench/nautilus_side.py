@@ -1,7 +1,7 @@
 """NautilusTrader's side of nautilus.py: runs in its own environment and needs nothing of the bot.
 
 Reads the trades, says its version, then for each line on stdin runs the backtest once and prints
-seconds of BacktestEngine.run(), the number of orders and the entries, as JSON.
+seconds of BacktestEngine.run() (wall and CPU), the number of orders and the entries, as JSON.
 """
 
 from __future__ import annotations
@@ -141,12 +141,13 @@ def main() -> None:
         engine.add_data(ticks)
         strategy = Breakout(given, list(instruments.values()))
         engine.add_strategy(strategy)
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         engine.run()
-        seconds = time.perf_counter() - began
+        wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
         orders = len(engine.cache.orders())
         entries = sorted(strategy.entries)
-        print(json.dumps({"seconds": seconds, "orders": orders, "entries": entries}), flush=True)
+        said = {"wall": wall, "cpu": cpu, "orders": orders, "entries": entries}
+        print(json.dumps(said), flush=True)
         engine.dispose()
 
 
