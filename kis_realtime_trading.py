@@ -6461,7 +6461,7 @@ class Broker:
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
         """Wait for the next question of some kinds, the first named first; the usual ones come alone."""
         while True:
-            pause = self._want_usual(busy)
+            pause = self._want_usual(kinds, busy)
             asks = [ask for ask in self._asks if ask.what in kinds]
             if asks:
                 ask = min(asks, key=lambda each: kinds.index(each.what))
@@ -6472,7 +6472,7 @@ class Broker:
                 async with asyncio.timeout(min(pause, POLL_OPEN_S) / self._clock.speed):
                     await self._asked.wait()
 
-    def _want_usual(self, busy: bool) -> float:
+    def _want_usual(self, kinds: Sequence[Question], busy: bool) -> float:
         """Note the questions that are due; return the market seconds until the next one is."""
         now, pause = self._clock.now(), math.inf
         spans: dict[Question, float] = {
@@ -6481,6 +6481,8 @@ class Broker:
             "holdings": POLL_ACCOUNT_S,
         }
         for what, span in spans.items():
+            if what not in kinds:
+                continue
             last = self._last_asked.get(what)
             left = span - (now - last).total_seconds() if last else 0.0
             pause = min(pause, left)
