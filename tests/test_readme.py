@@ -18,7 +18,7 @@ TEXT = {name: (ROOT / name).read_text(encoding="utf-8") for name in ALL}
 EXAMPLE = (ROOT / "kis_devlp.yaml.example").read_text(encoding="utf-8")
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && "
 DEMO = SET_UP + ".venv/bin/python kis_realtime_trading.py --demo"
-TESTS = SET_UP + ".venv/bin/python -m pytest"
+TESTS = SET_UP + ".venv/bin/python -m pytest -n auto"
 # files that a user makes by following the page
 MADE = {
     "live-NAME.yaml", "live-이름.yaml", "live-mine.yaml", "live-keys.yaml", "kis_devlp.yaml",
