@@ -103,7 +103,7 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         python = make_environment(options.python, options.venv or folder / "venv")
         theirs: list[dict[str, object]] = []
         with subprocess.Popen(
-            [python, str(HERE / "nautilus_side.py"), str(folder / "trades.json")],
+            [python, "-W", "ignore", str(HERE / "nautilus_side.py"), str(folder / "trades.json")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         ) as other:  # fmt: skip
             assert other.stdin and other.stdout
