@@ -1,11 +1,14 @@
 """Replay a recording of invented days through codec and engine with the built-in breakout.
 
 The recording is made first, by the bot's own Recorder beside an engine whose orders a broker fills
-at once, each trade in a frame and a batch of its own. Measured is kis_tools.replay, which is what
-`--replay` runs: reading and unpacking the file, decoding, engine, the rows as JSON; in processor time,
-since one replay lasts seconds. "Engine alone" gets the same events made beforehand, as a backtest gets its
-ticks: engine and digest are in, reading and decoding out. The digest and the orders of each replay must
-equal those of the run that was recorded.
+at once, each trade in a frame and a batch of its own (the dearest case). Measured in processor time,
+since one replay lasts seconds, are two ways, both with the digest of all rows:
+
+from the file   kis_tools.replay, which is what `--replay` runs: reading and unpacking the file,
+                decoding, engine, the rows as JSON
+engine alone    the same events made beforehand, as a backtest gets its ticks
+
+The digest and the orders of each must equal those of the run that was recorded.
 
 "Normalised" is trades a second times the microseconds of str.split of a 47-field frame in this run:
 the rate on a machine where that split takes 1 us. Official way: read_csv for each frame, the trade

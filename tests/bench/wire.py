@@ -11,9 +11,12 @@ ours      the bot's Trader as a real start wires it: KISWebSocket, inbox, record
 official  websockets, pandas.read_csv for each frame, requests.post for each order: a connection each.
 
 In: everything between the two stamps, the server's own write and read too. Set aside for ours: the
-limits of orders a second and a minute (the count that the rule is given is 0) and the pace of REST calls (raised to 1,000 a second). The official way cannot read 1,000 frames a second on
-slow machines and falls behind; so it is measured at a tenth of the rate as well. It needs the
-package in tests/bench/requirements.txt; without it only ours is measured.
+limits of orders a second and a minute (the count that the rule is given is 0) and the pace of REST
+calls (raised to 1,000 a second).
+
+Where the official way cannot read the asked rate its frames queue up, and its waits say how long the
+run was rather than how slow an order is. So it is measured at a tenth of the rate as well, and held
+against the same targets. It needs tests/bench/requirements.txt; without it only ours is measured.
 """
 
 from __future__ import annotations
@@ -376,11 +379,11 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         yield measure.plain(
             "the same, official with journal / ours, median", middle[theirs] / middle[durable]
         )
-        yield measure.plain(
-            f"official at {slow:,} frames/s / ours, median", middle[rested] / middle[ours]
+        yield measure.at_least(
+            f"official at {slow:,} frames/s / ours, median", middle[rested] / middle[ours], 5
         )
-        yield measure.plain(
-            f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours]
+        yield measure.at_least(
+            f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours], 4
         )
     write = statistics.median(writes)
     yield measure.plain("journal's durable write of an order: median", write, "us")
