@@ -3205,8 +3205,8 @@ def check_order(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 class StrategyView:
     """What a strategy may see of one symbol. It lives all day and is kept current.
 
-    `bars` holds closed bars, oldest first, warm-up included (trade_count 0). `cash_krw` is what
-    the limits and the account leave for one more order, 0 when unknown.
+    `bars` holds closed bars, oldest first, warm-up included (trade_count 0). `cash_krw` is 0 when
+    unknown.
     """
 
     symbol: str
@@ -3218,8 +3218,26 @@ class StrategyView:
     last_price: int = 0
     quote: Quote | None = None
     day_vwap: float = 0.0
-    cash_krw: int = 0
-    open_orders: int = 0
+    ask_cash: Callable[[str], int] = lambda symbol: 0  # asked only when a strategy looks
+    ask_orders: Callable[[str], int] = lambda symbol: 0
+
+    @property
+    def cash_krw(self) -> int:
+        """Won that limits and the account leave for one more order now."""
+        return self.ask_cash(self.symbol)
+
+    @cash_krw.setter
+    def cash_krw(self, value: int) -> None:  # for tests of strategies
+        self.ask_cash = lambda symbol: value
+
+    @property
+    def open_orders(self) -> int:
+        """Orders of the symbol that are or may be alive at the broker."""
+        return self.ask_orders(self.symbol)
+
+    @open_orders.setter
+    def open_orders(self, value: int) -> None:
+        self.ask_orders = lambda symbol: value
 
     def round_price(self, price: float, up: bool) -> int:
         """Round a price to a valid one in the stated direction."""
@@ -3551,6 +3569,7 @@ class Core:
         self.holdings_asked_at = self.list_asked_at = _NO_TIME
         self.out: list[Action] = []
         self.calling: set[str] = set()  # intents with a call under way; asked for membership only
+        self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
         self.last_fill_at = _NO_TIME
         self.journal_end = _NO_TIME  # time of the last row before this process
         self.stopping = False
@@ -3628,6 +3647,10 @@ class Core:
         if state.last_trade:
             return state.last_trade.price
         return state.quote_price
+
+    def count_open(self, symbol: str) -> int:
+        """Return how many orders of a symbol are or may be alive."""
+        return len(self.ledger.open_orders(symbol))
 
     def occupied(self) -> set[str]:
         """Return the symbols in which we hold shares or may come to hold some."""
@@ -3727,7 +3750,8 @@ class EntryDesk:
         if state is not core.symbols.get(request.symbol):
             core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
             return
-        refusal = check_order(self._facts(state, intent), intent)
+        facts = self._facts(state, intent)
+        refusal = check_order(facts, intent)
         if refusal and refusal.code == "NO_QUOTE" and ask_again:
             self.give_up_waiting(state, "a newer wish took its place")
             state.waiting = request
@@ -3740,7 +3764,7 @@ class EntryDesk:
             quantity=request.quantity, price=request.price, plan=request.plan,
             facts=dict(request.facts), signal=request.signal,
         )  # fmt: skip
-        if not self.submit(state, intent):
+        if not self.submit(state, intent, facts):
             state.refused.add(intent.intent_id)
 
     def give_up_waiting(self, state: SymbolState, why: str) -> None:
@@ -3768,10 +3792,15 @@ class EntryDesk:
             reason=request.reason,
         )  # fmt: skip
 
-    def submit(self, state: SymbolState, intent: OrderIntent) -> bool:
-        """Ask every rule; on yes write the intent and send it. The only way to an order."""
+    def submit(
+        self, state: SymbolState, intent: OrderIntent, facts: RiskFacts | None = None
+    ) -> bool:
+        """Ask every rule; on yes write the intent and send it. The only way to an order.
+
+        `facts` are those of this moment when the caller has them already.
+        """
         core = self._core
-        refusal = check_order(self._facts(state, intent), intent)
+        refusal = check_order(facts or self._facts(state, intent), intent)
         if refusal:
             core.record(
                 "refusal", intent.intent_id, symbol=intent.symbol, side=intent.side,
@@ -3802,7 +3831,7 @@ class EntryDesk:
             if order.status in UNRESOLVED
             and (intent.purpose == "entry" or order.intent.side is Side.SELL)
         ]
-        last = state.last_trade
+        last, result = state.last_trade, core.day_result_krw()
         return RiskFacts(
             now=core.now,
             phase=core.phase,
@@ -3831,8 +3860,8 @@ class EntryDesk:
             orders_last_minute=core.sent_since(core.now - timedelta(minutes=1)),
             orders_last_second=core.sent_since(core.now - timedelta(seconds=1)),
             orders_today=core.ledger.today.orders,
-            day_loss_krw=-core.day_result_krw(),
-            drawdown_krw=core.ledger.today.peak_krw - core.day_result_krw(),
+            day_loss_krw=-result,
+            drawdown_krw=core.ledger.today.peak_krw - result,
             morning_cash_krw=core.ledger.morning_cash_krw,
             paused_until=self._paused_until(symbol),
             fee_pct=self._fee_pct(state),
@@ -4410,6 +4439,7 @@ class CommandDesk:
         orphans = sorted(core.occupied() - set(core.settings.symbols))
         for symbol in (*core.settings.symbols, *orphans):
             view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
+            view.ask_cash, view.ask_orders = core.room, core.count_open
             if symbol in old:
                 view.bars.extend(old[symbol].view.bars)
             builder = BarBuilder(symbol, session, core.settings.bar_minutes)
@@ -4463,6 +4493,7 @@ class Engine:
         self.core.on_fill = self._tell_strategy
         self.strategy = strategy
         self.entries = EntryDesk(self.core, type(strategy).__name__)
+        self.core.room = self.entries.room
         self.exits = ExitDesk(self.core, self.entries.submit)
         broker = BrokerDesk(self.core, self.entries, self.exits)
         commands = CommandDesk(self.core, self.exits)
@@ -4471,6 +4502,7 @@ class Engine:
         self._hears_trades = type(strategy).on_trade is not TradingStrategy.on_trade
         self._hears_quotes = type(strategy).on_quote is not TradingStrategy.on_quote
         self._next_second = _NO_TIME
+        self._lateness = timedelta(seconds=settings.bar_lateness_s)
         self._looks: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Trade: self._on_trade, Quote: self._on_quote, TimeEvent: self._on_time,
@@ -4563,8 +4595,6 @@ class Engine:
         view.now = core.now
         view.last_price = core.last_price(view.symbol)
         view.day_vwap = state.builder.day_vwap
-        view.open_orders = len(core.ledger.open_orders(view.symbol))
-        view.cash_krw = self.entries.room(view.symbol)
 
     def _consult(self, state: SymbolState, method: Callable[..., Any], *seen: Any) -> None:
         """Ask the strategy; its wish to sell goes to the exit desk, to buy to the risk rules.
@@ -4639,8 +4669,14 @@ class Engine:
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
+        flat_at = core.clock(core.settings.flat_at)
+        flat = flat_at is not None and core.now >= flat_at
         for state in core.symbols.values():
-            self._each_second(state)
+            self._each_second(state, flat)
+        for order in core.ledger.open_orders():
+            age = (core.now - order.intent.at).total_seconds()
+            if order.intent.purpose == "entry" and (flat or age >= core.settings.entry_timeout_s):
+                self.exits.cancel(order)
         self._check_day_loss()
         self._check_quiet()
         self._look_for_unknown()
@@ -4649,28 +4685,26 @@ class Engine:
         for entry in core.reconciler.expire(core.session.close, core.now):
             core.apply(entry)
 
-    def _each_second(self, state: SymbolState) -> None:
-        core, settings = self.core, self.core.settings
-        if core.now >= state.builder.end + timedelta(seconds=settings.bar_lateness_s):
+    def _each_second(self, state: SymbolState, flat: bool) -> None:
+        core = self.core
+        if core.now >= state.builder.end + self._lateness:
             bar = state.builder.close_bar()
             if bar:
                 self._on_bar(state, bar)
         if state.waiting_until and core.now > state.waiting_until:
             self.entries.give_up_waiting(state, "no REST price came")
         self._ask_price(state)
-        flat_at = core.clock(settings.flat_at)
-        if flat_at and core.now >= flat_at and state.view.position.quantity:
+        if flat and state.view.position.quantity:
             self.exits.start(state, "end of day")
-        for order in core.ledger.open_orders(state.view.symbol):
-            age = (core.now - order.intent.at).total_seconds()
-            late = age >= settings.entry_timeout_s or bool(flat_at and core.now >= flat_at)
-            if order.intent.purpose == "entry" and late:
-                self.exits.cancel(order)
-        self._obey_level(state)
-        self.exits.work(state)
+        if core.ledger.level is not KillLevel.ACTIVE:
+            self._obey_level(state)
+        if state.exit:
+            self.exits.work(state)
 
     def _ask_price(self, state: SymbolState) -> None:
         """Have REST tell limits that are not known, and the price of a held stock without trades."""
+        if state.instrument and not state.view.position.quantity:
+            return
         core, last = self.core, state.last_trade
         silent = last is None or (core.now - last.ts_exchange).total_seconds() > GUARD_SILENCE_S
         unguarded = bool(state.view.position.quantity) and core.phase is Phase.CONTINUOUS and silent
@@ -5591,7 +5625,10 @@ class Governor:
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self, lane: int) -> None:
-        """Wait for this call's turn."""
+        """Wait for this call's turn; nobody waiting and the gap over, it is at once."""
+        if not self._queue and asyncio.get_running_loop().time() >= self._free_at:
+            self._take_turn()
+            return
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (lane, next(self._count), future))
         self._schedule()
@@ -5611,11 +5648,14 @@ class Governor:
         while self._queue:
             _, _, future = heapq.heappop(self._queue)
             if not future.done():
-                self._free_at = asyncio.get_running_loop().time() + self._gap
-                self._gap = max(self._usual_gap, self._gap * 0.98)
+                self._take_turn()
                 future.set_result(None)
                 break
         self._schedule()
+
+    def _take_turn(self) -> None:
+        self._free_at = asyncio.get_running_loop().time() + self._gap
+        self._gap = max(self._usual_gap, self._gap * 0.98)
 
 
 class Rest:

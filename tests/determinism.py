@@ -33,11 +33,13 @@ def run_once(hash_seed: int, zone: str, arguments: tuple[str, ...]) -> str:
     return "".join(line for line in done.stdout.splitlines(True) if len(line.split()) == 2)
 
 
-def traces(hash_seeds: int, days: int, first: int, until: str) -> dict[str, list[str]]:
+def traces(
+    hash_seeds: int, days: int, first: int, until: str, times: int = TIMES
+) -> dict[str, list[str]]:
     """Return each different outcome with the names of the runs that gave it; one is right."""
     arguments = ("--faults", f"--days={days}", f"--first={first}", f"--until={until}")
     runs = [
-        (seed, ZONES[(seed + turn) % len(ZONES)]) for seed in range(hash_seeds) for turn in range(TIMES)
+        (seed, ZONES[(seed + turn) % len(ZONES)]) for seed in range(hash_seeds) for turn in range(times)
     ]  # fmt: skip
     outcomes: dict[str, list[str]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
