@@ -669,6 +669,20 @@ def test_odd_names_of_files_are_taken_as_they_are(tmp_path, name):
     assert len(reopened(tmp_path / name)) == 2
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_journal_that_is_taken_away_while_in_use_is_noticed(tmp_path, how):
+    """Rows written into a file that nobody can find again protect nothing (D04)."""
+    path = tmp_path / "journal.sqlite3"
+    with contextlib.closing(bot.Journal(path)) as journal:
+        journal.append([("note", "", {})], edge.at("10:00"))
+        journal.check_in_place()
+        path.rename(tmp_path / "taken")
+        if how == "replaced":
+            shutil.copy(tmp_path / "taken", path)
+        with pytest.raises(bot.JournalError, match="while in use"):
+            journal.check_in_place()
+
+
 # --- lock ---
 
 
