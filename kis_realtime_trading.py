@@ -4353,7 +4353,7 @@ class BrokerDesk:
             request, state.waiting = state.waiting, None
             self._entries.consider(state, request, ask_again=False)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
-            self._exits.watch(state, instrument.last_price, asked_at)
+            self._exits.watch(state, instrument.last_price, core.now)  # of the answer, not older
 
     def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
         state = self._core.symbols.get(seen.symbol)

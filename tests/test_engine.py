@@ -1534,6 +1534,15 @@ def test_rest_guards_a_position_whose_feed_is_silent():
     assert (call.intent.side, call.intent.quantity) == (SELL, 10)
 
 
+def test_a_rest_price_that_was_long_in_coming_still_guards():
+    """On the paper server a question waits for its turn; its answer is of now all the same."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.wait(20)
+    asked_at = bench.now - timedelta(seconds=15)
+    assert len(calls(bench.seen(instrument(price=68_900), asked_at))) == 1
+
+
 def test_a_clock_set_back_does_not_blind_the_guard():
     """Time is followed; stops work on the trades of the right time at once."""
     bench = Bench().start()
