@@ -2139,6 +2139,15 @@ class OrderUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberHeard:
+    """A notice named an order number that an order without one may have."""
+
+    intent_id: str
+    order_no: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PlanUpdate:
     """The exit plan of a position changed (a trailing stop moved)."""
 
@@ -2205,6 +2214,7 @@ class PositionAdjusted:
 LedgerEntry: TypeAlias = (
     OrderIntent
     | OrderUpdate
+    | NumberHeard
     | PlanUpdate
     | ExitStarted
     | DayOpened
@@ -2232,6 +2242,7 @@ class Order:
     pending_price: int = 0
     pending_kind: str = ""
     cancel_tries: int = 0
+    heard: list[str] = field(default_factory=list)  # numbers that notices named for it
 
     @property
     def filled_quantity(self) -> int:
@@ -2339,6 +2350,9 @@ class Ledger:
             return self._apply_update(entry)
         if isinstance(entry, OrderIntent):
             self._apply_intent(entry)
+        elif isinstance(entry, NumberHeard):
+            heard = self.orders[entry.intent_id].heard
+            heard += [entry.order_no] if entry.order_no not in heard else []
         elif isinstance(entry, PlanUpdate):
             self.position(entry.symbol).plan = entry.plan
         elif isinstance(entry, ExitStarted):
@@ -2526,6 +2540,7 @@ class Ledger:
 LIST_GRACE_S = 5.0  # a list asked this soon after an answer may not show it yet (measured lags)
 PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, balances lag minutes
 QUARANTINE_AFTER_S = 600.0
+NOTICE_PATIENCE_S = 5.0  # a lone row is bound to an unknown order only when notices had this long
 HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
 CLOCK_TOLERANCE_S = 2.0
 ARRIVAL_WINDOW_S = 60.0  # a request that arrived at all arrived while it was tried
@@ -2546,7 +2561,6 @@ class Search:
     clean_lists: int = 0  # valid lists without a candidate
     witnesses: int = 0  # looks at cash or sellable shares
     arrived: bool = False  # they fell by what the order reserves
-    numbers: list[str] = field(default_factory=list)  # of notices that fit
 
 
 @dataclass(slots=True)
@@ -2603,6 +2617,15 @@ def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) ->
 
 def _external_id(day: date, row: BrokerOrder) -> str:
     return f"external-{day:%Y%m%d}-{row.order_no}"
+
+
+def give_up(ledger: Ledger, now: datetime) -> Iterator[LedgerEntry]:
+    """Quarantine what could not be resolved in time: only the owner can say."""
+    for order in ledger.open_orders():
+        age = (now - (order.since or now)).total_seconds()
+        if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
+            note = "no proof in ten minutes"
+            yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
 
 class Reconciler:
@@ -2719,7 +2742,7 @@ class Reconciler:
         """Look for orders whose outcome is unknown, and for dead ones that turn up late.
 
         A row that fits an order still being sent belongs to that one. A lone row proves nothing
-        when an order that was taken for the owner's would fit as well.
+        when an order that was taken for the owner's, or one that a notice named, fits as well.
         """
         orders = [
             order
@@ -2734,8 +2757,15 @@ class Reconciler:
             unknown = order.status is OrderStatus.UNKNOWN
             within_s = math.inf if unknown else ARRIVAL_WINDOW_S
             found = candidates(order.intent, free, within_s)
-            twins = any(fits(order.intent, row, within_s) for row in owners)
-            if len(found) == 1 and not twins:
+            named = {row.order_no for row in found}
+            twins = any(fits(order.intent, row, within_s) for row in owners) or any(
+                number not in named and self._ledger.order_of(number) is None
+                for number in order.heard
+            )
+            early = (asked_at - (order.since or now)).total_seconds() < NOTICE_PATIENCE_S
+            if len(found) == 1 and not twins and unknown and early:
+                pass  # notices of an equal order may be on their way
+            elif len(found) == 1 and not twins:
                 yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
                 yield from self._read_row(order, found[0], asked_at, now)
             elif unknown:
@@ -2763,11 +2793,11 @@ class Reconciler:
         search.clean_lists = search.clean_lists + 1 if valid else 0
         witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
         waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
-        if len(set(search.numbers)) == 1 and search.arrived and waited:
-            yield from self._bind(order, search.numbers[0], "", "a notice and the account", now)
+        if len(order.heard) == 1 and search.arrived and waited:
+            yield from self._bind(order, order.heard[0], "", "a notice and the account", now)
         elif (
             age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
-            and not search.arrived and not search.numbers
+            and not search.arrived and not order.heard
         ):  # fmt: skip
             note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
             yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
@@ -2799,16 +2829,18 @@ class Reconciler:
 
     # --- notices and the account ---
 
-    def note_notice(self, notice: Notice, now: datetime) -> None:
-        """Remember what a notice says until a list or the balance confirms it."""
+    def note_notice(self, notice: Notice, now: datetime) -> Iterator[LedgerEntry]:
+        """Remember what a notice says until a list or the balance confirms it.
+
+        Yield the number that an order without one may have: a row of the list must not contradict it.
+        """
         order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
         if order is None:
             tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
             for each in self._ledger.open_orders(notice.symbol):
                 same = (each.intent.side, each.intent.quantity) == (notice.side, notice.quantity)
                 if each.status in tried and same and notice.action == "0":
-                    search = self.searches.setdefault(each.intent.intent_id, Search())
-                    search.numbers.append(notice.order_no)
+                    yield NumberHeard(each.intent.intent_id, notice.order_no, now)
             return
         if notice.kind is NoticeKind.FILL:
             hint = self.hints.setdefault(notice.order_no, Hint(now))
@@ -2866,14 +2898,6 @@ class Reconciler:
             search.arrived = arrived
 
     # --- what time proves ---
-
-    def give_up(self, now: datetime) -> Iterator[LedgerEntry]:
-        """Quarantine what could not be resolved in time: only the owner can say."""
-        for order in self._ledger.open_orders():
-            age = (now - (order.since or now)).total_seconds()
-            if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
-                note = "no proof in ten minutes"
-                yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
     def end_day(self, now: datetime) -> Iterator[LedgerEntry]:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
@@ -3621,7 +3645,7 @@ class Core:
 
     def apply(self, entry: LedgerEntry) -> int:
         """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
-        ref = entry.intent_id if isinstance(entry, OrderIntent | OrderUpdate) else ""
+        ref = getattr(entry, "intent_id", "")
         order = self.ledger.orders.get(ref)
         spent = order.filled_amount_krw if order else 0
         try:
@@ -4167,7 +4191,8 @@ class BrokerDesk:
         core = self._core
         order = core.ledger.order_of(notice.order_no) or core.ledger.order_of(notice.original_no)
         core.record("notice", order.intent.intent_id if order else "", notice=notice)
-        core.reconciler.note_notice(notice, core.now)
+        for entry in core.reconciler.note_notice(notice, core.now):
+            core.apply(entry)
         core.ask("orders")
 
     def _on_refused(self, order: Order, note: str) -> None:
@@ -4680,7 +4705,7 @@ class Engine:
         self._check_day_loss()
         self._check_quiet()
         self._look_for_unknown()
-        for entry in core.reconciler.give_up(core.now):
+        for entry in give_up(core.ledger, core.now):
             core.apply(entry)
         for entry in core.reconciler.expire(core.session.close, core.now):
             core.apply(entry)
@@ -5122,7 +5147,16 @@ LEDGER_ROWS = ("intent", "ledger", "instrument")
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
-        *(OrderIntent, OrderUpdate, PlanUpdate, ExitStarted, DayOpened, AccountTaken, LevelSet),
+        *(
+            OrderIntent,
+            OrderUpdate,
+            NumberHeard,
+            PlanUpdate,
+            ExitStarted,
+            DayOpened,
+            AccountTaken,
+            LevelSet,
+        ),
         *(SymbolStopped, PositionAdjusted),
     )
 }

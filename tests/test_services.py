@@ -847,6 +847,7 @@ ENTRIES = (
         bot.OrderUpdate("i1", event, AT, "0000000762", "06010", 3, 214_200, 71_400, "00", "n")
         for event in bot.OrderEvent
     ),
+    bot.NumberHeard("i1", "0000000762", AT),
     bot.PlanUpdate("005930", bot.ExitPlan(1, 2, 0.5), AT),
     bot.ExitStarted("005930", "stop", AT),
     bot.DayOpened(edge.DAY, AT),
