@@ -102,7 +102,7 @@ from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
 from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import aiohttp
 import yaml
@@ -341,8 +341,11 @@ class Secret:
         return self._value
 
     def fingerprint(self) -> str:
-        """Return 12 hex digits that identify the text without telling it."""
-        return hashlib.sha256(b"kis-bot:" + self._value.encode()).hexdigest()[:12]
+        """Return 12 hex digits that identify the text without telling it.
+
+        Slow on purpose: an account has eight digits, and file names show this.
+        """
+        return hashlib.scrypt(self._value.encode(), salt=b"kis-bot", n=1 << 12, r=8, p=1).hex()[:12]
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -2466,6 +2469,9 @@ class Ledger:
             position.quantity += quantity
             position.cost += amount
             self.today.gross -= 0 if position.quantity else amount
+            symbol = order.intent.symbol
+            if self.external.get(symbol, 0) < 0:  # the owner's sell was listed before this fill
+                self.external[symbol] += self._take_away(symbol, -self.external[symbol])
         else:
             out = position.cost * Fraction(min(quantity, position.quantity), position.quantity or 1)
             self.today.gross += amount - out
@@ -2608,11 +2614,28 @@ def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
     return depth
 
 
+def root_of(ledger: Ledger, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
+    """Return the order that a row of unknown number descends from."""
+    for _ in rows:
+        known = ledger.order_of(row.original_no) if row.original_no else None
+        if known or row.original_no not in rows:
+            return known
+        row = rows[row.original_no]
+    return None
+
+
 def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) -> list[BrokerOrder]:
     """Return the rows that could be an intent; one taken while it was tried is preferred."""
     found = [row for row in rows if fits(intent, row, within_s)]
     near = [row for row in found if fits(intent, row, CALL_S)]
     return near if len(found) > 1 and len(near) == 1 else found
+
+
+def contradicts(order: Order, row: BrokerOrder) -> bool:
+    """Tell whether a row with our number cannot be our order: nothing of it is booked."""
+    intent, (had, _) = order.intent, order.fills.get(row.order_no, (0, 0))
+    too_many = order.filled_quantity - had + row.filled_quantity > intent.quantity
+    return (row.symbol, row.side) != (intent.symbol, intent.side) or (order.own and too_many)
 
 
 def _external_id(day: date, row: BrokerOrder) -> str:
@@ -2661,7 +2684,7 @@ class Reconciler:
             ((-depth_of(row, rows), row) for row in rows.values()),
             key=lambda each: (each[0], each[1].order_no),
         ):
-            order = self._ledger.order_of(row.order_no) or self._root(row, rows)
+            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
             if order is None:
                 strangers.append(row)
             elif (
@@ -2678,20 +2701,15 @@ class Reconciler:
         yield from self._search(strangers, owners, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
-    def _root(self, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
-        """Return the order that a row of unknown number descends from."""
-        for _ in rows:
-            known = self._ledger.order_of(row.original_no) if row.original_no else None
-            if known or row.original_no not in rows:
-                return known
-            row = rows[row.original_no]
-        return None
-
     def _read_row(
         self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime
     ) -> Iterator[LedgerEntry]:
-        key = order.intent.intent_id
+        key, intent = order.intent.intent_id, order.intent
         had, _ = order.fills.get(row.order_no, (0, 0))
+        if contradicts(order, row):
+            if intent.symbol not in self._ledger.stopped:
+                yield SymbolStopped(intent.symbol, f"row {row.order_no} is not what was sent", now)
+            return
         if row.filled_quantity > had:
             yield OrderUpdate(
                 key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
@@ -2719,20 +2737,25 @@ class Reconciler:
     ) -> Iterator[LedgerEntry]:
         """Follow a changed order under its new number. The row of a cancel has nothing to fill.
 
-        A cancel's row is told by a limit kind without a price (form unconfirmed).
+        A cancel's row is told by a kind that asks for a price, or that of its order, without one
+        (form unconfirmed).
         """
         alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
-        is_cancel = not row.price and row.kind in ("", *(k for k in OrderKind if k.priced))
+        if row.order_no == root.order_no:  # its newest number, alive or not
+            followed.add(root.intent.intent_id)
+            yield from self._read_row(root, row, asked_at, now)
+            return
+        unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
+        is_cancel = not row.price and row.kind in unpriced
         if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
             return
         if is_cancel and not row.filled_quantity:
             return
         followed.add(root.intent.intent_id)
-        if row.order_no != root.order_no:
-            yield OrderUpdate(
-                root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
-                price=row.price, kind=row.kind, note="seen in the order list",
-            )  # fmt: skip
+        yield OrderUpdate(
+            root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
+            price=row.price, kind=row.kind, note="seen in the order list",
+        )  # fmt: skip
         yield from self._read_row(root, row, asked_at, now)
 
     def _search(
@@ -2967,6 +2990,7 @@ class RiskFacts:
     opposite_resting: bool = False
     unresolved: str = ""
     halted: bool = False
+    exiting: str = ""  # why the position is being closed
     holds: tuple[str, ...] = ()
     stopped: str = ""
     level: KillLevel = KillLevel.ACTIVE
@@ -3093,11 +3117,16 @@ def rule_level(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 
 def rule_unresolved(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse a new order while one of the symbol has no certain outcome, or one rests against it."""
+    """Refuse a new order while one of the symbol has no certain outcome, or one rests against it.
+
+    No entry while the position is being closed, also between two tries.
+    """
     if facts.unresolved:
         return Refusal("UNRESOLVED", facts.unresolved)
     if facts.opposite_resting:
         return Refusal("OPPOSITE", "an own order of the other side rests in the book")
+    if _entry(intent) and facts.exiting:
+        return Refusal("EXITING", facts.exiting)
     return None
 
 
@@ -3325,6 +3354,14 @@ def check_request(request: Any) -> None:
         raise TypeError("symbol, signal and reason of an OrderRequest are texts")
     if not isinstance(request.side, Side) or not isinstance(request.kind, OrderKind):
         raise TypeError("side is a Side and kind an OrderKind")
+    numbers = [request.quantity, request.price, *(value for _, value in request.facts)]
+    if not all(type(each) in (int, float, type(None)) for each in numbers):
+        raise TypeError("quantity, price and facts are plain int or float")
+    plan = request.plan
+    if plan and not (type(plan.stop_price) is type(plan.target_price) is int):
+        raise TypeError("stop and target of an ExitPlan are whole won")
+    if plan and not (type(plan.trail_ratio) in (int, float) and 0 <= plan.trail_ratio < 1):
+        raise TypeError("trail_ratio is a share below 1: 0.01 for one per cent")
 
 
 class Breakout(TradingStrategy):
@@ -3538,6 +3575,7 @@ class ExitRun:
     refusals: int = 0
     refused_at: datetime | None = None
     resell: bool = False
+    waits_since: datetime | None = None
     told_at: datetime | None = None
 
 
@@ -3557,6 +3595,8 @@ class SymbolState:
     quote_at: datetime | None = None
     halted: bool = False
     auction: bool = False
+    auction_since: datetime | None = None
+    halted_by_rest: bool = False
     exit: ExitRun | None = None
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
@@ -3570,6 +3610,7 @@ EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # strong
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
+AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
@@ -3596,7 +3637,7 @@ class Core:
         self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
         self.last_fill_at = _NO_TIME
         self.journal_end = _NO_TIME  # time of the last row before this process
-        self.stopping = False
+        self.stopping = self.cancel_entries = False
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
 
     @property
@@ -3675,6 +3716,13 @@ class Core:
     def count_open(self, symbol: str) -> int:
         """Return how many orders of a symbol are or may be alive."""
         return len(self.ledger.open_orders(symbol))
+
+    def todays_own(self, symbol: str) -> list[Order]:
+        """Return our orders of today that may be alive; day orders of earlier days are dead."""
+        today = (
+            o for o in self.ledger.open_orders(symbol) if o.intent.trade_date == self.ledger.day
+        )
+        return [order for order in today if order.own]
 
     def occupied(self) -> set[str]:
         """Return the symbols in which we hold shares or may come to hold some."""
@@ -3788,7 +3836,7 @@ class EntryDesk:
             quantity=request.quantity, price=request.price, plan=request.plan,
             facts=dict(request.facts), signal=request.signal,
         )  # fmt: skip
-        if not self.submit(state, intent, facts):
+        if self.submit(state, intent, facts):
             state.refused.add(intent.intent_id)
 
     def give_up_waiting(self, state: SymbolState, why: str) -> None:
@@ -3818,10 +3866,10 @@ class EntryDesk:
 
     def submit(
         self, state: SymbolState, intent: OrderIntent, facts: RiskFacts | None = None
-    ) -> bool:
+    ) -> Refusal | None:
         """Ask every rule; on yes write the intent and send it. The only way to an order.
 
-        `facts` are those of this moment when the caller has them already.
+        `facts` are those of this moment when the caller has them already. None: it leaves.
         """
         core = self._core
         refusal = check_order(facts or self._facts(state, intent), intent)
@@ -3835,19 +3883,21 @@ class EntryDesk:
                 "refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
                 code=refusal.code, numbers=refusal.numbers,
             )  # fmt: skip
-            return False
+            return refusal
         core.apply(intent)
+        if core.ledger.orders[intent.intent_id].intent is not intent:
+            return Refusal("TWICE", intent.intent_id)
         core.call("new", core.ledger.orders[intent.intent_id])
         core.alert(
             "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
             price=intent.price, kind=intent.kind.name, reason=intent.reason,
         )  # fmt: skip
-        return True
+        return None
 
     def _facts(self, state: SymbolState, intent: OrderIntent) -> RiskFacts:
         core, symbol = self._core, state.view.symbol
-        own = [order for order in core.ledger.open_orders(symbol) if order.own]
-        if state.exit and state.exit.resell:
+        own = core.todays_own(symbol)
+        if state.exit and state.exit.resell and intent.purpose == "exit":
             own = [order for order in own if order.status not in DOUBTFUL]
         blocking = [
             order
@@ -3876,6 +3926,7 @@ class EntryDesk:
             ),
             unresolved=f"{blocking[0].intent.leg} is {blocking[0].status}" if blocking else "",
             halted=state.halted or state.auction,
+            exiting=state.exit.reason if state.exit else "",
             holds=tuple(core.holds),
             stopped=core.ledger.stopped.get(symbol, ""),
             level=core.ledger.level,
@@ -3957,7 +4008,9 @@ class ExitDesk:
     changing the same order. It never waits for the strategy, and "sold" is said by fills only.
     """
 
-    def __init__(self, core: Core, submit: Callable[[SymbolState, OrderIntent], bool]) -> None:
+    def __init__(
+        self, core: Core, submit: Callable[[SymbolState, OrderIntent], Refusal | None]
+    ) -> None:
         self._core, self._submit = core, submit
 
     def watch(self, state: SymbolState, price: int, at: datetime) -> None:
@@ -3967,7 +4020,8 @@ class ExitDesk:
         if not position.quantity or plan is None or state.exit:
             return
         age = abs((core.now - at).total_seconds())
-        odd = abs(price - state.quote_price) > state.quote_price * EXIT_DOUBT_RATIO
+        usual = state.quote_price or (state.instrument.base_price if state.instrument else 0)
+        odd = abs(price - usual) > usual * EXIT_DOUBT_RATIO
         if odd or age > core.settings.limits.max_data_age_s:
             core.ask("price", state.view.symbol)  # forged, odd or late: let REST say it
             return
@@ -4002,7 +4056,7 @@ class ExitDesk:
         if run is None:
             return
         symbol = state.view.symbol
-        own = [order for order in core.ledger.open_orders(symbol) if order.own]
+        own = core.todays_own(symbol)
         buys = [order for order in own if order.intent.side is Side.BUY]
         sells = [order for order in own if order.intent.side is Side.SELL]
         if not position.quantity and not own:
@@ -4011,7 +4065,10 @@ class ExitDesk:
         for order in buys:
             self.cancel(order)
         tradable = core.phase in (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)
-        if not tradable or state.halted or state.auction or not position.quantity:
+        if not tradable or not position.quantity:
+            return
+        if state.halted or state.auction:
+            self._tell_waiting(state, run, position.quantity)
             return
         resting = [order for order in sells if order.status in RESTING]
         run.resell = self._may_resell(symbol, sells)
@@ -4037,8 +4094,12 @@ class ExitDesk:
             looked and held is not None and held.sellable >= core.ledger.position(symbol).quantity
         )
 
-    def back_off(self, run: ExitRun) -> None:
-        """Wait longer after each refusal before the next exit order."""
+    def back_off(self, run: ExitRun, stronger: bool) -> None:
+        """Wait longer after each refusal before the next exit order.
+
+        A refused price does not become better by waiting: the next order is a stronger one.
+        """
+        run.step = min(run.step + stronger, len(EXIT_KINDS) - 1)
         run.refusals, run.refused_at = run.refusals + 1, self._core.now
         pause = min(60.0, self._core.settings.exit_step_s * 2 ** min(run.refusals, 5))
         run.next_at = self._core.now + timedelta(seconds=pause)
@@ -4051,7 +4112,7 @@ class ExitDesk:
         if order.intent.intent_id in core.calling:
             return
         pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
-        if order.since and (core.now - order.since).total_seconds() < pause:
+        if order.since and 0 <= (core.now - order.since).total_seconds() < pause:
             return
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
         core.call("cancel", order)
@@ -4061,7 +4122,8 @@ class ExitDesk:
         if run.next_at and core.now < run.next_at:
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-        if not core.last_price(symbol) or state.instrument is None:
+        limits = state.instrument
+        if not core.last_price(symbol) or not limits or limits.upper_limit <= 0:
             core.ask("price", symbol)  # ask; never a market order for want of a price
             return
         quantity = self._to_sell(symbol, run)
@@ -4081,12 +4143,16 @@ class ExitDesk:
             f"{run.reason}:{opened}", core.now, reason=run.reason,
             sellable_before=core.holdings[symbol].sellable if symbol in core.holdings else -1,
         )  # fmt: skip
-        if not self._submit(state, intent):
-            self.back_off(run)
+        refusal = self._submit(state, intent)
+        if refusal and refusal.code == "RATE":
+            run.next_at = core.now + timedelta(seconds=1)
+        elif refusal:
+            self.back_off(run, stronger=refusal.code in ("TICK", "BAND", "PRICE"))
 
     def _to_sell(self, symbol: str, run: ExitRun) -> int:
         """Return the shares to sell: all, but after a refusal no more than a newer balance frees."""
         core, quantity = self._core, self._core.ledger.position(symbol).quantity
+        quantity = min(quantity, CEILING_QUANTITY)  # the rest follows
         if run.refused_at is None or core.holdings_asked_at < run.refused_at:
             return quantity
         held = core.holdings.get(symbol)
@@ -4109,12 +4175,12 @@ class ExitDesk:
     def _strengthen(self, state: SymbolState, run: ExitRun, resting: list[Order]) -> None:
         """Make resting exit orders stronger when it is time; a market order can only wait."""
         core = self._core
-        if run.next_at is None or core.now < run.next_at:
+        if run.next_at and core.now < run.next_at:
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         weaker = [order for order in resting if order.kind != OrderKind.MARKET]
         if not weaker:
-            self._tell_waiting(state, run, resting[0])
+            self._tell_waiting(state, run, resting[0].remaining)
             return
         run.step = min(run.step + 1, len(EXIT_KINDS) - 1)
         kind, price = self._kind_and_price(state, run)
@@ -4128,17 +4194,17 @@ class ExitDesk:
         core.apply(OrderUpdate(key, OrderEvent.REPLACE_SENT, core.now, price=price, kind=str(kind)))
         core.call("change", order)
 
-    def _tell_waiting(self, state: SymbolState, run: ExitRun, order: Order) -> None:
+    def _tell_waiting(self, state: SymbolState, run: ExitRun, quantity: int) -> None:
         """Tell that nobody buys: a lower limit lock, a halt. It is not sold before it is sold."""
-        core, since = self._core, order.since or self._core.now
-        if run.told_at is None and (core.now - since).total_seconds() < EXIT_WAIT_ALERT_S:
+        core = self._core
+        run.waits_since = run.waits_since or core.now
+        waited = (core.now - run.waits_since).total_seconds()
+        if run.told_at is None and waited < EXIT_WAIT_ALERT_S:
             return
         if run.told_at and core.now < run.told_at + timedelta(minutes=15):
             return
         run.told_at = core.now
-        core.alert(
-            "exit_waits", symbol=state.view.symbol, quantity=order.remaining, reason=run.reason
-        )
+        core.alert("exit_waits", symbol=state.view.symbol, quantity=quantity, reason=run.reason)
 
 
 class BrokerDesk:
@@ -4183,8 +4249,13 @@ class BrokerDesk:
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
                 self._on_refused(order, note)
         core.ask("orders")
-        if order.intent.symbol in core.symbols:
-            self._exits.work(core.symbols[order.intent.symbol])
+        state = core.symbols.get(order.intent.symbol)
+        if state and state.exit and outcome is OrderEvent.ACCEPTED:
+            state.exit.refusals = 0
+        if core.cancel_entries and order.intent.purpose == "entry":
+            self._exits.cancel(order)  # it was accepted after the stop
+        if state:
+            self._exits.work(state)
 
     def on_notice(self, notice: Notice) -> None:
         """A notice wakes us up; the amounts of record come from the order list."""
@@ -4204,8 +4275,11 @@ class BrokerDesk:
         )  # fmt: skip
         core.ask("cash")
         state = core.symbols.get(intent.symbol)
-        if state and state.exit:
-            self._exits.back_off(state.exit)
+        if state and state.exit and order.status is OrderStatus.NOT_SENT:
+            wait = core.settings.exit_step_s
+            state.exit.next_at = core.now + timedelta(seconds=wait)
+        elif state and state.exit:
+            self._exits.back_off(state.exit, stronger=intent.purpose == "exit")
             core.ask("holdings")
         self._brake_refusals(intent.symbol)
 
@@ -4234,13 +4308,17 @@ class BrokerDesk:
                 core.ledger.orders.get(entry.intent_id) if isinstance(entry, OrderUpdate) else None
             )
             was_dead = order is not None and order.status in NEVER_EXISTED
+            if isinstance(entry, SymbolStopped):
+                core.stop_symbol(entry.symbol, entry.why)
+                continue
             core.apply(entry)
             if isinstance(entry, OrderIntent):
                 self._on_external(entry, seen)
             if order and was_dead and order.intent.purpose == "entry":
                 self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
         core.list_asked_at = asked_at
-        core.hold("orders", on=False)
+        if asked_at >= core.holds.get("orders", _NO_TIME):
+            core.hold("orders", on=False)
         self._leave_start_up()
         for state in core.symbols.values():
             self._exits.work(state)
@@ -4361,6 +4439,11 @@ class BrokerDesk:
 
     def _on_price(self, instrument: Instrument, asked_at: datetime) -> None:
         core, symbol = self._core, instrument.symbol
+        known = core.ledger.instruments.get(symbol)
+        if known and not 0 < instrument.lower_limit < instrument.upper_limit:
+            instrument = replace(
+                known, last_price=instrument.last_price, blocked=instrument.blocked
+            )  # limits of today do not vanish
         fixed = replace(instrument, last_price=0)
         if core.ledger.instruments.get(symbol) != fixed:
             core.ledger.instruments[symbol] = fixed
@@ -4371,9 +4454,12 @@ class BrokerDesk:
         state.instrument, state.view.fund = instrument, instrument.fund
         if 0 < instrument.lower_limit < instrument.upper_limit:
             state.lower_limit, state.upper_limit = instrument.lower_limit, instrument.upper_limit
-        state.quote_price, state.quote_at = instrument.last_price, asked_at
-        if instrument.blocked == "trading halted":
-            state.halted = True
+        if instrument.last_price > 0:
+            state.quote_price, state.quote_at = instrument.last_price, asked_at
+        halted = instrument.blocked == "trading halted"
+        if halted or state.halted_by_rest:
+            state.halted = halted
+        state.halted_by_rest = halted
         if state.waiting:
             request, state.waiting = state.waiting, None
             self._entries.consider(state, request, ask_again=False)
@@ -4448,9 +4534,15 @@ class CommandDesk:
     def _on_day(self, session: Session) -> None:
         """Prepare a trading day; exits under way before a restart go on."""
         core = self._core
-        core.session, core.stopping = session, False
+        core.session, core.stopping, core.cancel_entries = session, False, False
         core.hold("stopping", on=False)
+        known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
+            core.cash_krw = None
+            core.calling.clear()
+            core.hold("starting", on=True)
+            if core.symbols:  # this process has seen all that happened since
+                core.journal_end = core.now
             for entry in core.reconciler.end_day(core.now):
                 core.apply(entry)
             core.apply(DayOpened(session.day, core.now))
@@ -4471,6 +4563,8 @@ class CommandDesk:
             start = datetime.combine(session.day, clock_time(), KST)
             state = SymbolState(view, builder, start, start + timedelta(days=1))
             core.symbols[symbol] = state
+            if instrument := known.get(symbol):  # of this day, from before a restart
+                state.instrument, view.fund = instrument, instrument.fund
             self._resume_exit(state)
         for symbol in orphans:
             core.symbols[symbol].unasked = True
@@ -4494,14 +4588,18 @@ class CommandDesk:
         core.reconciler.drop_hints()
         for state in core.symbols.values():
             state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
+            if not up:  # nobody would end these marks; REST tells halts
+                state.auction, state.auction_since = False, None
+                state.halted = state.halted_by_rest
         if up:
             core.hold("orders", on=True)
+            core.holds["orders"] = core.now  # a list asked before does not count
             core.ask("orders")
             core.ask("holdings")
 
     def _on_stop(self, cancel: bool) -> None:
         core = self._core
-        core.stopping = True
+        core.stopping, core.cancel_entries = True, cancel
         core.hold("stopping", on=True)
         for order in core.ledger.open_orders():
             if cancel and order.intent.purpose == "entry":
@@ -4586,7 +4684,12 @@ class Engine:
         if state is None:
             return
         state.view.quote = quote
-        state.auction = quote.session_code == "C"  # expected prices after 09:00: a VI auction (doc)
+        if quote.session_code != "C":  # expected prices after 09:00: a VI auction (doc)
+            state.auction_since = None
+        elif state.auction_since is None:
+            state.auction_since = self.core.now
+        since = state.auction_since
+        state.auction = since is not None and self.core.now < since + AUCTION_LONGEST
         if self._hears_quotes:
             self._consult(state, self.strategy.on_quote, quote)
 
@@ -4691,6 +4794,10 @@ class Engine:
         core = self.core
         if core.move_to(event.now):
             self._next_second = event.now
+            for state in core.symbols.values():
+                state.price_due, state.waiting_until = _NO_TIME, None
+                if state.exit:
+                    state.exit.next_at = core.now
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
@@ -4733,8 +4840,7 @@ class Engine:
         core, last = self.core, state.last_trade
         silent = last is None or (core.now - last.ts_exchange).total_seconds() > GUARD_SILENCE_S
         unguarded = bool(state.view.position.quantity) and core.phase is Phase.CONTINUOUS and silent
-        wanted = (state.instrument is None or unguarded) and state.exit is None
-        if wanted and core.now >= state.price_due:
+        if (state.instrument is None or unguarded) and core.now >= state.price_due:
             wait = GUARD_SILENCE_S if unguarded else PRICE_RETRY_S
             state.price_due = core.now + timedelta(seconds=wait)
             core.ask("price", state.view.symbol)
@@ -4875,6 +4981,12 @@ def _joined_runs(starts: Sequence[int], length: int) -> list[tuple[int, int]]:
     return spans
 
 
+def secrets_of(profile: Profile) -> list[Secret]:
+    """Return what must not be shown of an account and its keys."""
+    account = Secret(profile.account.reveal() + profile.product)
+    return [profile.app_key, profile.app_secret, profile.account, account, profile.hts_id]
+
+
 class _RedactingFormatter(logging.Formatter):
     """The last step of every log line, traces of libraries included."""
 
@@ -4962,16 +5074,18 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what has gathered. A full disk ends the recording, not the trading."""
-        if not self._lines or self.broken:
+        if self.broken:
+            self._lines.clear()
+        if not self._lines:
             return
         raw = ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
         self._lines.clear()
         try:
             self._written += os.write(self._file, gzip.compress(raw, 1, mtime=0))
             if self._written >= RECORD_SEGMENT_BYTES:
-                os.close(self._file)
-                self._part, self._written = self._part + 1, 0
+                self._part, self._written, old = self._part + 1, 0, self._file
                 self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                os.close(old)
         except OSError as error:
             self.broken = f"recording stopped: {error.strerror}"
 
@@ -4982,13 +5096,18 @@ class Recorder:
 
 
 def prune_recordings(folder: Path, now: datetime, days: int, max_mb: int) -> None:
-    """Delete recordings older than `days` and, oldest first, what exceeds `max_mb`."""
-    files = sorted(folder.glob("*.gz"), reverse=True)
+    """Delete recordings older than `days` and, oldest first, what exceeds `max_mb`.
+
+    The newest, which may be open, stays. What cannot be deleted is logged, never fatal.
+    """
     total, oldest = 0, f"{now - timedelta(days=days):%Y%m%d}"
-    for file in files:
-        total += file.stat().st_size
-        if total > max_mb * 1_000_000 or file.name[:8] < oldest:
-            file.unlink(missing_ok=True)
+    try:
+        for number, file in enumerate(sorted(folder.glob("*.gz"), reverse=True)):
+            total += file.stat().st_size
+            if number and (total > max_mb * 1_000_000 or file.name[:8] < oldest):
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("old recordings stay: %s", error)
 
 
 class JournalRow(NamedTuple):
@@ -5449,7 +5568,8 @@ class KISAuth:
         """Forget a token that the server no longer accepts; a newer one is kept."""
         if token == self._token:
             self._dead, self._token, self._expires = token, Secret(""), _NO_TIME
-            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
 
     async def approval_key(self) -> Secret:
         """Return a new approval key for a WebSocket session (the app secret is `secretkey` here)."""
@@ -5505,7 +5625,10 @@ class KISAuth:
             await self._revoke(token)
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
         self._token, self._expires = token, _token_expiry(body, asked)
-        self._store()
+        try:
+            self._store()
+        except OSError as error:
+            log.warning("the token is not kept for a restart: %s", error)
 
     def _load(self) -> None:
         """Take the cached token if it is ours and readable by nobody else."""
@@ -5542,14 +5665,14 @@ class KISAuth:
         code = str(answer.get("error_code") or answer.get("msg_cd") or "")
         if reply.status != 200 or code not in ("", "0"):
             text = str(answer.get("error_description") or answer.get("msg1") or "")
-            raise RequestRefused(code, text, reply.status)
+            raise RequestRefused(code, Redactor(secrets_of(self._profile))(text), reply.status)
         return answer
 
 
 def _needed(body: Mapping[str, Any], key: str) -> str:
     value = str(body.get(key) or "")
-    if not value:
-        raise BadData(f"answer without {key}")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise BadData(f"answer without a usable {key}")
     return value
 
 
@@ -5560,7 +5683,12 @@ def _token_expiry(body: Mapping[str, Any], asked: datetime) -> datetime:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST)
     except ValueError:
         seconds = str(body.get("expires_in") or "0")
-        return asked + timedelta(seconds=int(seconds) if seconds.isdigit() else 0)
+        return asked + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,6}", seconds) else 0)
+
+
+def open_private(path: Path) -> IO[str]:
+    """Open a file to append to that only its owner can read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
 
 
 def write_private(path: Path, text: str) -> None:
@@ -5701,11 +5829,12 @@ class Rest:
         self.clock_offset_s: float | None = None  # server minus ours, from the Date header
 
     async def call(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None, lane: int,
-        params: Mapping[str, str] | None = None,
+        self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
+        lane: int | None, params: Mapping[str, str] | None = None,
     ) -> HttpReply:  # fmt: skip
-        """Make one HTTP call after waiting for its turn. THE ONLY HTTP CALL OF THE PROGRAM."""
-        await self.governor.turn(lane)
+        """Make one HTTP call. THE ONLY HTTP CALL OF THE PROGRAM. `lane` None: it had its turn."""
+        if lane is not None:
+            await self.governor.turn(lane)
         raw = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         sent = {
             "content-type": "application/json; charset=utf-8",
@@ -5723,7 +5852,7 @@ class Rest:
         await self._transport.close()
 
     def _look_at_clock(self, text: str) -> None:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
             self.clock_offset_s = parsedate_to_datetime(text).timestamp() - time.time()
 
 
@@ -5732,6 +5861,7 @@ class KISClient:
 
     def __init__(self, profile: Profile, rest: Rest, auth: KISAuth, clock: MarketClock) -> None:
         self.profile, self.rest, self.auth, self._clock = profile, rest, auth, clock
+        self.clean = Redactor(secrets_of(profile))  # for texts of the broker, which may echo ours
 
     def tr_id(self, name: str) -> str:
         """Return the TR id of a service. Raises RequestRefused where it is not offered."""
@@ -5804,7 +5934,7 @@ class KISClient:
         code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
         if str(body.get("rt_cd", "")) == "0" or code in EMPTY_CODES:
             return
-        text = str(body.get("msg1") or body.get("error_description") or "")
+        text = self.clean(str(body.get("msg1") or body.get("error_description") or ""))
         if code in TOKEN_CODES:
             self.auth.drop_token(token)
             raise TokenRefused(code, text, status)
@@ -6038,20 +6168,23 @@ def classify_order_answer(reply: HttpReply) -> OrderAnswer:
     return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
 
 
+Veto: TypeAlias = Callable[[], str]
+
+
 class KISOrder:
     """Sends orders of one account and reads the account."""
 
     def __init__(self, client: KISClient, hashkey: bool = False) -> None:
         self._client, self._hashkey = client, hashkey
 
-    async def submit(self, intent: OrderIntent) -> OrderAnswer:
+    async def submit(self, intent: OrderIntent, veto: Veto | None = None) -> OrderAnswer:
         """Send a new cash order. The intent must be durable in the journal before."""
         body = order_body(
             self._client.profile, intent.symbol, str(intent.kind), intent.quantity,
             intent.price if intent.kind.priced else 0,
         )  # fmt: skip
         lane = LANE_EXIT if intent.purpose == "exit" else LANE_ORDER
-        return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane)
+        return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane, veto)
 
     async def change(self, call: OrderCall) -> OrderAnswer:
         """Cancel the whole rest of an order, or change its kind and price.
@@ -6074,25 +6207,35 @@ class KISOrder:
         }
         return await self._send("change", body, LANE_EXIT)
 
-    async def _send(self, name: str, body: Mapping[str, str], lane: int) -> OrderAnswer:
-        """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE."""
+    async def _send(
+        self, name: str, body: Mapping[str, str], lane: int, veto: Veto | None = None
+    ) -> OrderAnswer:
+        """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE.
+
+        `veto` is asked when the turn has come, the last thing before the first byte: a reason that
+        it returns keeps the order here.
+        """
         try:
             tr_id = self._client.tr_id(name)
             token = await self._client.auth.token()
             headers = self._client.headers(tr_id, token)
             if self._hashkey:
                 headers["hashkey"] = await self._hash_of(body)
+            await self._client.rest.governor.turn(lane)
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
+        if veto and (reason := veto()):
+            return OrderAnswer(Outcome.NOT_SENT, text=reason)
         try:
             reply = await self._client.rest.call(
-                "POST", ENDPOINTS[name].path, headers=headers, body=body, lane=lane
+                "POST", ENDPOINTS[name].path, headers=headers, body=body, lane=None
             )
         except NotSent as error:
             return OrderAnswer(Outcome.NOT_SENT, text=str(error))
         except NoAnswer as error:
             return OrderAnswer(Outcome.UNKNOWN, text=str(error))
         answer = classify_order_answer(reply)
+        answer = answer._replace(text=self._client.clean(answer.text))
         if answer.code in TOKEN_CODES:
             self._client.auth.drop_token(token)
         if answer.code in RATE_LIMIT_CODES:
@@ -6124,7 +6267,7 @@ class KISOrder:
             row
             for body in bodies
             for row in rows_of(body, "output1")
-            if row.get("ord_dt", "") in ("", f"{day:%Y%m%d}")
+            if text_of({k.lower(): v for k, v in row.items()}, "ord_dt") in ("", f"{day:%Y%m%d}")
         ]
         return OrderList(tuple(parse_broker_orders(rows)))
 
@@ -6200,6 +6343,7 @@ _ALREADY_FINE = frozenset({"OPSP0000", "OPSP0001", "OPSP0002", "OPSP0003"})
 _NEW_KEY_CODES = frozenset({"OPSP0011", "OPSP9994"})
 _LATER_CODES = frozenset({"OPSP0007", "OPSP0009", "OPSP8999", "OPSP9993", "OPSP9995"})
 REGISTER_AGAIN_S = 30.0
+TRIES_UNTOLD = 2  # sessions, or rounds of registrations, that may fail before it is told
 
 
 class Socket(Protocol):
@@ -6243,33 +6387,46 @@ class KISWebSocket:
         self.refused: dict[tuple[str, str], str] = {}
         self.deliver: Callable[[str], None] = lambda frame: None
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
+        self.on_refused: Callable[[str], None] = lambda what: None
         self._acknowledged: set[tuple[str, str]] = set()
         self._keyed: set[str] = set()  # TRs whose key this session has told
         self._last_frame_s = 0.0
         self._failure = ""
-        self._up = False
+        self._up = self._told_down = False
         self.sessions = 0  # opened so far; names the connection in recordings
 
     async def run(self) -> NoReturn:
         """Keep a session up until cancelled. May be run again: nothing counts as up before."""
-        self._up = False
-        pauses = reconnect_pauses()
+        self._up = self._told_down = False
+        pauses, tries = reconnect_pauses(), 0
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             why = await self._one_session()
-            if self._up:
-                self._up = False
-                self.on_change(False, why)
+            tries = 0 if self._up else tries + 1
+            if self._up or tries == TRIES_UNTOLD:
+                self._tell_down(why)
             if loop.time() - began >= STEADY_S:
                 pauses = reconnect_pauses()
             pause = 30.0 if "OPSP8996" in why else next(pauses)
             log.warning("realtime session ended (%s); next try in %.0f s", why, pause)
             await asyncio.sleep(pause)
 
+    @property
+    def up(self) -> bool:
+        """Whether everything wanted is registered and acknowledged."""
+        return self._up
+
+    def _tell_down(self, why: str) -> None:
+        """Tell once that nothing comes, also when nothing ever came."""
+        self._up = False
+        if not self._told_down:
+            self._told_down = True
+            self.on_change(False, why)
+
     async def _one_session(self) -> str:
         """Run one session to its end; return why it ended."""
-        self._acknowledged, self._keyed, self._failure = set(), set(), ""
+        self._acknowledged, self._keyed, self._failure, self.refused = set(), set(), "", {}
         self._last_frame_s = asyncio.get_running_loop().time()
         try:
             key = await self._auth.approval_key()
@@ -6301,7 +6458,9 @@ class KISWebSocket:
     async def _register_all(self, socket: Socket, key: Secret) -> None:
         """Register everything; again what nobody acknowledged or the server could not do yet."""
         with contextlib.suppress(ConnectionClosed, OSError):
-            while True:
+            for turn in itertools.count():
+                if turn == TRIES_UNTOLD and not self._up:
+                    self._tell_down("registrations are not acknowledged")
                 for pair in self.registrations[:MAX_REGISTRATIONS]:
                     if pair not in self._acknowledged and pair not in self.refused:
                         message = registration_message(key.reveal(), *pair, register=True)
@@ -6350,9 +6509,13 @@ class KISWebSocket:
         else:
             self.refused[pair] = f"{control.code} {control.text}"
             log.error("registration of %s %s refused: %s", *pair, self.refused[pair])
+            if pair[0] not in NOTICE_TRS.values():  # whose key is the HTS id
+                self.on_refused(f"{pair[0]} {pair[1]}: {self.refused[pair]}")
+            else:
+                self.on_refused(f"{pair[0]}: {self.refused[pair]}")
         wanted = set(self.registrations[:MAX_REGISTRATIONS]) - set(self.refused)
         if not self._up and wanted <= self._acknowledged:
-            self._up = True
+            self._up, self._told_down = True, False
             self.on_change(True, f"{len(wanted)}")
 
 
@@ -6601,13 +6764,38 @@ def take_words(path: Path) -> list[str]:
     if not os.path.lexists(path):
         return []
     taken = path.with_suffix(".taken")  # a command that comes now makes a new file
-    os.replace(path, taken)
     try:
+        os.replace(path, taken)
         text = taken.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         text = f"unreadable: {error}"
-    taken.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        taken.unlink(missing_ok=True)
     return text.split("\n")
+
+
+def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
+    """Return the figures of a day; money in won."""
+    today = ledger.today
+    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    return {
+        "day": ledger.day.isoformat() if ledger.day else "-",
+        "trades": trades,
+        "bars": bars,
+        "orders": today.orders,
+        "fills": today.fills,
+        "gross": today.gross_krw,
+        "fees": today.fees_krw,
+        "taxes": today.taxes_krw,
+        "net": today.net_krw,
+        "cash": ledger.cash_krw,
+        "positions": ", ".join(held) or "-",
+    }
+
+
+def _log_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
 
 
 def has_exposure(ledger: Ledger) -> bool:
@@ -6633,6 +6821,7 @@ class Bridge:
         self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
         self.messages: deque[str] = deque(maxlen=200)
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
+        self.under_way: OrderCall | None = None  # the call that is being made
         self._ticket = itertools.count()
 
     def feed(self, event: Event) -> None:
@@ -6671,6 +6860,19 @@ class Bridge:
             elif isinstance(action, OrderCall):
                 patient = action.action == "new" and action.intent.purpose == "entry"
                 self.calls.put_nowait((patient, next(self._ticket), action))
+
+    def end_calls(self) -> None:
+        """Give every call that had no end one: what waited never left, what was cut off is unknown."""
+        if call := self.under_way:
+            self.under_way = None
+            self.calls.task_done()
+            cut = OrderAnswer(Outcome.UNKNOWN, text="cut off by the end of the day")
+            self.feed(OrderAnswered(call.intent.intent_id, cut, self.clock.now()))
+        late = OrderAnswer(Outcome.NOT_SENT, text="the day ended before it left")
+        while not self.calls.empty():
+            _, _, call = self.calls.get_nowait()
+            self.calls.task_done()
+            self.feed(OrderAnswered(call.intent.intent_id, late, self.clock.now()))
 
     def tell(self, code: str, **values: Any) -> None:
         """Tell a person something that the engine does not know of."""
@@ -6742,11 +6944,14 @@ class Morning:
         ledger = self._bridge.engine.core.ledger
         if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
             return
-        asked_at = self._bridge.clock.now()
-        try:
-            self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            self._bridge.tell("error", what=f"no order list of {ledger.day}: {error}")
+        for pause in (5.0, 30.0, 60.0):
+            asked_at = self._bridge.clock.now()
+            try:
+                self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
+                return
+            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                self._bridge.tell("error", what=f"no order list of {ledger.day}: {error}")
+                await self._wait(asked_at + timedelta(seconds=pause))
 
     async def ask(self, ask: Ask) -> None:
         """Put a question; feed its answer, if one came."""
@@ -6790,6 +6995,7 @@ class Trader:
         )  # fmt: skip
         self.watchdog.tell("READY=1")
         telegram = asyncio.create_task(self.bridge.telegram.run())
+        telegram.add_done_callback(_log_death)
         try:
             while not self._stop.is_set():
                 session = await self._next_session(one_day)
@@ -6810,6 +7016,9 @@ class Trader:
         held = [f"{symbol} {p.quantity}" for symbol, p in positions.items() if p.quantity]
         if held:
             self._why += f"; held without a guard: {', '.join(held)}"
+        left = [f"{o.intent.symbol} {o.order_no}" for o in self.engine.core.ledger.open_orders()]
+        if left:
+            self._why += f"; orders left at the broker: {', '.join(left)}"
         try:
             self.tell("stopped", why=self._why)
         except JournalError as error:
@@ -6849,9 +7058,15 @@ class Trader:
         """Run the loops of one day. A loop that ends by an error ends the program."""
         socket = self.broker.socket
         self.counts.clear()
+        if self.recorder:
+            prune_recordings(
+                self.recorder.path.parent, self.clock.now(), self.bot.record_days,
+                self.bot.record_max_mb,
+            )  # fmt: skip
         self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
+        socket.on_refused = lambda what: self.tell("error", what=f"no realtime data: {what}")
         async with asyncio.TaskGroup() as group:
             loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
@@ -6872,6 +7087,8 @@ class Trader:
             await self._wind_down()
             for task in loops:
                 task.cancel()
+        self._busy_since.clear()
+        self.bridge.end_calls()
         await self._report_day()
 
     def _registrations(self) -> list[tuple[str, str]]:
@@ -6923,7 +7140,7 @@ class Trader:
         last = loop.time()
         while True:
             if loop.time() - last > SUSPENDED_S:  # the host slept, or the loop was blocked
-                self.feed(Command("feed up", self.clock.now(), text="the program was suspended"))
+                self._on_feed(self.broker.socket.up, "the program was suspended")
             last = loop.time()
             self.bridge.handle(TimeEvent(self.clock.now()))
             self._read_control()
@@ -6980,12 +7197,13 @@ class Trader:
         while True:
             _, _, call = await self.bridge.calls.get()
             self._busy_since["call"] = asyncio.get_running_loop().time()
-            if late := self.engine.too_late(call):
-                answer = OrderAnswer(Outcome.NOT_SENT, text=late)
-            elif call.action == "new":
-                answer = await self.broker.orders.submit(call.intent)  # <- the line orders leave by
+            self.bridge.under_way = call
+            if call.action == "new":
+                veto = functools.partial(self.engine.too_late, call)
+                answer = await self.broker.orders.submit(call.intent, veto)  # <- orders leave here
             else:
                 answer = await self.broker.orders.change(call)
+            self.bridge.under_way = None
             self.feed(OrderAnswered(call.intent.intent_id, answer, self.clock.now()))
             self.bridge.calls.task_done()
             del self._busy_since["call"]
@@ -6996,8 +7214,10 @@ class Trader:
             busy = bool(self.engine.core.ledger.open_orders())
             ask = await self.broker.next_question(kinds, busy)
             self._busy_since[kinds[0]] = asyncio.get_running_loop().time()
-            await self._morning.ask(ask)
-            del self._busy_since[kinds[0]]
+            try:
+                await self._morning.ask(ask)
+            finally:
+                del self._busy_since[kinds[0]]
 
     # --- the end ---
 
@@ -7019,21 +7239,8 @@ class Trader:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the day; money in won."""
-        ledger, today = self.engine.core.ledger, self.engine.core.ledger.today
-        held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
-        return {
-            "day": ledger.day.isoformat() if ledger.day else "-",
-            "trades": self.counts["Trade"],
-            "bars": self.engine.bars_closed - self._bars_before,
-            "orders": today.orders,
-            "fills": today.fills,
-            "gross": today.gross_krw,
-            "fees": today.fees_krw,
-            "taxes": today.taxes_krw,
-            "net": today.net_krw,
-            "cash": ledger.cash_krw,
-            "positions": ", ".join(held) or "-",
-        }
+        bars = self.engine.bars_closed - self._bars_before
+        return day_figures(self.engine.core.ledger, self.counts["Trade"], bars)
 
     async def _report_day(self) -> None:
         """Report the day and compare its costs with the broker's own figures."""
@@ -7142,6 +7349,9 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
     except BotError as error:
         print(f"failed: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except OSError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -7165,6 +7375,8 @@ def leave_control(options: argparse.Namespace) -> int:
     """Leave a command for the bot that runs, or will run, with this state folder."""
     text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
     path = state_folder(options, None) / CONTROL_FILE
+    if not any(path.parent.glob("journal-*.sqlite3")):
+        raise BotError(f"no bot keeps its journal in {path.parent}: give its folder by --state DIR")
     waiting = path.read_text() + "\n" if path.is_file() else ""  # one that was not yet obeyed
     write_private(path, waiting + ("accept" if options.accept_orders else text))
     print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
@@ -7212,9 +7424,9 @@ def load_settings(
 ) -> tuple[Settings, Path]:
     """Read the settings file, .env and the environment."""
     path = find_settings(options.config)
-    environ = dict(os.environ)
+    environ = {} if options.demo else dict(os.environ)  # the demo has keys and nobody's phone
     for place in (path.parent / ".env", Path.cwd() / ".env"):
-        if place.is_file():
+        if place.is_file() and not options.demo:
             environ = {**{k: v or "" for k, v in dotenv_values(place).items()}, **environ}
             break
     try:
@@ -7237,7 +7449,10 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
             [Fault("--credentials", str(live), f"a file {LIVE_FILE_PREFIX}NAME.yaml")]
         )
     refuse_open_files(path, live)
-    reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
+    try:
+        reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
+    except UnicodeDecodeError:
+        raise SettingsError([Fault("--credentials", str(live), "readable UTF-8 files")]) from None
     return reader.read("real")
 
 
@@ -7256,6 +7471,8 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
     try:
         acknowledged = json.loads(file.read_text())
     except (OSError, ValueError):
+        acknowledged = {}
+    if not isinstance(acknowledged, dict):
         acknowledged = {}
     now = datetime.now(KST)
     name = options.credentials.name
@@ -7346,12 +7563,7 @@ def journal_path(folder: Path, profile: Profile) -> Path:
 
 def all_secrets(settings: Settings) -> list[Secret]:
     """Return every value that must not be shown."""
-    profile = settings.profile
-    account = Secret(profile.account.reveal() + profile.product)
-    return [
-        profile.app_key, profile.app_secret, profile.account, account, profile.hts_id,
-        settings.telegram_token,
-    ]  # fmt: skip
+    return [*secrets_of(settings.profile), settings.telegram_token]
 
 
 # --- trading ----------------------------------------------------------------------------
@@ -7380,7 +7592,7 @@ def run_trader(
         account = Secret(settings.profile.account.reveal() + where)  # one for each simulator
         last.callback(AccountLock(account).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
-        log_file = (folder / "bot.log").open("a") if watch else None
+        log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
         set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
         journal = Journal(journal_path(folder, settings.profile))
@@ -7430,9 +7642,11 @@ def start_recorder(
         "rows": rows_since_flat(journal),
     }
     records = folder / "records"
-    recorder = Recorder(records, now, header)
-    prune_recordings(records, now, bot.record_days, bot.record_max_mb)
-    return recorder
+    try:
+        return Recorder(records, now, header)
+    except OSError as error:
+        log.warning("nothing is recorded: %s", error)
+        return None
 
 
 def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
@@ -7482,6 +7696,8 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
         return 0
     except BaseExceptionGroup as group:
         return _explain_failure(group)
+    except Exception as error:
+        return _explain_failure(BaseExceptionGroup("", [error]))
     finally:
         if watcher:
             watcher.cancel()

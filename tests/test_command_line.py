@@ -205,6 +205,9 @@ async def test_the_check_goes_step_by_step_and_says_what_to_do(home, capsys, nam
 
 def test_words_for_the_bot_are_left_in_order(home, capsys):
     """--level, --resolve, --accept-orders: one line each; a word not yet obeyed is kept."""
+    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 1
+    assert "give its folder by --state" in capsys.readouterr().err  # no bot lives there
+    (home / "state" / "journal-paper-x.sqlite3").touch()
     assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
     assert bot.main(["--resolve", "abc=absent", "--state", "state"]) == 0
     assert bot.main(["--accept-orders", "--state", "state"]) == 0

@@ -505,6 +505,26 @@ def test_an_entry_in_the_queue_does_not_leave_after_a_stop(how):
     assert bench.engine.too_late(call) == "entries were stopped before it left"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(wish(), plan=bot.ExitPlan(69_000.5)), replace(wish(), plan=bot.ExitPlan(1, None)),
+        replace(wish(), plan=bot.ExitPlan(69_000, 0, 1.5)), replace(wish(), quantity=Decimal(1)),
+        replace(wish(), plan=bot.ExitPlan(69_000, 0, float("nan"))),
+        replace(wish(), plan=bot.ExitPlan(69_000, 0, "0.01")), replace(wish(), facts=None),
+        replace(wish(), facts=(("high", Decimal(1)),)),
+    ],
+)  # fmt: skip
+def test_a_plan_or_a_fact_that_could_not_be_kept_is_no_wish(odd):
+    """It would end the program later, or keep the journal from being read at the next start."""
+    bench = Bench(Broken(odd)).start()
+    bench.trade(70_000)
+    bench.at("10:05:00")
+    bench.trade(70_000)
+    assert "of the strategy" in bench.ledger.stopped[SYMBOL]
+    assert orders_of(bench) == []
+
+
 def test_duplicate_and_old_trades_change_nothing():
     """ACML_VOL must rise: a repeated burst makes no second bar and no second wish."""
     bench = Bench().start()
@@ -1072,7 +1092,7 @@ def test_an_exit_without_any_known_price_asks_for_one():
     bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT)
     actions = bench.at("10:30:00") + bench.wait(20)
     assert calls(actions) == []
-    assert 2 <= asks(actions, "price").count(bot.Ask("price", SYMBOL)) <= 6
+    assert 2 <= asks(actions, "price").count(bot.Ask("price", SYMBOL)) <= 8
     [call] = calls(bench.seen(instrument()) + bench.wait(6))
     assert (call.intent.kind, call.intent.price) == (K.LIMIT, 70_000)
 
@@ -1126,7 +1146,7 @@ def test_a_halted_stock_is_left_alone_and_nothing_spins(how):
     assert calls(actions) == []
     assert len(records(actions, "decision")) == 1
     assert records(actions, "refusal") == []
-    assert len(actions) < 10
+    assert len(actions) - len(asks(actions, "price")) < 10
     bench.quote(68_900)
     bench.trade(68_900)
     assert [each.action for each in calls(bench.wait(1))] == ["new"]
@@ -1251,6 +1271,106 @@ def test_an_answer_belongs_to_the_request_that_it_answers():
     assert order.status is S.REPLACE_PENDING
     bench.answer(second, number="0000000012")
     assert order.order_no == "0000000012"
+
+
+@pytest.mark.parametrize("how", ["cancelled_quantity", "rejected_quantity"])
+def test_a_changed_exit_that_dies_is_followed_by_a_new_one(how):
+    """Its newest number is dead with nothing filled: the position must not wait for it."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    bench.answer(calls(bench.trade(68_900))[0], number="0000000010")
+    [change] = calls(bench.wait(5))
+    bench.answer(change, number="0000000011")
+    order = orders_of(bench)[-1]
+    bench.wait(4)
+    old = bench.row(order, number="0000000010", cancelled_quantity=10)
+    child = bench.row(order, number="0000000011", original_no="0000000010", **{how: 10})
+    actions = bench.list_of(*bench.rows()[:-1], old, child) + bench.wait(10)
+    assert [(each.action, each.intent.leg) for each in calls(actions)] == [("new", "exit:2")]
+
+
+def test_an_exit_whose_price_is_refused_becomes_stronger():
+    """A wrong tick does not become right by waiting: limit, best limit, market."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    kinds, [call] = [], calls(bench.trade(68_900))
+    for _ in range(4):
+        kinds.append(call.intent.kind)
+        bench.answer(call, bot.Outcome.REFUSED)
+        [call] = calls(bench.wait(100))[:1]
+    assert kinds == [K.LIMIT, K.BEST_LIMIT, K.MARKET, K.MARKET]
+
+
+def test_price_limits_that_vanish_do_not_disable_the_exit():
+    """One answer with zeros: the limits of the day stay."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 0, 0, 0, 0))
+    assert len(calls(bench.trade(68_900))) == 1
+
+
+def test_marks_of_a_feed_that_is_gone_do_not_hold_an_exit_back():
+    """An auction that nobody can end any more: REST finds the stop, and it is obeyed."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.quote(70_000, code="C")
+    bench.command("feed down")
+    assert len(calls(bench.seen(instrument(price=68_900)))) == 1
+
+
+def test_a_halt_that_rest_tells_ends_with_rest():
+    """Halted, then free again, without any trade in between."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.seen(instrument(blocked="trading halted"))
+    assert calls(bench.seen(instrument(price=68_900, blocked="trading halted"))) == []
+    assert len(calls(bench.seen(instrument(price=68_900)) + bench.wait(1))) == 1
+
+
+def test_nothing_is_bought_while_the_position_is_being_closed():
+    """Between two tries of an exit, too: it would be sold again a second later."""
+    bench = Bench(exit_step_s=60).start()
+    bench.hold_shares()
+    bench.answer(calls(bench.trade(68_900))[0], bot.Outcome.REFUSED)
+    bench.trade(70_000)
+    bench.seen(instrument())
+    bench.engine.entries.consider(bench.state, wish("again"))
+    [row] = records(bench.feed(bot.TimeEvent(bench.now)), "refusal")
+    assert row.data["code"] == "EXITING"
+
+
+@pytest.mark.parametrize("odd", [{"symbol": OTHER}, {"side": SELL}, {"filled_quantity": 11}])
+def test_a_row_that_contradicts_what_was_sent_is_not_booked(odd):
+    """Our number, another stock, side or more shares: nothing moves, the stock is stopped."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, number="0000000007")
+    order = orders_of(bench)[0]
+    row = replace(bench.row(order, 10), **odd)
+    assert "symbol_stopped" in alerts(bench.list_of(row))
+    assert bench.ledger.position(SYMBOL).quantity == 0
+
+
+def test_an_accepted_entry_is_taken_back_when_the_stop_came_first():
+    """SIGTERM between the request and its answer: nothing is left at the broker."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.command("stop", text="cancel")
+    [back] = calls(bench.answer(call))
+    assert (back.action, back.intent) == ("cancel", call.intent)
+
+
+def test_a_list_asked_before_the_feed_came_back_releases_nothing():
+    """It may lack what happened while nobody listened."""
+    bench = Bench().start()
+    asked_at = bench.now
+    bench.wait(2)
+    bench.command("feed down")
+    bench.command("feed up")
+    bench.list_of(*bench.rows(), asked_at=asked_at)
+    assert "orders" in bench.engine.core.holds
+    bench.list_of(*bench.rows())
+    assert "orders" not in bench.engine.core.holds
 
 
 def test_an_exit_asks_for_no_more_than_the_balance_shows_free():

@@ -27,9 +27,9 @@ TREE = ast.parse(SOURCE)
 # thread is not the length of the file but that of its parts, and those are held below: functions,
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
-MOST_LINES = 7_600
+MOST_LINES = 7_850
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
-MOST_SECTION_LINES = 1_400
+MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
 LONGEST_LINE = 107
 LONGEST_FUNCTION, MEDIAN_FUNCTION, MOST_PARAMETERS = 60, 12, 6
@@ -66,6 +66,7 @@ ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
 # The one broad `except`, with its reason.
 BROAD = {
     "Engine._consult": "a strategy is somebody else's code: whatever it raises, the guard goes on",
+    "_trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -98,6 +98,7 @@ CASES = [
      stock(blocked="investment risk"), EXIT),
     (bot.rule_unresolved, "UNRESOLVED", facts(unresolved="entry is unknown"), ENTRY, FACTS, ENTRY),
     (bot.rule_unresolved, "UNRESOLVED", facts(unresolved="exit:1 is unknown"), EXIT, FACTS, EXIT),
+    (bot.rule_unresolved, "EXITING", facts(exiting="stop"), ENTRY, facts(exiting="stop"), EXIT),
     (bot.rule_unresolved, "OPPOSITE", facts(opposite_resting=True), EXIT, FACTS, EXIT),
     (bot.rule_position, "POSITION", FACTS, exit_of(quantity=11), FACTS, exit_of(quantity=10)),
     (bot.rule_position, "POSITION", facts(open_sells=1), EXIT,
