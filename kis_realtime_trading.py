@@ -6778,11 +6778,12 @@ def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
     """Return the figures of a day; money in won."""
     today = ledger.today
     held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    taken = [o for o in ledger.orders.values() if o.own and o.order_no]  # by the broker
     return {
         "day": ledger.day.isoformat() if ledger.day else "-",
         "trades": trades,
         "bars": bars,
-        "orders": today.orders,
+        "orders": sum(order.intent.trade_date == ledger.day for order in taken),
         "fills": today.fills,
         "gross": today.gross_krw,
         "fees": today.fees_krw,

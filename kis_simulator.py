@@ -4704,7 +4704,7 @@ def config_yaml(served: Served) -> str:
             f"    unix: {clock.unix0!r}\n"
             f"    market: {json.dumps(clock.start.isoformat())}\n"
             f"    speed: {clock.speed:g}\n"
-            f"  rest_calls_per_second: {config.limit * clock.speed * 0.8:g}\n"
+            f"  rest_calls_per_second: {config.limit * clock.speed * 0.4:g}\n"
             "  limits:  # of an invented account; set your own in a real file\n"
             "    max_order_krw: 3_000_000\n"
             "    max_symbol_krw: 4_000_000\n"
