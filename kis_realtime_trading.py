@@ -5069,8 +5069,9 @@ class Recorder:
         self._lines.append(f"{mark}{stamp_ns} {connection} {frame}")
 
     def event(self, event: Any) -> None:
-        """Record any other event."""
+        """Record any other event. The same time after it is told again: it may mean more now."""
         self._lines.append("E" + canonical_json(event))
+        self._last_time = _NO_TIME
 
     def flush(self) -> None:
         """Write what has gathered. A full disk ends the recording, not the trading."""

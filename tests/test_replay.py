@@ -1,0 +1,96 @@
+"""A recording run again gives the rows of the live run; one won of one trade shows."""
+
+import asyncio
+import gzip
+
+import harness
+import pytest
+
+import kis_realtime_trading as bot
+import kis_simulator as simulator
+import kis_tools as tools
+
+SYMBOL = "005930"
+LIVES = (("09:17:00", "09:22:30"), ("09:24:00", "09:29:30"), ("09:31:00", "09:36:30"))
+
+
+def scripted(wish_at):
+    """Return a strategy that buys once and has a plan that is often reached."""
+    return harness.Scripted([harness.Wish(wish_at, SYMBOL, 10, 3, plan=(0.997, 1.003))])
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Yield a morning of three processes: killed, killed, stopped; the folder with its records."""
+    config = simulator.SimulatorConfig(symbols=(SYMBOL, "000660"), density=10.0)
+    world = harness.World(config, start="09:14:00", record=True, settings={"entry_timeout_s": 60.0})
+
+    async def main():
+        world.network.advance()
+        driver = asyncio.create_task(world.network.drive())
+        for number, (wish_at, end) in enumerate(LIVES):
+            trader = world.make_trader(scripted(wish_at))
+            run = asyncio.create_task(trader.run(one_day=True))
+            await world.until(end)
+            if number < 2:
+                await harness.kill(run, trader)
+            else:
+                trader.stop("enough")
+                await run
+                trader.journal.close()
+        driver.cancel()
+
+    harness.run_virtual(main())
+    yield world
+    world.close()
+
+
+def firsts(world):
+    """Return the first segments of the recordings, oldest first."""
+    return sorted((world.folder / "records").glob("*-0000.gz"))
+
+
+def compare(world, number, path=None):
+    """Replay the recording of a process against the journal; return exit code and the replay."""
+    again = tools.replay(path or firsts(world)[number], scripted(LIVES[number][0]))
+    journal = bot.Journal(world.folder / "journal.sqlite3", read_only=True)
+    live = tools.live_rows(journal, again.header["journal_seq"])
+    journal.close()
+    return tools.show_difference(live, again.rows), again
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_each_process_of_a_day_that_was_killed_twice_replays_equal(recorded, number, capsys):
+    """Row by row, also from the state that the killed process left; orders among them."""
+    code, again = compare(recorded, number)
+    assert (code, "equal to the live run" in capsys.readouterr().out) == (0, True)
+    kinds = [kind for kind, _, _ in again.rows]
+    assert kinds.count("intent") >= 1 and kinds.count("bar") >= 2 and again.trades > 100
+
+
+def test_the_digest_of_the_day_is_in_the_journal(recorded):
+    """The last process ended in order: its row of the day names the digest of the replay."""
+    _, again = compare(recorded, 2)
+    journal = bot.Journal(recorded.folder / "journal.sqlite3", read_only=True)
+    [row] = journal.rows("day")
+    journal.close()
+    assert again.digest in row.body
+
+
+def test_one_won_of_one_trade_changes_the_digest_and_is_shown(recorded, tmp_path, capsys):
+    """The opening trade of a bar, dearer by a won: the tool names the row, with both histories."""
+    path = firsts(recorded)[2]
+    lines = list(tools.read_lines(path))
+    at = next(n for n, line in enumerate(lines) if line[:1] == "F" and f"|{SYMBOL}^093" in line)
+    fields = lines[at].split("^")
+    fields[2] = str(int(fields[2]) + 1)
+    lines[at] = "^".join(fields)
+    changed = tmp_path / path.name
+    changed.write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    _, before = compare(recorded, 2)
+    capsys.readouterr()
+    code, after = compare(recorded, 2, changed)
+    told = capsys.readouterr().out
+    assert after.digest != before.digest
+    assert code == bot.EXIT_FAILED
+    assert "FIRST DIFFERENCE at row" in told and ">> live   bar" in told and ">> replay bar" in told
