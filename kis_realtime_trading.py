@@ -4353,7 +4353,8 @@ class BrokerDesk:
             fell_by = order.intent.sellable_before - (held.sellable if held else 0)
             core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
         if "account" in core.holds:
-            if self._take_account(seen, asked_at):
+            # the owner's orders of today come first: the balance has them in it already
+            if "orders" not in core.holds and self._take_account(seen, asked_at):
                 core.hold("account", on=False)
                 self._leave_start_up()
             return

@@ -1614,11 +1614,30 @@ def test_shares_that_left_over_night_are_adjusted_and_told():
     assert "account" not in bench.engine.core.holds
 
 
+def test_the_account_is_not_taken_before_the_order_list_was_read():
+    """The owner sold his own shares this morning: his order first, else they would be ours."""
+    first = Bench().start(holdings=[(SYMBOL, 10)])
+    first.hold_shares()
+    bench = Bench(ledger=restarted(first).ledger)
+    bench.now = datetime.combine(NEXT_DAY, time(9, 10), bot.KST)
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.balance((SYMBOL, 10))
+    assert "account" in bench.engine.core.holds
+    his = bot.BrokerOrder("0000000900", "", "06010", SYMBOL, SELL, "00", 10, 70_000, 10, 700_000,
+                          0, 0, "090500")  # fmt: skip
+    bench.list_of(his)
+    bench.balance((SYMBOL, 10))
+    assert "account" not in bench.engine.core.holds
+    position = bench.ledger.position(SYMBOL)
+    assert (position.quantity, position.plan, bench.ledger.external.get(SYMBOL, 0)) == (10, PLAN, 0)
+
+
 def test_an_empty_balance_in_the_morning_takes_nothing_away():
     """It is full again a minute later: the position is still there, with its plan."""
     bench = Bench(ledger=shares_from_before())
     bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
     bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.list_of()
     bench.balance()
     bench.now += timedelta(seconds=60)
     bench.balance((SYMBOL, 10))
