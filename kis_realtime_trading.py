@@ -1446,10 +1446,7 @@ class FrameDecoder:
         numbers = self._numbers
         price = numbers.get(f[2]) or self._number(f[2])
         volume = numbers.get(f[12]) or self._number(f[12])
-        total, value = (
-            int(f[13]),
-            int(f[14]),
-        )  # they rise: no cache; sign or blanks do no harm
+        total, value = int(f[13]), int(f[14])  # they rise: no cache
         if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
         return _new_tuple(Trade, (
@@ -2740,11 +2737,11 @@ class Reconciler:
         A cancel's row is told by a kind that asks for a price, or that of its order, without one
         (form unconfirmed).
         """
-        alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
         if row.order_no == root.order_no:  # its newest number, alive or not
             followed.add(root.intent.intent_id)
             yield from self._read_row(root, row, asked_at, now)
             return
+        alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
         unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
         is_cancel = not row.price and row.kind in unpriced
         if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
@@ -2879,9 +2876,9 @@ class Reconciler:
         """Take what a list has booked out of what notices said."""
         hint = self.hints.get(number)
         if hint and hint.quantity:
-            price = hint.amount_krw / hint.quantity
-            hint.quantity = max(0, hint.quantity - shares)
-            hint.amount_krw = round(hint.quantity * price)
+            left = max(0, hint.quantity - shares)
+            hint.amount_krw = hint.amount_krw * left // hint.quantity
+            hint.quantity = left
 
     def drop_hints(self) -> None:
         """Forget hints: after a gap in the feed they are incomplete."""
@@ -3786,9 +3783,8 @@ class Core:
             OrderEvent.AMBIGUOUS: "order_quarantined",
             OrderEvent.CANCELLED: "order_cancelled",
             OrderEvent.REJECTED: "order_rejected",
+            OrderEvent.FOUND: "order_found",
         }.get(update.event)
-        if update.event is OrderEvent.FOUND:
-            code = "order_found"
         if code and order.own:
             intent = order.intent
             self.alert(
@@ -4279,7 +4275,8 @@ class BrokerDesk:
             wait = core.settings.exit_step_s
             state.exit.next_at = core.now + timedelta(seconds=wait)
         elif state and state.exit:
-            self._exits.back_off(state.exit, stronger=intent.purpose == "exit")
+            new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
+            self._exits.back_off(state.exit, stronger=new_exit)
             core.ask("holdings")
         self._brake_refusals(intent.symbol)
 
@@ -4440,16 +4437,15 @@ class BrokerDesk:
 
     def _on_price(self, instrument: Instrument, asked_at: datetime) -> None:
         core, symbol = self._core, instrument.symbol
-        known = core.ledger.instruments.get(symbol)
-        if known and not 0 < instrument.lower_limit < instrument.upper_limit:
-            instrument = replace(
-                known, last_price=instrument.last_price, blocked=instrument.blocked
-            )  # limits of today do not vanish
+        state = core.symbols.get(symbol)
+        today = state.instrument if state else None
+        if today and not 0 < instrument.lower_limit < instrument.upper_limit:
+            last, blocked = instrument.last_price, instrument.blocked
+            instrument = replace(today, last_price=last, blocked=blocked)  # limits do not vanish
         fixed = replace(instrument, last_price=0)
         if core.ledger.instruments.get(symbol) != fixed:
             core.ledger.instruments[symbol] = fixed
             core.out.append(Record("instrument", symbol, fixed))
-        state = core.symbols.get(symbol)
         if state is None:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
@@ -4484,6 +4480,7 @@ class CommandDesk:
         self._core, self._exits = core, exits
 
     def obey(self, command: Command) -> None:
+        """Journal a command and carry it out."""
         self._core.move_to(command.at)
         self._core.record("command", command.name, text=command.text, level=command.level.name)
         if command.name == "restarted":
@@ -4576,7 +4573,7 @@ class CommandDesk:
         position, symbol = state.view.position, state.view.symbol
         if position.quantity and position.exit_reason:
             state.exit = ExitRun(position.exit_reason)
-        for order in self._core.ledger.open_orders(symbol):
+        for order in self._core.todays_own(symbol):
             if order.intent.purpose == "exit":
                 step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
                 state.exit = ExitRun(order.intent.reason, step, self._core.now)
@@ -4671,8 +4668,8 @@ class Engine:
             state.last_trade = trade
             if state.halted is not trade.halted:
                 self._set_halted(state, trade.halted)
-            if state.auction:
-                state.auction = self._still_auction(state, trade)
+            if state.auction and not self._still_auction(state, trade):
+                state.auction, state.auction_since = False, None
             if bar is not None:
                 self._on_bar(state, bar)
         if state.view.position.quantity:
@@ -7143,7 +7140,8 @@ class Trader:
         last = loop.time()
         while True:
             if loop.time() - last > SUSPENDED_S:  # the host slept, or the loop was blocked
-                self._on_feed(self.broker.socket.up, "the program was suspended")
+                up, why = self.broker.socket.up, "the program was suspended"
+                self.feed(Command("feed up" if up else "feed down", self.clock.now(), text=why))
             last = loop.time()
             self.bridge.handle(TimeEvent(self.clock.now()))
             self._read_control()

@@ -1309,6 +1309,28 @@ def test_price_limits_that_vanish_do_not_disable_the_exit():
     assert len(calls(bench.trade(68_900))) == 1
 
 
+def test_limits_of_yesterday_are_not_taken_for_today_s():
+    """The first answer of the day has none: the price is asked again, nothing is guessed."""
+    bench = Bench(ledger=shares_from_before())
+    bench.now = datetime.combine(NEXT_DAY, time(9, 30), bot.KST)
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 0, 0, 0, 68_900))
+    assert bench.state.instrument.upper_limit == 0
+    actions = bench.wait(6)
+    assert (calls(actions), asks(actions, "price") != []) == ([], True)
+
+
+def test_a_refused_change_of_an_exit_skips_no_step():
+    """It may be refused because the order was just filled: that says nothing about the price."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    bench.answer(calls(bench.trade(68_900))[0])
+    [change] = calls(bench.wait(5))
+    step = bench.state.exit.step
+    bench.answer(change, bot.Outcome.REFUSED)
+    assert bench.state.exit.step == step
+
+
 def test_marks_of_a_feed_that_is_gone_do_not_hold_an_exit_back():
     """An auction that nobody can end any more: REST finds the stop, and it is obeyed."""
     bench = Bench().start()
