@@ -1267,7 +1267,19 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0{1,18})?")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})")
 MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
 _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without argument parsing
-_ONE_TRADE = "0|H0STCNT0|001|"
+
+
+def _usual_record(day: str, width: int) -> str:
+    """Return the pattern of one H0STCNT0 record of a day: regular trading (20), not halted (N).
+
+    Its groups are code, time, price, ask^bid, shares and the two totals. Every field is counted;
+    what is no total is looked up among texts that were read field by field before.
+    """
+    read, total, left_out = r"\^([^^]*+)", r"\^([0-9]{1,18})", r"\^[^^]*+"
+    return (
+        rf"([^|^]*+){read * 2}{left_out * 7}\^([^^]*+\^[^^]*+){read}{total * 2}{left_out * 18}"
+        rf"\^{day}\^20\^N{left_out * (width - 36)}"
+    )
 
 
 class Control(NamedTuple):
@@ -1350,10 +1362,11 @@ class FrameDecoder:
         self._ciphers: dict[str, _Cipher] = {}
         self._times: dict[str, datetime] = {}  # HHMMSS -> datetime of the day below
         self._numbers: dict[str, int] = {}  # texts of prices, which repeat all day
-        # The short way: 15 fields cut out instead of 36, the rest known by its width and one text.
-        self._heads: dict[str, str] = {}  # how a frame of one trade begins -> its symbol
-        self._carets = 0  # "^" behind those 15 fields, as last read field by field
-        self._usual = "?"  # fields 33 to 35: BSOP_DATE of the day, regular trading, not halted
+        self._quotes_read: dict[str, tuple[int, int]] = {}  # "ask^bid" -> both
+        # The short way, once a trade was read field by field and its width is known.
+        self._one_usual: Callable[[str], re.Match[str] | None] = lambda frame: None
+        self._split_usual: Callable[[str], list[Any]] = lambda frame: [frame]
+        self._usual_width = 0
         self._day_text = ""
         if day:
             self.set_day(day)
@@ -1368,9 +1381,19 @@ class FrameDecoder:
     def set_day(self, day: date) -> None:
         """Set the date of frames that carry a time only."""
         self._day_text = f"{day:%Y%m%d}"
-        self._usual = f"^{self._day_text}^20^N"
+        self._usual_width = 0
         self._times.clear()
         self._numbers.clear()
+        self._quotes_read.clear()
+
+    def _learn_width(self, width: int) -> None:
+        """Prepare the short way for records of today with so many fields."""
+        if width == self._usual_width or width > 100:
+            return
+        record = _usual_record(self._day_text, width)
+        self._usual_width = width
+        self._one_usual = re.compile(rf"0\|H0STCNT0\|001\|{record}").fullmatch
+        self._split_usual = re.compile(rf"[|^]{record}").split
 
     def set_key(self, tr_id: str, key: str, iv: str) -> None:
         """Keep the key of an acknowledgement. A new session brings new keys."""
@@ -1383,20 +1406,25 @@ class FrameDecoder:
             BadData: the frame is broken or cannot be trusted. Count it, never guess.
         """
         try:
-            f = frame.split("^", 15)  # nearly all: one trade of today, by the short way
-            symbol = self._heads.get(f[0])
-            usual = symbol and self._usual in f[15] and f[15].count("^") == self._carets
-            if symbol and usual and frame.isascii() and "_" not in frame:
-                f[0] = symbol
-                return (self._trade(f, self._day_text, "N"),)
+            match = self._one_usual(frame)  # nearly all: one trade of today, by the short way
+            if match:
+                symbol, at, price_text, both, shares, total_text, value_text = match.groups()
+                price, volume = self._numbers[price_text], self._numbers[shares]
+                total, value = int(total_text), int(value_text)
+                if 0 < volume <= total and 0 < price <= value // total * 10 <= price * 100:
+                    moment, (ask, bid) = self._times[at], self._quotes_read[both]
+                    values = (symbol, moment, price, volume, total, value, ask, bid, False)
+                    return (_new_tuple(Trade, values),)
+            elif frame.startswith("0|H0STCNT0|") and (trades := self._usual_trades(frame)):
+                return trades
+        except KeyError:
+            pass  # a text that comes for the first time today
+        try:
             tr_id, count, payload = self.open_frame(frame)
             reader = self._readers.get(tr_id)
             if reader is None:
                 raise BadData(f"TR {tr_id[:12]!r} is not one that the bot registers")
-            events = reader(payload, count)
-            if f[0].startswith(_ONE_TRADE) and len(self._heads) < 1_000:
-                self._heads[f[0]], self._carets = events[0].symbol, f[15].count("^")
-            return events
+            return reader(payload, count)
         except (ValueError, IndexError, OverflowError) as error:
             raise BadData(f"not a frame that can be read: {error}") from None
 
@@ -1423,37 +1451,51 @@ class FrameDecoder:
     def _trades(self, payload: str, count: int) -> Sequence[Trade]:
         fields = payload.split("^")
         width = record_width(len(fields), count)
-        if width < 46 or "_" in payload or not payload.isascii():
-            raise BadData(
-                f"H0STCNT0: {width} fields a record, at least 46 of plain ASCII are known"
-            )
-        return [
-            self._trade(fields[at : at + 15], fields[at + 33], fields[at + 35])
-            for at in range(0, len(fields), width)
-        ]
+        if width < 46:
+            raise BadData(f"H0STCNT0: {width} fields a record, at least 46 are known")
+        trades = [self._trade(fields[at : at + 36]) for at in range(0, len(fields), width)]
+        self._learn_width(width)
+        return trades
 
-    def _trade(self, f: list[str], day: str, halted: str) -> Trade:
-        """Read one H0STCNT0 record. The hottest function of the program: plain on purpose.
+    def _usual_trades(self, frame: str) -> list[Trade]:
+        """Read several trades the short way; [] when one of them is not as usual."""
+        parts = self._split_usual(frame)  # what no record is (nothing), 7 fields, and so on
+        if parts.pop() or parts[0] != f"0|H0STCNT0|{len(parts) // 8:03d}":
+            return []
+        parts[0], fields, trades = "", iter(parts), []
+        numbers, quotes, times = self._numbers, self._quotes_read, self._times
+        records = zip(*[fields] * 8, strict=True)
+        for gap, symbol, at, price_text, both, shares, total_text, value_text in records:
+            price, volume = numbers[price_text], numbers[shares]
+            total, value = int(total_text), int(value_text)
+            if not 0 < volume <= total or not 0 < price <= value // total * 10 <= price * 100:
+                return []
+            if gap:
+                return []
+            ask, bid = quotes[both]
+            values = (symbol, times[at], price, volume, total, value, ask, bid, False)
+            trades.append(_new_tuple(Trade, values))
+        return trades
+
+    def _trade(self, f: list[str]) -> Trade:
+        """Read one H0STCNT0 record field by field.
 
         The totals of the day must fit: the engine takes trades below a total for old ones, so one
         wild total would make it deaf. Within a day limits keep prices within 1.9 times of their
         mean, on the first day of a listing within 6.7 times (rule); 10 is beyond both.
         """
-        if day == self._day_text:
+        if f[33] == self._day_text:
             moment = self._times.get(f[1]) or self._time(f[1])
         else:
-            moment = self._other_day(day, f[1])
-        numbers = self._numbers
-        price = numbers.get(f[2]) or self._number(f[2])
-        volume = numbers.get(f[12]) or self._number(f[12])
-        total, value = int(f[13]), int(f[14])  # they rise: no cache
+            moment = self._other_day(f[33], f[1])
+        price, volume, ask, bid = (
+            self._numbers.get(text) or self._number(text) for text in (f[2], f[12], f[10], f[11])
+        )
+        total, value = _digits(f[13]), _digits(f[14])
         if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
-        return _new_tuple(Trade, (
-            f[0], moment, price, volume, total, value,
-            numbers.get(f[10]) or self._number(f[10]), numbers.get(f[11]) or self._number(f[11]),
-            halted == "Y",
-        ))  # fmt: skip
+        self._quotes_read[f"{f[10]}^{f[11]}"] = ask, bid
+        return Trade(f[0], moment, price, volume, total, value, ask, bid, f[35] == "Y")
 
     def _quotes(self, payload: str, count: int) -> Sequence[Quote]:
         fields = payload.split("^")
@@ -1505,8 +1547,9 @@ class FrameDecoder:
 
     def _number(self, text: str) -> int:
         """Return a price text as a number, remembered for the next record."""
-        if len(self._numbers) > 100_000:
+        if max(len(self._numbers), len(self._quotes_read)) > 100_000:
             self._numbers.clear()
+            self._quotes_read.clear()
         number = self._numbers[text] = _digits(text)
         return number
 
