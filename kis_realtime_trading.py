@@ -1791,6 +1791,10 @@ def parse_overseas_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
     ]  # fmt: skip
 
 
+# How the confirmed cancelled shares are called: in answers (seen 2022, 2024, 2025), in the document.
+_CANCELLED_KEYS = ("cncl_cfrm_qty", "cnc_cfrm_qty")
+
+
 def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
     """Read rows of inquire-daily-ccld. Keys are compared without case (`excg_id_dvsn_Cd`)."""
     orders = []
@@ -1801,6 +1805,9 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
         side = SIDE_OF_CODE.get(text_of(r, "sll_buy_dvsn_cd"))
         if side is None:
             raise BadData(f"sll_buy_dvsn_cd {text_of(r, 'sll_buy_dvsn_cd')[:4]!r}")
+        cancelled = {natural(r, key) for key in _CANCELLED_KEYS if key in r}
+        if len(cancelled) != 1:
+            raise BadData(f"{_CANCELLED_KEYS[0]}: found {sorted(cancelled)}, expected one number")
         order = BrokerOrder(
             order_no=normalize_order_no(text_of(r, "odno")),
             original_no=normalize_order_no(text_of(r, "orgn_odno")),
@@ -1809,7 +1816,7 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
             quantity=natural(r, "ord_qty"), price=natural(r, "ord_unpr"),
             filled_quantity=natural(r, "tot_ccld_qty"),
             filled_amount_krw=natural(r, "tot_ccld_amt"),
-            cancelled_quantity=natural(r, "cnc_cfrm_qty"),
+            cancelled_quantity=cancelled.pop(),
             rejected_quantity=natural(r, "rjct_qty"),
         )  # fmt: skip
         if not order.order_no:

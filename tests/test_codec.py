@@ -786,7 +786,7 @@ def test_overseas_prices_keep_their_decimals():
 ORDER_ROW = {
     "ord_gno_brno": "06010", "odno": "0000000762", "orgn_odno": "", "sll_buy_dvsn_cd": "02",
     "pdno": "005930", "ord_dvsn_cd": "00", "ord_qty": "10", "ord_unpr": "71900",
-    "tot_ccld_qty": "4", "tot_ccld_amt": "287600", "cnc_cfrm_qty": "0", "rjct_qty": "0",
+    "tot_ccld_qty": "4", "tot_ccld_amt": "287600", "cncl_cfrm_qty": "0", "rjct_qty": "0",
     "ord_tmd": "093354", "excg_id_dvsn_Cd": "KRX",
 }  # fmt: skip
 
@@ -801,6 +801,18 @@ def test_order_rows_are_read_whatever_the_case_of_their_keys():
     assert [expected, expected] == bot.parse_broker_orders([ORDER_ROW, upper])
 
 
+def test_order_rows_name_the_cancelled_shares_in_two_ways():
+    """Answers say cncl_cfrm_qty, the field table of the document cnc_cfrm_qty."""
+    bare = {key: value for key, value in ORDER_ROW.items() if key != "cncl_cfrm_qty"}
+    both = {"cncl_cfrm_qty": "6", "cnc_cfrm_qty": "6"}
+    for keys in ({"cncl_cfrm_qty": "6"}, {"cnc_cfrm_qty": "6"}, both):
+        [order] = bot.parse_broker_orders([{**bare, **keys}])
+        assert order.cancelled_quantity == 6
+    for keys in ({}, {**both, "cnc_cfrm_qty": "5"}, {**both, "cncl_cfrm_qty": ""}):
+        with pytest.raises(bot.BadData):
+            bot.parse_broker_orders([{**bare, **keys}])
+
+
 @pytest.mark.parametrize("number", ["762", "   762", "0000000762"])
 def test_order_rows_give_ten_digit_numbers(number):
     """Inquiries pad differently from the order answer."""
@@ -809,7 +821,7 @@ def test_order_rows_give_ten_digit_numbers(number):
 
 
 @pytest.mark.parametrize(
-    "key", ["ord_qty", "ord_unpr", "tot_ccld_qty", "tot_ccld_amt", "cnc_cfrm_qty", "rjct_qty"]
+    "key", ["ord_qty", "ord_unpr", "tot_ccld_qty", "tot_ccld_amt", "cncl_cfrm_qty", "rjct_qty"]
 )
 def test_order_rows_without_a_number_are_refused(key):
     """A row of money is never read with a default."""
