@@ -242,6 +242,20 @@ def test_decode_learns_keys_from_an_acknowledgement_and_never_shows_them():
     assert control == {"tr_id": "H0STCNI0", "control": "OPSP0000 SUBSCRIBE SUCCESS"}
 
 
+def test_decode_goes_on_behind_bytes_that_are_no_text(monkeypatch):
+    """Captured frames held bytes that are no UTF-8; the locale of the machine does not matter."""
+    lines = [b"0|H0STANC0|001|\xb0\xa1", OFFICIAL_TRADE.encode(), b'{"header":{"tr_id":"\\ud800"}}']
+    source = io.TextIOWrapper(io.BytesIO(b"\n".join(lines)), encoding="ascii")
+    target = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdin", source)
+    monkeypatch.setattr(sys, "stdout", target)
+    assert tools.run_command(options("--decode")) == 0
+    target.seek(0)
+    refused, trade, control = [json.loads(line) for line in target]
+    assert refused["frame"] == "0|H0STANC0|001|\ufffd\ufffd"
+    assert (trade["STCK_PRPR"], control["tr_id"]) == (71_900, "?")
+
+
 @pytest.mark.parametrize(("key", "iv"), [("short", IV), (KEY, ""), (KEY + "x", IV)])
 def test_a_key_of_another_length_is_told(key, iv):
     """Not a trace: which options are wrong."""
