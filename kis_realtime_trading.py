@@ -1334,9 +1334,9 @@ class _Cipher:
         self._aes = AES.new(key.encode(), AES.MODE_CBC, self._iv)
 
     def decrypt(self, text: str) -> str:
-        """Return the plain text of a base64 payload. Raises BadData."""
+        """Return the plain text of a base64 payload; line breaks are passed over. Raises BadData."""
         try:
-            raw = binascii.a2b_base64(text, strict_mode=True)
+            raw = binascii.a2b_base64("".join(text.split()), strict_mode=True)
         except ValueError:
             raise BadData("payload is no base64") from None
         if not raw or len(raw) % 16:

@@ -155,6 +155,35 @@ def test_halt_mark_and_missing_quotes_are_kept():
 
 
 @pytest.mark.parametrize(
+    ("changes", "volume"),
+    [
+        ({"f1": "083012", "f7": "0", "f8": "0", "f9": "0", "f12": "24", "f13": "24",
+          "f14": "1725600", "f21": "3", "f24": "000000", "f34": "10"}, 24),
+        ({"f1": "090018", "f12": "1000", "f13": "1024", "f14": "73625600", "f18": "0.00",
+          "f21": "", "f40": "0.00", "f41": "0"}, 1000),
+        ({"f1": "155001", "f12": "7", "f34": "31"}, 7),
+        ({"f1": "161500", "f12": "3", "f34": "40", "f43": "D"}, 3),
+        ({"f2": "71850", "f12": "2"}, 2),
+    ],
+    ids=["before the open", "opening auction", "closing price", "after hours", "mid price"],
+)  # fmt: skip
+def test_trades_of_odd_hours_are_read(changes, volume):
+    """As in captured frames: no side in an auction, other market codes, prices between the ticks."""
+    for frame in (trade_frame(**changes), trade_frame(**changes).replace("|001|", "|1|") + "^3"):
+        [trade] = bot.FrameDecoder(day=DAY).decode(frame)
+        assert (trade.volume, f"{trade.ts_exchange:%H%M%S}") == (
+            volume,
+            changes.get("f1", "093354"),
+        )
+
+
+def test_a_frame_of_eleven_records_is_read():
+    """As many were seen in one frame of a busy second."""
+    frame = "0|H0STCNT0|011|" + "^".join([OFFICIAL_TRADE[15:]] * 11)
+    assert len(bot.FrameDecoder().decode(frame)) == 11
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         "", "x", "0", "0|", "|||", "0|H0STCNT0|001", "0|H0STCNT0|000|a^b", "0|H0STCNT0|-01|a",
@@ -421,6 +450,13 @@ def test_notices_that_cannot_be_trusted_are_refused(frame):
     """Plain text, wrong key, bad padding, unknown key, other layouts: BadData."""
     with pytest.raises(bot.BadData):
         notice_decoder().decode(frame)
+
+
+def test_line_breaks_inside_base64_are_passed_over():
+    """Encoders of the MIME kind break lines; nothing but the alphabet counts."""
+    frame = encrypted(FILLED)
+    broken = frame[:91] + "\r\n" + frame[91:] + "\n"
+    assert notice_decoder().decode(broken) == notice_decoder().decode(frame)
 
 
 @pytest.mark.parametrize("changes", [{"f9": "-000000005"}, {"f10": "-00003190"}, {"f9": "1_0"}])
