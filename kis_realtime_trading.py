@@ -117,8 +117,9 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
 
 if TYPE_CHECKING:
     import pandas
@@ -6408,11 +6409,30 @@ class Socket(Protocol):
 Connect: TypeAlias = Callable[[str], Awaitable[Socket]]
 
 
+class _Frames:
+    """A connection that gives bytes: one byte that is no UTF-8 costs that frame, not the session.
+
+    Such text frames were seen on the real server (2026-05, around the auctions). The library would
+    close with 1007, and the server then called the app key in use, for seconds or for hours.
+    """
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._receive = connection.recv
+        self.send, self.close = connection.send, connection.close
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        with contextlib.suppress(ConnectionClosedOK):
+            while True:
+                yield await self._receive(decode=False)
+
+
 async def connect_websocket(url: str) -> Socket:
     """Open a session. Library pings are off: the server does not always answer them."""
-    return await websocket_connect(
-        url, ping_interval=None, compression=None, max_size=1 << 20, proxy=None, open_timeout=10.0,
-        close_timeout=2.0, max_queue=1024,
+    return _Frames(
+        await websocket_connect(
+            url, ping_interval=None, compression=None, max_size=1 << 20, proxy=None,
+            open_timeout=10.0, close_timeout=2.0, max_queue=1024,
+        )
     )  # fmt: skip
 
 

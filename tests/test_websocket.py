@@ -12,6 +12,7 @@ import aiohttp
 import edge
 import harness
 import pytest
+from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedError
 
 import kis_realtime_trading as bot
@@ -104,6 +105,20 @@ async def test_registrations_of_ours_are_taken_and_data_flows(tmp_path, environm
     assert not ear.bad and not ear.socket.refused
     volumes = [trade.cum_volume for trade in trades]
     assert volumes == sorted(volumes) and {SYMBOL} == {trade.symbol for trade in trades}
+
+
+async def test_a_byte_that_is_no_text_costs_a_frame_and_not_the_session():
+    """The real server sent such text frames; after a 1007 it may keep the app key in use."""
+    broken = b"0|H0STANC0|001|005930^\xb0"
+
+    async def speak(peer):
+        await peer.send(broken, text=True)
+        await peer.send("behind it")
+
+    async with serve(speak, "127.0.0.1", 0) as server:
+        [place] = server.sockets
+        socket = await bot.connect_websocket(f"ws://127.0.0.1:{place.getsockname()[1]}")
+        assert [frame async for frame in socket] == [broken, b"behind it"]
 
 
 @pytest.mark.parametrize("width", [23, 26])
