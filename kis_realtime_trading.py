@@ -1299,7 +1299,8 @@ def parse_control(text: str) -> Control:
     """Read a JSON frame. Raises BadData when it is not one."""
     try:
         message = json.loads(text)
-        header, body = message["header"], message.get("body") or {}
+        body = message.get("body") or {}
+        header = message.get("header", {}) if "msg_cd" in body else message["header"]
         output = body.get("output") or {}
         return Control(
             *(str(header.get(name) or "") for name in ("tr_id", "tr_key")),

@@ -521,19 +521,26 @@ SECOND_SESSION = (
             '{"header":{"tr_id":"PINGPONG","datetime":"20261120090000"}}',
             ("PINGPONG", "", "", "", "", "", ""),
         ),
+        (
+            '{"body":{"rt_cd":"9","msg_cd":"OPSP8996","msg1":"ALREADY IN USE appkey"}}',
+            ("", "", "9", "OPSP8996", "ALREADY IN USE appkey", "", ""),
+        ),
     ],
-    ids=["success", "second session", "heartbeat"],
+    ids=["success", "second session", "heartbeat", "no header"],
 )
 def test_documented_control_messages_are_read(text, expected):
-    """Acknowledgement with key and iv, refusal of a session, PINGPONG without a body."""
+    """Acknowledgement with key and iv, refusal of a session, PINGPONG without a body.
+
+    A refusal without a header stands in one published log (2026-05).
+    """
     assert expected == tuple(bot.parse_control(text))
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "[]", "null", "1", '"x"', '{"header":1}', '{"header":{},"body":[1]}', "[" * 100_000,
-     '{"header":{},"body":{"output":"x"}}'],
-    ids=range(10),
+     '{"header":{},"body":{"output":"x"}}', '{"body":{"rt_cd":"0"}}'],
+    ids=range(11),
 )  # fmt: skip
 def test_control_garbage_is_refused(text):
     """JSON of another shape is BadData."""
