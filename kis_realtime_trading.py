@@ -4709,23 +4709,24 @@ class Engine:
     # --- market data ---
 
     def _on_trade(self, trade: Trade) -> None:
-        state = self.core.symbols.get(trade.symbol)
-        if state is None or not state.day_start <= trade.ts_exchange < state.day_end:
+        symbol, at, price, _, total, _, _, _, halted = trade
+        state = self.core.symbols.get(symbol)
+        if state is None or not state.day_start <= at < state.day_end:
             return  # not ours, or of another day
-        if not state.lower_limit <= trade.price <= state.upper_limit:
+        if not state.lower_limit <= price <= state.upper_limit:
             return  # impossible on this day: broken or forged
-        fresh = trade.cum_volume > state.builder.cum_volume  # else a duplicate, or out of order
+        fresh = total > state.builder.cum_volume  # else a duplicate, or out of order
         if fresh:
             bar = state.builder.add(trade)
             state.last_trade = trade
-            if state.halted is not trade.halted:
-                self._set_halted(state, trade.halted)
+            if state.halted is not halted:
+                self._set_halted(state, halted)
             if state.auction and not self._still_auction(state, trade):
                 state.auction, state.auction_since = False, None
             if bar is not None:
                 self._on_bar(state, bar)
         if state.view.position.quantity:
-            self.exits.watch(state, trade.price, trade.ts_exchange)
+            self.exits.watch(state, price, at)
         if fresh and self._hears_trades:
             self._consult(state, self.strategy.on_trade, trade)
 
@@ -4842,6 +4843,9 @@ class Engine:
 
     def _on_time(self, event: TimeEvent) -> None:
         core = self.core
+        if core.now <= event.now < self._next_second:
+            core.now = event.now
+            return  # nearly always: within the second that was worked already
         if core.move_to(event.now):
             self._next_second = event.now
             for state in core.symbols.values():
