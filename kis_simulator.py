@@ -2573,12 +2573,18 @@ class Session:
             return False
 
     def _answer(self, tr_id: str, tr_key: str, rt_cd: str, code: str) -> None:
+        """Acknowledge. `encrypt` is Y for notices: the official sample decrypts only then.
+
+        The document prints N there too (unconfirmed which is sent); a client that goes by the
+        first character of the frame does not care.
+        """
         body: dict[str, Any] = {"rt_cd": rt_cd, "msg_cd": code, "msg1": WS_TEXT[code]}
         if rt_cd == "0":
             body["output"] = {"iv": self.iv, "key": self.key}
         elif code in ("OPSP9999", "OPSP8996"):
             tr_id, tr_key = "(null)", ""
-        header = {"tr_id": tr_id, "tr_key": tr_key, "encrypt": "N"}
+        secret = "Y" if rt_cd == "0" and tr_id in HTS_STREAMS else "N"
+        header = {"tr_id": tr_id, "tr_key": tr_key, "encrypt": secret}
         text = json.dumps({"header": header, "body": body}, ensure_ascii=False)
         self._hub.send(self, text, "control", tr_id, tr_key)
 

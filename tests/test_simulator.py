@@ -1403,6 +1403,19 @@ def test_registration_answers(bench: Bench) -> None:
     assert seen == [("0", "OPSP0000"), ("1", "OPSP0002"), ("0", "OPSP0001"), ("1", "OPSP0003")]
 
 
+@pytest.mark.parametrize("environment", ["paper", "real"])
+def test_acknowledgement_of_notices_says_encrypted(environment: str) -> None:
+    """The official sample decrypts a stream only when its acknowledgement says Y."""
+    bench, seen = Bench("10:00", environment=environment), {}
+    session, approval = bench.sim.connect(), bench.approval_key()
+    notice = ks.NOTICE_TR[environment]
+    keys = {"H0STCNT0": STOCK, "H0STASP0": STOCK, notice: bench.sim.credentials.hts_id}
+    for tr_id, tr_key in keys.items():
+        session.receive_text(registration(approval, tr_id, tr_key))
+        seen[tr_id] = json.loads(session.outbox.pop())["header"]["encrypt"]
+    assert seen == {"H0STCNT0": "N", "H0STASP0": "N", notice: "Y"}
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
