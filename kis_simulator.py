@@ -607,7 +607,7 @@ class SimulatorConfig:
     book_fields: int = 63  # or 62, 59
     notice_fields: int | None = None  # None = 26 real, 23 paper
     accept_old_tr_ids: bool = True
-    strict_order_body: bool = True  # all nine keys on current TR ids
+    strict_order_body: bool = False  # all nine keys on current TR ids, as clients are advised
     past_minutes_on_paper: bool = True  # doc says no, one report of 2026-07-11 says yes
     after_close: str = "rest_then_cancelled"  # or "rest", "cancelled": look of dead day orders
     registrations: int = 41
@@ -3709,6 +3709,7 @@ class AccountDesk:
 
 PLAIN_KEYS = ("CANO", "ACNT_PRDT_CD", "PDNO", "ORD_DVSN", "ORD_QTY", "ORD_UNPR")
 ORDER_KEYS = (*PLAIN_KEYS, "EXCG_ID_DVSN_CD", "SLL_TYPE", "CNDT_PRIC")
+OLD_KEYS = ("CTAC_TLNO", "SLL_TYPE", "ALGO_NO")  # sent by the first official sample, 2022
 CHANGE_KEYS = (
     *("CANO", "ACNT_PRDT_CD", "KRX_FWDG_ORD_ORGNO", "ORGN_ODNO", "ORD_DVSN"),
     *("RVSE_CNCL_DVSN_CD", "ORD_QTY", "ORD_UNPR", "QTY_ALL_ORD_YN"),
@@ -3768,15 +3769,21 @@ class OrderDesk:
         return Rejected(real, text, "7")
 
     def place(self, call: Call) -> Answer:
-        """order-cash."""
+        """order-cash.
+
+        Which keys a current TR id can do without is measured for one only: sells without
+        CNDT_PRIC were refused while buys passed (2026-08-11). That EXCG_ID_DVSN_CD may be left
+        out is documented (KRX then), that SLL_TYPE may be is unconfirmed.
+        """
         current = OLD_TRS.get(call.tr_id, call.tr_id)
         side = "BUY" if current in BUY_TRS else "SELL"
         needed: tuple[str, ...] = PLAIN_KEYS
         if call.tr_id == current and self._config.strict_order_body:
             needed = ORDER_KEYS
         elif call.tr_id == current and side == "SELL":
-            needed = (*PLAIN_KEYS, "CNDT_PRIC")  # sells without it failed (measured, 2026-08-11)
-        body = self._read(call, needed, ORDER_KEYS)
+            needed = (*PLAIN_KEYS, "CNDT_PRIC")
+        allowed = ORDER_KEYS if call.tr_id == current else (*ORDER_KEYS, *OLD_KEYS)
+        body = self._read(call, needed, allowed)
         quantity, price = int(body["ORD_QTY"]), int(body["ORD_UNPR"])
         ticket = Ticket(body["PDNO"], side, body["ORD_DVSN"], quantity, price)
         return self._answer(self._exchange.place(ticket, call.at), side)

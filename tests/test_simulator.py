@@ -811,12 +811,44 @@ def test_real_answer_codes() -> None:
 
 
 @pytest.mark.parametrize("key", ks.ORDER_KEYS)
-def test_every_key_of_the_body_is_needed(bench: Bench, key: str) -> None:
+def test_every_key_of_the_body_is_needed_when_strict(key: str) -> None:
     """A left-out key gives IGW00007 with HTTP 500."""
+    bench = Bench("10:00", strict_order_body=True)
     body = bench.order_body(1, kind="01")
     del body[key]
     reply = bench.send_order(body)
     assert (reply.status, code(reply)) == (500, "IGW00007")
+
+
+@pytest.mark.parametrize(
+    ("side", "left_out", "expected"),
+    [
+        ("BUY", (), "40600000"),
+        ("BUY", ("CNDT_PRIC",), "40600000"),
+        ("BUY", ("SLL_TYPE", "CNDT_PRIC", "EXCG_ID_DVSN_CD"), "40600000"),
+        ("SELL", ("SLL_TYPE", "EXCG_ID_DVSN_CD"), "40590000"),
+        ("SELL", ("CNDT_PRIC",), "IGW00007"),
+        ("BUY", ("ORD_DVSN",), "IGW00007"),
+    ],
+)
+def test_short_bodies_on_current_tr_ids(
+    side: str, left_out: tuple[str, ...], expected: str
+) -> None:
+    """Sells without CNDT_PRIC failed while buys passed (measured, 2026-08-11)."""
+    bench = Bench("10:00", holdings={STOCK: (5, 70_000)})
+    body = bench.order_body(1, kind="01")
+    for key in left_out:
+        del body[key]
+    assert code(bench.send_order(body, side)) == expected
+
+
+def test_keys_of_the_first_official_sample_pass_with_old_tr_ids_only(bench: Bench) -> None:
+    """CTAC_TLNO, SLL_TYPE 01 even on buys, and ALGO_NO beside the six plain keys."""
+    body = {key: bench.order_body(1, kind="01")[key] for key in ks.PLAIN_KEYS}
+    body |= {"CTAC_TLNO": "", "SLL_TYPE": "01", "ALGO_NO": ""}
+    assert code(bench.send_order(body, tr_id="VTTC0802U")) == "40600000"
+    assert code(bench.send_order(body, "SELL", tr_id="VTTC0801U")) == "40590000"
+    assert code(bench.send_order(body)) == "IGW00007"
 
 
 @pytest.mark.parametrize(
