@@ -369,6 +369,38 @@ def test_real_only_services_are_refused_on_paper(bench: Bench, path: str, tr_id:
     assert (reply.status, code(reply)) == (500, "EGW02006")
 
 
+@pytest.mark.parametrize(
+    ("path", "tr_id", "expected"),
+    [
+        (TRADING + "inquire-psbl-rvsecncl", "TTTC0084R", (500, "EGW02006")),
+        (TRADING + "inquire-psbl-rvsecncl", "TTTC8036R", (500, "EGW02006")),
+        (TRADING + "inquire-psbl-rvsecncl", "VTTC0084R", (200, "OPSQ0002")),
+        (TRADING + "inquire-psbl-rvsecncl", "VTTC8036R", (200, "OPSQ0002")),
+        (QUOTES + "chk-holiday", "VTCA0903R", (200, "OPSQ0002")),
+        (QUOTES + "chk-holiday", "VTTC0084R", (500, "EGW00310")),
+    ],
+)
+def test_paper_ids_made_from_real_only_ones(
+    bench: Bench, path: str, tr_id: str, expected: tuple[int, str]
+) -> None:
+    """A V in the first place makes no paper service: OPSQ0002 (seen for VTTC0084R)."""
+    reply = bench.get(path, tr_id, **bench.owner)
+    assert (reply.status, code(reply)) == expected
+    assert reply.json()["rt_cd"] == "1"
+
+
+@pytest.mark.parametrize("environment", ["paper", "real"])
+def test_buying_power_on_the_path_of_the_first_official_sample(environment: str) -> None:
+    """TTTC8908R on the path of the daily orders; other ids do not wander."""
+    bench = Bench("10:00", environment=environment)
+    params = {"PDNO": "", "ORD_UNPR": "0", "ORD_DVSN": "02", "CMA_EVLU_AMT_ICLD_YN": "Y"}
+    params |= {"OVRS_ICLD_YN": "N", **bench.owner}
+    path = TRADING + "inquire-daily-ccld"
+    body = bench.get(path, f"{bench.letter}TTC8908R", **params).json()
+    assert ("0", "10000000") == (body["rt_cd"], body["output"]["ord_psbl_cash"])
+    assert code(bench.get(path, f"{bench.letter}TTC8434R", **params)) == "EGW00310"
+
+
 def test_paper_tr_on_the_real_host() -> None:
     """EGW02005."""
     bench = Bench(environment="real")
@@ -1281,8 +1313,8 @@ def test_profit_inquiries_on_real() -> None:
     ).json()
     assert int(body["output2"][0]["rlzt_pfls"]) == net
     body = bench.get(TRADING + "inquire-account-balance", "CTRP6548R", **bench.owner).json()
-    assert len(body["Output1"]) == 20
-    assert int(body["Output2"]["tot_asst_amt"]) == bench.sim.books()["cash_krw"]
+    assert len(body["output1"]) == 20
+    assert int(body["output2"]["tot_asst_amt"]) == bench.sim.books()["cash_krw"]
 
 
 def test_balance_pages() -> None:
