@@ -615,6 +615,7 @@ class SimulatorConfig:
     dead_session_s: float = 100.0  # monotonic
     session_linger_s: float = 0.0  # a lost session blocks the app key this long, monotonic
     auction_quote_s: float = 10.0  # market seconds between expected prices
+    expiry_shift_s: float | None = None  # a token shows its end so much later; None = see run()
 
     def __post_init__(self) -> None:
         if self.environment not in ("paper", "real"):
@@ -3999,9 +4000,10 @@ class TokenDesk:
             raise Failure("EGW00133", 403)
         self._asked_s = request.pace_s
         token = self.issue(request.at)
+        shown = to_moment(token.expires + round((self._config.expiry_shift_s or 0) * 1000))
         return {
             "access_token": token.text,
-            "access_token_token_expired": to_moment(token.expires).strftime("%Y-%m-%d %H:%M:%S"),
+            "access_token_token_expired": f"{shown:%Y-%m-%d %H:%M:%S}",
             "token_type": "Bearer",
             "expires_in": 86400,
         }
@@ -4013,10 +4015,35 @@ class TokenDesk:
                 return token
             token.dead = token.dead or "EGW00121"
         self._count += 1
-        parts = [self._dice.text(n, LETTERS + "-_", "jwt", self._count, now, n) for n in (225, 86)]
-        text = ".".join(("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9", *parts))
-        self.tokens[text] = Token(text, now, now + 24 * self.HOUR)
+        aud = self._dice.text(64, LETTERS, "aud", self._count, now)
+        claims = {"sub": "token", "aud": aud, "iat": now, "jti": self._app_key}
+        text = self._signed(base64.urlsafe_b64encode(to_json(claims)).decode().rstrip("="))
+        return self._keep(text, now)
+
+    @property
+    def _app_key(self) -> str:
+        return self._who.active(self._config.environment)[0]
+
+    def _keep(self, text: str, issued: int) -> Token:
+        self.tokens[text] = Token(text, issued, issued + 24 * self.HOUR)
         return self.tokens[text]
+
+    def _signed(self, claims: str) -> str:
+        """Return a JWT of about 350 characters (measured); its content is invented."""
+        signature = self._dice.text(86, LETTERS + "-_", "jwt", claims)
+        return f"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9.{claims}.{signature}"
+
+    def _recall(self, text: str) -> Token | None:
+        """Return a token that a server of this seed gave before it was started again.
+
+        Public clients keep tokens on disk and trust them for a day; the real server does not
+        forget them. What was revoked before the start is alive again.
+        """
+        claims = text.split(".")[1] if text.count(".") == 2 else ""
+        if not claims or text != self._signed(claims):
+            return None
+        told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        return self._keep(text, told["iat"]) if told["jti"] == self._app_key else None
 
     def _revoke(self, request: Request) -> dict[str, Any]:
         self.check_keys(request.sent.get("appkey"), request.sent.get("appsecret"), oauth=True)
@@ -4048,7 +4075,7 @@ class TokenDesk:
         if not header.startswith("Bearer "):
             raise Failure("EGW00205")
         text = header.removeprefix("Bearer ").strip()
-        token = self.tokens.get(text)
+        token = self.tokens.get(text) or self._recall(text)
         if token is None:
             raise Failure("EGW00121" if text else "EGW00122")
         if token.dead or token.expires <= now:
@@ -4848,9 +4875,16 @@ def config_from(arguments: argparse.Namespace) -> SimulatorConfig:
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    """Serve until a signal or until the market time that was asked for."""
+    """Serve until a signal or until the market time that was asked for.
+
+    Public clients read the end of a token against the clock on the wall and ask for a new one on
+    every call when the market day lies in the past, so it is shown later by that distance.
+    """
     config = config_from(arguments)
     start = to_moment(midnight_ms(config.day) + parse_clock(arguments.start) * 1000)
+    if config.expiry_shift_s is None:
+        past = (datetime.now(KST) - start).total_seconds()
+        config = replace(config, expiry_shift_s=max(past, 0.0))
     until = parse_clock(arguments.until) if arguments.until else None
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -288,6 +289,46 @@ def test_token_expires_after_a_day() -> None:
     assert (reply.status, code(reply)) == (500, "EGW00123")
 
 
+@pytest.mark.parametrize(
+    ("clock", "day", "seed", "environment", "expected"),
+    [
+        ("10:00", DAY, 21, "paper", "KIOK0560"),
+        ("08:00", DAY, 21, "paper", "KIOK0560"),  # started again for an earlier hour
+        ("10:00", DAY + timedelta(days=3), 21, "paper", "EGW00123"),
+        ("10:00", DAY, 22, "paper", "EGW00121"),
+        ("10:00", DAY, 21, "real", "EGW00121"),
+    ],
+)
+def test_token_outlives_a_restart(
+    clock: str, day: date, seed: int, environment: str, expected: str
+) -> None:
+    """Clients keep tokens on disk; another seed or host does not know them."""
+    token = Bench("09:00").token
+    bench = Bench(clock, day=day, seed=seed, environment=environment)
+    bench.token = token
+    assert code(bench.balance()) == expected
+
+
+def test_forged_tokens_are_unknown(bench: Bench) -> None:
+    """A changed middle or end of a token is EGW00121."""
+    head, claims, signature = bench.token.split(".")
+    for parts in ((head, claims[:-1] + "A", signature), (head, claims, signature[:-1] + "!")):
+        bench.token = ".".join(parts)
+        assert code(bench.balance()) == "EGW00121"
+    for text in ("..", "a.b.c", "a.b"):
+        bench.token = text
+        assert code(bench.balance()) == "EGW00121"
+
+
+def test_shown_end_of_a_token_can_lie_later() -> None:
+    """For clients on the clock on the wall; the token itself still lives 24 hours."""
+    bench = Bench("09:00", expiry_shift_s=3 * 86_400.0)
+    bench.sim.advance(at("09:02"))
+    assert bench.issue_token().json()["access_token_token_expired"] == "2026-11-24 09:00:00"
+    bench.sim.advance(at("09:01", DAY + timedelta(days=1)))
+    assert code(bench.balance()) == "EGW00123"
+
+
 def test_revoked_token_is_refused_and_a_new_one_is_given() -> None:
     """revokeP kills the token at once."""
     bench = Bench("08:40")
@@ -397,7 +438,7 @@ def test_buying_power_on_the_path_of_the_first_official_sample(environment: str)
     params |= {"OVRS_ICLD_YN": "N", **bench.owner}
     path = TRADING + "inquire-daily-ccld"
     body = bench.get(path, f"{bench.letter}TTC8908R", **params).json()
-    assert ("0", "10000000") == (body["rt_cd"], body["output"]["ord_psbl_cash"])
+    assert (body["rt_cd"], body["output"]["ord_psbl_cash"]) == ("0", "10000000")
     assert code(bench.get(path, f"{bench.letter}TTC8434R", **params)) == "EGW00310"
 
 
@@ -2089,6 +2130,18 @@ def test_command_line_writes_a_configuration_and_ends_cleanly(tmp_path: Path) ->
         assert settings["bot"]["market_clock"]["market"] == ready["market"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
+    """A client on the clock on the wall would else ask for a new one on every call."""
+    who = ks.Credentials.from_seed(ks.DEFAULT_SEED)
+    body = {"grant_type": "client_credentials", "appkey": who.paper_key}
+    data = json.dumps(body | {"appsecret": who.paper_secret}).encode()
+    with running("--density", "1", "--hold", "60", "--date", "2025-11-20") as (_, ready):
+        with urllib.request.urlopen(f"{ready['rest']}/oauth2/tokenP", data, timeout=10) as answer:
+            shown = json.load(answer)["access_token_token_expired"]
+    left = datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST) - datetime.now(KST)
+    assert timedelta(hours=23) < left < timedelta(hours=25)
 
 
 def test_command_line_ends_at_a_market_time() -> None:
