@@ -68,6 +68,7 @@ import ipaddress
 import itertools
 import json
 import math
+import operator
 import os
 import random
 import signal
@@ -2957,6 +2958,21 @@ PRICE = Layout("""
     stck_dryy_hgpr=year_high dryy_hgpr_vrss_prpr_rate=from_high dryy_hgpr_date=high_day
     stck_dryy_lwpr=year_low dryy_lwpr_vrss_prpr_rate=from_low dryy_lwpr_date=low_day
 """)
+PRICE_2 = Layout("""
+    rprs_mrkt_kor_name=index new_hgpr_lwpr_cls_code mxpr_llam_cls_code crdt_able_yn=Y
+    stck_mxpr=upper elw_pblc_yn=N prdy_clpr_vrss_oprc_rate=open_rate crdt_rate=0.00
+    marg_rate=20.00 lwpr_vrss_prpr=low_gap lwpr_vrss_prpr_sign=low_sign
+    prdy_clpr_vrss_lwpr_rate=low_rate stck_lwpr=low hgpr_vrss_prpr=high_gap
+    hgpr_vrss_prpr_sign=high_sign prdy_clpr_vrss_hgpr_rate=high_rate stck_hgpr=high
+    oprc_vrss_prpr=open_gap oprc_vrss_prpr_sign=open_sign mang_issu_yn=N divi_app_cls_code=00
+    short_over_yn=N mrkt_warn_cls_code=00 invt_caful_yn=N stange_runup_yn=N ssts_hot_yn=N
+    low_current_yn=N vi_cls_code=vi short_over_cls_code stck_llam=lower new_lstn_cls_name
+    vlnt_deal_cls_name flng_cls_name revl_issu_reas_name mrkt_warn_cls_name stck_sdpr=base
+    bstp_cls_code=0000 stck_prdy_clpr=base insn_pbnt_yn=N fcam_mod_cls_name stck_prpr=last
+    prdy_vrss=change prdy_vrss_sign=sign prdy_ctrt=rate acml_tr_pbmn=value acml_vol=volume
+    prdy_vrss_vol_rate=volume_rate bstp_kor_isnm=market sltr_yn=N trht_yn=halted
+    oprc_rang_cont_yn=N vlnt_fin_cls_code stck_oprc=open prdy_vol=previous_volume
+""")
 BOOK_TOTALS = Layout("""
     total_askp_rsqn=asks total_bidp_rsqn=bids total_askp_rsqn_icdc=0 total_bidp_rsqn_icdc=0
     ovtm_total_askp_rsqn=0 ovtm_total_bidp_rsqn=0 ovtm_total_askp_icdc=0 ovtm_total_bidp_icdc=0
@@ -3014,6 +3030,19 @@ PERIODS: dict[str, tuple[int, Callable[[date], Any]]] = {  # days per bar at mos
 FIRST_DAY = date(2018, 1, 2)  # history begins here
 
 
+def merge_bars(days: Iterable[tuple[Any, Bar]], key: Callable[[Any], Any]) -> list[tuple[Any, Bar]]:
+    """Merge bars, newest first, whose times share a key; each takes the newest time."""
+    merged: list[tuple[Any, Bar]] = []
+    for _, group in itertools.groupby(days, key=lambda item: key(item[0])):
+        part = list(group)
+        bars = [bar for _, bar in part]
+        high, low = max(bar.high for bar in bars), min(bar.low for bar in bars)
+        volume, value = sum(bar.volume for bar in bars), sum(bar.value for bar in bars)
+        whole = Bar(bars[-1].open, high, low, bars[0].close, volume, value)
+        merged.append((part[0][0], whole))
+    return merged
+
+
 class Quotations:
     """Prices, books and bars of one stock."""
 
@@ -3032,8 +3061,21 @@ class Quotations:
     # --- price, book, trades --------------------------------------------------------
 
     def price(self, call: Call) -> Answer:
-        """inquire-price and inquire-price-2."""
+        """inquire-price."""
         return self._about(call, self._price)
+
+    def price_2(self, call: Call) -> Answer:
+        """inquire-price-2: other fields of the same stock (doc)."""
+
+        def build(tape: Tape, call: Call) -> dict[str, Any]:
+            words = stock_words(tape)
+            for name in ("open", "high", "low"):
+                gap = tape.last - words[name]
+                words |= {f"{name}_gap": gap, f"{name}_sign": sign_code(gap, tape.last, NO_BAND)}
+                words[f"{name}_rate"] = percent(words[name] - tape.base, tape.base)
+            return {"output": PRICE_2.fill(words)}
+
+        return self._about(call, build)
 
     def _price(self, tape: Tape, call: Call) -> dict[str, Any]:
         words = stock_words(tape) | self._year(tape)
@@ -3162,17 +3204,7 @@ class Quotations:
         first = parse_ymd(call.get("FID_INPUT_DATE_1")) or FIRST_DAY
         last = parse_ymd(call.get("FID_INPUT_DATE_2")) or self._market.day
         days, key = PERIODS.get(call.get("FID_PERIOD_DIV_CODE"), PERIODS["D"])
-        merged: list[tuple[date, Bar]] = []
-        for _, group in itertools.groupby(
-            self._days(tape, first, last, rows * days), key=lambda item: key(item[0])
-        ):
-            part = list(group)
-            bars = [bar for _, bar in part]
-            high, low = max(bar.high for bar in bars), min(bar.low for bar in bars)
-            volume, value = sum(bar.volume for bar in bars), sum(bar.value for bar in bars)
-            whole = Bar(bars[-1].open, high, low, bars[0].close, volume, value)
-            merged.append((part[0][0], whole))
-        return merged[:rows]
+        return merge_bars(self._days(tape, first, last, rows * days), key)[:rows]
 
     def _period_words(self, tape: Tape, call: Call, rows: int) -> list[dict[str, Any]]:
         bars = self._periods(tape, call, rows)
@@ -3205,6 +3237,193 @@ class Quotations:
             return {"output": [DAILY_SHORT_ROW.fill(words) for words in rows]}
 
         return self._about(call, build)
+
+
+class Index(NamedTuple):
+    """A market index. `level` is its invented height when all stocks stand at their anchors."""
+
+    name: str
+    market: str
+    level: int
+
+
+INDEXES = {
+    "0001": Index("종합", "KOSPI", 2700),
+    "1001": Index("KOSDAQ", "KOSDAQ", 870),
+    "2001": Index("KOSPI200", "KOSPI", 360),
+}
+INDEX_PRICE = Layout("""
+    bstp_nmix_prpr=close bstp_nmix_prdy_vrss=change prdy_vrss_sign=sign bstp_nmix_prdy_ctrt=rate
+    acml_vol=volume prdy_vol=volume_before acml_tr_pbmn=value prdy_tr_pbmn=value_before
+    bstp_nmix_oprc=open prdy_nmix_vrss_nmix_oprc=open_gap oprc_vrss_prpr_sign=open_sign
+    bstp_nmix_oprc_prdy_ctrt=open_rate bstp_nmix_hgpr=high prdy_nmix_vrss_nmix_hgpr=high_gap
+    hgpr_vrss_prpr_sign=high_sign bstp_nmix_hgpr_prdy_ctrt=high_rate bstp_nmix_lwpr=low
+    prdy_clpr_vrss_lwpr=low_gap lwpr_vrss_prpr_sign=low_sign prdy_clpr_vrss_lwpr_rate=low_rate
+    ascn_issu_cnt=rising uplm_issu_cnt=at_upper stnr_issu_cnt=flat down_issu_cnt=falling
+    lslm_issu_cnt=at_lower dryy_bstp_nmix_hgpr=year_high dryy_hgpr_vrss_prpr_rate=from_high
+    dryy_bstp_nmix_hgpr_date=high_day dryy_bstp_nmix_lwpr=year_low
+    dryy_lwpr_vrss_prpr_rate=from_low dryy_bstp_nmix_lwpr_date=low_day total_askp_rsqn=asks
+    total_bidp_rsqn=bids seln_rsqn_rate=ask_rate shnu_rsqn_rate=bid_rate ntby_rsqn=more_bids
+""")
+INDEX_HEAD = Layout("""
+    bstp_nmix_prdy_vrss=change prdy_vrss_sign=sign bstp_nmix_prdy_ctrt=rate prdy_nmix=before
+    acml_vol=volume acml_tr_pbmn=value hts_kor_isnm=name bstp_nmix_prpr=close bstp_cls_code=code
+    prdy_vol=volume_before bstp_nmix_oprc=open bstp_nmix_hgpr=high bstp_nmix_lwpr=low
+    futs_prdy_oprc=open_before futs_prdy_hgpr=high_before futs_prdy_lwpr=low_before
+""")
+INDEX_DAY_ROW = Layout("""
+    stck_bsop_date=day bstp_nmix_prpr=close bstp_nmix_oprc=open bstp_nmix_hgpr=high
+    bstp_nmix_lwpr=low acml_vol=volume acml_tr_pbmn=value mod_yn=N
+""")
+INDEX_MINUTE_ROW = Layout("""
+    stck_bsop_date=day stck_cntg_hour=clock bstp_nmix_prpr=close bstp_nmix_oprc=open
+    bstp_nmix_hgpr=high bstp_nmix_lwpr=low cntg_vol=volume acml_tr_pbmn=total
+""")
+
+
+class Indexes:
+    """Market indexes, computed from the stocks of this simulation by market value.
+
+    Bars of an index are in hundredths of a point; volume in 1,000 shares and value in million won,
+    as on the realtime feed of indexes (unconfirmed for REST). Highs and lows are those of the
+    stocks together, a little too wide (invented).
+    """
+
+    def __init__(self, ground: Ground, market: Market) -> None:
+        self._market, self._history, self._calendar = market, ground.history, ground.calendar
+
+    def _find(self, call: Call) -> tuple[Index, list[Tape]]:
+        """Return the index of a call and its stocks; any when none is of its market."""
+        if call.get("FID_COND_MRKT_DIV_CODE") != "U":
+            raise Rejected("OPSQ2001", "ERROR INVALID FID_COND_MRKT_DIV_CODE", "2")
+        index = INDEXES.get(call.get("FID_INPUT_ISCD"), INDEXES["0001"])
+        tapes = list(self._market.tapes.values())
+        stocks = [tape for tape in tapes if not tape.listing.etf] or tapes
+        return index, [tape for tape in stocks if tape.listing.market == index.market] or stocks
+
+    @staticmethod
+    def _weigh(index: Index, rows: Sequence[tuple[Listing, Bar]]) -> Bar:
+        """Return the bar of an index from the bars of its stocks."""
+        whole = sum(row.shares * row.anchor for row, _ in rows)
+        prices = [
+            round(100 * index.level * sum(row.shares * price(bar) for row, bar in rows) / whole)
+            for price in map(operator.attrgetter, ("open", "high", "low", "close"))
+        ]
+        volume, value = (sum(getattr(b, name) for _, b in rows) for name in ("volume", "value"))
+        return Bar(*prices, volume // 1000, value // 1_000_000)
+
+    def _today(self, index: Index, tapes: Sequence[Tape]) -> Bar:
+        rows = []
+        for tape in tapes:
+            prices = (tape.open or tape.base, tape.high or tape.base, tape.low or tape.base)
+            rows.append((tape.listing, Bar(*prices, tape.last, tape.volume, tape.value)))
+        return self._weigh(index, rows)
+
+    def _past(self, index: Index, tapes: Sequence[Tape], day: date) -> Bar:
+        history = self._history
+        rows = [(tape.listing, history.daily(tape.listing.code, day)) for tape in tapes]
+        return self._weigh(index, rows)
+
+    @staticmethod
+    def _words(bar: Bar, before: int) -> dict[str, Any]:
+        """Return the words of a bar with points as text."""
+        words, close = bar.words(before), bar.close
+        for name in ("open", "high", "low"):
+            gap = getattr(bar, name) - before
+            words |= {f"{name}_rate": percent(gap, before), f"{name}_gap": f"{gap / 100:.2f}"}
+            words[f"{name}_sign"] = sign_code(close - getattr(bar, name), close, NO_BAND)
+        points = {n: f"{words[n] / 100:.2f}" for n in ("open", "high", "low", "close", "change")}
+        return words | points | {"before": f"{before / 100:.2f}"}
+
+    def _now(self, call: Call, index: Index, tapes: Sequence[Tape]) -> dict[str, Any]:
+        yesterday = self._past(index, tapes, self._calendar.previous(self._market.day))
+        words = self._words(self._today(index, tapes), yesterday.close)
+        earlier = self._words(yesterday, yesterday.close)
+        words |= {f"{name}_before": earlier[name] for name in ("open", "high", "low", "volume")}
+        code = call.get("FID_INPUT_ISCD")
+        return words | {"name": index.name, "code": code, "value_before": yesterday.value}
+
+    def price(self, call: Call) -> Answer:
+        """inquire-index-price (real only)."""
+        index, tapes = self._find(call)
+        words, asks, bids = self._now(call, index, tapes), 0, 0
+        counts = dict.fromkeys(("1", "2", "3", "4", "5"), 0)
+        for tape in tapes:
+            depth = tape.depth()
+            asks, bids = asks + depth.ask_total, bids + depth.bid_total
+            counts[sign_code(tape.last - tape.base, tape.last, tape.band)] += 1
+        words |= {"rising": counts["1"] + counts["2"], "falling": counts["4"] + counts["5"]}
+        words |= {"at_upper": counts["1"], "flat": counts["3"], "at_lower": counts["4"]}
+        words |= {"asks": asks, "bids": bids, "more_bids": bids - asks}
+        words |= {"ask_rate": percent(asks, asks + bids), "bid_rate": percent(bids, asks + bids)}
+        year = [(self._past(index, tapes, day), day) for day in self._this_year()]
+        year = year or [(self._today(index, tapes), self._market.day)]
+        high, high_day = max((bar.high, day) for bar, day in year)
+        low, low_day = min((bar.low, day) for bar, day in year)
+        last = float(words["close"]) * 100
+        words |= {"year_high": f"{high / 100:.2f}", "high_day": ymd(high_day)}
+        words |= {"year_low": f"{low / 100:.2f}", "low_day": ymd(low_day)}
+        words |= {"from_high": percent(last - high, high), "from_low": percent(last - low, low)}
+        return Answer({"output": INDEX_PRICE.fill(words)})
+
+    def _this_year(self) -> list[date]:
+        """Return the trading days of this year before today, newest first."""
+        days, day = [], self._calendar.previous(self._market.day)
+        while day.year == self._market.day.year:
+            days.append(day)
+            day = self._calendar.previous(day)
+        return days
+
+    def daily(self, call: Call) -> Answer:
+        """inquire-daily-indexchartprice: 50 bars between two days, newest first (rows: doc)."""
+        index, tapes = self._find(call)
+        first = parse_ymd(call.get("FID_INPUT_DATE_1")) or FIRST_DAY
+        day = parse_ymd(call.get("FID_INPUT_DATE_2")) or self._market.day
+        size, key = PERIODS.get(call.get("FID_PERIOD_DIV_CODE"), PERIODS["D"])
+        days: list[tuple[date, Bar]] = []
+        if day >= self._market.day:
+            if first <= self._market.day and any(tape.volume for tape in tapes):
+                days.append((self._market.day, self._today(index, tapes)))
+            day = self._market.day - timedelta(days=1)
+        day = self._calendar.previous(day + timedelta(days=1))
+        while day >= max(first, FIRST_DAY) and len(days) < 50 * size:
+            days.append((day, self._past(index, tapes, day)))
+            day = self._calendar.previous(day)
+        rows = [
+            INDEX_DAY_ROW.fill(self._words(bar, bar.close) | {"day": ymd(day)})
+            for day, bar in merge_bars(days, key)[:50]
+        ]
+        return Answer({"output1": INDEX_HEAD.fill(self._now(call, index, tapes)), "output2": rows})
+
+    def minutes(self, call: Call) -> Answer:
+        """inquire-time-indexchartprice: bars of today, newest first (real only).
+
+        FID_INPUT_HOUR_1 is the length of a bar in seconds (doc); below 60 it is taken as 60 here.
+        """
+        index, tapes = self._find(call)
+        wanted = call.get("FID_INPUT_HOUR_1")
+        step = max(int(wanted) if wanted.isdigit() else 60, 60)
+        last = {tape.listing.code: tape.base for tape in tapes}
+        bars: list[tuple[int, Bar]] = []
+        for second in sorted(set().union(*(tape.minutes for tape in tapes))):
+            rows = []
+            for tape in tapes:
+                price = last[tape.listing.code]
+                bar = tape.minutes.get(second) or Bar(price, price, price, price, 0)
+                last[tape.listing.code] = bar.close
+                rows.append((tape.listing, bar))
+            bars.append((second, self._weigh(index, rows)))
+        merged = merge_bars(reversed(bars), lambda second: second // step)
+        totals = list(itertools.accumulate(bar.value for _, bar in reversed(merged)))[::-1]
+        output = [
+            INDEX_MINUTE_ROW.fill(
+                self._words(bar, bar.close)
+                | {"day": ymd(self._market.day), "clock": _hms_of(second), "total": total}
+            )
+            for (second, bar), total in zip(merged, totals, strict=True)
+        ]
+        head = INDEX_HEAD.fill(self._now(call, index, tapes))
+        return Answer({"output1": head, "output2": output[:102]})
 
 
 MANY_ROW = Layout("""
@@ -3834,7 +4053,7 @@ class Endpoint(NamedTuple):
 # path | handler | TR ids real | TR ids paper ("=" the same, empty: not offered) | needed fields
 _SERVICES = """
 quotations/inquire-price|quotes.price|FHKST01010100|=|STOCK
-quotations/inquire-price-2|quotes.price|FHPST01010000||STOCK
+quotations/inquire-price-2|quotes.price_2|FHPST01010000||STOCK
 quotations/inquire-asking-price-exp-ccn|quotes.book|FHKST01010200|=|STOCK
 quotations/inquire-ccnl|quotes.last_trades|FHKST01010300|=|STOCK
 quotations/inquire-time-itemconclusion|quotes.trades_by_time|FHPST01060000|=|STOCK FID_INPUT_HOUR_1
@@ -3842,6 +4061,9 @@ quotations/inquire-daily-price|quotes.daily_short|FHKST01010400|=|STOCK PERIOD
 quotations/inquire-daily-itemchartprice|quotes.daily_chart|FHKST03010100|=|STOCK SPAN PERIOD
 quotations/inquire-time-itemchartprice|quotes.minutes_today|FHKST03010200|=|MINUTES FID_ETC_CLS_CODE
 quotations/inquire-time-dailychartprice|quotes.minutes_past|FHKST03010230|=|MINUTES FID_INPUT_DATE_1
+quotations/inquire-index-price|indexes.price|FHPUP02100000||STOCK
+quotations/inquire-daily-indexchartprice|indexes.daily|FHKUP03500100|=|STOCK SPAN INDEX_PERIOD
+quotations/inquire-time-indexchartprice|indexes.minutes|FHKUP03500200||STOCK FID_INPUT_HOUR_1
 quotations/volume-rank|lists.volume_rank|FHPST01710000||FID_COND_MRKT_DIV_CODE
 ranking/fluctuation|lists.fluctuation|FHPST01700000||FID_COND_MRKT_DIV_CODE
 quotations/chk-holiday|lists.holidays|CTCA0903R||BASS_DT
@@ -3871,6 +4093,7 @@ trading/inquire-period-profit|account.daily_profit|TTTC8708R||ACCOUNT DAYS
 _FIELD_GROUPS = {
     "STOCK": "FID_COND_MRKT_DIV_CODE FID_INPUT_ISCD",
     "PERIOD": "FID_PERIOD_DIV_CODE FID_ORG_ADJ_PRC",
+    "INDEX_PERIOD": "FID_PERIOD_DIV_CODE",
     "SPAN": "FID_INPUT_DATE_1 FID_INPUT_DATE_2",
     "MINUTES": "FID_COND_MRKT_DIV_CODE FID_INPUT_ISCD FID_INPUT_HOUR_1 FID_PW_DATA_INCU_YN",
     "ACCOUNT": "CANO ACNT_PRDT_CD",
@@ -4343,6 +4566,7 @@ class Simulator:
         self._tokens = TokenDesk(ground, self._hub)
         desks = {
             "quotes": Quotations(ground, self._market),
+            "indexes": Indexes(ground, self._market),
             "lists": Lists(ground, self._market),
             "account": AccountDesk(ground, self._market, self._ledger),
             "orders": OrderDesk(ground, self._exchange),

@@ -442,6 +442,83 @@ def test_buying_power_on_the_path_of_the_first_official_sample(environment: str)
     assert code(bench.get(path, f"{bench.letter}TTC8434R", **params)) == "EGW00310"
 
 
+INDEX = {"FID_COND_MRKT_DIV_CODE": "U", "FID_INPUT_ISCD": "0001"}
+
+
+def test_index_price_agrees_with_its_chart() -> None:
+    """The same level, change and previous level everywhere; real only but for the daily chart."""
+    bench = Bench("10:00", environment="real", symbols=ALL)
+    output = bench.get(QUOTES + "inquire-index-price", "FHPUP02100000", **INDEX).json()["output"]
+    params = INDEX | {"FID_INPUT_DATE_1": "20260101", "FID_INPUT_DATE_2": "20261120"}
+    path, tr_id = QUOTES + "inquire-daily-indexchartprice", "FHKUP03500100"
+    chart = bench.get(path, tr_id, **params, FID_PERIOD_DIV_CODE="D").json()
+    head, rows = chart["output1"], chart["output2"]
+    now, before = rows[0]["bstp_nmix_prpr"], rows[1]["bstp_nmix_prpr"]
+    assert (output["bstp_nmix_prpr"], head["bstp_nmix_prpr"], head["prdy_nmix"]) == (
+        now,
+        now,
+        before,
+    )
+    change = round(float(now) - float(before), 2)
+    assert output["bstp_nmix_prdy_vrss"] == head["bstp_nmix_prdy_vrss"] == f"{change:.2f}"
+    assert {"-": "5", "0": "3"}.get(f"{change:.2f}"[0], "2") == output["prdy_vrss_sign"]
+    assert len(rows) == 50
+    assert [row["stck_bsop_date"] for row in rows[:2]] == ["20261120", "20261119"]
+    for row in rows:
+        low, high = float(row["bstp_nmix_lwpr"]), float(row["bstp_nmix_hgpr"])
+        assert low <= float(row["bstp_nmix_oprc"]) <= high
+        assert low <= float(row["bstp_nmix_prpr"]) <= high
+    weeks = bench.get(path, tr_id, **params, FID_PERIOD_DIV_CODE="W").json()["output2"]
+    assert [row["stck_bsop_date"] for row in weeks[:2]] == ["20261120", "20261113"]
+    assert output["ascn_issu_cnt"] + output["stnr_issu_cnt"] + output["down_issu_cnt"] in (
+        "100",
+        "010",
+        "001",
+    )  # one KOSPI stock, the fund does not count
+
+
+def test_index_minutes_end_at_the_present_level() -> None:
+    """Newest first; the last close is the level now; longer bars merge the short ones."""
+    bench = Bench("10:00", environment="real", density=20.0)
+    price = bench.get(QUOTES + "inquire-index-price", "FHPUP02100000", **INDEX).json()["output"]
+    path, tr_id = QUOTES + "inquire-time-indexchartprice", "FHKUP03500200"
+    params = INDEX | {"FID_ETC_CLS_CODE": "0", "FID_PW_DATA_INCU_YN": "Y"}
+    rows = bench.get(path, tr_id, **params, FID_INPUT_HOUR_1="60").json()["output2"]
+    assert rows[0]["bstp_nmix_prpr"] == price["bstp_nmix_prpr"]
+    assert rows[-1]["stck_cntg_hour"] == "090000"
+    assert [r["stck_cntg_hour"] for r in rows] == sorted(r["stck_cntg_hour"] for r in rows)[::-1]
+    longer = bench.get(path, tr_id, **params, FID_INPUT_HOUR_1="600").json()["output2"]
+    assert sum(int(r["cntg_vol"]) for r in rows) == sum(int(r["cntg_vol"]) for r in longer)
+    assert len(longer) == 6
+
+
+def test_indexes_before_the_open_and_on_paper(bench: Bench) -> None:
+    """Nothing traded: flat, no bar of today. On paper only the daily chart exists."""
+    early = Bench("08:00", environment="real")
+    output = early.get(QUOTES + "inquire-index-price", "FHPUP02100000", **INDEX).json()["output"]
+    assert (output["bstp_nmix_prdy_vrss"], output["prdy_vrss_sign"]) == ("0.00", "3")
+    params = INDEX | {"FID_INPUT_DATE_1": "20261101", "FID_INPUT_DATE_2": "20261120"}
+    params["FID_PERIOD_DIV_CODE"] = "D"
+    path, tr_id = QUOTES + "inquire-daily-indexchartprice", "FHKUP03500100"
+    assert early.get(path, tr_id, **params).json()["output2"][0]["stck_bsop_date"] == "20261119"
+    assert bench.get(path, tr_id, **params).json()["rt_cd"] == "0"
+    assert code(bench.get(QUOTES + "inquire-index-price", "FHPUP02100000", **INDEX)) == "EGW02006"
+    wrong = params | {"FID_COND_MRKT_DIV_CODE": "J"}
+    assert code(bench.get(path, tr_id, **wrong)) == "OPSQ2001"
+
+
+def test_price_2_has_the_previous_close() -> None:
+    """Other fields than inquire-price; the same prices."""
+    bench = Bench("10:00", environment="real")
+    one = bench.quote("inquire-price", "FHKST01010100")["output"]
+    two = bench.quote("inquire-price-2", "FHPST01010000")["output"]
+    assert two["stck_prdy_clpr"] == one["stck_sdpr"]
+    same = ("stck_prpr", "stck_oprc", "prdy_vrss", "prdy_ctrt", "acml_vol", "stck_mxpr")
+    assert [two[name] for name in same] == [one[name] for name in same]
+    gap = int(two["stck_prpr"]) - int(two["stck_oprc"])
+    assert int(two["oprc_vrss_prpr"]) == gap
+
+
 def test_paper_tr_on_the_real_host() -> None:
     """EGW02005."""
     bench = Bench(environment="real")
@@ -2138,8 +2215,8 @@ def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
     body = {"grant_type": "client_credentials", "appkey": who.paper_key}
     data = json.dumps(body | {"appsecret": who.paper_secret}).encode()
     with running("--density", "1", "--hold", "60", "--date", "2025-11-20") as (_, ready):
-        with urllib.request.urlopen(f"{ready['rest']}/oauth2/tokenP", data, timeout=10) as answer:
-            shown = json.load(answer)["access_token_token_expired"]
+        answer = urllib.request.urlopen(f"{ready['rest']}/oauth2/tokenP", data, timeout=10)
+        shown = json.loads(answer.read())["access_token_token_expired"]
     left = datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST) - datetime.now(KST)
     assert timedelta(hours=23) < left < timedelta(hours=25)
 
