@@ -3048,6 +3048,7 @@ class Quotations:
 
     def __init__(self, ground: Ground, market: Market) -> None:
         self._market, self._history, self._calendar = market, ground.history, ground.calendar
+        self._dice = ground.dice
         self._year_words: dict[tuple[str, date], dict[str, Any]] = {}
 
     def _about(self, call: Call, build: Callable[[Tape, Call], dict[str, Any]]) -> Answer:
@@ -3305,12 +3306,12 @@ class Indexes:
     def _weigh(index: Index, rows: Sequence[tuple[Listing, Bar]]) -> Bar:
         """Return the bar of an index from the bars of its stocks."""
         whole = sum(row.shares * row.anchor for row, _ in rows)
-        prices = [
+        opened, high, low, close = (
             round(100 * index.level * sum(row.shares * price(bar) for row, bar in rows) / whole)
             for price in map(operator.attrgetter, ("open", "high", "low", "close"))
-        ]
+        )
         volume, value = (sum(getattr(b, name) for _, b in rows) for name in ("volume", "value"))
-        return Bar(*prices, volume // 1000, value // 1_000_000)
+        return Bar(opened, high, low, close, volume // 1000, value // 1_000_000)
 
     def _today(self, index: Index, tapes: Sequence[Tape]) -> Bar:
         rows = []
@@ -3426,6 +3427,79 @@ class Indexes:
         return Answer({"output1": head, "output2": output[:102]})
 
 
+class Flows(Quotations):
+    """Who traded one stock: kinds of investors, brokers; and the market that was abolished."""
+
+    def investors(self, call: Call) -> Answer:
+        """inquire-investor: 30 days, newest first; today is empty until the close (doc).
+
+        Net quantities of persons, foreigners and institutions add up to nothing (invented).
+        """
+
+        def build(tape: Tape, call: Call) -> dict[str, Any]:
+            return {"output": [self._investor_row(tape, w) for w in self._recent(tape, call)]}
+
+        return self._about(call, build)
+
+    def _recent(self, tape: Tape, call: Call) -> list[dict[str, Any]]:
+        daily = replace(call, params={**call.params, "FID_PERIOD_DIV_CODE": "D"})
+        return self._period_words(tape, daily, 30)
+
+    def _investor_row(self, tape: Tape, words: Mapping[str, Any]) -> dict[str, Any]:
+        row = {"stck_bsop_date": words["day"], "stck_clpr": words["close"]}
+        row |= {"prdy_vrss": words["change"], "prdy_vrss_sign": words["sign"]}
+        known = words["day"] != ymd(tape.day) or tape.state == "closed"
+        volume, net = words["volume"], {}
+        for kind in ("frgn", "orgn"):
+            part = 0.05 * self._dice.gauss("flow", tape.listing.code, words["day"], kind)
+            net[kind] = round(volume * min(max(part, -0.15), 0.15))
+        net["prsn"] = -net["frgn"] - net["orgn"]
+        bought = {k: (round(volume * part) + net[k]) // 2 for k, part in INVESTORS.items()}
+        counts = {"ntby": net, "shnu": bought, "seln": {k: bought[k] - net[k] for k in net}}
+        for name, unit in (("ntby", "qty"), ("shnu", "vol"), ("seln", "vol")):
+            for suffix, factor in ((unit, 10**6), ("tr_pbmn", words["close"])):
+                for kind in INVESTORS:
+                    value = counts[name][kind] * factor // 10**6  # money in million won
+                    row[f"{kind}_{name}_{suffix}"] = value if known else ""
+        return row
+
+    def brokers(self, call: Call) -> Answer:
+        """inquire-member: five largest sellers and buyers of today (invented)."""
+
+        def build(tape: Tape, call: Call) -> dict[str, Any]:
+            output: dict[str, Any] = {}
+            for side in ("seln", "shnu"):
+                for number, name in enumerate(BROKERS, start=1):
+                    part = 30 - 5 * number
+                    output[f"{side}_mbcr_no{number}"] = f"{90 + number:05d}"
+                    output[f"{side}_mbcr_name{number}"] = name
+                    output[f"total_{side}_qty{number}"] = tape.volume * part // 100
+                    output[f"{side}_mbcr_rlim{number}"] = f"{part if tape.volume else 0:.2f}"
+                    output[f"{side}_qty_icdc{number}"] = 0
+                    output[f"{side}_mbcr_glob_yn_{number}"] = "N"
+                output |= {f"glob_total_{side}_qty": 0, f"glob_{side}_rlim": "0.00"}
+                output[f"glob_total_{side}_qty_icdc"] = 0
+            return {"output": output | {"glob_ntby_qty": 0}}
+
+        return self._about(call, build)
+
+    def overtime_trades(self, call: Call) -> Answer:
+        """inquire-time-overtimeconclusion: no trades, this market ended on 2026-09-13.
+
+        What the real server answers since then is unconfirmed.
+        """
+        return self._about(call, lambda tape, call: {"output1": OVERTIME.fill({}), "output2": []})
+
+    def overtime_days(self, call: Call) -> Answer:
+        """inquire-daily-overtimeprice: 30 days, newest first, without after-hours trades."""
+
+        def build(tape: Tape, call: Call) -> dict[str, Any]:
+            rows = [OVERTIME_ROW.fill(words) for words in self._recent(tape, call)]
+            return {"output1": OVERTIME.fill({}), "output2": rows}
+
+        return self._about(call, build)
+
+
 MANY_ROW = Layout("""
     inter_shrn_iscd=code inter_kor_isnm=name inter2_prpr=last inter2_prdy_vrss=change
     prdy_vrss_sign=sign prdy_ctrt=rate acml_vol=volume inter2_oprc=open inter2_hgpr=high
@@ -3443,7 +3517,27 @@ RANK_ROW = Layout("""
     tr_pbmn_tnrt=turnover nday_tr_pbmn_tnrt=turnover acml_tr_pbmn=value stck_hgpr=high
     hgpr_hour=high_at stck_lwpr=low lwpr_hour=low_at cnnt_ascn_dynu=0 cnnt_down_dynu=0
     oprc_vrss_prpr_sign=up_sign oprc_vrss_prpr=up oprc_vrss_prpr_rate=up_rate prd_rsfl=change
-    prd_rsfl_rate=rate
+    prd_rsfl_rate=rate stck_avls=cap mrkt_whol_avls_rlim=0.00
+""")
+BROKERS = ("가나증권", "다라증권", "마바증권", "사아증권", "자차증권")  # invented
+INVESTORS = {"prsn": 0.55, "frgn": 0.27, "orgn": 0.18}  # share of the volume (invented)
+OVERTIME = Layout("""
+    ovtm_untp_prpr=0 ovtm_untp_prdy_vrss=0 ovtm_untp_prdy_vrss_sign=3 ovtm_untp_prdy_ctrt=0.00
+    ovtm_untp_vol=0 ovtm_untp_tr_pbmn=0 ovtm_untp_mxpr=0 ovtm_untp_llam=0 ovtm_untp_oprc=0
+    ovtm_untp_hgpr=0 ovtm_untp_lwpr=0 ovtm_untp_antc_cnpr=0 ovtm_untp_antc_cntg_vrss=0
+    ovtm_untp_antc_cntg_vrss_sign=3 ovtm_untp_antc_cntg_ctrt=0.00 ovtm_untp_antc_vol=0
+""")
+OVERTIME_ROW = Layout("""
+    stck_bsop_date=day ovtm_untp_prpr=0 ovtm_untp_prdy_vrss=0 ovtm_untp_prdy_vrss_sign=3
+    ovtm_untp_prdy_ctrt=0.00 ovtm_untp_vol=0 stck_clpr=close prdy_vrss=change prdy_vrss_sign=sign
+    prdy_ctrt=rate acml_vol=volume ovtm_untp_tr_pbmn=0
+""")
+OVERSEAS_DETAIL = Layout("""
+    rsym=key zdiv=4 curr=USD vnit=1 open=base high=high low=low last=close base=base pvol=1000000
+    pamt=amount uplp=0 dnlp=0 h52p=high52 h52d=day l52p=low52 l52d=day perx=20.00 pbrx=3.00
+    epsx=10.00 bpsx=50.00 shar=1000000000 mcap=amount tomv=amount t_xprc=won t_xdif=0 t_xrat=rate
+    t_rate=1400.00 t_xsgn=sign e_ordyn=orderable e_hogau=0.0100 e_parp=0 e_icod tvol=900000
+    tamt=amount etyp_nm
 """)
 VI_ROW = Layout("""
     hts_kor_isnm=name mksc_shrn_iscd=code vi_cls_code=active bsop_date=day cntg_vi_hour=from
@@ -3542,6 +3636,10 @@ class Lists:
         sign = -1 if call.get("FID_RANK_SORT_CLS_CODE") == "1" else 1
         return self._ranking(lambda tape: sign * (tape.last / tape.base - 1))
 
+    def market_cap(self, call: Call) -> Answer:
+        """market-cap: the dearest companies first."""
+        return self._ranking(lambda tape: tape.listing.shares * tape.last)
+
     def _ranking(self, key: Callable[[Tape], float]) -> Answer:
         tapes = sorted(self._market.tapes.values(), key=key, reverse=True)[:30]
         rows = [RANK_ROW.fill(stock_words(t) | {"rank": n}) for n, t in enumerate(tapes, start=1)]
@@ -3569,6 +3667,18 @@ class Lists:
         context = {"ctx_area_fk200": padded("", 200), "ctx_area_nk200": padded("", 200)}
         empty: dict[str, Any] = {"output": [], "output1": [], "output2": [], "output3": {}}
         return inquiry({**context, **empty}, "D", empty=True)
+
+    @staticmethod
+    def day_or_night(call: Call) -> Answer:
+        """dayornight: whether the overseas account runs on the night ledger; N here (invented)."""
+        return inquiry({"output": {"PSBL_YN": "N"}})
+
+    def overseas_detail(self, call: Call) -> Answer:
+        """overseas price-detail (HHDFS76200200, real only)."""
+        words = self._foreign_words(call, self._market.day)
+        close = float(words["close"])
+        words |= {"high52": f"{close * 1.3:.4f}", "low52": f"{close * 0.7:.4f}"}
+        return Answer({"output": OVERSEAS_DETAIL.fill(words | {"won": f"{close * 1400:.0f}"})})
 
     def overseas_price(self, call: Call) -> Answer:
         """overseas price (HHDFS00000300)."""
@@ -4061,11 +4171,16 @@ quotations/inquire-daily-price|quotes.daily_short|FHKST01010400|=|STOCK PERIOD
 quotations/inquire-daily-itemchartprice|quotes.daily_chart|FHKST03010100|=|STOCK SPAN PERIOD
 quotations/inquire-time-itemchartprice|quotes.minutes_today|FHKST03010200|=|MINUTES FID_ETC_CLS_CODE
 quotations/inquire-time-dailychartprice|quotes.minutes_past|FHKST03010230|=|MINUTES FID_INPUT_DATE_1
+quotations/inquire-investor|flows.investors|FHKST01010900|=|STOCK
+quotations/inquire-member|flows.brokers|FHKST01010600|=|STOCK
+quotations/inquire-time-overtimeconclusion|flows.overtime_trades|FHPST02310000|=|STOCK
+quotations/inquire-daily-overtimeprice|flows.overtime_days|FHPST02320000|=|STOCK
 quotations/inquire-index-price|indexes.price|FHPUP02100000||STOCK
 quotations/inquire-daily-indexchartprice|indexes.daily|FHKUP03500100|=|STOCK SPAN INDEX_PERIOD
 quotations/inquire-time-indexchartprice|indexes.minutes|FHKUP03500200||STOCK FID_INPUT_HOUR_1
 quotations/volume-rank|lists.volume_rank|FHPST01710000||FID_COND_MRKT_DIV_CODE
 ranking/fluctuation|lists.fluctuation|FHPST01700000||FID_COND_MRKT_DIV_CODE
+ranking/market-cap|lists.market_cap|FHPST01740000||FID_COND_MRKT_DIV_CODE
 quotations/chk-holiday|lists.holidays|CTCA0903R||BASS_DT
 quotations/search-stock-info|lists.stock_info|CTPF1002R||PRDT_TYPE_CD PDNO
 quotations/search-info|lists.search_info|CTPF1604R||PRDT_TYPE_CD PDNO
@@ -4073,6 +4188,8 @@ quotations/inquire-vi-status|lists.vi_status|FHPST01390000||
 quotations/intstock-multprice|lists.many_prices|FHKST11300006||FID_INPUT_ISCD_1
 /uapi/overseas-price/v1/quotations/price|lists.overseas_price|HHDFS00000300|=|EXCD SYMB
 /uapi/overseas-price/v1/quotations/dailyprice|lists.overseas_daily|HHDFS76240000|=|EXCD SYMB
+/uapi/overseas-price/v1/quotations/price-detail|lists.overseas_detail|HHDFS76200200||EXCD SYMB
+{US}dayornight|lists.day_or_night|JTTT3010R||
 {US}inquire-balance|lists.overseas_nothing|TTTS3012R|VTTS3012R|ACCOUNT
 {US}inquire-ccnl|lists.overseas_nothing|TTTS3035R|VTTS3035R|ACCOUNT
 {US}inquire-nccs|lists.overseas_nothing|TTTS3018R||ACCOUNT
@@ -4566,6 +4683,7 @@ class Simulator:
         self._tokens = TokenDesk(ground, self._hub)
         desks = {
             "quotes": Quotations(ground, self._market),
+            "flows": Flows(ground, self._market),
             "indexes": Indexes(ground, self._market),
             "lists": Lists(ground, self._market),
             "account": AccountDesk(ground, self._market, self._ledger),

@@ -507,6 +507,52 @@ def test_indexes_before_the_open_and_on_paper(bench: Bench) -> None:
     assert code(bench.get(path, tr_id, **wrong)) == "OPSQ2001"
 
 
+def test_investors_balance_and_today_is_empty_until_the_close(bench: Bench) -> None:
+    """30 days, newest first; what some buy others sell; the day itself comes after the close."""
+    rows = bench.quote("inquire-investor", "FHKST01010900")["output"]
+    assert (len(rows), rows[0]["stck_bsop_date"]) == (30, "20261120")
+    assert {rows[0][f"{kind}_ntby_qty"] for kind in ks.INVESTORS} == {""}
+    for row in rows[1:]:
+        assert sum(int(row[f"{kind}_ntby_qty"]) for kind in ks.INVESTORS) == 0
+        for kind in ks.INVESTORS:
+            bought, sold = int(row[f"{kind}_shnu_vol"]), int(row[f"{kind}_seln_vol"])
+            assert bought - sold == int(row[f"{kind}_ntby_qty"])
+            assert min(bought, sold) >= 0
+    bench.advance("15:40")
+    after = bench.quote("inquire-investor", "FHKST01010900")["output"]
+    assert after[0]["prsn_ntby_qty"] != "" and after[1:] == rows[1:]
+
+
+def test_brokers_and_the_abolished_market(bench: Bench) -> None:
+    """inquire-member is one object; after-hours single prices are empty."""
+    output = bench.quote("inquire-member", "FHKST01010600")["output"]
+    assert int(output["total_seln_qty1"]) > int(output["total_seln_qty5"]) > 0
+    assert len(output) == 2 * (5 * 6 + 3) + 1
+    trades = bench.quote("inquire-time-overtimeconclusion", "FHPST02310000", FID_HOUR_CLS_CODE="1")
+    assert (trades["output1"]["ovtm_untp_vol"], trades["output2"]) == ("0", [])
+    days = bench.quote("inquire-daily-overtimeprice", "FHPST02320000")["output2"]
+    daily = bench.quote(
+        "inquire-daily-price", "FHKST01010400", FID_PERIOD_DIV_CODE="D", FID_ORG_ADJ_PRC="0"
+    )["output"]
+    assert [row["stck_clpr"] for row in days] == [row["stck_clpr"] for row in daily]
+
+
+def test_market_cap_ranking_and_overseas_detail() -> None:
+    """Real only: the dearest company first; dollars with a tick and a won price."""
+    bench = Bench("10:00", environment="real", symbols=ALL)
+    path = "/uapi/domestic-stock/v1/ranking/market-cap"
+    rows = bench.get(path, "FHPST01740000", FID_COND_MRKT_DIV_CODE="J").json()["output"]
+    values = [int(row["stck_avls"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    path = "/uapi/overseas-price/v1/quotations/price"
+    asked = {"AUTH": "", "EXCD": "NAS", "SYMB": "AAPL"}
+    detail = bench.get(f"{path}-detail", "HHDFS76200200", **asked).json()["output"]
+    price = bench.get(path, "HHDFS00000300", **asked).json()["output"]
+    assert (detail["last"], detail["base"]) == (price["last"], price["base"])
+    path = "/uapi/overseas-stock/v1/trading/dayornight"
+    assert bench.get(path, "JTTT3010R").json()["output"] == {"PSBL_YN": "N"}
+
+
 def test_price_2_has_the_previous_close() -> None:
     """Other fields than inquire-price; the same prices."""
     bench = Bench("10:00", environment="real")
