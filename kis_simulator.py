@@ -71,6 +71,7 @@ import math
 import operator
 import os
 import random
+import re
 import signal
 import statistics
 import sys
@@ -271,11 +272,23 @@ OPSP9999 JSON PARSING ERROR
 """)
 
 TRADE_TRS = ("H0STCNT0", "H0UNCNT0")  # the UN feed repeats KRX here: there is no second venue
-BOOK_TR, STATUS_TR = "H0STASP0", "H0STMKO0"
+BOOK_TR, UNITED_BOOK_TR, STATUS_TR = "H0STASP0", "H0UNASP0", "H0STMKO0"
 NOTICE_TR = {"real": "H0STCNI0", "paper": "H0STCNI9"}
 HTS_STREAMS = ("H0STCNI0", "H0STCNI9", "H0GSCNI0", "H0GSCNI9")  # key is the HTS id; GS stays silent
+# Documented on the real host and registered like there, but nothing is played on them.
+SILENT_STOCKS = (
+    *("H0STANC0", "H0NXCNT0", "H0NXASP0", "H0NXANC0", "H0NXMKO0", "H0UNANC0", "H0UNMKO0"),
+    *("H0STOUP0", "H0STOAC0", "H0STOAA0", "H0STPGM0", "H0UNPGM0", "H0NXPGM0", "H0STMBC0"),
+    *("H0UNMBC0", "H0NXMBC0"),
+)
+SILENT_KEYS = dict.fromkeys(("H0UPCNT0", "H0UPANC0", "H0UPPGM0"), r"\d{4}") | dict.fromkeys(
+    ("HDFSCNT0", "HDFSASP0", "HDFSASP1"), r"[DR][A-Z]{3}[A-Z0-9./]+"
+)  # index and overseas streams: the form of their key
 STREAMS = {
-    "real": (*TRADE_TRS, BOOK_TR, STATUS_TR, "H0STCNI0", "H0GSCNI0"),
+    "real": (
+        *(*TRADE_TRS, BOOK_TR, UNITED_BOOK_TR, STATUS_TR, "H0STCNI0", "H0GSCNI0"),
+        *(*SILENT_STOCKS, *SILENT_KEYS),
+    ),
     "paper": ("H0STCNT0", BOOK_TR, "H0STCNI9", "H0GSCNI9"),
 }
 SIDE_CODE = {"SELL": ("01", "현금매도"), "BUY": ("02", "현금매수")}
@@ -2399,6 +2412,12 @@ def book_record(tape: Tape, at: int) -> str:
     )
 
 
+def united_book_record(record: str) -> str:
+    """Return the 66 fields of H0UNASP0: the book of KRX, no mid prices of NXT, exchange KRX."""
+    fields = record.split("^")
+    return "^".join([*fields[:62], "0", "0", "0", "1"])
+
+
 def hour_class(state: str) -> str:
     """Return HOUR_CLS_CODE: A closing auction (unconfirmed), B before the open, C in a VI."""
     return {"opening": "B", "vi": "C", "halt": "C", "closing": "A", "before": "B"}.get(state, "0")
@@ -2652,8 +2671,7 @@ class Hub:
         """Register or release; return the code of the answer or raise Refused."""
         if tr_id not in STREAMS[self.config.environment]:
             raise Refused("OPSP8991")
-        right = tr_key == self.who.hts_id if tr_id in HTS_STREAMS else tr_key in self.symbols
-        if not right:
+        if not self._knows(tr_id, tr_key):
             raise Refused("OPSP8993")
         key = (tr_id, tr_key)
         if tr_type == "2":
@@ -2669,6 +2687,13 @@ class Hub:
         self.watchers.setdefault(key, []).append(session)
         self.watch(tr_key, True)
         return "OPSP0000"
+
+    def _knows(self, tr_id: str, tr_key: str) -> bool:
+        if tr_id in HTS_STREAMS:
+            return tr_key == self.who.hts_id
+        if tr_id in SILENT_KEYS:
+            return re.fullmatch(SILENT_KEYS[tr_id], tr_key) is not None
+        return tr_key in self.symbols
 
     def _unwatch(self, session: Session, tr_id: str, tr_key: str) -> None:
         session.registered.pop((tr_id, tr_key), None)
@@ -2743,9 +2768,14 @@ class Hub:
     def on_quote(self, at: int, tape: Tape) -> None:
         """Send the book."""
         symbol = tape.listing.code
-        if self.watchers.get((BOOK_TR, symbol)):
-            record = cut_fields(book_record(tape, at), self.config.book_fields, 63)
-            self.publish(BOOK_TR, symbol, [record], "book")
+        streams = [tr for tr in (BOOK_TR, UNITED_BOOK_TR) if self.watchers.get((tr, symbol))]
+        if not streams:
+            return
+        record = book_record(tape, at)
+        for tr_id in streams:
+            narrow = cut_fields(record, self.config.book_fields, 63)
+            text = narrow if tr_id == BOOK_TR else united_book_record(record)
+            self.publish(tr_id, symbol, [text], "book")
 
     def on_auction(self, at: int, tape: Tape, price: int, quantity: int) -> None:
         """Send the print of an auction."""
@@ -2959,16 +2989,15 @@ PRICE = Layout("""
     stck_dryy_lwpr=year_low dryy_lwpr_vrss_prpr_rate=from_low dryy_lwpr_date=low_day
 """)
 PRICE_2 = Layout("""
-    rprs_mrkt_kor_name=index new_hgpr_lwpr_cls_code mxpr_llam_cls_code crdt_able_yn=Y
-    stck_mxpr=upper elw_pblc_yn=N prdy_clpr_vrss_oprc_rate=open_rate crdt_rate=0.00
+    rprs_mrkt_kor_name=index crdt_able_yn=Y stck_mxpr=upper elw_pblc_yn=N prdy_clpr_vrss_oprc_rate=open_rate crdt_rate=0.00
     marg_rate=20.00 lwpr_vrss_prpr=low_gap lwpr_vrss_prpr_sign=low_sign
     prdy_clpr_vrss_lwpr_rate=low_rate stck_lwpr=low hgpr_vrss_prpr=high_gap
     hgpr_vrss_prpr_sign=high_sign prdy_clpr_vrss_hgpr_rate=high_rate stck_hgpr=high
     oprc_vrss_prpr=open_gap oprc_vrss_prpr_sign=open_sign mang_issu_yn=N divi_app_cls_code=00
     short_over_yn=N mrkt_warn_cls_code=00 invt_caful_yn=N stange_runup_yn=N ssts_hot_yn=N
     low_current_yn=N vi_cls_code=vi short_over_cls_code stck_llam=lower new_lstn_cls_name
-    vlnt_deal_cls_name flng_cls_name revl_issu_reas_name mrkt_warn_cls_name stck_sdpr=base
-    bstp_cls_code=0000 stck_prdy_clpr=base insn_pbnt_yn=N fcam_mod_cls_name stck_prpr=last
+    vlnt_deal_cls_name stck_sdpr=base bstp_cls_code=000000 stck_prdy_clpr=base insn_pbnt_yn=N
+    stck_prpr=last
     prdy_vrss=change prdy_vrss_sign=sign prdy_ctrt=rate acml_tr_pbmn=value acml_vol=volume
     prdy_vrss_vol_rate=volume_rate bstp_kor_isnm=market sltr_yn=N trht_yn=halted
     oprc_rang_cont_yn=N vlnt_fin_cls_code stck_oprc=open prdy_vol=previous_volume
@@ -2989,7 +3018,7 @@ TRADE = Layout("""
     cntg_vol=quantity tday_rltv=strength prdy_ctrt=rate
 """)
 TRADE_BY_TIME = Layout("""
-    stck_cntg_hour=clock stck_pbpr=price prdy_vrss=change prdy_vrss_sign=sign prdy_ctrt=rate
+    stck_cntg_hour=clock stck_prpr=price prdy_vrss=change prdy_vrss_sign=sign prdy_ctrt=rate
     askp=ask bidp=bid tday_rltv=strength acml_vol=volume cnqn=quantity
 """)
 TRADE_HEAD = Layout("""
@@ -3009,8 +3038,8 @@ DAILY_HEAD = Layout("""
     stck_hgpr=high stck_lwpr=low stck_prdy_oprc=before_open stck_prdy_hgpr=before_high
     stck_prdy_lwpr=before_low askp=ask bidp=bid prdy_vrss_vol=volume_change vol_tnrt=turnover
     stck_fcam=100 lstn_stcn=shares cpfn=0 hts_avls=cap per=14.20 eps=eps pbr=1.35
-    itewhol_loan_rmnd_ratem=0.10
 """)
+LOAN_RATE = {"itewhol_loan_rmnd_ratem name": "0.10"}  # the key has a blank (seen 2026-08)
 DAILY_ROW = Layout("""
     stck_bsop_date=day stck_clpr=close stck_oprc=open stck_hgpr=high stck_lwpr=low
     acml_vol=volume acml_tr_pbmn=value flng_cls_code=00 prtt_rate=0.00 mod_yn=N
@@ -3066,7 +3095,11 @@ class Quotations:
         return self._about(call, self._price)
 
     def price_2(self, call: Call) -> Answer:
-        """inquire-price-2: other fields of the same stock (doc)."""
+        """inquire-price-2: other fields of the same stock (doc).
+
+        Six documented names without a value are left out altogether, as the server does
+        (seen 2026-09-27, one source): flng_cls_name, mrkt_warn_cls_name and the like.
+        """
 
         def build(tape: Tape, call: Call) -> dict[str, Any]:
             words = stock_words(tape)
@@ -3127,7 +3160,11 @@ class Quotations:
         return self._about(call, build)
 
     def trades_by_time(self, call: Call) -> Answer:
-        """inquire-time-itemconclusion: 30 trades up to an hour, newest first."""
+        """inquire-time-itemconclusion: 30 trades up to an hour, newest first.
+
+        The table of the document calls the price stck_pbpr, its example and the server stck_prpr
+        (seen 2026-09-27, one source).
+        """
 
         def build(tape: Tape, call: Call) -> dict[str, Any]:
             hour = call.get("FID_INPUT_HOUR_1") or "235959"
@@ -3226,7 +3263,8 @@ class Quotations:
             words = stock_words(tape) | {"before_open": before.open}
             words |= {"before_high": before.high, "before_low": before.low}
             rows = [DAILY_ROW.fill(w) for w in self._period_words(tape, call, 100)]
-            return {"output1": CHART_HEAD.fill(words) | DAILY_HEAD.fill(words), "output2": rows}
+            head = CHART_HEAD.fill(words) | DAILY_HEAD.fill(words) | LOAN_RATE
+            return {"output1": head, "output2": rows}
 
         return self._about(call, build)
 
@@ -3431,9 +3469,10 @@ class Flows(Quotations):
     """Who traded one stock: kinds of investors, brokers; and the market that was abolished."""
 
     def investors(self, call: Call) -> Answer:
-        """inquire-investor: 30 days, newest first; today is empty until the close (doc).
+        """inquire-investor: 30 days, newest first; nothing of today until the close (doc).
 
-        Net quantities of persons, foreigners and institutions add up to nothing (invented).
+        That today's row stands there with empty values is unconfirmed. Net quantities of persons,
+        foreigners and institutions add up to nothing (invented).
         """
 
         def build(tape: Tape, call: Call) -> dict[str, Any]:
@@ -3479,7 +3518,7 @@ class Flows(Quotations):
                     output[f"{side}_mbcr_glob_yn_{number}"] = "N"
                 output |= {f"glob_total_{side}_qty": 0, f"glob_{side}_rlim": "0.00"}
                 output[f"glob_total_{side}_qty_icdc"] = 0
-            return {"output": output | {"glob_ntby_qty": 0}}
+            return {"output": output | {"glob_ntby_qty": 0, "acml_vol": tape.volume}}
 
         return self._about(call, build)
 
@@ -5142,7 +5181,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="kis_simulator.py",
         description="A KIS broker server on loopback, with a market of its own. Nothing is real.",
         epilog="When it listens it prints one line: READY {json}. Stop it with Ctrl-C. While it "
-        "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults). "
+        "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults). A client that "
+        "lives on the clock on the wall: --date of today. One that knows old frames only: --set "
+        "trade_fields=46 --set book_fields=59 --set notice_fields=23. "
         'A fault rule: {"match": {"path": "order-cash", "nth": 1}, "effect": {"do": "lose", '
         '"executed": true}}; a wrong one is answered with what is possible.',
     )

@@ -527,7 +527,7 @@ def test_brokers_and_the_abolished_market(bench: Bench) -> None:
     """inquire-member is one object; after-hours single prices are empty."""
     output = bench.quote("inquire-member", "FHKST01010600")["output"]
     assert int(output["total_seln_qty1"]) > int(output["total_seln_qty5"]) > 0
-    assert len(output) == 2 * (5 * 6 + 3) + 1
+    assert len(output) == 2 * (5 * 6 + 3) + 2
     trades = bench.quote("inquire-time-overtimeconclusion", "FHPST02310000", FID_HOUR_CLS_CODE="1")
     assert (trades["output1"]["ovtm_untp_vol"], trades["output2"]) == ("0", [])
     days = bench.quote("inquire-daily-overtimeprice", "FHPST02320000")["output2"]
@@ -749,6 +749,7 @@ def test_other_quotation_services(bench: Bench) -> None:
     )["output"]
     assert (len(trades), len(timed["output2"]), len(days)) == (30, 30, 30)
     assert all(row["stck_cntg_hour"] <= "093000" for row in timed["output2"])
+    assert all(int(row["stck_prpr"]) > 0 for row in timed["output2"])
     fields = {"stck_cntg_hour", "stck_prpr", "prdy_vrss", "prdy_vrss_sign", "cntg_vol"}
     assert set(trades[0]) == fields | {"tday_rltv", "prdy_ctrt"}
 
@@ -1629,6 +1630,46 @@ def test_registration_answers(bench: Bench) -> None:
         if body["rt_cd"] == "0":
             assert (len(body["output"]["iv"]), len(body["output"]["key"])) == (16, 32)
     assert seen == [("0", "OPSP0000"), ("1", "OPSP0002"), ("0", "OPSP0001"), ("1", "OPSP0003")]
+
+
+@pytest.mark.parametrize(
+    ("tr_id", "tr_key", "expected"),
+    [
+        ("H0NXCNT0", STOCK, "OPSP0000"),
+        ("H0STPGM0", STOCK, "OPSP0000"),
+        ("H0STANC0", "999999", "OPSP8993"),
+        ("H0UPCNT0", "0001", "OPSP0000"),
+        ("H0UPCNT0", STOCK, "OPSP8993"),
+        ("HDFSCNT0", "DNASAAPL", "OPSP0000"),
+        ("HDFSCNT0", "AAPL", "OPSP8993"),
+        ("H0XXCNT0", STOCK, "OPSP8991"),
+    ],
+)
+def test_documented_streams_of_the_real_host_can_be_registered(
+    tr_id: str, tr_key: str, expected: str
+) -> None:
+    """Some clients register more than they need and leave when one is refused."""
+    bench = Bench("10:00", environment="real")
+    session = bench.sim.connect()
+    session.receive_text(registration(bench.approval_key(), tr_id, tr_key))
+    assert json.loads(session.outbox.pop())["body"]["msg_cd"] == expected
+    paper = Bench("10:00")
+    session = paper.sim.connect()
+    session.receive_text(registration(paper.approval_key(), tr_id, tr_key))
+    assert json.loads(session.outbox.pop())["body"]["msg_cd"] == "OPSP8991"
+
+
+def test_united_book_is_the_book_of_the_exchange() -> None:
+    """H0UNASP0 has 66 fields; up to the mid price they are those of H0STASP0."""
+    bench = Bench("10:00", environment="real", density=20.0)
+    session = bench.listen(("H0STASP0", STOCK), ("H0UNASP0", STOCK))
+    bench.advance("10:01")
+    frames = list(session.outbox)
+    krx = [records(text)[0] for text in frames if "|H0STASP0|" in text]
+    united = [records(text)[0] for text in frames if "|H0UNASP0|" in text]
+    assert len(krx) > 3 and {len(row) for row in united} == {66}
+    assert [row[:60] for row in krx] == [row[:60] for row in united]
+    assert united[0][65] == "1"
 
 
 @pytest.mark.parametrize("environment", ["paper", "real"])
