@@ -4166,8 +4166,13 @@ class OrderDesk:
         return self._answer(self._exchange.place(ticket, call.at), side)
 
     def change(self, call: Call) -> Answer:
-        """order-rvsecncl: modify or cancel."""
+        """order-rvsecncl: modify or cancel. What other codes are answered is unconfirmed."""
         body = self._read(call, CHANGE_KEYS, ("EXCG_ID_DVSN_CD", "CNDT_PRIC"))
+        if body["RVSE_CNCL_DVSN_CD"] not in ("01", "02") or body["QTY_ALL_ORD_YN"] not in (
+            "Y",
+            "N",
+        ):
+            raise BadBody("RVSE_CNCL_DVSN_CD or QTY_ALL_ORD_YN")
         cancel, everything = body["RVSE_CNCL_DVSN_CD"] == "02", body["QTY_ALL_ORD_YN"] == "Y"
         quantity, price = int(body["ORD_QTY"]), int(body["ORD_UNPR"])
         wanted = Change(body["ORGN_ODNO"], cancel, everything, quantity, body["ORD_DVSN"], price)

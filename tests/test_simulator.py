@@ -1007,6 +1007,23 @@ def test_real_answer_codes() -> None:
     assert (reply["msg_cd"], reply["output"]["KRX_FWDG_ORD_ORGNO"]) == ("APBK0013", "06010")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RVSE_CNCL_DVSN_CD", "취소"), ("RVSE_CNCL_DVSN_CD", ""), ("QTY_ALL_ORD_YN", "")],
+)
+def test_a_change_that_is_neither_modify_nor_cancel_is_refused(
+    bench: Bench, name: str, value: str
+) -> None:
+    """A client that sends the word in place of 02 must not get a modify."""
+    number = bench.buy(1, bench.price()["lower"]).json()["output"]["ODNO"]
+    body = {**bench.owner, "KRX_FWDG_ORD_ORGNO": "", "ORGN_ODNO": number, "ORD_DVSN": "00"}
+    body |= {"RVSE_CNCL_DVSN_CD": "02", "ORD_QTY": "1", "ORD_UNPR": "0", "QTY_ALL_ORD_YN": "Y"}
+    headers = bench.headers("VTTC0013U")
+    reply = bench.post(TRADING + "order-rvsecncl", body | {name: value}, **headers)
+    assert (reply.status, code(reply)) == (500, "IGW00007")
+    assert code(bench.post(TRADING + "order-rvsecncl", body, **headers)) == "40630000"
+
+
 @pytest.mark.parametrize("key", ks.ORDER_KEYS)
 def test_every_key_of_the_body_is_needed_when_strict(key: str) -> None:
     """A left-out key gives IGW00007 with HTTP 500."""
