@@ -3784,12 +3784,14 @@ SELLABLE = Layout("""
     ord_psbl_qty=sellable pchs_avg_pric=average pchs_amt=cost now_pric=last evlu_amt=value
     evlu_pfls_amt=profit evlu_pfls_rt=profit_rate
 """)
+# captured answers of 2022 to 2025 say cncl_cfrm_qty, the document cnc_cfrm_qty: both are sent
 ORDER_ROW = Layout("""
     ord_dt=day ord_gno_brno=branch odno=odno orgn_odno=origin ord_dvsn_name=kind_name
     sll_buy_dvsn_cd=side sll_buy_dvsn_cd_name=side_name rvse_cncl_dvsn_name=action pdno=symbol
     prdt_name=name ord_qty=quantity ord_unpr=price ord_tmd=clock tot_ccld_qty=filled
     avg_prvs=average cncl_yn=is_cancelled ccld_yn=is_filled tot_ccld_amt=amount loan_dt
-    ordr_empno=source ord_dvsn_cd=kind cnc_cfrm_qty=cancelled rmn_qty=rest rjct_qty=rejected
+    ordr_empno=source ord_dvsn_cd=kind cncl_cfrm_qty=cancelled cnc_cfrm_qty=cancelled rmn_qty=rest
+    rjct_qty=rejected
     ccld_cndt_name=life inqr_ip_addr=address cpbc_ordp_ord_rcit_dvsn_cd
     cpbc_ordp_infm_mthd_dvsn_cd infm_tmd=fill_clock ctac_tlno prdt_type_cd=300
     excg_dvsn_cd=exchange cpbc_ordp_mtrl_dvsn_cd ord_orgno=branch rsvn_ord_end_dt

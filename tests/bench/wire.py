@@ -94,7 +94,7 @@ class Answers:
             "odno": number, "orgn_odno": "", "ord_gno_brno": "00950", "pdno": body["PDNO"],
             "sll_buy_dvsn_cd": "02", "ord_dvsn_cd": body["ORD_DVSN"], "ord_qty": body["ORD_QTY"],
             "ord_unpr": body["ORD_UNPR"], "tot_ccld_qty": "0", "tot_ccld_amt": "0",
-            "cnc_cfrm_qty": body["ORD_QTY"], "rjct_qty": "0", "ord_tmd": "100000",
+            "cncl_cfrm_qty": body["ORD_QTY"], "rjct_qty": "0", "ord_tmd": "100000",
         })  # fmt: skip
         output = {"KRX_FWDG_ORD_ORGNO": "00950", "ODNO": number, "ORD_TMD": "100000"}
         return {"rt_cd": "0", "msg_cd": "APBK0013", "msg1": "done", "output": output}
