@@ -4952,10 +4952,22 @@ class MarketClock:
     def __init__(self, start: datetime, speed: float, hold_s: float) -> None:
         self.start, self.speed = start, speed
         self.unix0 = time.time() + hold_s
+        self._stopped_at: float | None = None
 
     def pace_s(self) -> float:
-        """Return market seconds since start; negative while the clock stands still."""
-        return (time.time() - self.unix0) * self.speed
+        """Return market seconds since start; negative before it."""
+        at = time.time() if self._stopped_at is None else self._stopped_at
+        return (at - self.unix0) * self.speed
+
+    def stop(self) -> None:
+        """Let the market stand still until go_on()."""
+        self._stopped_at = self._stopped_at or time.time()
+
+    def go_on(self) -> None:
+        """Go on where the market stood still. Whoever follows this clock needs the new `unix0`."""
+        if self._stopped_at is not None:
+            self.unix0 += time.time() - self._stopped_at
+            self._stopped_at = None
 
     def now(self) -> datetime:
         """Return market time."""

@@ -5,6 +5,9 @@ after each journal write, before and after each HTTP request. Then for each boun
 die there, start again, run to the end. Each time the journal must equal the simulator's books, no
 intent may have two orders, and no row that was written may be missing.
 
+The market runs 240 times faster than real. It stands still while a process starts, so that a slow
+machine needs longer but tests the same; a run with few orders of the script counts as failed.
+
     python tests/killsweep.py                 the whole sweep
     python tests/killsweep.py --share 0.1     a random tenth
 """
@@ -39,22 +42,24 @@ import kis_realtime_trading as bot  # noqa: E402
 import kis_simulator as simulator  # noqa: E402
 
 SPEED = 240.0
-START, QUIET, LAST = "08:58", "09:40:00", "14:30:00"  # the last only on a machine that starves
+START, QUIET, LAST = "08:58", "09:24:00", "14:30:00"  # the last only on a machine that starves
 SYMBOLS = ("005930", "000660")
 KEEP = os.environ.get("KILLSWEEP_KEEP", "")  # folder for the journals of failed runs
 ONE_RUN_S = 150.0  # a bot that takes longer hangs
+DOWN_S = (0.0, 0.1, 0.3)  # how long nothing runs after a kill
+FEWEST_ORDERS = 5  # of the seven in the script
 
 
 def wishes() -> list[harness.Wish]:
     """Return the script: entries that fill, that rest and are cancelled, that hit stop or target."""
     return [
         harness.Wish("09:01:00", "005930", 10, 5, plan=(0.99, 1.004)),
-        harness.Wish("09:02:00", "000660", 4, -40),
-        harness.Wish("09:06:00", "000660", 5, 5, plan=(0.999, 1.02)),
-        harness.Wish("09:10:00", "005930", 6, -40),
-        harness.Wish("09:13:00", "005930", 8, 5, plan=(0.998, 1.003)),
-        harness.Wish("09:16:00", "000660", 3, 5, plan=(0.97, 1.03)),
-        harness.Wish("09:20:00", "005930", 4, 3, plan=(0.97, 1.03)),
+        harness.Wish("09:01:40", "000660", 4, -40),
+        harness.Wish("09:04:30", "000660", 5, 5, plan=(0.999, 1.02)),
+        harness.Wish("09:06:00", "005930", 6, -40),
+        harness.Wish("09:08:30", "005930", 8, 5, plan=(0.998, 1.003)),
+        harness.Wish("09:10:00", "000660", 3, 5, plan=(0.97, 1.03)),
+        harness.Wish("09:12:00", "005930", 4, 3, plan=(0.97, 1.03)),
     ]
 
 
@@ -129,8 +134,8 @@ def settings_of(told: dict[str, Any]) -> bot.Settings:
             "max_orders_per_minute": 30,
             "losses_in_a_row": 20,
         },
-        "last_entry": "09:30",
-        "flat_at": "09:30",
+        "last_entry": "09:16",
+        "flat_at": "09:16",
         "entry_timeout_s": 120,
         "exit_step_s": 40,
         "bar_lateness_s": 30,
@@ -143,6 +148,8 @@ def settings_of(told: dict[str, Any]) -> bot.Settings:
 def run_bot(told: dict[str, Any], die_at: int, written: Connection) -> None:
     """Be the bot's process: run until the script is over, or die on the way."""
     logging.getLogger("kisbot").setLevel(logging.CRITICAL)
+    written.send_bytes(b"ready")
+    told["unix"] = float(written.recv_bytes())  # the market goes on
     boundary = Boundary(die_at)
     folder = Path(told["folder"])
     journal = DyingJournal(folder / "journal.sqlite3")
@@ -183,10 +190,12 @@ class Outcome:
     statuses: Counter[str]
 
 
-async def start_bot(told: dict[str, Any], die_at: int) -> tuple[int | None, list[str]]:
+async def start_bot(
+    told: dict[str, Any], die_at: int, clock: simulator.MarketClock
+) -> tuple[int | None, list[str]]:
     """Run one bot process to its end; return its exit code and what it told of its writes."""
     context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe(duplex=False)
+    ours, theirs = context.Pipe()
     process = context.Process(target=run_bot, args=(told, die_at, theirs), daemon=True)
     process.start()
     theirs.close()
@@ -197,12 +206,17 @@ async def start_bot(told: dict[str, Any], die_at: int) -> tuple[int | None, list
         try:
             while ours.poll():
                 lines.append(ours.recv_bytes().decode())
-        except EOFError:
+                if lines[-1] == "ready":
+                    clock.go_on()
+                    ours.send_bytes(f"{clock.unix0!r}".encode())
+        except (EOFError, ConnectionError):
             ended = True
         if time.monotonic() - began > ONE_RUN_S:
             process.kill()
             lines.append("hangs")
     process.join()
+    await asyncio.sleep(DOWN_S[die_at % len(DOWN_S)])
+    clock.stop()
     return process.exitcode, lines
 
 
@@ -225,15 +239,16 @@ async def one_run(die_at: int, seed: int, environment: str) -> Outcome:
                 "hts_id": who.hts_id,
                 "folder": folder,
                 "pace": 40 * SPEED,
-                "unix": served.clock.unix0,
                 "market": start.isoformat(),
             }
-            code, lines = await start_bot(told, die_at)
+            clock = served.clock
+            clock.stop()
+            code, lines = await start_bot(told, die_at, clock)
             again: list[str] = []
             if die_at % 5 == 1 and code == -signal.SIGKILL:  # a second kill, while it recovers
-                code, again = await start_bot(told, random.Random(die_at).randint(1, 80))
+                code, again = await start_bot(told, random.Random(die_at).randint(1, 80), clock)
             if die_at and code == -signal.SIGKILL:
-                code, more = await start_bot(told, 0)
+                code, more = await start_bot(told, 0, clock)
                 again += more
             faults = [] if code == 0 else [f"exit code {code}: {(lines + again)[-1:]}"]
             outcome = judge(die_at, served.simulator, Path(folder), lines, again, faults)
@@ -286,6 +301,8 @@ def judge(
     faults += [f"{intent} has {count} orders" for intent, count in roots.items() if count > 1]
     faults += [f"order {number} belongs to no intent" for number in unbound]
     statuses = Counter(str(order.status) for order in ledger.orders.values() if order.own)
+    if statuses.total() < FEWEST_ORDERS:
+        faults.append(f"only {statuses.total()} orders: the script was not done")
     open_left = [s for s in statuses if s in bot.OPEN_STATUSES and s != "quarantined"]
     if open_left:
         faults.append(f"still open: {open_left}")
