@@ -4317,9 +4317,10 @@ class BrokerDesk:
     def _on_refused(self, order: Order, note: str) -> None:
         """Tell, and give an exit that was refused a growing pause before its next try."""
         core, intent = self._core, order.intent
+        is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
         core.alert(
-            "order_refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-            note=note, reason=intent.reason,
+            "order_refused" if is_new else "change_refused", symbol=intent.symbol,
+            side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
         )  # fmt: skip
         core.ask("cash")
         state = core.symbols.get(intent.symbol)
@@ -5445,6 +5446,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "order_refused": (
         "✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
         "✖ order refused by the broker: {symbol} {side} {quantity}: {note}",
+    ),
+    "change_refused": (
+        "✖ 정정·취소 거부: {symbol} {side} {quantity}주: {note}",
+        "✖ change or cancel refused: {symbol} {side} {quantity}: {note}",
     ),
     "order_rejected": (
         "✖ 접수 후 거부: {symbol} {side} {quantity}주 (주문 {order_no})",

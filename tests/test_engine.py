@@ -1289,6 +1289,16 @@ def test_a_changed_exit_that_dies_is_followed_by_a_new_one(how):
     assert [(each.action, each.intent.leg) for each in calls(actions)] == [("new", "exit:2")]
 
 
+def test_a_refused_change_is_not_told_as_a_refused_order():
+    """The order itself stands, and is often filled by then."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    bench.answer(calls(bench.trade(68_900))[0], number="0000000010")
+    [change] = calls(bench.wait(5))
+    assert alerts(bench.answer(change, bot.Outcome.REFUSED)) == ["change_refused"]
+    assert orders_of(bench)[-1].status is S.WORKING
+
+
 def test_an_exit_whose_price_is_refused_becomes_stronger():
     """A wrong tick does not become right by waiting: limit, best limit, market."""
     bench = Bench(exit_step_s=5).start()
