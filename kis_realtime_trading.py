@@ -6441,7 +6441,7 @@ async def connect_websocket(url: str) -> Socket:
     return _Frames(
         await websocket_connect(
             url, ping_interval=None, compression=None, max_size=1 << 20, proxy=None,
-            open_timeout=10.0, close_timeout=2.0, max_queue=1024,
+            open_timeout=10.0, close_timeout=1.0, max_queue=1024,  # full: no closing handshake ends
         )
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import edge
 import harness
 import pytest
 from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 import kis_realtime_trading as bot
 
@@ -119,6 +119,24 @@ async def test_a_byte_that_is_no_text_costs_a_frame_and_not_the_session():
         [place] = server.sockets
         socket = await bot.connect_websocket(f"ws://127.0.0.1:{place.getsockname()[1]}")
         assert [frame async for frame in socket] == [broken, b"behind it"]
+
+
+async def test_closing_with_a_full_queue_leaves_time_to_report_the_day():
+    """The bot lags, so nothing is read, the server's closing frame neither: given up in time."""
+
+    async def flood(connection):
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(4_000):
+                await connection.send("0" * 100)
+            await connection.wait_closed()
+
+    async with serve(flood, "127.0.0.1", 0) as there:
+        port = there.sockets[0].getsockname()[1]
+        socket = await bot.connect_websocket(f"ws://127.0.0.1:{port}")
+        connection = socket.close.__self__
+        await edge.until(lambda: connection.recv_messages.paused)
+        async with asyncio.timeout(1.7):  # the trader is cut off 2 s after Ctrl-C
+            await socket.close()
 
 
 @pytest.mark.parametrize("width", [23, 26])
