@@ -56,6 +56,12 @@ The way of an order: EntryDesk.submit -> check_order -> Bridge.execute (journal 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # until run_guarded Ctrl-C ends it at once: no trace of an import
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import abc
 import argparse
 import asyncio
@@ -76,6 +82,7 @@ import math
 import os
 import re
 import secrets
+import signal
 import socket
 import sqlite3
 import stat
@@ -7053,14 +7060,14 @@ class Trader:
         self.bridge = Bridge(settings, self.bot, strategy, services, self.broker.want)
         self.engine, self.feed, self.tell = self.bridge.engine, self.bridge.feed, self.bridge.tell
         self._stop = asyncio.Event()
+        self.stopping = self._stop.is_set
         self._morning = Morning(self.bridge, self.broker, self._stop, self._wait_until)
         self._controls = services.folder / CONTROL_FILE
         self.inbox = Inbox()
         self.counts: Counter[str] = Counter()
         self._why = "the day is over"
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
-        self._clock_off = False
-        self._bars_before = 0  # closed before this day
+        self._clock_off, self._bars_before = False, 0  # bars closed before this day
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
 
     # --- days ---
@@ -7415,6 +7422,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespace], int]) -> int:
     """Run a command; turn known errors into a sentence and an exit code."""
     try:
+        if signal.getsignal(SIGINT) is signal.SIG_DFL:  # see the first lines of the program
+            signal.signal(SIGINT, signal.default_int_handler)
         return command(options)
     except SettingsError as error:
         print(f"{len(error.faults)} fault(s) in the settings; nothing was sent:", file=sys.stderr)
@@ -7472,6 +7481,7 @@ def _run_tools() -> int:
             f"this option needs kis_tools.py and kis_simulator.py beside {Path(__file__)}"
         )
     sys.stdout.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (SIGINT,))  # until the first lines there
     os.execv(sys.executable, [sys.executable, str(tools), *sys.argv[1:]])
 
 
@@ -7687,7 +7697,7 @@ def run_trader(
         )
         trader = Trader(settings, strategy, services)
         code = asyncio.run(_trade(trader, options.one_day, watch))
-        return code, trader.summary()
+        return code, {**trader.summary(), "cut_short": trader.stopping()}
 
 
 def _limits_of_today(settings: Settings, journal: Journal) -> BotSettings:
@@ -7884,4 +7894,6 @@ async def _check_socket(profile: Profile, auth: KISAuth) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    signal.signal(SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
+    sys.exit(exit_code)

@@ -5214,6 +5214,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--date", type=day, default=usual.day, help="trading day, YYYY-MM-DD (%(default)s)")
     add("--start", default="08:40", help="market time at the beginning (%(default)s)")
     add("--until", help="end by itself at this market time, HH:MM")
+    add("--until-eof", action="store_true", help="end when standard input ends, as with its maker")
     add("--hold", type=float, default=0.0, help="seconds the clock stands still after READY")
     add("--speed", type=float, default=1.0, help="market seconds per second (%(default)g)")
     add("--seed", type=int, default=usual.seed, help="another seed: another market, other keys")
@@ -5292,6 +5293,8 @@ async def run(arguments: argparse.Namespace) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    if arguments.until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
     ports = {"host": arguments.host, "port": arguments.port, "ws_port": arguments.ws_port}
     pace = {"speed": arguments.speed, "hold_s": arguments.hold}
     async with serve(config, start, **ports, **pace) as served:
@@ -5301,7 +5304,8 @@ async def run(arguments: argparse.Namespace) -> None:
         ready = {"rest": served.rest_url, "ws": served.ws_url, "unix0": served.clock.unix0}
         ready |= {"market": start.isoformat(), "speed": arguments.speed, "hold": arguments.hold}
         ready |= {"date": config.day.isoformat(), "environment": config.environment, "config": path}
-        print(f"READY {json.dumps(ready)}", flush=True)
+        with contextlib.suppress(BrokenPipeError):  # whoever started it has already gone
+            print(f"READY {json.dumps(ready)}", flush=True)
         await _wait(served, stop, until)
 
 

@@ -15,6 +15,14 @@ Map: 1 WIRE LAYOUTS, 2 DECODE, 3 JOURNAL, 4 PICTURE, 5 DEMO, 6 REPLAY, 7 SYSTEMD
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # until run_guarded Ctrl-C ends it at once: no trace of an import
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # blocked by the bot's file while Python started again
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+
 import argparse
 import asyncio
 import getpass
@@ -24,6 +32,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -391,20 +400,34 @@ def draw_picture(options: argparse.Namespace) -> int:
                     s=60,
                     zorder=3,
                 )
+        axis.yaxis.set_major_formatter("{x:,.0f}")
         axis.set_title(symbol, loc="left", fontsize=10)
         axis.legend(loc="best", fontsize=8) if picture.fills.get(symbol) else None
         axis.grid(alpha=0.25)
     last = axes[-1, 0]
     if picture.equity:
         last.step(*zip(*picture.equity, strict=True), where="post", color="#2ca02c")
+    last.yaxis.set_major_formatter("{x:,.0f}")
     last.set_title(words[2], loc="left", fontsize=10)
     last.xaxis.set_major_formatter(dates.DateFormatter("%H:%M", tz=bot.KST))
     last.grid(alpha=0.25)
     figure.suptitle(f"{words[3]} {picture.day}")
     figure.tight_layout()
-    figure.savefig(options.picture, dpi=110)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    write_whole(options.picture, drawn.getvalue())
     print(options.picture)
     return 0
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(data)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 # === 5. DEMO ===
@@ -464,15 +487,20 @@ def run_demo(options: argparse.Namespace) -> int:
     command = [
         sys.executable, str(simulator), "--port", "0", "--write-config", str(folder),
         "--seed", str(options.seed), "--speed", str(options.speed), "--start", "08:50",
+        "--until-eof",
     ]  # fmt: skip
     print(
         f"demo: invented prices and account; one day in about {7 * 3600 / options.speed:.0f} s",
         flush=True,
     )
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C, which ends the picture's process as well
     with (folder / "simulator.log").open("w") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
-        )
+        process = subprocess.Popen(  # out of reach of Ctrl-C; ends with us by the end of its input
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            start_new_session=True,
+        )  # fmt: skip
         try:
             ready = wait_ready(process, folder)
             options.config, options.state, options.one_day = (
@@ -483,10 +511,17 @@ def run_demo(options: argparse.Namespace) -> int:
             settings, _ = bot.load_settings(options, "paper")
             watch = show_screen if sys.stdout.isatty() and not options.plain else None
             code, figures = bot.run_trader(settings, options, watch)
+            signal.signal(
+                signal.SIGTERM, signal.default_int_handler
+            )  # the bot's own handler has gone with its loop
+            print(f"journal: {folder}", flush=True)
+            if figures["cut_short"]:  # what was under way would differ, and a picture takes long
+                print("stopped before the end of the day: no comparison, no picture")
+                return code
             return code or finish_demo(options, figures, ready["rest"])
         finally:
-            process.terminate()
-            process.wait(5)
+            process.kill()  # it has nothing to keep
+            process.wait()
 
 
 def wait_ready(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
@@ -522,7 +557,6 @@ def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> 
         str(options.state),
     ]
     drawn = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    print(f"journal: {options.state}")
     print(f"picture: {options.picture if drawn.returncode == 0 else drawn.stderr.strip()[-300:]}")
     different = [name for name in theirs if ours[name] != theirs[name]]
     print(f"{'':8}{'bot':>16}{'simulator':>16}")
@@ -827,4 +861,6 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
+    sys.exit(exit_code)

@@ -278,7 +278,7 @@ def judge(outcome: Outcome, home: Path, left: dict[int, str]) -> list[str]:
 def before_first_line(text: str) -> bool:
     """Return whether Python itself was interrupted, before the program could ask for silence."""
     source = PROGRAM.read_text(encoding="utf-8")
-    first = source[: max(0, source.find("signal(SIGINT, SIG_DFL)"))].count("\n") + 1
+    first = source[: max(0, source.find("signal.signal(signal.SIGINT"))].count("\n") + 1
     frames = FRAME.findall(text)
     early = all(file == PROGRAM.name and int(line) <= first for file, line in frames)
     return "KeyboardInterrupt" in text and "demo:" not in text and early
