@@ -260,7 +260,9 @@ def open_journals(options: argparse.Namespace) -> list[bot.Journal]:
     folder = bot.state_folder(options, None)
     journals = [bot.Journal(p, read_only=True) for p in sorted(folder.glob("journal-*.sqlite3"))]
     if not journals:
-        raise bot.BotError(f"no journal in {folder}; name its folder with --state")
+        below = sorted({path.parent for path in folder.glob("*/journal-*.sqlite3")})
+        hint = f"; there is one in {below[-1]}" if below else ""
+        raise bot.BotError(f"no journal in {folder}; name its folder with --state{hint}")
     for journal in journals:
         journal.verify()
     return journals

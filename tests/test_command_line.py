@@ -263,6 +263,19 @@ def test_a_key_of_another_length_is_told(key, iv):
         decoded([OFFICIAL_TRADE], "--key", key, "--iv", iv)
 
 
+# --- journal ---
+
+
+def test_the_journal_of_a_demo_is_found_by_its_hint(tmp_path):
+    """A newcomer types --journal after the demo, whose folder lies one deeper."""
+    folder = tmp_path / "demo-1"
+    folder.mkdir()
+    bot.Journal(folder / "journal-paper-x.sqlite3").close()
+    options = bot.build_parser().parse_args(["--journal", "--state", str(tmp_path)])
+    with pytest.raises(bot.BotError, match=str(folder)):
+        tools.run_command(options)
+
+
 # --- systemd ---
 
 
