@@ -369,7 +369,7 @@ async def afternoon_on_paper(tmp_path, started):
     simulated = subprocess.Popen(
         [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--seed", "4202", "--start", "14:00",
          "--speed", "2000", "--symbols", "005930", "--density", "10", "--write-config",
-         str(tmp_path), "--hold", "1.5"],
+         str(tmp_path), "--hold", "4"],
         stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environ,
     )  # fmt: skip
     try:
