@@ -1354,10 +1354,8 @@ class _Cipher:
         padding = plain[-1]
         if not 1 <= padding <= 16 or plain[-padding:] != bytes((padding,)) * padding:
             raise BadData("wrong key, or a damaged payload: bad padding")
-        try:
-            return plain[16:-padding].decode()
-        except UnicodeDecodeError:
-            raise BadData("wrong key, or a damaged payload: no UTF-8") from None
+        # a name may be cut inside a letter; what is no text at all has no fields either
+        return plain[16:-padding].decode("utf-8", "replace")
 
 
 class FrameDecoder:

@@ -473,8 +473,18 @@ def test_a_fill_without_shares_or_price_is_refused(changes):
         notice_decoder().decode(encrypted(notice_text(**changes)))
 
 
+def test_a_name_cut_inside_a_letter_costs_no_notice():
+    """Names have a fixed length in bytes; what the bot reads of a notice is ASCII."""
+    whole = notice_text(f17="가나다").encode()
+    cut = whole.replace("다".encode(), "다".encode()[:2])
+    assert cut != whole
+    raw = AES.new(KEY.encode(), AES.MODE_CBC, IV.encode()).encrypt(pad(cut, 16))
+    frame = f"1|H0STCNI0|001|{base64.b64encode(raw).decode()}"
+    assert notice_decoder().decode(frame) == notice_decoder().decode(encrypted(notice_text()))
+
+
 def test_bytes_that_are_no_text_are_refused():
-    """A payload that decrypts to something else than UTF-8 is BadData."""
+    """A payload that decrypts to something else than fields is BadData."""
     raw = AES.new(KEY.encode(), AES.MODE_CBC, IV.encode()).encrypt(pad(b"\xff\xfe^a", 16))
     with pytest.raises(bot.BadData):
         notice_decoder().decode(f"1|H0STCNI0|001|{base64.b64encode(raw).decode()}")
