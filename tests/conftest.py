@@ -1,6 +1,9 @@
-"""Make the project's own files importable, and choose how long properties are tried."""
+"""Make the project's own files importable, choose how long properties are tried, save time."""
 
 import asyncio
+import functools
+import gc
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +18,9 @@ settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True
 settings.register_profile("long", max_examples=100_000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# Slow on purpose, and asked a thousand times for the same few invented keys and accounts.
+hashlib.scrypt = functools.cache(hashlib.scrypt)
+
 # Files whose tests wait for back-offs of the bot over real sockets.
 HURRIED = {"test_telegram", "test_websocket"}
 
@@ -24,3 +30,9 @@ def pytest_asyncio_loop_factories(config, item):
     if item.path.stem in HURRIED:
         return {"hurried": hurry.HurriedLoop}
     return {"usual": asyncio.new_event_loop}
+
+
+def pytest_collection_finish():
+    """Spare the collector of garbage the million objects of libraries, which stay to the end."""
+    gc.collect()
+    gc.freeze()
