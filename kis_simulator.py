@@ -404,14 +404,14 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _NORMAL = statistics.NormalDist()
 
 
+@dataclass(frozen=True, slots=True)
 class Dice:
     """Numbers that depend on the seed and a name only, never on the order of asking."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    seed: int
 
     def _digest(self, name: tuple[object, ...], size: int) -> bytes:
-        text = "|".join(str(part) for part in (self._seed, *name))
+        text = "|".join(str(part) for part in (self.seed, *name))
         return hashlib.blake2b(text.encode(), digest_size=size).digest()
 
     def unit(self, *name: object) -> float:
@@ -747,14 +747,11 @@ class DayPlan:
 class History:
     """Daily bars and day plans, invented from the seed or read from a file."""
 
-    OCTAVES = 9
-
     def __init__(
         self, dice: Dice, listings: Mapping[str, Listing], calendar: Calendar, bars: CsvBars
     ) -> None:
         self._dice, self._calendar, self._bars = dice, calendar, bars
         self.listings = dict(listings)
-        self._nodes: dict[tuple[str, int, int], float] = {}
         self._closes: dict[tuple[str, date], int] = {}
         self._days: dict[tuple[str, date], Bar] = {}
         self._plans: dict[tuple[str, date], DayPlan] = {}
@@ -771,24 +768,6 @@ class History:
             first, first, first, first, listing.volume
         )
 
-    def _level(self, code: str, day: date) -> float:
-        """Return a fractal walk: log distance from the anchor in units of volatility."""
-        week, weekday = divmod(day.toordinal() - 1, 7)
-        index, total = week * 5 + min(weekday, 4), 0.0
-        for octave in range(self.OCTAVES):
-            cell, offset = index >> octave, index & ((1 << octave) - 1)
-            left = self._node(code, octave, cell)
-            if offset:
-                left += (self._node(code, octave, cell + 1) - left) * offset / (1 << octave)
-            total += 0.5 * math.sqrt(1 << octave) * left
-        return total
-
-    def _node(self, code: str, octave: int, cell: int) -> float:
-        key = (code, octave, cell)
-        if key not in self._nodes:
-            self._nodes[key] = self._dice.gauss("level", *key)
-        return self._nodes[key]
-
     def close(self, code: str, day: date) -> int:
         """Return the close of a trading day, won."""
         key = (code, day)
@@ -796,7 +775,7 @@ class History:
             return self._days[key].close
         if key not in self._closes:
             listing = self.listings[code]
-            price = listing.anchor * math.exp(listing.volatility * self._level(code, day))
+            price = listing.anchor * math.exp(listing.volatility * _level(self._dice, code, day))
             self._closes[key] = max(floor_tick(round(price), listing.etf), 1)
         return self._closes[key]
 
@@ -804,31 +783,10 @@ class History:
         """Return the daily bar of a trading day."""
         key = (code, day)
         if key not in self._days:
-            self._days[key] = self._invent_day(code, day)
+            before = self.close(code, self._calendar.previous(day))
+            ends = (before, self.close(code, day))
+            self._days[key] = _invented_day(self._dice, self.listings[code], day, ends)
         return self._days[key]
-
-    def _invent_day(self, code: str, day: date) -> Bar:
-        listing, dice = self.listings[code], self._dice
-        sd, etf = listing.volatility, listing.etf
-        base = self.close(code, self._calendar.previous(day))
-        low_limit, high_limit = price_band(base, etf)
-
-        def fit(price: float) -> int:
-            return min(max(floor_tick(round(price), etf), low_limit), high_limit)
-
-        close = fit(self.close(code, day))
-        opened = fit(base * math.exp(0.35 * sd * dice.gauss(code, day, "gap")))
-        reach = [0.25 + 0.55 * abs(dice.gauss(code, day, name)) for name in ("high", "low")]
-        high = fit(max(opened, close) * math.exp(sd * reach[0]))
-        low = fit(min(opened, close) * math.exp(-sd * reach[1]))
-        move = abs(math.log(high / low))
-        volume = round(
-            listing.volume * math.exp(0.3 * dice.gauss(code, day, "volume") + 6 * move - 0.25)
-        )
-        typical = (opened + high + low + 2 * close) * volume // 5
-        return Bar(
-            opened, max(high, opened, close), min(low, opened, close), close, volume, typical
-        )
 
     def record(self, code: str, day: date, minutes: list[tuple[str, Bar]], close: int) -> None:
         """Keep what really happened on a simulated day, for the days after it."""
@@ -851,15 +809,16 @@ class History:
         if key not in self._plans:
             if len(self._plans) > 400:
                 self._plans.clear()
-            planner = _plan_from_file if code in self._bars else _plan_from_seed
-            self._plans[key] = planner(self, code, day)
+            base = self.close(code, self._calendar.previous(day))
+            session = self._calendar.session(day)
+            if code in self._bars:
+                self._plans[key] = _plan_from_file(self.file_bars(code, day), base, session)
+            else:
+                bar = dataclasses.astuple(self.daily(code, day))
+                self._plans[key] = _plan_from_seed(
+                    self._dice, self.listings[code], day, base, bar, session.minutes
+                )
         return self._plans[key]
-
-    def plan_inputs(self, code: str, day: date) -> tuple[Listing, int, SessionTimes, random.Random]:
-        """Return listing, previous close, session and a generator for the planners."""
-        base = self.close(code, self._calendar.previous(day))
-        rng = self._dice.stream(code, day, "plan")
-        return self.listings[code], base, self._calendar.session(day), rng
 
     def file_bars(self, code: str, day: date) -> dict[int, Bar5]:
         """Return the bars of a file for one day: second of the day -> bar."""
@@ -885,10 +844,54 @@ class History:
         return rows
 
 
-def _plan_from_file(history: History, code: str, day: date) -> DayPlan:
+# What a seed invents is the same in every simulator of a process: tests make hundreds of them.
+OCTAVES = 9
+
+
+@lru_cache(maxsize=65_536)
+def _node(dice: Dice, code: str, octave: int, cell: int) -> float:
+    return dice.gauss("level", code, octave, cell)
+
+
+@lru_cache(maxsize=16_384)
+def _level(dice: Dice, code: str, day: date) -> float:
+    """Return a fractal walk: log distance from the anchor in units of volatility."""
+    week, weekday = divmod(day.toordinal() - 1, 7)
+    index, total = week * 5 + min(weekday, 4), 0.0
+    for octave in range(OCTAVES):
+        cell, offset = index >> octave, index & ((1 << octave) - 1)
+        left = _node(dice, code, octave, cell)
+        if offset:
+            left += (_node(dice, code, octave, cell + 1) - left) * offset / (1 << octave)
+        total += 0.5 * math.sqrt(1 << octave) * left
+    return total
+
+
+@lru_cache(maxsize=16_384)
+def _invented_day(dice: Dice, listing: Listing, day: date, closes: tuple[int, int]) -> Bar:
+    """Return a daily bar between the close of the day before and its own; not to be changed."""
+    code, sd, etf = listing.code, listing.volatility, listing.etf
+    base, wanted = closes
+    low_limit, high_limit = price_band(base, etf)
+
+    def fit(price: float) -> int:
+        return min(max(floor_tick(round(price), etf), low_limit), high_limit)
+
+    close = fit(wanted)
+    opened = fit(base * math.exp(0.35 * sd * dice.gauss(code, day, "gap")))
+    reach = [0.25 + 0.55 * abs(dice.gauss(code, day, name)) for name in ("high", "low")]
+    high = fit(max(opened, close) * math.exp(sd * reach[0]))
+    low = fit(min(opened, close) * math.exp(-sd * reach[1]))
+    move = abs(math.log(high / low))
+    volume = round(
+        listing.volume * math.exp(0.3 * dice.gauss(code, day, "volume") + 6 * move - 0.25)
+    )
+    typical = (opened + high + low + 2 * close) * volume // 5
+    return Bar(opened, max(high, opened, close), min(low, opened, close), close, volume, typical)
+
+
+def _plan_from_file(given: Mapping[int, Bar5], base: int, session: SessionTimes) -> DayPlan:
     """Plan a day from minute bars of a file; missing minutes have no trades."""
-    _, base, session, _ = history.plan_inputs(code, day)
-    given = history.file_bars(code, day)
     empty = (base, base, base, base, 0)
     minutes = tuple(Bar(*given.get(session.open + 60 * i, empty)) for i in range(session.minutes))
     last = next((bar.close for bar in reversed(minutes) if bar.volume), base)
@@ -898,10 +901,12 @@ def _plan_from_file(history: History, code: str, day: date) -> DayPlan:
     return DayPlan(base, minutes, (first, 0), (closing[3], closing[4]), usual, exact=True)
 
 
-def _plan_from_seed(history: History, code: str, day: date) -> DayPlan:
+@lru_cache(maxsize=400)
+def _plan_from_seed(
+    dice: Dice, listing: Listing, day: date, base: int, daily: tuple[int, ...], count: int
+) -> DayPlan:
     """Plan a day: regimes with trends, noise, and volume that follows the moves."""
-    listing, base, session, rng = history.plan_inputs(code, day)
-    bar, count = history.daily(code, day), session.minutes
+    bar, rng = Bar(*daily), dice.stream(listing.code, day, "plan")
     path, pace = _day_path(rng, bar, count)
     prices = [
         min(max(floor_tick(round(bar.open * math.exp(x)), listing.etf), bar.low), bar.high)
@@ -1171,6 +1176,7 @@ class Depth(NamedTuple):
 
 
 Levels = tuple[int, ...]
+Sizes = tuple[Levels, Levels, int, int, str]  # of asks and bids, their sums, as text
 Print = tuple[int, int, str]  # price, quantity, side
 BUY, SELL, AUCTION = "1", "5", "3"  # side codes of a printed trade (doc)
 DEEP = (1.0, 1.5, 1.8, 2.0, 2.1, 2.2, 2.2, 2.3, 2.3, 2.4)  # size of a level against the best one
@@ -1198,12 +1204,24 @@ class TradeRow(NamedTuple):
     sold: int
 
 
+@lru_cache(maxsize=400)
+def _invented_sizes(dice: Dice, listing: Listing, day: date) -> tuple[list[Sizes], Any]:
+    """Return the books of a day, and the state of the generator of its tape behind them."""
+    unit, rng = max(listing.volume / 4000, 3.0), dice.stream(listing.code, day, "tape")
+    sizes = []
+    for _ in range(64):
+        asks = tuple(1 + int(unit * d * (0.3 + 1.4 * rng.random())) for d in DEEP)
+        bids = tuple(1 + int(unit * d * (0.3 + 1.4 * rng.random())) for d in DEEP)
+        sizes.append((asks, bids, sum(asks), sum(bids), "^".join(map(str, asks + bids))))
+    return sizes, rng.getstate()
+
+
 class Tape:
     """The live state of one stock on one day: prices, totals, book, minute bars."""
 
     def __init__(self, listing: Listing, day: date, plan: DayPlan, ground: Ground) -> None:
         self.listing, self.day, self.plan = listing, day, plan
-        self.rng = ground.dice.stream(listing.code, day, "tape")
+        self.rng = random.Random(0)
         self._history, self._before = ground.history, ground.calendar.previous(day)
         self.base, self.band = plan.base, price_band(plan.base, listing.etf)
         self.state = "before"  # before, opening, open, vi, halt, closing, closed
@@ -1226,14 +1244,9 @@ class Tape:
         self.shown = (0, 0)  # total sizes in the last book frame
         self.previous_volume = max(ground.history.daily(listing.code, self._before).volume, 1)
         self._yesterday: list[int] = []  # cumulative volume of the day before, by minute of the day
-        self._sizes = [self._invent_sizes() for _ in range(64)]
+        self._sizes, state = _invented_sizes(ground.dice, listing, day)
+        self.rng.setstate(state)  # it goes on behind them
         self._ladders: dict[tuple[int, int], tuple[Levels, Levels, str]] = {}
-
-    def _invent_sizes(self) -> tuple[Levels, Levels, int, int, str]:
-        unit, rng = max(self.listing.volume / 4000, 3.0), self.rng
-        asks = tuple(1 + int(unit * d * (0.3 + 1.4 * rng.random())) for d in DEEP)
-        bids = tuple(1 + int(unit * d * (0.3 + 1.4 * rng.random())) for d in DEEP)
-        return asks, bids, sum(asks), sum(bids), "^".join(map(str, asks + bids))
 
     def tick(self, price: int) -> int:
         """Return the tick size of this stock at a price."""
