@@ -100,6 +100,14 @@ def test_every_day_is_as_the_independent_source_says(year):
         assert hours_of(day) == (LATE.get(day, USUAL) if is_open else None), day
 
 
+@pytest.mark.parametrize("year", sorted(bot.CLOSED_DAYS))
+def test_closed_days_equal_the_package_holidays(year):
+    """The table in the file and the independent package name the same closed weekdays."""
+    known = holidays.financial_holidays("XKRX", years=year)
+    expected = sorted(f"{day:%m%d}" for day in known if day.weekday() < 5)
+    assert bot.CLOSED_DAYS[year].split() == expected
+
+
 @pytest.mark.parametrize(("year", "count"), [(2024, 244), (2025, 242), (2026, 244), (2027, 245)])
 def test_trading_days_of_a_year(year, count):
     """Counted, and walked through by next_trading_day from one end to the other."""

@@ -3,7 +3,6 @@
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-import holidays
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,14 +134,6 @@ def test_rounding_inside_the_band_stays_inside(base, fund, up, share):
 
 
 # --- days -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("year", sorted(bot.CLOSED_DAYS))
-def test_closed_days_equal_the_package_holidays(year):
-    """The table in the file and the independent package name the same closed weekdays."""
-    known = holidays.financial_holidays("XKRX", years=year)
-    expected = sorted(f"{day:%m%d}" for day in known if day.weekday() < 5)
-    assert bot.CLOSED_DAYS[year].split() == expected
 
 
 @pytest.mark.parametrize("year", sorted(bot.CLOSED_DAYS))
