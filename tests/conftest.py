@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import hurry
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -17,6 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, database=None)
 settings.register_profile("long", max_examples=100_000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# The bot waits for the disk at each row of its journal: files of tests live in memory.
+SHARED_MEMORY = Path("/dev/shm")
+if SHARED_MEMORY.is_dir():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
 # Slow on purpose, and asked a thousand times for the same few invented keys and accounts.
 hashlib.scrypt = functools.cache(hashlib.scrypt)
@@ -30,6 +36,14 @@ def pytest_asyncio_loop_factories(config, item):
     if item.path.stem in HURRIED:
         return {"hurried": hurry.HurriedLoop}
     return {"usual": asyncio.new_event_loop}
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist where nobody installed it
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process one half of the tests; who ends first takes over half of the rest."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_collection_finish():
