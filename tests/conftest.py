@@ -27,6 +27,9 @@ if SHARED_MEMORY.is_dir():
 # Slow on purpose, and asked a thousand times for the same few invented keys and accounts.
 hashlib.scrypt = functools.cache(hashlib.scrypt)
 
+# Most objects of the next seconds are modules and tests, which stay to the end.
+gc.disable()
+
 # Files whose tests wait for back-offs of the bot over real sockets.
 HURRIED = {"test_telegram", "test_websocket"}
 
@@ -47,6 +50,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-    """Spare the collector of garbage the million objects of libraries, which stay to the end."""
+    """Let the collector of garbage begin its work, but leave alone what is here by now."""
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -111,14 +111,16 @@ def owner_of(line: int) -> str:
     return min(around, key=SIZES.__getitem__, default="")
 
 
-CALLS = [
-    (f".{ast.unparse(node.func)}", node) for node in ast.walk(TREE) if isinstance(node, ast.Call)
-]
+@functools.cache
+def all_calls() -> list[tuple[str, ast.Call]]:
+    """Return every call with the text of what is called, after a dot."""
+    found = [node for node in ast.walk(TREE) if isinstance(node, ast.Call)]
+    return [(f".{ast.unparse(node.func)}", node) for node in found]
 
 
 def calls(tail: str) -> list[tuple[str, ast.Call]]:
     """Return where something is called whose text ends like this, with the calls."""
-    return [(owner_of(node.lineno), node) for text, node in CALLS if text.endswith(tail)]
+    return [(owner_of(node.lineno), node) for text, node in all_calls() if text.endswith(tail)]
 
 
 class Uses(ast.NodeVisitor):
@@ -174,6 +176,7 @@ def definitions() -> dict[str, int]:
     return defined
 
 
+@functools.cache
 def uses() -> list[tuple[str, int, int]]:
     """Return every use of a top-level name: name, line of the use, line of the definition."""
     defined, found = definitions(), []

@@ -8,6 +8,7 @@ named in SEAMS with its reason; one that is no longer needed fails as well.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -385,6 +386,7 @@ class Reader(ast.NodeVisitor):
         return name in ORDER_FREE and not tie
 
 
+@functools.cache
 def seams_of(source: str) -> list[tuple[str, str, int]]:
     """Return (kind, owner, line) of everything in a source that belongs into a seam."""
     return Reader(ast.parse(source)).found
