@@ -24,11 +24,8 @@ SHARED_MEMORY = Path("/dev/shm")
 if SHARED_MEMORY.is_dir():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
-# Slow on purpose, and asked a thousand times for the same few invented keys and accounts.
-hashlib.scrypt = functools.cache(hashlib.scrypt)
-
-# Most objects of the next seconds are modules and tests, which stay to the end.
-gc.disable()
+# Slow on purpose, and asked a thousand times for the same invented keys and accounts.
+hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)
 
 # Files whose tests wait for back-offs of the bot over real sockets.
 HURRIED = {"test_telegram", "test_websocket"}
@@ -49,8 +46,13 @@ def pytest_xdist_make_scheduler(config, log):
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
-def pytest_collection_finish():
-    """Let the collector of garbage begin its work, but leave alone what is here by now."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the collector of garbage the modules and tests, which stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
