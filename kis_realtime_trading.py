@@ -1812,9 +1812,9 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
         side = SIDE_OF_CODE.get(text_of(r, "sll_buy_dvsn_cd"))
         if side is None:
             raise BadData(f"sll_buy_dvsn_cd {text_of(r, 'sll_buy_dvsn_cd')[:4]!r}")
-        cancelled = {natural(r, key) for key in _CANCELLED_KEYS if key in r}
-        if len(cancelled) != 1:
-            raise BadData(f"{_CANCELLED_KEYS[0]}: found {sorted(cancelled)}, expected one number")
+        cancelled = [natural(r, key) for key in _CANCELLED_KEYS if key in r]
+        if len(set(cancelled)) != 1:
+            raise BadData(f"{_CANCELLED_KEYS[0]}: found {cancelled}, expected one number")
         order = BrokerOrder(
             order_no=normalize_order_no(text_of(r, "odno")),
             original_no=normalize_order_no(text_of(r, "orgn_odno")),
@@ -1823,7 +1823,7 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
             quantity=natural(r, "ord_qty"), price=natural(r, "ord_unpr"),
             filled_quantity=natural(r, "tot_ccld_qty"),
             filled_amount_krw=natural(r, "tot_ccld_amt"),
-            cancelled_quantity=cancelled.pop(),
+            cancelled_quantity=cancelled[0],
             rejected_quantity=natural(r, "rjct_qty"),
         )  # fmt: skip
         if not order.order_no:
@@ -2886,14 +2886,10 @@ class Reconciler:
         for row in strangers:
             key = _external_id(day, row)
             perhaps_ours = any(
-                fits(
-                    order.intent,
-                    row,
-                    ARRIVAL_WINDOW_S if order.status is _S.QUARANTINED else math.inf,
-                )
+                fits(order.intent, row, ARRIVAL_WINDOW_S if order.status is _S.QUARANTINED else math.inf)
                 for order in self._ledger.open_orders(row.symbol)
                 if order.own and order.status in DOUBTFUL | {_S.SUBMITTING}
-            )
+            )  # fmt: skip
             if perhaps_ours or key in self._ledger.orders or not row.quantity or row.original_no:
                 continue
             kind = OrderKind(row.kind) if row.kind in list(OrderKind) else OrderKind.LIMIT
@@ -3958,7 +3954,7 @@ class EntryDesk:
             if order.status in UNRESOLVED
             and (intent.purpose == "entry" or order.intent.side is Side.SELL)
         ]
-        last, result = state.last_trade, core.day_result_krw()
+        last, result, worth = state.last_trade, core.day_result_krw(), self._worth()
         return RiskFacts(
             now=core.now,
             phase=core.phase,
@@ -3969,8 +3965,8 @@ class EntryDesk:
             quote_price=state.quote_price,
             quote_age_s=(core.now - state.quote_at).total_seconds() if state.quote_at else math.inf,
             free_cash_krw=self._free_cash(),
-            symbol_krw=self._symbol_value(symbol),
-            total_krw=sum(self._symbol_value(each) for each in core.symbols),
+            symbol_krw=worth[symbol],
+            total_krw=sum(worth.values()),
             positions=len(core.occupied() - {symbol}),
             position=state.view.position.quantity,
             open_sells=sum(each.remaining for each in own if each.intent.side is Side.SELL),
@@ -4021,17 +4017,20 @@ class EntryDesk:
             or (order.intent.at >= since and order.status not in NEVER_EXISTED)
         )
 
-    def _symbol_value(self, symbol: str) -> int:
-        """Return won held in a symbol, open buys counted as filled."""
-        ledger, price = self._core.ledger, self._price_or_cost(symbol)
-        shares = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
-        state = self._core.symbols.get(symbol)
-        upper = state.instrument.upper_limit if state and state.instrument else price
-        return shares * price + sum(
-            order.remaining * (order.price or upper)
-            for order in ledger.open_orders(symbol)
-            if order.intent.side is Side.BUY
-        )
+    def _worth(self) -> dict[str, int]:
+        """Return won held in each symbol, open buys counted as filled."""
+        core, ledger = self._core, self._core.ledger
+        worth = {}
+        for symbol in core.symbols:
+            shares = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
+            worth[symbol] = shares * self._price_or_cost(symbol) if shares else 0
+        for order in ledger.open_orders():
+            symbol = order.intent.symbol
+            if order.intent.side is Side.BUY and symbol in worth:
+                known = core.symbols[symbol].instrument
+                upper = known.upper_limit if known else self._price_or_cost(symbol)
+                worth[symbol] += order.remaining * (order.price or upper)
+        return worth
 
     def _price_or_cost(self, symbol: str) -> int:
         """Return the last price; before the first one today's base price or what the shares cost."""
@@ -4043,13 +4042,12 @@ class EntryDesk:
 
     def room(self, symbol: str) -> int:
         """Return the won that limits and cash leave for one more buy, fee set aside."""
-        core, limits = self._core, self._core.settings.limits
+        core, limits, worth = self._core, self._core.settings.limits, self._worth()
         free = self._free_cash() or 0
-        total = sum(self._symbol_value(each) for each in core.symbols)
         free -= order_fee(free, core.settings.stock_fee_pct) + 1
         room = min(
-            free, limits.max_order_krw, limits.max_symbol_krw - self._symbol_value(symbol),
-            limits.max_total_krw - total,
+            free, limits.max_order_krw, limits.max_symbol_krw - worth.get(symbol, 0),
+            limits.max_total_krw - sum(worth.values()),
         )  # fmt: skip
         return max(0, room)
 
@@ -6938,13 +6936,17 @@ class Bridge:
                 rows.append(("request", action.intent.intent_id, call))
         self.journal.append(rows, self.clock.now())
         for action in actions:
-            if isinstance(action, Alert):
-                self.say(action)
-            elif isinstance(action, Ask):
-                self._want(action)
-            elif isinstance(action, OrderCall):
+            if isinstance(action, OrderCall):
                 patient = action.action == "new" and action.intent.purpose == "entry"
                 self.calls.put_nowait((patient, next(self._ticket), action))
+        sends = not self.calls.empty()
+        for action in actions:
+            if isinstance(action, Ask):
+                self._want(action)
+            elif isinstance(action, Alert) and sends:  # the order goes first, then the words
+                asyncio.get_running_loop().call_soon(self.say, action)
+            elif isinstance(action, Alert):
+                self.say(action)
 
     def end_calls(self) -> None:
         """Give every call that had no end one: what waited never left, what was cut off is unknown."""
@@ -7161,10 +7163,7 @@ class Trader:
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
                     await self._morning.warm_up(session)
-                questions = (
-                    self._questions("price"),
-                    self._questions("orders", "cash", "holdings"),
-                )
+                questions = self._questions("price"), self._questions("orders", "cash", "holdings")
                 loops += [group.create_task(each) for each in (*questions, socket.run())]
                 if guard:  # stops are watched before a strategy is warm
                     loops.append(group.create_task(self._morning.warm_up(session)))
@@ -7210,6 +7209,8 @@ class Trader:
                 for event in events:
                     self.counts[type(event).__name__] += 1
                     self.bridge.handle(event)
+                if not self.bridge.calls.empty():
+                    await asyncio.sleep(0)  # an order does not wait for the rest of the batch
             await asyncio.sleep(0)
 
     def _count_bad_frame(self, error: BadData) -> None:
