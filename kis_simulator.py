@@ -345,6 +345,7 @@ def ymd(day: date) -> str:
     return day.strftime("%Y%m%d")
 
 
+@lru_cache(maxsize=4096)
 def parse_ymd(text: str) -> date | None:
     """Return the day of YYYYMMDD, or None when the text is not one."""
     try:
@@ -355,12 +356,13 @@ def parse_ymd(text: str) -> date | None:
 
 def half_up(value: Fraction) -> int:
     """Round half up (towards plus infinity), as both sides of the project do."""
-    return math.floor(value + Fraction(1, 2))
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
 def decimals(value: Fraction, places: int) -> str:
     """Return a fraction with a fixed number of decimals, half up, exact."""
-    scaled = half_up(value * 10**places)
+    above, below = value.numerator * 10**places, value.denominator
+    scaled = (2 * above + below) // (2 * below)
     sign = "-" if scaled < 0 else ""
     whole, rest = divmod(abs(scaled), 10**places)
     return f"{sign}{whole}.{rest:0{places}d}"
@@ -384,17 +386,28 @@ class Layout:
 
     def __init__(self, text: str) -> None:
         pairs = [item.partition("=") for item in text.split()]
-        self._fields = [(name, word, word if word.islower() else None) for name, _, word in pairs]
+        self._fields: dict[str, Any] = {name: word for name, _, word in pairs}
+        self._named = [(name, word) for name, word in self._fields.items() if word.islower()]
 
     def fill(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields in order; KeyError names a word that is missing."""
-        return {name: text if word is None else words[word] for name, text, word in self._fields}
+        filled = self._fields.copy()
+        for name, word in self._named:
+            filled[name] = words[word]
+        return filled
 
 
 def as_text(value: Any) -> Any:
     """Turn every number of an answer into text; None becomes empty text."""
     if isinstance(value, dict):
-        return {key: as_text(item) for key, item in value.items()}
+        return {
+            key: item
+            if (kind := type(item)) is str
+            else str(item)
+            if kind is int
+            else as_text(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [as_text(item) for item in value]
     return "" if value is None else str(value)
@@ -2724,6 +2737,17 @@ class Hub:
         for session in list(self.sessions):
             session.tick(mono)
 
+    def next_tick(self) -> float:
+        """Return the monotonic time before which `tick` finds nothing to do."""
+        dead_s = self.config.dead_session_s
+        return min(
+            (
+                min(each.next_ping, each.unanswered + dead_s if each.unanswered else math.inf)
+                for each in self.sessions
+            ),
+            default=math.inf,
+        )
+
     # --- frames ---------------------------------------------------------------------
 
     def send(self, session: Session, text: str, kind: str, tr_id: str, tr_key: str) -> None:
@@ -3858,6 +3882,7 @@ class AccountDesk:
     def __init__(self, ground: Ground, market: Market, ledger: Ledger) -> None:
         self._config, self._calendar, self._history = ground.config, ground.calendar, ground.history
         self._market, self._ledger = market, ledger
+        self._rows: dict[Order, tuple[Any, dict[str, Any], dict[str, Any]]] = {}
 
     # --- balance --------------------------------------------------------------------
 
@@ -3969,12 +3994,12 @@ class AccountDesk:
         visible = [
             o for o in self._ledger.orders if o.list_at <= call.at and first <= o.day <= last
         ]
-        words = [self._order_words(o, call.at) for o in visible if self._wanted(o, call)]
+        listed = [self._listed(o, call.at) for o in visible if self._wanted(o, call)]
         keep = {"01": "filled", "02": "rest"}.get(call.get("CCLD_DVSN"))
-        words = [word for word in words if keep is None or word[keep] > 0]
+        listed = [each for each in listed if keep is None or each[0][keep] > 0]
         if call.get("INQR_DVSN") != "01":
-            words.reverse()
-        rows = [ORDER_ROW.fill(word) for word in words]
+            listed.reverse()
+        words, rows = [each[0] for each in listed], [each[1] for each in listed]
         answer = take_page(rows, call, 15 if self._config.paper else 100, "odno")
         orders = [word for word in words if word["role"] != "cancel"]
         quantity, amount = (sum(word[name] for word in orders) for name in ("filled", "amount"))
@@ -4003,6 +4028,16 @@ class AccountDesk:
             and (not number or (number.isdigit() and int(number) == order.number))
             and call.get("EXCG_ID_DVSN_CD") != "NXT"
         )
+
+    def _listed(self, order: Order, at: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return words and row of an order in a list; the last ones while nothing changed."""
+        fills = sum(fill.list_at <= at for fill in order.fills)
+        state = (listed_state(order, at), fills, order.kind, order.price)
+        known = self._rows.get(order)
+        if known is None or known[0] != state:
+            words = self._order_words(order, at)
+            known = self._rows[order] = (state, words, as_text(ORDER_ROW.fill(words)))
+        return known[1:]
 
     def _order_words(self, order: Order, at: int) -> dict[str, Any]:
         seen, kind, api = listed_state(order, at), KINDS[order.kind], order.source == "api"
@@ -4669,9 +4704,12 @@ class Gateway:
         return replace(reply, body=to_json(edit_payload(read_json(reply.body), effect)))
 
 
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_json(payload: Mapping[str, Any]) -> bytes:
     """Return an answer as bytes."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return _TO_JSON(payload).encode()
 
 
 def read_json(body: bytes) -> dict[str, Any]:
@@ -4756,6 +4794,8 @@ class Simulator:
         for rule in config.faults:
             self.faults.add(rule)
         agenda.now = midnight_ms(config.day)
+        self._midnight = midnight_ms(config.day + timedelta(days=1))  # the next one
+        self._next = (0, to_moment(0))  # the last answer of next_event
         self._market.start_day(config.day)
 
     def _watch(self, symbol: str, on: bool) -> None:
@@ -4782,19 +4822,25 @@ class Simulator:
         """
         at = max(to_ms(now), self._agenda.now)
         self._pace_s = at / 1000 if pace_s is None else pace_s
-        day = to_moment(at).date()
-        while self._market.day < day:
+        while at >= self._midnight:
             follow = self._market.day + timedelta(days=1)
-            self._agenda.run(midnight_ms(follow))
+            self._agenda.run(self._midnight)
             self._ledger.start_day(follow)
             self._market.start_day(follow)
+            self._midnight = midnight_ms(follow + timedelta(days=1))
         self._agenda.run(at)
         self._hub.tick(mono)
 
     def next_event(self) -> datetime:
         """Return the market time of the next thing that will happen, at the latest midnight."""
-        follow = midnight_ms(self._market.day + timedelta(days=1))
-        return to_moment(min(self._agenda.next_at() or follow, follow))
+        at = min(self._agenda.next_at() or self._midnight, self._midnight)
+        if at != self._next[0]:
+            self._next = (at, to_moment(at))
+        return self._next[1]
+
+    def next_tick(self) -> float:
+        """Return the `mono` from which on a session needs an advance, whatever the market does."""
+        return self._hub.next_tick()
 
     # --- the server -----------------------------------------------------------------
 

@@ -106,9 +106,9 @@ def minutes(text: str) -> float:
 async def play(world: harness.World, wishes: list[harness.Wish], until: str) -> bot.Trader:
     """Run the whole day, or its beginning."""
     if not until:
-        return await world.day(harness.Scripted(wishes))
+        return await world.day(harness.Scripted(wishes), alone=True)
     shorten(world, wishes, until)
-    day = asyncio.create_task(world.day(harness.Scripted(wishes)))
+    day = asyncio.create_task(world.day(harness.Scripted(wishes), alone=True))
     await world.until(f"{until}:00")
     assert world.trader is not None
     world.trader.stop("the day is a short one")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextvars
+import heapq
+import itertools
+import math
 import random
-import selectors
 import shutil
 import tempfile
 from collections import deque
@@ -28,29 +31,96 @@ import kis_simulator as simulator
 SHARED_MEMORY = Path("/dev/shm")
 
 
-class _JumpingSelector(selectors.DefaultSelector):
-    """Instead of waiting, moves the loop's time on."""
+class _Call:
+    """A callback that waits for its turn: a lean handle, made a hundred thousand times a day."""
 
-    loop: VirtualLoop
+    __slots__ = ("args", "callback", "context")
 
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("deadlock: every task waits and no timer is set")
-        self.loop.virtual_now += timeout
-        return []
+    def __init__(
+        self, callback: Any, args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> None:
+        self.callback, self.args = callback, args
+        self.context = contextvars.copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        """Forget what was to be called."""
+        self.callback = self.args = None  # type: ignore[assignment]
+
+    def cancelled(self) -> bool:
+        """Tell whether it will not be called."""
+        return self.callback is None
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time() is virtual and starts at 0."""
+    """An event loop whose time() is virtual and starts at 0.
+
+    It never looks at a socket and never waits: when nothing is ready it jumps to the next timer.
+    Timers of the same moment ring in the order in which they were set.
+    """
 
     def __init__(self) -> None:
-        selector = _JumpingSelector()
-        selector.loop = self
         self.virtual_now = 0.0
-        super().__init__(selector)
+        super().__init__()
+        self._calls: deque[_Call] = deque()
+        self._timers: list[tuple[float, int, _Call]] = []
+        self._count = itertools.count()
+        self._over = False
 
     def time(self) -> float:
         return self.virtual_now
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> _Call:  # type: ignore[override]
+        call = _Call(callback, args, context)
+        self._calls.append(call)
+        return call
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> _Call:  # type: ignore[override]
+        call = _Call(callback, args, context)
+        heapq.heappush(self._timers, (when, next(self._count), call))
+        return call
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> _Call:  # type: ignore[override]
+        return self.call_at(self.virtual_now + delay, callback, *args, context=context)
+
+    call_soon_threadsafe = call_soon  # there are no other threads
+
+    def stop(self) -> None:
+        self._over = True
+
+    def _run_once(self) -> None:
+        """Run until stopped; asyncio calls this from run_forever()."""
+        calls = self._calls
+        while not self._over:
+            if not calls:
+                self._jump()
+            for _ in range(len(calls)):  # what they add waits for the next turn
+                call = calls.popleft()
+                if call.callback is not None:
+                    try:
+                        call.context.run(call.callback, *call.args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:
+                        told = {"message": f"Exception in {call.callback!r}", "exception": error}
+                        self.call_exception_handler(told)
+            self._ring()
+        self._over, self._stopping = False, True  # the latter is what run_forever() looks at
+
+    def _jump(self) -> None:
+        """Move the time on to the next timer."""
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        if not timers:
+            raise RuntimeError("deadlock: every task waits and no timer is set")
+        self.virtual_now = max(self.virtual_now, timers[0][0])
+        self._ring()
+
+    def _ring(self) -> None:
+        """Let every timer ring whose moment has come."""
+        timers, end = self._timers, self.virtual_now + 1e-9
+        while timers and timers[0][0] < end:
+            self._calls.append(heapq.heappop(timers)[2])
 
 
 def run_virtual(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -65,9 +135,13 @@ class VirtualClock(bot.MarketClock):
     def __init__(self, start: datetime, speed: float = 1.0) -> None:
         super().__init__(None)
         self._start, self.speed = start, speed
+        self._last = (0.0, start)  # the moment asked for last; it is asked for many times
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=asyncio.get_running_loop().time() * self.speed)
+        at = asyncio.get_running_loop().time()
+        if at != self._last[0]:
+            self._last = (at, self._start + timedelta(seconds=at * self.speed))
+        return self._last[1]
 
 
 class SimulatedNetwork:
@@ -79,6 +153,7 @@ class SimulatedNetwork:
         self._sockets: list[SimulatedSocket] = []
         self.posts: list[tuple[str, dict[str, str]]] = []  # every order POST that left, in order
         self.before_request: Callable[[str, str], None] = lambda method, path: None
+        self._alone = False
 
     def advance(self) -> None:
         """Bring the simulator to the present and wake listeners."""
@@ -86,14 +161,46 @@ class SimulatedNetwork:
         for socket in self._sockets:
             socket.wake()
 
-    async def drive(self) -> None:
-        """Move the simulator on for ever; in big steps while nobody listens."""
-        speed = self._clock.speed
-        while True:
-            wait = (self.sim.next_event() - self._clock.now()).total_seconds() / speed
-            most = max(0.02, 1.0 / speed) if self._sockets else 30.0
-            await asyncio.sleep(min(max(wait, 0.2 / speed), most))
+    async def drive(self, alone: bool = False) -> None:
+        """Move the simulator on for ever; in big steps while nobody listens.
+
+        `alone`: nobody but the bot touches the simulator, so beats that would find nothing to do
+        are left out. The others come at the same moments as without.
+        """
+        self._alone = alone
+        self._failed = asyncio.get_running_loop().create_future()
+        self._plan()
+        try:
+            await self._failed
+        finally:
+            self._timer.cancel()
+
+    def _beat(self) -> None:
+        try:
             self.advance()
+            self._plan()
+        except Exception as error:
+            self._failed.set_exception(error)
+
+    def _plan(self) -> None:
+        """Set the timer of the next beat that finds something to do."""
+        loop, speed = asyncio.get_running_loop(), self._clock.speed
+        now, self._event = loop.time(), self.sim.next_event()
+        wait = (self._event - self._clock.now()).total_seconds() / speed
+        most = max(0.02, 1.0 / speed) if self._sockets else 30.0
+        self._last, self._step, steps = now, min(max(wait, 0.2 / speed), most), 1
+        if self._alone and self._sockets and wait > most:
+            idle = min(wait / most - 1, (self.sim.next_tick() - now) / most)
+            steps = max(1, math.ceil(idle - 1e-9))
+        self._timer = loop.call_at(now + self._step * steps, self._beat)
+
+    def _changed(self, closed: bool = False) -> None:
+        """Beat when the next beat would have come, had none been left out."""
+        if self._alone and (closed or self.sim.next_event() != self._event):
+            loop, self._event = asyncio.get_running_loop(), self.sim.next_event()
+            steps = math.ceil((loop.time() - self._last) / self._step)
+            self._timer.cancel()
+            self._timer = loop.call_at(self._last + self._step * steps, self._beat)
 
     async def __call__(
         self,
@@ -111,6 +218,7 @@ class SimulatedNetwork:
             self.posts.append((path, bot.json.loads(body or b"{}")))
         reply = self.sim.request(method, "/" + path, dict(params), dict(headers), body or b"")
         self.advance()
+        self._changed()
         if reply.fate == "hang" or reply.delay_s >= bot.TOTAL_TIMEOUT_S:
             await asyncio.sleep(bot.TOTAL_TIMEOUT_S)
             raise bot.NoAnswer("TimeoutError")
@@ -134,6 +242,7 @@ class SimulatedNetwork:
         """Drop a closed socket."""
         if socket in self._sockets:
             self._sockets.remove(socket)
+            self._changed(closed=True)
 
 
 class SimulatedSocket:
@@ -291,9 +400,9 @@ class World:
         )
         await self.clock.sleep((target - self.clock.now()).total_seconds())
 
-    async def day(self, strategy: bot.TradingStrategy) -> bot.Trader:
-        """Run one bot for the rest of the day."""
-        driver = asyncio.create_task(self.network.drive())
+    async def day(self, strategy: bot.TradingStrategy, alone: bool = False) -> bot.Trader:
+        """Run one bot for the rest of the day; `alone`: nobody else touches the simulator."""
+        driver = asyncio.create_task(self.network.drive(alone))
         trader = self.make_trader(strategy)
         try:
             await trader.run(one_day=True)
