@@ -471,11 +471,13 @@ class Calendar:
     def __init__(self, extra: Iterable[date] = ()) -> None:
         self.extra = set(extra)
         self._known: dict[date, bool] = {}
+        self._following: dict[date, date] = {}
 
     def close_day(self, day: date) -> None:
         """Add an unplanned holiday."""
         self.extra.add(day)
         self._known.clear()
+        self._following.clear()
 
     def is_trading_day(self, day: date) -> bool:
         """Tell whether KRX trades on that day."""
@@ -495,10 +497,13 @@ class Calendar:
 
     def next(self, day: date) -> date:
         """Return the trading day after."""
-        day += timedelta(days=1)
-        while not self.is_trading_day(day):
-            day += timedelta(days=1)
-        return day
+        following = self._following.get(day)
+        if following is None:
+            following = day + timedelta(days=1)
+            while not self.is_trading_day(following):
+                following += timedelta(days=1)
+            self._following[day] = following
+        return following
 
     def settlement_day(self, day: date) -> date:
         """Return the day two trading days later (T+2)."""
@@ -741,8 +746,17 @@ class Bar:
     def words(self, before: int = 0) -> dict[str, Any]:
         """Return the words that layouts use, with the change from an earlier close."""
         change = self.close - before
-        words = dataclasses.asdict(self) | {"change": change, "rate": percent(change, before)}
-        return words | {"sign": sign_code(change, self.close, NO_BAND)}
+        return {
+            "open": self.open,
+            "high": self.high,
+            "low": self.low,
+            "close": self.close,
+            "volume": self.volume,
+            "value": self.value,
+            "change": change,
+            "rate": percent(change, before),
+            "sign": sign_code(change, self.close, NO_BAND),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -1260,6 +1274,7 @@ class Tape:
         self._sizes, state = _invented_sizes(ground.dice, listing, day)
         self.rng.setstate(state)  # it goes on behind them
         self._ladders: dict[tuple[int, int], tuple[Levels, Levels, str]] = {}
+        self.words: tuple[tuple[Depth, str, tuple[int, int]], dict[str, Any]] | None = None
 
     def tick(self, price: int) -> int:
         """Return the tick size of this stock at a price."""
@@ -2956,6 +2971,14 @@ def change_words(price: int, tape: Tape) -> dict[str, Any]:
 
 def stock_words(tape: Tape) -> dict[str, Any]:
     """Return the words of a stock as it stands now."""
+    state = (tape.depth(), tape.state, tape.expected)  # every trade makes a new book
+    known = tape.words
+    if known is None or known[0][0] is not state[0] or known[0][1:] != state[1:]:
+        known = tape.words = (state, _stock_words(tape))
+    return known[1].copy()
+
+
+def _stock_words(tape: Tape) -> dict[str, Any]:
     listing, last, depth = tape.listing, tape.last, tape.depth()
     halted = tape.state == "halt"
     expected = tape.expected if tape.state in AUCTIONS else (0, 0)
@@ -4528,6 +4551,7 @@ class Gateway:
         self.early_receipt = False  # of the order being served
         self._served = 0
         self._first_pages: dict[str, Reply] = {}
+        self._last_bodies: dict[tuple[str | None, ...], tuple[Answer, bytes]] = {}
 
     def serve(self, request: Request) -> Reply:
         """Serve one request, through the faults before and after execution."""
@@ -4574,19 +4598,30 @@ class Gateway:
             return self._failed(request, Failure("IGW00007"))
         except Failure as error:
             return self._failed(request, error)
-        envelope = {"rt_cd": "0", "msg_cd": answer.msg_cd, "msg1": answer.msg1}
-        return self._reply(request, 200, as_text(answer.payload) | envelope, answer.tr_cont)
+        return Reply(200, self._headers(request, answer.tr_cont), self._body_of(request, answer))
+
+    def _body_of(self, request: Request, answer: Answer) -> bytes:
+        """Return an answer as bytes; the same ones while the answer stays the same."""
+        what = (request.path, *map(request.query.get, ("PDNO", "FID_INPUT_ISCD")))
+        known = self._last_bodies.get(what)
+        if known is None or known[0] != answer:
+            envelope = {"rt_cd": "0", "msg_cd": answer.msg_cd, "msg1": answer.msg1}
+            known = (answer, to_json(as_text(answer.payload) | envelope))
+            self._last_bodies[what] = known
+        return known[1]
 
     def _reply(
         self, request: Request, status: int, payload: Mapping[str, Any], tr_cont: str = ""
     ) -> Reply:
-        headers = {
+        return Reply(status, self._headers(request, tr_cont), to_json(payload))
+
+    def _headers(self, request: Request, tr_cont: str) -> dict[str, str]:
+        return {
             "Content-Type": "application/json; charset=utf-8",
             "tr_id": request.headers.get("tr_id", ""),
             "tr_cont": tr_cont,
             "gt_uid": f"SIM{self._served:029d}",
         }
-        return Reply(status, headers, to_json(payload))
 
     def _failed(self, request: Request, error: Failure) -> Reply:
         if error.status == 403:
