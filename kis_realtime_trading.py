@@ -5708,10 +5708,10 @@ class KISAuth:
             if expires.tzinfo is None:
                 raise ValueError("a time without a zone")
             if data["mark"] == self._mark:
-                self._token, self._expires = Secret(str(data["token"])), expires
+                self._token, self._expires = Secret(_needed(data, "token")), expires
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, BadData, RecursionError):
             log.warning("token file %s cannot be read; asking for a new token", self._file)
 
     def _store(self) -> None:

@@ -510,6 +510,9 @@ BAD_FILES = {
     "empty token": {**GOOD, "token": ""},
     "mark of another key": {**GOOD, "mark": "paper-000000000000"},
     "no mark": {**GOOD, "mark": None},
+    "nested too deep": "[" * 100_000,
+    "token with a line break": {**GOOD, "token": "F" * 40 + "\nx: y"},
+    "token that is no text": {**GOOD, "token": "\ud800"},
 }
 
 
