@@ -6701,6 +6701,7 @@ def _seconds(value: Any) -> float:
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
+MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
@@ -6843,19 +6844,28 @@ class Broker:
         return Seen(PastBars(symbol, tuple(closed)), now)
 
 
-def take_words(path: Path) -> list[str]:
-    """Take away what the owner left in the control file; return its lines, [] without a file."""
-    if not os.path.lexists(path):
-        return []
+def take_words(path: Path) -> Iterator[str]:
+    """Take away what the owner left in the control file; yield its lines, none without a file.
+
+    It goes when all were obeyed: a bot that is killed before obeys them when it starts again.
+    """
     taken = path.with_suffix(".taken")  # a command that comes now makes a new file
+    if not os.path.lexists(taken):
+        if not os.path.lexists(path):
+            return
+        with contextlib.suppress(OSError):
+            os.replace(path, taken)
     try:
-        os.replace(path, taken)
-        text = taken.read_text().strip()
+        odd = not taken.is_file() or taken.stat().st_size > MAX_CONTROL_BYTES
+        text = "unreadable: no short text" if odd else taken.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         text = f"unreadable: {error}"
-    with contextlib.suppress(OSError):
+    yield from text.split("\n")
+    try:
         taken.unlink(missing_ok=True)
-    return text.split("\n")
+    except OSError:  # a folder
+        with contextlib.suppress(OSError):
+            os.replace(taken, f"{taken}-{time.time_ns()}")
 
 
 def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import signal
 import time
@@ -498,6 +499,54 @@ def test_what_cannot_be_read_in_the_control_file_stops_entries(content):
 
     stricter = [bot.KillLevel.REDUCE_ONLY, bot.KillLevel.FLATTEN_AND_HALT]
     assert Life(density=1.0).play(story) == stricter
+
+
+def make_folder(path):
+    (path / "in it").mkdir(parents=True)
+
+
+def make_pipe(path):
+    os.mkfifo(path)
+
+
+def make_long(path):
+    path.write_text("level ACTIVE\n" * 100_000)
+
+
+@pytest.mark.parametrize("make", [make_folder, make_pipe, make_long])
+def test_what_is_no_control_file_stops_entries_once_and_blocks_no_word(make):
+    """Neither read, nor waited for, nor told fifty times a second; the next word is obeyed."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        await asyncio.sleep(30)
+        for _ in range(2):
+            make(life.world.folder / bot.CONTROL_FILE)
+            await asyncio.sleep(5)
+            assert trader.engine.core.ledger.level is bot.KillLevel.REDUCE_ONLY
+        leave(life, "level FLATTEN_AND_HALT")
+        await asyncio.sleep(5)
+        assert trader.engine.core.ledger.level is bot.KillLevel.FLATTEN_AND_HALT
+        await life.stop(trader, run)
+
+    life = Life(density=1.0)
+    life.play(story)
+    assert sum(row.ref == "level" for row in life.rows("command")) == 3
+
+
+def test_a_word_that_a_killed_bot_had_taken_but_not_obeyed_is_obeyed_by_the_next():
+    """Killed between taking the file and writing the level down: the owner's word is not lost."""
+
+    async def story(life):
+        taken = (life.world.folder / bot.CONTROL_FILE).with_suffix(".taken")
+        bot.write_private(taken, "level ENTRIES_OFF")
+        trader, run = await life.begin()
+        await asyncio.sleep(5)
+        assert trader.engine.core.ledger.level is bot.KillLevel.ENTRIES_OFF
+        assert not taken.exists()
+        await life.stop(trader, run)
+
+    Life(density=1.0).play(story)
 
 
 def test_orders_that_the_journal_does_not_know_wait_for_the_owners_word():
