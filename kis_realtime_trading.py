@@ -4921,7 +4921,7 @@ class Engine:
                 core.ask("cash" if order.intent.side is Side.BUY else "holdings")
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Return the kind of an error and the line that raised it; its text may hold anything."""
     trace = error.__traceback__
     while trace and trace.tb_next:
@@ -6893,6 +6893,13 @@ def _log_death(task: asyncio.Task[None]) -> None:
         log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
 
 
+def errors_of(error: BaseException) -> list[BaseException]:
+    """Return the errors of a group, groups in it opened, cancellations left out."""
+    if isinstance(error, BaseExceptionGroup):
+        return [found for each in error.exceptions for found in errors_of(each)]
+    return [] if isinstance(error, asyncio.CancelledError) else [error]
+
+
 def has_exposure(ledger: Ledger) -> bool:
     """Return whether shares are held or an order may still give some."""
     held = any(position.quantity for position in ledger.positions.values())
@@ -7086,16 +7093,16 @@ class Trader:
 
     async def run(self, one_day: bool = False) -> None:
         """Trade day after day until stopped; with `one_day` end after the first day."""
-        self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
-        self.tell(
-            "started", mode=self.profile.environment + (" (simulated)" if self.profile.simulated else ""),
-            account=self.profile.account_tail, symbols=", ".join(self.bot.symbols),
-            strategy=type(self.engine.strategy).__name__,
-        )  # fmt: skip
-        self.watchdog.tell("READY=1")
         telegram = asyncio.create_task(self.bridge.telegram.run())
         telegram.add_done_callback(_log_death)
+        mode = self.profile.environment + (" (simulated)" if self.profile.simulated else "")
         try:
+            self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
+            self.tell(
+                "started", mode=mode, account=self.profile.account_tail,
+                symbols=", ".join(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
+            )  # fmt: skip
+            self.watchdog.tell("READY=1")
             while not self._stop.is_set():
                 session = await self._next_session(one_day)
                 if session is None:
@@ -7103,6 +7110,12 @@ class Trader:
                 await self._trade_day(session)
                 if one_day:
                     break
+        except Exception as error:
+            self._why = "; ".join(
+                f"{type(e).__name__}: {e}" if isinstance(e, BotError) else _where(e)
+                for e in errors_of(error)
+            )
+            raise
         finally:
             self.watchdog.tell("STOPPING=1")
             self._say_goodbye()
@@ -7796,10 +7809,8 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
     except asyncio.CancelledError:
         log.warning("stopped before everything under way had ended")
         return 0
-    except BaseExceptionGroup as group:
-        return _explain_failure(group)
-    except Exception as error:
-        return _explain_failure(BaseExceptionGroup("", [error]))
+    except (Exception, BaseExceptionGroup) as error:
+        return _explain_failure(error)
     finally:
         if watcher:
             watcher.cancel()
@@ -7807,16 +7818,9 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
         await trader.broker.rest.close()
 
 
-def _explain_failure(group: BaseExceptionGroup[BaseException]) -> int:
+def _explain_failure(group: BaseException) -> int:
     """Log why the bot ended; a known error in one line, anything else with its trace."""
-    errors: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, BaseExceptionGroup):
-            pending += each.exceptions
-        elif not isinstance(each, asyncio.CancelledError):
-            errors.append(each)
+    errors = errors_of(group)
     for error in errors:
         known = isinstance(error, BotError)
         log.critical("%s: %s", type(error).__name__, error, exc_info=None if known else error)

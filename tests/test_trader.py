@@ -678,6 +678,8 @@ def test_an_answer_that_breaks_our_own_rules_ends_the_program_loudly():
     life = Life()
     assert life.play(story) == bot.EXIT_SETTINGS
     assert not life.orders
+    goodbye = life.rows("alert")[-1]
+    assert (goodbye.ref, "answers for another one" in goodbye.body) == ("stopped", True)
 
 
 # --- the journal fails ---
@@ -692,6 +694,30 @@ class FullDisk(bot.Journal):
         if rows and self.last_seq + len(rows) >= self.full_from:
             raise bot.JournalError("the disk is full")
         super().append(rows, at)
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_to_the_phone():
+    """Restarted by systemd on a full disk: nobody guards the position, and the owner is told."""
+
+    async def story(life):
+        trader, run = await life.begin(wishes("09:20:00", plan=(0.8, 1.2)))
+        await life.world.until("09:23:00")
+        await harness.kill(run, trader)
+        journal = FullDisk(life.world.folder / "journal.sqlite3")
+        journal.verify()
+        journal.full_from = journal.last_seq
+        settings = harness.make_settings(life.sim)
+        services = bot.Services(
+            life.world.clock, life.network, life.network.connect, journal, life.world.folder
+        )
+        trader = bot.Trader(settings, wishes(), services)
+        with pytest.raises(bot.JournalError):
+            await trader.run(one_day=True)
+        journal.close()
+        return trader.bridge.messages
+
+    [told] = Life().play(story)
+    assert "the disk is full" in told and f"{SYMBOL} 5" in told
 
 
 @pytest.mark.parametrize("more", [0, 1, 2, 3, 8])
