@@ -4840,7 +4840,10 @@ class Engine:
         if core.phase is not Phase.CONTINUOUS or core.session is None:
             return
         age = (core.now - core.list_asked_at).total_seconds()
-        core.hold("old order list", on=age > LIST_MAX_AGE_S)
+        old = age > LIST_MAX_AGE_S
+        if old and "old order list" not in core.holds and core.list_asked_at != _NO_TIME:
+            core.alert("error", what=f"no answer from the broker for {age:.0f} s: nothing can be sold")
+        core.hold("old order list", on=old)
         late = core.now >= core.session.open + timedelta(minutes=5)
         silent = all(state.last_trade is None for state in core.symbols.values())
         if late and silent and "no trades" not in core.holds and "feed" not in core.holds:

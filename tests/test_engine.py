@@ -93,7 +93,7 @@ class Bench:
             and "orders" not in core.holds
         ):
             self.now = target - timedelta(seconds=1)
-            done = self.feed(bot.TimeEvent(self.now)) + self.list_of(*self.rows())
+            done = self.list_of(*self.rows()) + self.feed(bot.TimeEvent(self.now))
         self.now = target
         return done + self.feed(bot.TimeEvent(self.now))
 

@@ -159,6 +159,44 @@ def test_an_unanswered_question_holds_entries(path, hold):
     assert not life.orders
 
 
+class DeadAfter:
+    """The network until it is cut."""
+
+    def __init__(self, inner):
+        self.inner, self.cut = inner, False
+
+    async def __call__(self, *request):
+        if self.cut:
+            raise bot.NotSent("no connection")
+        return await self.inner(*request)
+
+    async def connect(self, url):
+        return await self.inner.connect(url)
+
+    async def close(self):
+        """Nothing is open."""
+
+
+def test_a_dead_rest_host_beside_a_living_feed_is_told_once_each_time():
+    """Prices come, but no stop of the position could be sold: the owner must know."""
+
+    async def story(life):
+        network = life.world.network = DeadAfter(life.network)
+        trader, run = await life.begin(wishes("09:20:00", plan=(0.8, 1.2)))
+        for cut, until in ((False, "09:23:00"), (True, "09:40:00"), (False, "09:45:00")):
+            network.cut = cut
+            await life.world.until(until)
+        network.cut = True
+        await life.world.until("09:50:00")
+        network.cut = False
+        await life.stop(trader, run)
+
+    life = Life()
+    life.play(story)
+    told = [row.body for row in life.rows("alert") if row.ref == "error"]
+    assert len(told) == 2 and all("no answer from the broker" in each for each in told)
+
+
 def test_a_feed_that_is_down_holds_entries_until_the_list_was_read():
     """The session breaks: no entry until it is back and the order list was seen again."""
 
