@@ -6643,7 +6643,7 @@ class TelegramBot:
         if not self._token:
             return
         from telegram import Bot  # 26 MB and 0.4 s: only where it is used
-        from telegram.error import BadRequest, Forbidden, InvalidToken, RetryAfter, TelegramError
+        from telegram.error import BadRequest, Forbidden, InvalidToken, RetryAfter
 
         bot = Bot(self._token.reveal(), base_url=f"{self._api}/bot")
         pause = 1.0
@@ -6666,7 +6666,7 @@ class TelegramBot:
                     log.error("Telegram does not take a message: %s", error)
                     self._take_out(box, text)
                     continue
-                except (TelegramError, TimeoutError) as error:
+                except Exception as error:  # also an answer that the library cannot read
                     self.failed += 1
                     log.warning("Telegram: %s; next try in %.0f s", type(error).__name__, pause)
                     await asyncio.sleep(pause)

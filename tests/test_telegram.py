@@ -159,6 +159,21 @@ async def test_server_trouble_is_retried(status):
     assert telegram.failed == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, {"ok": True, "result": 5}), (200, {"ok": True, "result": {"message_id": 1}}), (200, []),
+     (429, {"ok": False, "error_code": 429, "parameters": {"retry_after": "soon"}})],
+)  # fmt: skip
+async def test_an_answer_that_the_library_cannot_read_does_not_end_the_alerts(status, body):
+    """One odd answer, of a proxy perhaps, must not make the phone silent for weeks."""
+    async with api_server() as (api, url), sending(url) as (telegram, _):
+        api.replies.append((None, status, body))
+        telegram.post("one")
+        telegram.post("two")
+        await edge.until(lambda: len(api.texts) == 2)
+    assert api.texts == ["one", "two"]
+
+
 @pytest.mark.parametrize(("status", "text"), [(403, "Forbidden: bot was blocked"), (401, "no")])
 async def test_a_refusal_for_good_ends_the_sending(status, text, caplog):
     """Blocked by the user, or a wrong token: said once in the log, then only the log is used."""
