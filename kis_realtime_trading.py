@@ -108,7 +108,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
-from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2
+from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import aiohttp
@@ -4842,7 +4842,7 @@ class Engine:
         age = (core.now - core.list_asked_at).total_seconds()
         old = age > LIST_MAX_AGE_S
         if old and "old order list" not in core.holds and core.list_asked_at != _NO_TIME:
-            core.alert("error", what=f"no answer from the broker for {age:.0f} s: nothing can be sold")
+            core.alert("error", what=f"no broker's answer for {age:.0f} s: nothing can be sold")
         core.hold("old order list", on=old)
         late = core.now >= core.session.open + timedelta(minutes=5)
         silent = all(state.last_trade is None for state in core.symbols.values())
@@ -7494,7 +7494,7 @@ def leave_control(options: argparse.Namespace) -> int:
     path = state_folder(options, None) / CONTROL_FILE
     if not any(path.parent.glob("journal-*.sqlite3")):
         raise BotError(f"no bot keeps its journal in {path.parent}: give its folder by --state DIR")
-    waiting = path.read_text() + "\n" if path.is_file() else ""  # one that was not yet obeyed
+    waiting = path.read_text(errors="replace") + "\n" if path.is_file() else ""  # not yet obeyed
     write_private(path, waiting + ("accept" if options.accept_orders else text))
     print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
     return 0
@@ -7520,7 +7520,7 @@ def find_settings(given: Path | None) -> Path:
     places = (
         [given]
         if given
-        else [Path.cwd() / SETTINGS_NAME, Path.home() / "KIS" / "config" / SETTINGS_NAME]
+        else [Path(os.path.expanduser(each)) / SETTINGS_NAME for each in (Path.cwd(), "~/KIS/config")]
     )
     for place in places:
         if place.is_file():
@@ -7543,14 +7543,15 @@ def load_settings(
     """Read the settings file, .env and the environment."""
     path = find_settings(options.config)
     environ = {} if options.demo else dict(os.environ)  # the demo has keys and nobody's phone
-    for place in (path.parent / ".env", Path.cwd() / ".env"):
-        if place.is_file() and not options.demo:
-            environ = {**{k: v or "" for k, v in dotenv_values(place).items()}, **environ}
-            break
     try:
+        for place in (path.parent / ".env", Path.cwd() / ".env"):
+            if place.is_file() and not options.demo:
+                environ = {**{k: v or "" for k, v in dotenv_values(place).items()}, **environ}
+                break
+        place = path
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([Fault(str(path), str(error), "a readable UTF-8 file")]) from None
+        raise SettingsError([Fault(str(place), str(error), "a readable UTF-8 file")]) from None
     settings = SettingsReader(text, environ).read(environment, need_bot)
     if not settings.profile.simulated:
         refuse_open_files(path, path.parent / ".env", Path.cwd() / ".env")
@@ -7800,8 +7801,9 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
         trader.stop(f"{name} received")
         loop.call_later(2.0 if trader.profile.simulated else 20.0, run.cancel)
 
-    for number in (SIGINT, SIGTERM):
-        loop.add_signal_handler(number, stop, number.name)
+    for number in (SIGINT, SIGTERM, SIGHUP):
+        if number is not SIGHUP or signal.getsignal(SIGHUP) is not signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, stop, number.name)
     levels = ((SIGUSR1, KillLevel.ENTRIES_OFF), (SIGUSR2, KillLevel.FLATTEN_AND_HALT))
     for number, level in levels:
         loop.add_signal_handler(number, trader.tighten_level, level, number.name)

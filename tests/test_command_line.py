@@ -217,6 +217,30 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
     assert capsys.readouterr().out.count("a running bot obeys within a second") == 3
 
 
+def test_a_word_is_left_behind_garbage_that_nobody_obeyed(home):
+    """The kill switch works whatever lies there already."""
+    (home / "journal-paper-x.sqlite3").touch()
+    (home / bot.CONTROL_FILE).write_bytes(b"\xff\xfe\x00")
+    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "."]) == 0
+    assert (home / bot.CONTROL_FILE).read_text().endswith("\nlevel FLATTEN_AND_HALT")
+
+
+def test_a_user_without_a_home_is_told_where_settings_were_looked_for(home, capsys, monkeypatch):
+    """As in a container whose user has no line in the list of users."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    assert bot.main(["--check"]) == bot.EXIT_SETTINGS
+    assert bot.SETTINGS_NAME in capsys.readouterr().err
+
+
+def test_an_env_file_that_is_no_text_is_told(home, capsys):
+    """One sentence that names the file."""
+    (home / bot.SETTINGS_NAME).write_text("my_htsid: a")
+    (home / ".env").write_bytes(b"\xff\xfeK\x00")
+    assert bot.main(["--check"]) == bot.EXIT_SETTINGS
+    assert f"{home / '.env'}: found" in capsys.readouterr().err
+
+
 # --- decode ---
 
 BROKEN = ("0|H0STCNT0|001|005930^0933", "1|H0STCNI9|001|AAAA", "0|NONSENSE|001|x", "hello", "{")

@@ -194,7 +194,7 @@ def test_a_dead_rest_host_beside_a_living_feed_is_told_once_each_time():
     life = Life()
     life.play(story)
     told = [row.body for row in life.rows("alert") if row.ref == "error"]
-    assert len(told) == 2 and all("no answer from the broker" in each for each in told)
+    assert len(told) == 2 and all("no broker's answer" in each for each in told)
 
 
 def test_a_feed_that_is_down_holds_entries_until_the_list_was_read():
@@ -1012,6 +1012,16 @@ async def test_a_journal_that_cannot_be_opened_ends_the_bot_before_a_request(tmp
         assert not there.simulator.books()["requests"]
 
 
+async def sighup_of_a_lost_terminal(tmp_path):
+    """As SIGTERM: the owner is told that nobody guards any more."""
+    async with rehearsal(tmp_path, 4106) as (_, home, arguments):
+        process = await edge.start_bot(home, *arguments)
+        await until_started(process)
+        ended, _ = await stopped(process, signal.SIGHUP)
+        assert ended.code == 0, ended.err
+    assert verified(home)[-1].ref == "stopped"
+
+
 async def sigint_in_the_start_up(tmp_path):
     """Ctrl-C: exit code 0 within 3 s, no trace, a whole journal, nothing sent."""
     async with rehearsal(tmp_path, 4101) as (there, home, arguments):
@@ -1058,8 +1068,10 @@ async def a_disk_that_fills_up(tmp_path):
     assert len(posted) <= sum(row.kind == "intent" for row in verified(home))
 
 
-async def test_three_processes_end_as_they_should(tmp_path):
-    """By Ctrl-C, by SIGTERM and by a full disk, side by side."""
+async def test_four_processes_end_as_they_should(tmp_path):
+    """By Ctrl-C, by SIGTERM, by SIGHUP and by a full disk, side by side."""
     async with asyncio.TaskGroup() as group:
-        for end in (sigint_in_the_start_up, sigterm_with_an_order_under_way, a_disk_that_fills_up):
-            group.create_task(end(tmp_path))
+        group.create_task(sigint_in_the_start_up(tmp_path))
+        group.create_task(sigterm_with_an_order_under_way(tmp_path))
+        group.create_task(sighup_of_a_lost_terminal(tmp_path))
+        group.create_task(a_disk_that_fills_up(tmp_path))
