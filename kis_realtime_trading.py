@@ -7520,7 +7520,9 @@ def find_settings(given: Path | None) -> Path:
     places = (
         [given]
         if given
-        else [Path(os.path.expanduser(each)) / SETTINGS_NAME for each in (Path.cwd(), "~/KIS/config")]
+        else [
+            Path(os.path.expanduser(each)) / SETTINGS_NAME for each in (Path.cwd(), "~/KIS/config")
+        ]
     )
     for place in places:
         if place.is_file():
