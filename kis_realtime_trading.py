@@ -5538,6 +5538,56 @@ SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "S
 URGENT = frozenset({"order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error"})
 
 
+# The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
+REFUSAL_WORDS = {
+    "NO_INSTRUMENT": "가격제한폭 미확인", "QUANTITY": "수량", "PRICE": "가격", "TICK": "호가단위",
+    "BAND": "가격제한폭 밖", "COLLAR": "현재가와 차이 큼", "NO_QUOTE": "확인 시세 없음",
+    "STALE": "시세가 오래됨", "SESSION": "주문 시간 아님", "HALTED": "거래정지", "BLOCKED": "주의 종목",
+    "STOPPED": "종목 중지", "ON_HOLD": "확인 중", "LEVEL": "매매 단계", "UNRESOLVED": "결과 불명 주문",
+    "OPPOSITE": "반대 주문 대기", "EXITING": "청산 중", "SIDE": "매매 방향", "POSITION": "보유 수량 초과",
+    "POSITIONS": "보유 종목 수", "PLAN": "손절·목표가", "ORDER_VALUE": "1회 한도", "CASH": "현금 부족",
+    "SYMBOL_VALUE": "종목 한도", "TOTAL_VALUE": "전체 한도", "RATE": "주문 속도", "DAY_RATE": "하루 주문 수",
+    "DAY_LOSS": "하루 손실 한도", "DRAWDOWN": "고점 대비 손실", "LOSING_STREAK": "연속 손실",
+    "TWICE": "같은 신호",
+}  # fmt: skip
+REASON_WORDS = {
+    "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
+    "end of day": "장 마감 청산", "kill switch": "비상 청산", "strategy": "전략", "a new day": "새 거래일",
+    "the day is over": "하루 매매를 마쳤습니다", "no trading today": "오늘은 휴장입니다",
+    "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
+    "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
+    "the owner says so": "사용자 확인", "day ended": "하루가 끝남",
+    "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
+}  # fmt: skip
+PHRASES = tuple((re.compile(english), korean) for english, korean in (
+    (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"),
+    (r"held without a guard: ", "봇 없이 남는 보유: "),
+    (r"orders left at the broker: ", "증권사에 남은 주문: "),
+    (r"no access token: ", "접근토큰을 받지 못했습니다: "),
+    (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "),
+    (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
+    (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
+    (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
+    (r"recording stopped: ", "기록을 멈췄습니다: "),
+    (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
+    (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
+    (r"(\d+) complete lists in (\d+) s without it", r"\2초 동안 목록 \1번에 없음"),
+    (r"equal orders: ", "같은 주문이 여럿: "),
+    (r"silent for (\d+) s", r"\1초 동안 조용함"),
+))  # fmt: skip
+
+
+def in_korean(text: str) -> str:
+    """Return a reason in Korean as far as it is known; the broker's own words stay."""
+    if text in REASON_WORDS:
+        return REASON_WORDS[text]
+    if text in REFUSAL_WORDS:
+        return f"{text} {REFUSAL_WORDS[text]}"
+    for english, korean in PHRASES:
+        text = english.sub(korean, text)
+    return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; "))
+
+
 def say(alert: Alert, language: str) -> str:
     """Return an alert in the language of the user; numbers with thousands separators."""
     shown: dict[str, Any] = {}
@@ -5548,6 +5598,8 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = f"{value:,.1f}".removesuffix(".0")
         elif isinstance(value, int) and not isinstance(value, bool):
             shown[key] = f"{value:,}"
+        elif language == "ko" and isinstance(value, str):
+            shown[key] = in_korean(value)
         else:
             shown[key] = value
     return TEXTS[alert.code][language != "ko"].format_map(shown)

@@ -42,12 +42,13 @@ import kis_realtime_trading as bot  # noqa: E402
 import kis_simulator as simulator  # noqa: E402
 
 SPEED = 240.0
-START, QUIET, LAST = "08:58", "09:24:00", "14:30:00"  # the last only on a machine that starves
+START, QUIET, LAST = "08:58", "09:18:00", "14:30:00"  # the last only on a machine that starves
 SYMBOLS = ("005930", "000660")
 KEEP = os.environ.get("KILLSWEEP_KEEP", "")  # folder for the journals of failed runs
 ONE_RUN_S = 150.0  # a bot that takes longer hangs
 DOWN_S = (0.0, 0.1, 0.3)  # how long nothing runs after a kill
-FEWEST_ORDERS = 5  # of the seven in the script
+FEWEST_ORDERS = 2  # in one run, also in one that died twice before the first of seven wishes
+USUAL_ORDERS = 5  # on average, or the sweep proves little
 
 
 def wishes() -> list[harness.Wish]:
@@ -339,6 +340,10 @@ async def sweep(share: float, seed: int, environment: str, at_once: int, chosen:
             print(f"{done} of {len(points)} runs, {spent:.0f} s, {failed} failed", file=sys.stderr)
 
     await asyncio.gather(*(kill_at(point) for point in points))
+    average = statuses.total() / max(1, done)
+    if average < USUAL_ORDERS:
+        failed += 1
+        print(f"only {average:.1f} orders a run: let fewer run --at-once")
     print(
         f"{len(points)} kill points of {base.boundaries}, {done + 1} runs ({environment}) in "
         f"{time.monotonic() - began:.0f} s: {failed} failed; orders {dict(statuses)}"
@@ -352,7 +357,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="part of the boundaries")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--environment", choices=("real", "paper"), default="real")
-    parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--at-once", type=int, default=6)
     parser.add_argument("--points", type=int, nargs="*", default=[], help="these boundaries only")
     options = parser.parse_args()
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # a killed client is no news

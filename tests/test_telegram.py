@@ -3,8 +3,10 @@
 import ast
 import asyncio
 import contextlib
+import inspect
 import io
 import logging
+import re
 import string
 import time
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 import edge
 import harness
 import pytest
+import telegram.ext  # noqa: F401  not while a hurried clock runs
 from aiohttp import web
 
 import kis_realtime_trading as bot
@@ -360,6 +363,32 @@ def test_every_text_is_used_and_every_urgent_code_exists():
     }
     assert set(bot.TEXTS) <= said
     assert set(bot.TEXTS) >= bot.URGENT
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("trailing stop", "추적 손절"),
+        ("STALE", "STALE 시세가 오래됨"),
+        ("the day is over; held without a guard: 005930 7",
+         "하루 매매를 마쳤습니다; 봇 없이 남는 보유: 005930 7"),
+        ("SIGTERM received", "SIGTERM 신호를 받았습니다"),
+        ("3 complete lists in 200 s without it", "200초 동안 목록 3번에 없음"),
+        ("APBK0919 장종료", "APBK0919 장종료"),
+        ("my own reason", "my own reason"),
+    ],
+)  # fmt: skip
+def test_reasons_are_told_in_korean(english, korean):
+    """What the code says in English is told in Korean; words of others stay as they are."""
+    assert korean == bot.in_korean(english)
+    assert english in bot.say(bot.Alert("stopped", {"why": english}), "en")
+
+
+def test_every_refusal_has_korean_words():
+    """A code that a rule can give has its words, and the reverse."""
+    source = inspect.getsource(bot)
+    codes = set(re.findall(r'Refusal\(\s*"([A-Z_]+)"', source))
+    assert codes == set(bot.REFUSAL_WORDS)
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
