@@ -6948,11 +6948,15 @@ def _log_death(task: asyncio.Task[None]) -> None:
         log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
 
 
-def errors_of(error: BaseException) -> list[BaseException]:
+def errors_of(error: BaseException | None) -> list[BaseException]:
     """Return the errors of a group, groups in it opened, cancellations left out."""
     if isinstance(error, BaseExceptionGroup):
         return [found for each in error.exceptions for found in errors_of(each)]
-    return [] if isinstance(error, asyncio.CancelledError) else [error]
+    return [] if error is None or isinstance(error, asyncio.CancelledError) else [error]
+
+
+def _named_error(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, BotError) else _where(error)
 
 
 def has_exposure(ledger: Ledger) -> bool:
@@ -7165,12 +7169,6 @@ class Trader:
                 await self._trade_day(session)
                 if one_day:
                     break
-        except Exception as error:
-            self._why = "; ".join(
-                f"{type(e).__name__}: {e}" if isinstance(e, BotError) else _where(e)
-                for e in errors_of(error)
-            )
-            raise
         finally:
             self.watchdog.tell("STOPPING=1")
             self._say_goodbye()
@@ -7179,6 +7177,7 @@ class Trader:
 
     def _say_goodbye(self) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
+        self._why = "; ".join(map(_named_error, errors_of(sys.exception()))) or self._why
         positions = self.engine.core.ledger.positions
         held = [f"{symbol} {p.quantity}" for symbol, p in positions.items() if p.quantity]
         if held:

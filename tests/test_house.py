@@ -63,9 +63,10 @@ BELOW_THEIR_USER = {
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
 ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
 
-# The one broad `except`, with its reason.
+# The broad `except`s, each with its reason.
 BROAD = {
     "Engine._consult": "a strategy is somebody else's code: whatever it raises, the guard goes on",
+    "TelegramBot.run": "a library reads what a stranger answers: the next alert must go out",
     "_trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
 }
 
