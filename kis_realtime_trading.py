@@ -6920,7 +6920,7 @@ def take_words(path: Path) -> Iterator[str]:
         taken.unlink(missing_ok=True)
     except OSError:  # a folder
         with contextlib.suppress(OSError):
-            os.replace(taken, f"{taken}-{time.time_ns()}")
+            os.replace(taken, f"{taken}-{taken.stat().st_ino}")
 
 
 def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:

@@ -415,7 +415,7 @@ async def afternoon_on_paper(tmp_path, started):
         simulated.communicate(timeout=5)
     told = log.read_text()
     assert process.returncode == 0, told
-    assert "Traceback" not in told and "■ 종료: the day is over" in told
+    assert "Traceback" not in told and "■ 종료: 하루 매매를 마쳤습니다" in told
     assert int(peak_kb) < 150_000
     [path] = (tmp_path / "kis_state").glob("journal-*.sqlite3")
     journal, ledger = bot.Journal(path, read_only=True), bot.Ledger()
