@@ -89,7 +89,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """Run until stopped; asyncio calls this from run_forever()."""
-        calls = self._calls
+        calls, timers = self._calls, self._timers
         while not self._over:
             if not calls:
                 self._jump()
@@ -103,7 +103,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                     except BaseException as error:
                         told = {"message": f"Exception in {call.callback!r}", "exception": error}
                         self.call_exception_handler(told)
-            self._ring()
+            if timers and timers[0][0] < self.virtual_now + 1e-9:
+                self._ring()
         self._over, self._stopping = False, True  # the latter is what run_forever() looks at
 
     def _jump(self) -> None:
