@@ -426,6 +426,8 @@ class Floor(Bench):
                 continue
             if call.action == "new" and call.intent.side is BUY:  # at the last moment
                 assert self.referee.level is bot.KillLevel.ACTIVE and not self.referee.stopping
+                waited_s = (self.now - call.intent.at).total_seconds()
+                assert waited_s <= self.settings.limits.max_quote_age_s
             number = self.broker.take(call, self.now) if luck not in ("lost", "refused") else ""
             if luck in ("lost", "answer lost"):
                 self.answer(call, bot.Outcome.UNKNOWN)
