@@ -1,5 +1,6 @@
 """The ledger and the reconciler: order states, fills, positions, money, and what lists prove."""
 
+import random
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -243,6 +244,148 @@ def test_cash_and_positions_balance_to_the_won(sequence):
         cash, gross, fees, taxes = money(ledger)
         assert cash + cost - gross + fees + taxes == 10**12
         assert ledger.position(symbol).quantity == held[symbol]
+
+
+# Day of December 2025 and year in which its sells settle; rates in 1/100,000, each part cut.
+SETTLES = ((24, 2025), (26, 2025), (29, 2026), (30, 2026))
+RATES = {
+    (2025, SYMBOL): (0, 150), (2025, OTHER): (150, 0),
+    (2026, SYMBOL): (50, 150), (2026, OTHER): (200, 0),
+}  # fmt: skip
+
+
+class Books:
+    """Random trading days, and a second bookkeeping of them in whole won and exact fractions."""
+
+    def __init__(self, seed):
+        self.pick, self.cash, self.ledger = random.Random(seed), 10**12, bot.Ledger()
+        self.ledger.instruments = dict(INSTRUMENTS)
+        self.held, self.owners = dict.fromkeys(INSTRUMENTS, 0), dict.fromkeys(INSTRUMENTS, 0)
+        self.cost, self.gross = dict.fromkeys(INSTRUMENTS, Fraction(0)), Fraction(0)
+        self.fees = self.taxes = self.number = 0
+        self.days = iter(SETTLES)
+        self.new_day()
+        self.ledger.apply(bot.AccountTaken(self.cash, {}, self.now))
+
+    def new_day(self):
+        """Begin the next day; orders of the last one are dead."""
+        day, year = next(self.days, (0, 0))
+        if day:
+            self.year = year
+            self.day, self.gross, self.fees, self.taxes = date(2025, 12, day), Fraction(0), 0, 0
+            self.now = at("10:00:00", self.day)
+            self.orders = []  # [intent id, symbol, side, own, {number: [ordered, shares, won]}]
+            self.ledger.apply(bot.DayOpened(self.day, self.now))
+
+    def tell(self, event, key, number="", **more):
+        """Apply one event of an order."""
+        self.ledger.apply(update(event, key, number, self.now, **more))
+
+    def send(self):
+        """Let an order of ours or of the owner rest at the broker, or be refused."""
+        self.number += 1
+        key, number, own = f"o{self.number}", f"{self.number:010d}", self.pick.random() < 0.8
+        symbol, side = self.pick.choice(list(INSTRUMENTS)), self.pick.choice((BUY, SELL))
+        selling = sum(
+            sum(each[0] for each in numbers.values()) - sum(each[1] for each in numbers.values())
+            for _, code, way, ours, numbers in self.orders
+            if (code, way, ours) == (symbol, SELL, own)
+        )
+        free = (self.held if own else self.owners)[symbol] - selling
+        quantity = self.pick.randint(1, 40) if side is BUY else min(free, self.pick.randint(1, 40))
+        if quantity <= 0:
+            return
+        more = {} if own else {"purpose": "external"}
+        self.ledger.apply(
+            intent_of(key, side, quantity, symbol=symbol, at=self.now, trade_date=self.day, **more)
+        )
+        if self.pick.random() < 0.1:
+            self.tell(E.REFUSED, key)
+            return
+        self.tell(E.ACCEPTED, key, number)
+        self.orders.append([key, symbol, side, own, {number: [quantity, 0, 0]}])
+
+    def change(self, order):
+        """Move the rest of an order to a new number, or take it back."""
+        key, _, _, own, numbers = order
+        last = list(numbers)[-1]
+        rest = numbers[last][0] - numbers[last][1]
+        if not own or not rest:
+            return
+        if self.pick.random() < 0.5:
+            self.tell(E.CANCELLED, key, last)
+            self.orders.remove(order)
+        else:
+            self.number += 1
+            self.tell(E.REPLACE_SENT, key, price=self.pick.randint(1_000, 99_000), kind="00")
+            self.tell(E.ACCEPTED, key, f"{self.number:010d}")
+            numbers[last][0] -= rest
+            numbers[f"{self.number:010d}"] = [rest, 0, 0]
+
+    def costs(self, symbol, side, won):
+        """Return fee and tax of a number that was filled for so much."""
+        rate = 146_527 if symbol == FUND else 140_527
+        parts = RATES.get((self.year, symbol), (0, 0)) if side is SELL else (0, 0)
+        return (2 * won * rate + 10**9) // (2 * 10**9), sum(won * part // 100_000 for part in parts)
+
+    def fill(self, order):
+        """Fill a part of one number, tell it cumulatively, sometimes what was told before as well."""
+        key, symbol, side, own, numbers = order
+        number = self.pick.choice(list(numbers))
+        ordered, shares, won = numbers[number]
+        more = self.pick.randint(0, ordered - shares)
+        amount = more * self.pick.randint(1_000, 200_000)
+        if own and self.pick.random() < 0.2:
+            self.tell(E.FILL, key, number, quantity=shares, amount_krw=won)
+        numbers[number] = [ordered, shares + more, won + amount]
+        if shares + more:
+            self.tell(E.FILL, key, number, quantity=shares + more, amount_krw=won + amount)
+        if shares and self.pick.random() < 0.2:
+            self.tell(E.FILL, key, number, quantity=max(shares - 1, 1) if more else shares,
+                      amount_krw=won + amount if not more else won)  # fmt: skip
+        old, new = self.costs(symbol, side, won), self.costs(symbol, side, won + amount)
+        fee, tax = new[0] - old[0], new[1] - old[1]
+        self.cash -= side.sign * amount + fee + tax
+        if not own:
+            self.owners[symbol] += side.sign * more
+            return
+        self.fees, self.taxes = self.fees + fee, self.taxes + tax
+        if side is BUY:
+            self.cost[symbol] += amount
+        elif more:
+            out = self.cost[symbol] * more / self.held[symbol]
+            self.cost[symbol] -= out
+            self.gross += amount - out
+        self.held[symbol] += side.sign * more
+
+    def step(self):
+        """Let one thing happen."""
+        luck = self.pick.random()
+        if luck < 0.04:
+            self.new_day()
+        elif luck < 0.4 or not self.orders:
+            self.send()
+        elif luck < 0.5:
+            self.change(self.pick.choice(self.orders))
+        else:
+            self.fill(self.pick.choice(self.orders))
+
+    def check(self):
+        """Compare both bookkeepings."""
+        assert money(self.ledger) == (self.cash, self.gross, self.fees, self.taxes)
+        for symbol, shares in self.held.items():
+            position = self.ledger.position(symbol)
+            assert (position.quantity, position.cost) == (shares, self.cost[symbol])
+            assert self.ledger.external.get(symbol, 0) == self.owners[symbol]
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32))
+def test_random_days_balance_to_the_won(steps, seed):
+    """Cash, positions, result, fees and taxes equal a second bookkeeping, after every event."""
+    books = Books(seed)
+    for _ in range(steps):
+        books.step()
+        books.check()
 
 
 def test_worked_example_of_the_ledger():

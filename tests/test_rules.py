@@ -1,5 +1,6 @@
 """Market rules: tick sizes, price band, sessions, trading days, fees and taxes."""
 
+import math
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -131,6 +132,31 @@ def test_rounding_inside_the_band_stays_inside(base, fund, up, share):
     lower, upper = bot.price_band(base, fund)
     price = lower + (upper - lower) * share / 10_000
     assert lower <= bot.round_to_tick(price, fund, up) <= upper
+
+
+@given(
+    prices, st.booleans(), st.sampled_from(bot.Side), st.booleans(),
+    st.integers(0, 10_000) | st.sampled_from(STOCK_BORDERS), st.sampled_from([0, 0.25, -0.25, 1, -1]),
+)  # fmt: skip
+def test_a_rounded_price_is_an_order_the_exchange_takes(base, fund, side, passive, where, beside):
+    """Any band, product, side and direction: a valid tick in the band, never the wrong way.
+
+    Passive is down for a buy and up for a sell; aggressive is the other way round.
+    """
+    lower, upper = bot.price_band(base, fund)
+    price = where if where > 10_000 else lower + (upper - lower) * where / 10_000
+    price = min(max(price + beside, lower), upper)
+    up = (side is bot.Side.BUY) is not passive
+    rounded = bot.round_to_tick(price, fund, up)
+    assert type(rounded) is int and lower <= rounded <= upper
+    assert bot.is_valid_tick(rounded, fund)
+    assert rounded >= price if up else rounded <= price
+    between = (
+        range(rounded - 1, math.ceil(price) - 1, -1)
+        if up
+        else range(rounded + 1, math.floor(price) + 1)
+    )
+    assert not any(bot.is_valid_tick(each, fund) for each in between), "not the nearest"
 
 
 # --- days -------------------------------------------------------------------------------
