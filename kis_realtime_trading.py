@@ -75,6 +75,7 @@ import hashlib
 import heapq
 import hmac
 import importlib.util
+import io
 import itertools
 import json
 import logging
@@ -7500,6 +7501,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespace], int]) -> int:
     """Run a command; turn known errors into a sentence and an exit code."""
     try:
+        for stream in (sys.stdout, sys.stderr):  # a terminal without Korean shows its numbers
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         if signal.getsignal(SIGINT) is signal.SIG_DFL:  # see the first lines of the program
             signal.signal(SIGINT, signal.default_int_handler)
         return command(options)
@@ -7692,7 +7696,7 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
 
 
 def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
-    if not file.is_file() or not class_name:
+    if not file.is_file() or file.suffix != ".py" or not class_name:
         known = ", ".join(sorted(STRATEGIES))
         raise SettingsError(
             [Fault("bot.strategy", f"{file}:{class_name}", f"{known}, or FILE.py:CLASS")]
@@ -7702,7 +7706,11 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        fault = Fault("bot.strategy", f"{type(error).__name__}: {error}", "a file that can be read")
+        raise SettingsError([fault]) from None
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, TradingStrategy)):
         raise SettingsError(

@@ -130,18 +130,38 @@ STRATEGIES = {
     "bare.py": "FILE.py:CLASS",
     "bare.py:Missing": "Missing in bare.py",
     "bare.py:Other": "a class derived from TradingStrategy",
+    "bare.txt:Other": "FILE.py:CLASS",
+    "slip.py:Other": "SyntaxError",
+    "lacks.py:Other": "ModuleNotFoundError",
 }
 
 
 async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, capsys):
     """A missing file, no class, another class: exit code 78; the next start finds no lock."""
-    (home / "bare.py").write_text("class Other:\n    pass\n")
+    for name in ("bare.py", "bare.txt"):
+        (home / name).write_text("class Other:\n    pass\n")
+    (home / "slip.py").write_text("class Other\n    pass\n")
+    (home / "lacks.py").write_text("import a_library_of_nobody\n")
     async with simulator.serve(edge.config(seed=4201), edge.at("10:05:30")) as there:
         edge.write_config(home, there)
         for name, told in STRATEGIES.items():
             assert bot.main(["--paper", "--strategy", name]) == bot.EXIT_SETTINGS
             assert told in capsys.readouterr().err
         assert not there.simulator.books()["requests"]
+
+
+def test_a_terminal_without_korean_ends_no_command(monkeypatch):
+    """Letters that it cannot show are shown as numbers."""
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert bot.run_guarded(bot.build_parser().parse_args(["--journal"]), say_korean) == 0
+    assert shown.getvalue() == rb"\uc2dc\uc791" + b"\n"
+
+
+def say_korean(options):
+    """Be a command that prints Korean."""
+    print("시작", flush=True)
+    return 0
 
 
 # --- the check ---
