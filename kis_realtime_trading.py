@@ -4141,8 +4141,11 @@ class ExitDesk:
         unknown = [order for order in sells if order.status in DOUBTFUL]
         if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
             return False
-        newest = max(order.intent.at for order in unknown)
-        looked = (core.holdings_asked_at - newest).total_seconds() >= 2 * LIST_GRACE_S
+        newest = max(  # an unknown order arrived before its call ended, if at all
+            (each.since if each.status is OrderStatus.UNKNOWN else None) or each.intent.at
+            for each in unknown
+        )
+        looked = (core.holdings_asked_at - newest).total_seconds() >= LIST_GRACE_S
         held = core.holdings.get(symbol)
         return (
             looked and held is not None and held.sellable >= core.ledger.position(symbol).quantity
@@ -4360,10 +4363,11 @@ class BrokerDesk:
         if core.session:
             core.reconciler.note_list_after_close(asked_at, core.session.close)
         for entry in core.reconciler.read_list(seen, asked_at, core.now):
-            order = (
-                core.ledger.orders.get(entry.intent_id) if isinstance(entry, OrderUpdate) else None
-            )
+            update = entry if isinstance(entry, OrderUpdate) else None
+            order = core.ledger.orders.get(update.intent_id) if update else None
             was_dead = order is not None and order.status in NEVER_EXISTED
+            if update and update.event is _E.STILL_WORKING and update.intent_id in core.calling:
+                continue  # its cancel waits for its turn: the answer is still to come
             if isinstance(entry, SymbolStopped):
                 core.stop_symbol(entry.symbol, entry.why)
                 continue
@@ -4513,7 +4517,8 @@ class BrokerDesk:
         if instrument.last_price > 0:
             state.quote_price, state.quote_at = instrument.last_price, asked_at
         halted = instrument.blocked == "trading halted"
-        if halted or state.halted_by_rest:
+        by_feed = state.last_trade is not None and state.last_trade.halted  # only the feed lifts it
+        if halted or (state.halted_by_rest and not by_feed):
             state.halted = halted
         state.halted_by_rest = halted
         if state.waiting:

@@ -1232,6 +1232,47 @@ def test_free_shares_of_an_exit_in_quarantine_are_sold():
     assert calls(bench.wait(60), "new") != []
 
 
+def test_a_balance_from_before_the_call_ended_frees_no_shares():
+    """An exit that waited for its turn may have arrived after that balance."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
+    bench.wait(20)
+    bench.balance((SYMBOL, 10, 10))
+    assert calls(bench.answer(call, bot.Outcome.UNKNOWN), "new") == []
+    assert calls(bench.wait(4), "new") == []
+    bench.wait(2)
+    bench.balance((SYMBOL, 10, 10))
+    assert len(calls(bench.wait(6), "new")) == 1
+
+
+def test_a_list_does_not_end_a_cancel_that_waits_for_its_turn():
+    """Its answer is still to come; until then nothing new is begun in the stock."""
+    bench = Bench(entry_timeout_s=20).start()
+    [call] = calls(bench.want(wish(price=69_700)))
+    bench.answer(call)
+    [cancel] = calls(bench.wait(21), "cancel")
+    bench.wait(30)
+    bench.list_of(bench.row(orders_of(bench)[-1]))
+    assert orders_of(bench)[-1].status is S.CANCEL_PENDING
+    bench.answer(cancel)
+    bench.wait(20)
+    bench.list_of(bench.row(orders_of(bench)[-1]))
+    assert orders_of(bench)[-1].status is S.WORKING
+
+
+def test_rest_does_not_lift_a_halt_that_the_feed_tells():
+    """Both told it; the answer that does not tell it any more may be the older one."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.seen(instrument(blocked="trading halted"))
+    bench.trade(70_000, halted=True)
+    bench.seen(instrument())
+    assert bench.state.halted
+    bench.trade(70_000)
+    assert not bench.state.halted
+
+
 def test_a_sell_without_a_figure_before_it_has_no_second_witness():
     """Bought today, the last balance did not show it: nothing can be said to have fallen."""
     bench = Bench().start()
