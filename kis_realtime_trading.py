@@ -1355,8 +1355,10 @@ class _Cipher:
         padding = plain[-1]
         if not 1 <= padding <= 16 or plain[-padding:] != bytes((padding,)) * padding:
             raise BadData("wrong key, or a damaged payload: bad padding")
-        # a name may be cut inside a letter; what is no text at all has no fields either
-        return plain[16:-padding].decode("utf-8", "replace")
+        try:
+            return plain[16:-padding].decode()
+        except UnicodeDecodeError:  # a name cut inside a letter; what is no text has no fields
+            return plain[16:-padding].decode("utf-8", "replace")
 
 
 class FrameDecoder:
