@@ -1345,8 +1345,10 @@ class _Cipher:
 
     def decrypt(self, text: str) -> str:
         """Return the plain text of a base64 payload; line breaks are passed over. Raises BadData."""
+        if "\n" in text:
+            text = "".join(text.split())
         try:
-            raw = binascii.a2b_base64("".join(text.split()), strict_mode=True)
+            raw = binascii.a2b_base64(text, strict_mode=True)
         except ValueError:
             raise BadData("payload is no base64") from None
         if not raw or len(raw) % 16:
