@@ -4150,10 +4150,9 @@ class ExitDesk:
             for each in unknown
         )
         looked = (core.holdings_asked_at - newest).total_seconds() >= LIST_GRACE_S
-        held = core.holdings.get(symbol)
-        return (
-            looked and held is not None and held.sellable >= core.ledger.position(symbol).quantity
-        )
+        held, ours = core.holdings.get(symbol), core.ledger.position(symbol).quantity
+        # more shares than ours are the owner's, also while his order is not listed yet
+        return looked and held is not None and held.sellable >= ours >= held.quantity
 
     def back_off(self, run: ExitRun, stronger: bool) -> None:
         """Wait longer after each refusal before the next exit order.

@@ -1246,6 +1246,17 @@ def test_a_balance_from_before_the_call_ended_frees_no_shares():
     assert len(calls(bench.wait(6), "new")) == 1
 
 
+def test_shares_that_the_owner_bought_meanwhile_are_not_sold():
+    """His order is not listed yet, but the balance shows more shares than ours."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    bench.wait(6)
+    bench.balance((SYMBOL, 44, 34))
+    assert calls(bench.wait(20), "new") == []
+
+
 def test_a_list_does_not_end_a_cancel_that_waits_for_its_turn():
     """Its answer is still to come; until then nothing new is begun in the stock."""
     bench = Bench(entry_timeout_s=20).start()
