@@ -2832,7 +2832,8 @@ class Reconciler:
             order
             for order in self._ledger.orders.values()
             if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
-        ]
+            and order.status is not OrderStatus.REJECTED  # an equal row is the owner's own try
+        ]  # fmt: skip
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
         for order in orders:

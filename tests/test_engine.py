@@ -1257,6 +1257,19 @@ def test_shares_that_the_owner_bought_meanwhile_are_not_sold():
     assert calls(bench.wait(20), "new") == []
 
 
+def test_the_same_order_by_the_owner_after_a_refusal_is_his():
+    """Told of the refusal he tries the same by phone: counted, never taken for ours or touched."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, bot.Outcome.REFUSED)
+    own = orders_of(bench)[-1]
+    bench.wait(10)
+    done = bench.list_of(bench.row(own, number="0000009999"))
+    assert own.status is S.REJECTED
+    assert not bench.ledger.order_of("0000009999").own
+    assert calls([*done, *bench.wait(30)], "cancel") == []
+
+
 def test_a_list_does_not_end_a_cancel_that_waits_for_its_turn():
     """Its answer is still to come; until then nothing new is begun in the stock."""
     bench = Bench(entry_timeout_s=20).start()

@@ -38,11 +38,14 @@ def encodings(secret: str) -> Iterator[str]:
 
 
 def pieces(secret: str, length: int = 8) -> set[str]:
-    """Return every run of `length` characters of every encoding."""
+    """Return every run of `length` characters of every encoding; not those of digits only.
+
+    Such runs of the hexadecimal forms stand in any long text full of numbers by chance.
+    """
     found = set()
     for text in encodings(secret):
         found |= {text[at : at + length] for at in range(max(0, len(text) - length + 1))}
-    return found
+    return {each for each in found if not each.isdigit()}
 
 
 def leaks(text: str, secrets: dict[str, str]) -> list[str]:
