@@ -7027,7 +7027,7 @@ class Bridge:
             if isinstance(action, OrderCall):
                 patient = action.action == "new" and action.intent.purpose == "entry"
                 self.calls.put_nowait((patient, next(self._ticket), action))
-        sends = not self.calls.empty()
+        sends = any(isinstance(action, OrderCall) for action in actions)
         for action in actions:
             if isinstance(action, Ask):
                 self._want(action)
