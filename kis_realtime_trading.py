@@ -426,8 +426,6 @@ class Trade(NamedTuple):
     volume: int  # shares of this trade
     cum_volume: int  # shares of the day so far, this trade included
     cum_value_krw: int
-    ask: int  # best ask, 0 when there is none
-    bid: int
     halted: bool
 
 
@@ -1281,14 +1279,18 @@ _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without 
 def _usual_record(day: str, width: int) -> str:
     """Return the pattern of one H0STCNT0 record of a day: regular trading (20), not halted (N).
 
-    Its groups are code, time, price, ask^bid, shares and the two totals. Every field is counted;
-    what is no total is looked up among texts that were read field by field before.
+    Its groups are code, time, price, shares and the two totals. Every field is counted; what is no
+    total is looked up among texts that were read field by field before.
     """
-    read, total, left_out = r"\^([^^]*+)", r"\^([0-9]{1,18})", r"\^[^^]*+"
+    read, total, left_out = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
     return (
-        rf"([^|^]*+){read * 2}{left_out * 7}\^([^^]*+\^[^^]*+){read}{total * 2}{left_out * 18}"
+        rf"([^|^]*+){read * 2}{left_out * 9}{read}{total * 2}{left_out * 18}"
         rf"\^{day}\^20\^N{left_out * (width - 36)}"
     )
+
+
+def _no_match(frame: str) -> None:
+    """Stand for a pattern before one is known."""
 
 
 class Control(NamedTuple):
@@ -1373,11 +1375,10 @@ class FrameDecoder:
         self._account = account  # 10 digits; notices of other accounts of the HTS id are dropped
         self._ciphers: dict[str, _Cipher] = {}
         self._times: dict[str, datetime] = {}  # HHMMSS -> datetime of the day below
-        self._numbers: dict[str, int] = {}  # texts of prices, which repeat all day
-        self._quotes_read: dict[str, tuple[int, int]] = {}  # "ask^bid" -> both
-        # The short way, once a trade was read field by field and its width is known.
-        self._one_usual: Callable[[str], re.Match[str] | None] = lambda frame: None
-        self._split_usual: Callable[[str], list[Any]] = lambda frame: [frame]
+        self._numbers: dict[str, int] = {}  # texts above zero of prices and shares, which repeat
+        # The short way, once frames of that width and count were read field by field.
+        self._one_usual: Callable[[str], re.Match[str] | None] = _no_match
+        self._many_usual: dict[str, Callable[[str], re.Match[str] | None]] = {}  # by frame[:15]
         self._usual_width = 0
         self._day_text = ""
         if day:
@@ -1393,19 +1394,23 @@ class FrameDecoder:
     def set_day(self, day: date) -> None:
         """Set the date of frames that carry a time only."""
         self._day_text = f"{day:%Y%m%d}"
-        self._usual_width = 0
+        self._usual_width, self._one_usual = 0, _no_match
+        self._many_usual.clear()
         self._times.clear()
         self._numbers.clear()
-        self._quotes_read.clear()
 
-    def _learn_width(self, width: int) -> None:
-        """Prepare the short way for records of today with so many fields."""
-        if width == self._usual_width or width > 100:
-            return
-        record = _usual_record(self._day_text, width)
-        self._usual_width = width
-        self._one_usual = re.compile(rf"0\|H0STCNT0\|001\|{record}").fullmatch
-        self._split_usual = re.compile(rf"[|^]{record}").split
+    def _learn(self, width: int, count: int) -> None:
+        """Prepare the short way for frames of today with so many records of so many fields."""
+        head = f"0|H0STCNT0|{count:03d}|"
+        if width != self._usual_width:
+            self._usual_width, self._one_usual = width, _no_match
+            self._many_usual.clear()
+        if width > 100 or count > 10 or head in self._many_usual:
+            return  # to compile 10 records takes some milliseconds
+        pattern = re.escape(head) + r"\^".join([_usual_record(self._day_text, width)] * count)
+        self._many_usual[head] = re.compile(pattern).fullmatch
+        if count == 1:
+            self._one_usual = self._many_usual[head]
 
     def set_key(self, tr_id: str, key: str, iv: str) -> None:
         """Keep the key of an acknowledgement. A new session brings new keys."""
@@ -1420,14 +1425,15 @@ class FrameDecoder:
         try:
             match = self._one_usual(frame)  # nearly all: one trade of today, by the short way
             if match:
-                symbol, at, price_text, both, shares, total_text, value_text = match.groups()
-                price, volume = self._numbers[price_text], self._numbers[shares]
+                symbol, at, price_text, shares, total_text, value_text = match.groups()
+                numbers = self._numbers
+                price, volume = numbers[price_text], numbers[shares]
                 total, value = int(total_text), int(value_text)
-                if 0 < volume <= total and 0 < price <= value // total * 10 <= price * 100:
-                    moment, (ask, bid) = self._times[at], self._quotes_read[both]
-                    values = (symbol, moment, price, volume, total, value, ask, bid, False)
+                if volume <= total and price <= value // total * 10 <= price * 100:
+                    values = (symbol, self._times[at], price, volume, total, value, False)
                     return (_new_tuple(Trade, values),)
-            elif frame.startswith("0|H0STCNT0|") and (trades := self._usual_trades(frame)):
+            several = self._many_usual.get(frame[:15])
+            if several and (trades := self._usual_trades(several(frame))):
                 return trades
         except KeyError:
             pass  # a text that comes for the first time today
@@ -1466,28 +1472,19 @@ class FrameDecoder:
         if width < 46:
             raise BadData(f"H0STCNT0: {width} fields a record, at least 46 are known")
         trades = [self._trade(fields[at : at + 36]) for at in range(0, len(fields), width)]
-        self._learn_width(width)
+        self._learn(width, count)
         return trades
 
-    def _usual_trades(self, frame: str) -> list[Trade]:
-        """Read several trades the short way; [] when one of them is not as usual."""
-        if len(frame) > 8_192:  # some 30 trades; to look for them in longer rubbish takes long
-            return []
-        parts = self._split_usual(frame)  # what no record is (nothing), 7 fields, and so on
-        if parts.pop() or parts[0] != f"0|H0STCNT0|{len(parts) // 8:03d}":
-            return []
-        parts[0], fields, trades = "", iter(parts), []
-        numbers, quotes, times = self._numbers, self._quotes_read, self._times
-        records = zip(*[fields] * 8, strict=True)
-        for gap, symbol, at, price_text, both, shares, total_text, value_text in records:
+    def _usual_trades(self, match: re.Match[str] | None) -> list[Trade]:
+        """Read the groups of several records; [] when one of them is not as usual."""
+        trades, numbers, times = [], self._numbers, self._times
+        records = zip(*[iter(match.groups() if match else ())] * 6, strict=True)
+        for symbol, at, price_text, shares, total_text, value_text in records:
             price, volume = numbers[price_text], numbers[shares]
             total, value = int(total_text), int(value_text)
-            if not 0 < volume <= total or not 0 < price <= value // total * 10 <= price * 100:
+            if volume > total or not price <= value // total * 10 <= price * 100:
                 return []
-            if gap:
-                return []
-            ask, bid = quotes[both]
-            values = (symbol, times[at], price, volume, total, value, ask, bid, False)
+            values = (symbol, times[at], price, volume, total, value, False)
             trades.append(_new_tuple(Trade, values))
         return trades
 
@@ -1502,14 +1499,11 @@ class FrameDecoder:
             moment = self._times.get(f[1]) or self._time(f[1])
         else:
             moment = self._other_day(f[33], f[1])
-        price, volume, ask, bid = (
-            self._numbers.get(text) or self._number(text) for text in (f[2], f[12], f[10], f[11])
-        )
+        price, volume = (self._numbers.get(text) or self._number(text) for text in (f[2], f[12]))
         total, value = _digits(f[13]), _digits(f[14])
         if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
-        self._quotes_read[f"{f[10]}^{f[11]}"] = ask, bid
-        return Trade(f[0], moment, price, volume, total, value, ask, bid, f[35] == "Y")
+        return Trade(f[0], moment, price, volume, total, value, f[35] == "Y")
 
     def _quotes(self, payload: str, count: int) -> Sequence[Quote]:
         fields = payload.split("^")
@@ -1560,11 +1554,12 @@ class FrameDecoder:
         return moment
 
     def _number(self, text: str) -> int:
-        """Return a price text as a number, remembered for the next record."""
-        if max(len(self._numbers), len(self._quotes_read)) > 100_000:
+        """Return a price or a number of shares, remembered for the next record unless it is 0."""
+        number = _digits(text)
+        if len(self._numbers) > 100_000:
             self._numbers.clear()
-            self._quotes_read.clear()
-        number = self._numbers[text] = _digits(text)
+        if number:
+            self._numbers[text] = number
         return number
 
     def _time(self, text: str) -> datetime:
@@ -1922,7 +1917,7 @@ class BarBuilder:
 
     def add(self, trade: Trade) -> Bar | None:
         """Take a trade in; return the bar that it closed, if any."""
-        _, ts, price, volume, cum_volume, cum_value_krw, _, _, _ = trade
+        _, ts, price, volume, cum_volume, cum_value_krw, _ = trade
         unseen = 0
         if self.cum_volume and cum_volume != self.cum_volume + volume:
             unseen = cum_volume - self.cum_volume - volume
@@ -4725,7 +4720,7 @@ class Engine:
     # --- market data ---
 
     def _on_trade(self, trade: Trade) -> None:
-        symbol, at, price, _, total, _, _, _, halted = trade
+        symbol, at, price, _, total, _, halted = trade
         state = self.core.symbols.get(symbol)
         if state is None or not state.day_start <= at < state.day_end:
             return  # not ours, or of another day

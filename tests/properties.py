@@ -33,6 +33,7 @@ PROPERTIES = (
     "test_ledger.test_the_money_does_not_depend_on_how_an_order_was_filled",
     "test_ledger.test_cash_and_positions_balance_to_the_won",
     "test_ledger.test_random_days_balance_to_the_won",
+    "test_codec.test_the_short_way_agrees_with_the_long_way",
     "test_risk.test_what_passes_is_within_every_limit",
     "test_rules.test_a_rounded_price_is_an_order_the_exchange_takes",
     "test_rules.test_rounding_gives_the_nearest_valid_price_and_never_the_wrong_way",

@@ -23,9 +23,7 @@ def tape(*rows, start=0, day=NORMAL):
     trades, total, value = [], start, 0
     for text, price, volume in rows:
         total, value = total + volume, value + price * volume
-        trades.append(
-            bot.Trade(SYMBOL, at(text, day), price, volume, total, value, price, price, False)
-        )
+        trades.append(bot.Trade(SYMBOL, at(text, day), price, volume, total, value, False))
     return trades
 
 
@@ -211,7 +209,7 @@ def trades_of(table):
     trades, total = [], 0
     for moment, price, volume in table:
         total += volume
-        trades.append(bot.Trade(SYMBOL, moment, price, volume, total, 0, 0, 0, False))
+        trades.append(bot.Trade(SYMBOL, moment, price, volume, total, 0, False))
     return trades
 
 
@@ -357,6 +355,6 @@ def test_vwap_of_bar_and_day():
     """Value by volume; the day's by the broker's own totals; 0 before a trade."""
     builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
     assert builder.day_vwap == 0.0
-    trade = bot.Trade(SYMBOL, at("09:01"), 110, 10, 100, 10_000, 0, 0, False)
+    trade = bot.Trade(SYMBOL, at("09:01"), 110, 10, 100, 10_000, False)
     builder.add(trade)
     assert (builder.day_vwap, builder.close_bar().vwap) == (100.0, 110.0)

@@ -118,9 +118,8 @@ class Bench:
         self.totals[symbol] += volume
         total = self.totals[symbol]
         return self.feed(
-            bot.Trade(symbol, ts or self.now, price, volume, total, total * 69_000, price + 100,
-                      price, halted)
-        )  # fmt: skip
+            bot.Trade(symbol, ts or self.now, price, volume, total, total * 69_000, halted)
+        )
 
     def quote(self, bid, symbol=SYMBOL, code="0"):
         """Feed a quote of now."""
@@ -531,7 +530,7 @@ def test_duplicate_and_old_trades_change_nothing():
     bench.trade(70_000)
     before = bench.state.builder.cum_volume
     for total in (before, before - 5, 1):
-        old = bot.Trade(SYMBOL, bench.now, 60_000, 10, total, 0, 0, 0, False)
+        old = bot.Trade(SYMBOL, bench.now, 60_000, 10, total, 0, False)
         assert bench.feed(old) == []
     assert bench.state.last_trade.price == 70_000
 
@@ -540,7 +539,7 @@ def test_one_wild_total_does_not_deafen_the_engine():
     """A damaged or forged frame must not switch the stop off for the rest of the day."""
     bench = Bench().start()
     bench.hold_shares()
-    bench.feed(bot.Trade(SYMBOL, bench.now, 70_000, 1, 10**15, 10**9, 0, 0, False))
+    bench.feed(bot.Trade(SYMBOL, bench.now, 70_000, 1, 10**15, 10**9, False))
     bench.wait(1)
     assert calls(bench.trade(68_900)) != []
 
@@ -652,7 +651,7 @@ def test_no_entries_outside_their_hours(text):
         bench.trade(70_000)
     bench.at(text)
     bench.strategy.wishes = []
-    bench.state.last_trade = bot.Trade(SYMBOL, bench.now, 70_000, 1, 1, 1, 0, 0, False)
+    bench.state.last_trade = bot.Trade(SYMBOL, bench.now, 70_000, 1, 1, 1, False)
     bench.seen(instrument())
     bench.engine.entries.consider(bench.state, wish())
     actions = bench.feed(bot.TimeEvent(bench.now))
