@@ -1,7 +1,8 @@
 """The way of the broker's public samples, written anew from its description.
 
-One pandas.read_csv for each frame with the column names of the TR, all text; a new AES object for
-each notice, base64 and unpad; pandas again for bars. Left out, in their favour: logging each frame.
+An empty table and one pandas.read_csv for each frame with the column names of the TR, all text; a
+new AES object for each notice, base64 and unpad; pandas again for bars. Left out, in their favour:
+logging each frame.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ COLUMNS = [field.name for field in kis_tools.LAYOUTS["H0STCNT0"]]
 
 def read_frame(frame: str) -> pandas.DataFrame:
     """Return a frame as a table of texts, a row for each record (with several, not even that)."""
+    pandas.DataFrame()  # made before the sample knows whether the frame is data
     payload = frame.split("|")[3]
     return pandas.read_csv(StringIO(payload), header=None, sep="^", names=COLUMNS, dtype=object)
 
