@@ -7026,8 +7026,9 @@ class Bridge:
         for action in actions:
             if isinstance(action, Ask):
                 self._want(action)
-            elif isinstance(action, Alert) and sends:  # the order goes first, then the words
-                asyncio.get_running_loop().call_soon(self.say, action)
+            elif isinstance(action, Alert) and sends:  # the order goes first, then the words:
+                loop = asyncio.get_running_loop()  # its task runs next, and writes one turn later
+                loop.call_soon(loop.call_soon, self.say, action)
             elif isinstance(action, Alert):
                 self.say(action)
 
