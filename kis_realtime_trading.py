@@ -1234,7 +1234,8 @@ def order_fee(amount_krw: int, rate_pct: Decimal) -> int:
     >>> order_fee(995_000, Decimal("0.0140527"))
     140
     """
-    return int(Fraction(amount_krw) * Fraction(rate_pct) / 100 + Fraction(1, 2))
+    part, of = rate_pct.as_integer_ratio()
+    return (2 * amount_krw * part + 100 * of) // (200 * of)
 
 
 def settlement_year(day: date) -> int:
@@ -2433,7 +2434,10 @@ class Ledger:
 
     def position(self, symbol: str) -> Position:
         """Return the position of a symbol, an empty one if there is none."""
-        return self.positions.setdefault(symbol, Position())
+        found = self.positions.get(symbol)
+        if found is None:
+            found = self.positions[symbol] = Position()
+        return found
 
     def order_of(self, order_no: str) -> Order | None:
         """Return today's order that has or had this number."""
