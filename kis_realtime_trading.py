@@ -5435,75 +5435,43 @@ class AccountLock:
 
 # What people read: code -> (Korean, English). {values} are filled in by say().
 TEXTS: dict[str, tuple[str, str]] = {
-    "started": (
-        "▶ 시작: {mode} · 계좌 {account} · 종목 {symbols} · 전략 {strategy}",
-        "▶ started: {mode} · account {account} · symbols {symbols} · strategy {strategy}",
-    ),
+    "started": ("▶ 시작: {mode} · 계좌 {account} · 종목 {symbols} · 전략 {strategy}",
+        "▶ started: {mode} · account {account} · symbols {symbols} · strategy {strategy}"),
     "stopped": ("■ 종료: {why}", "■ stopped: {why}"),
-    "no_session": (
-        "오늘은 휴장입니다. 다음 거래일: {next}",
-        "No trading today. Next session: {next}",
-    ),
-    "order_sent": (
-        "→ 주문 전송: {symbol} {side} {quantity}주 @ {price} ({reason})",
-        "→ order sent: {symbol} {side} {quantity} @ {price} ({reason})",
-    ),
-    "filled": (
-        "✔ 체결 완료: {symbol} {side} {quantity}주 @ {price} ({reason})",
-        "✔ filled: {symbol} {side} {quantity} @ {price} ({reason})",
-    ),
-    "partly_filled": (
-        "◐ 일부 체결: {symbol} {side} {quantity}주 @ {price}, 잔량 {left}",
-        "◐ partly filled: {symbol} {side} {quantity} @ {price}, {left} left",
-    ),
-    "refused": (
-        "✋ 주문 보류: {symbol} {side} {quantity}주 [{code}] {numbers}",
-        "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}",
-    ),
-    "order_refused": (
-        "✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
-        "✖ order refused by the broker: {symbol} {side} {quantity}: {note}",
-    ),
-    "change_refused": (
-        "✖ 정정·취소 거부: {symbol} {side} {quantity}주: {note}",
-        "✖ change or cancel refused: {symbol} {side} {quantity}: {note}",
-    ),
-    "order_rejected": (
-        "✖ 접수 후 거부: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "✖ rejected after acceptance: {symbol} {side} {quantity} (order {order_no})",
-    ),
-    "order_cancelled": (
-        "↩ 취소 확인: {symbol} {side} (주문 {order_no})",
-        "↩ cancelled: {symbol} {side} (order {order_no})",
-    ),
-    "order_unknown": (
-        "❓ 결과 불명: {symbol} {side} {quantity}주. 다시 보내지 않고 조회합니다",
-        "❓ outcome unknown: {symbol} {side} {quantity}. Looking, not sending again",
-    ),
-    "order_found": (
-        "🔎 주문 확인: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "🔎 order found at the broker: {symbol} {side} {quantity} (order {order_no})",
-    ),
-    "order_lost": (
-        "🔎 접수되지 않은 주문: {symbol} {side} {quantity}주 ({note})",
-        "🔎 the order never arrived: {symbol} {side} {quantity} ({note})",
-    ),
+    "no_session": ("오늘은 휴장입니다. 다음 거래일: {next}",
+        "No trading today. Next session: {next}"),
+    "order_sent": ("→ 주문 전송: {symbol} {side} {quantity}주 @ {price} ({reason})",
+        "→ order sent: {symbol} {side} {quantity} @ {price} ({reason})"),
+    "filled": ("✔ 체결 완료: {symbol} {side} {quantity}주 @ {price} ({reason})",
+        "✔ filled: {symbol} {side} {quantity} @ {price} ({reason})"),
+    "partly_filled": ("◐ 일부 체결: {symbol} {side} {quantity}주 @ {price}, 잔량 {left}",
+        "◐ partly filled: {symbol} {side} {quantity} @ {price}, {left} left"),
+    "refused": ("✋ 주문 보류: {symbol} {side} {quantity}주 [{code}] {numbers}",
+        "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
+    "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
+        "✖ order refused by the broker: {symbol} {side} {quantity}: {note}"),
+    "change_refused": ("✖ 정정·취소 거부: {symbol} {side} {quantity}주: {note}",
+        "✖ change or cancel refused: {symbol} {side} {quantity}: {note}"),
+    "order_rejected": ("✖ 접수 후 거부: {symbol} {side} {quantity}주 (주문 {order_no})",
+        "✖ rejected after acceptance: {symbol} {side} {quantity} (order {order_no})"),
+    "order_cancelled": ("↩ 취소 확인: {symbol} {side} (주문 {order_no})",
+        "↩ cancelled: {symbol} {side} (order {order_no})"),
+    "order_unknown": ("❓ 결과 불명: {symbol} {side} {quantity}주. 다시 보내지 않고 조회합니다",
+        "❓ outcome unknown: {symbol} {side} {quantity}. Looking, not sending again"),
+    "order_found": ("🔎 주문 확인: {symbol} {side} {quantity}주 (주문 {order_no})",
+        "🔎 order found at the broker: {symbol} {side} {quantity} (order {order_no})"),
+    "order_lost": ("🔎 접수되지 않은 주문: {symbol} {side} {quantity}주 ({note})",
+        "🔎 the order never arrived: {symbol} {side} {quantity} ({note})"),
     "order_quarantined": (
         "⛔ 확인 필요: {symbol} {side} {quantity}주가 접수되었는지 알 수 없습니다. HTS에서 확인하십시오 ({note})",
         "⛔ please check in the KIS app: did {symbol} {side} {quantity} arrive? ({note})",
     ),
-    "external_order": (
-        "👤 직접 내신 주문: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "👤 an order of your own: {symbol} {side} {quantity} (order {order_no})",
-    ),
-    "mismatch": (
-        "⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다",
-        "⛔ holdings differ (bot / broker): {what}. No entries until they agree",
-    ),
-    "orphan": (
-        "⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
-        "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought",
-    ),
+    "external_order": ("👤 직접 내신 주문: {symbol} {side} {quantity}주 (주문 {order_no})",
+        "👤 an order of your own: {symbol} {side} {quantity} (order {order_no})"),
+    "mismatch": ("⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다",
+        "⛔ holdings differ (bot / broker): {what}. No entries until they agree"),
+    "orphan": ("⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
+        "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought"),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
     "journal_old": (
         "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
@@ -5514,26 +5482,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
     "halted": ("⚠ {symbol} 거래정지 (보유 {quantity}주)", "⚠ {symbol} is halted ({quantity} held)"),
     "resumed": ("✓ {symbol} 거래재개 (보유 {quantity}주)", "✓ {symbol} resumed ({quantity} held)"),
-    "exit_waits": (
-        "⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})",
-        "⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})",
-    ),
-    "no_trades": (
-        "⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다",
-        "⚠ no trade in the first {minutes} minutes: an unplanned holiday?",
-    ),
-    "cash_differs": (
-        "⚠ 현금 차이: 봇 {ours}원, 증권사 {theirs}원. 증권사 금액을 따릅니다",
-        "⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over",
-    ),
-    "calendar_differs": (
-        "⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
-        "⛔ {day}: open by the calendar, closed by the broker. No entries",
-    ),
-    "costs": (
-        "증권사 기준 오늘 수수료·세금 {theirs}원 (차이 {difference}원){realized}",
-        "fees and taxes of today by the broker {theirs} won (difference {difference}){realized}",
-    ),
+    "exit_waits": ("⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})",
+        "⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})"),
+    "no_trades": ("⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다",
+        "⚠ no trade in the first {minutes} minutes: an unplanned holiday?"),
+    "cash_differs": ("⚠ 현금 차이: 봇 {ours}원, 증권사 {theirs}원. 증권사 금액을 따릅니다",
+        "⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over"),
+    "calendar_differs": ("⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
+        "⛔ {day}: open by the calendar, closed by the broker. No entries"),
+    "costs": ("증권사 기준 오늘 수수료·세금 {theirs}원 (차이 {difference}원){realized}",
+        "fees and taxes of today by the broker {theirs} won (difference {difference}){realized}"),
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
     "day_report": (
         "📋 {day} 체결가격 {trades}건 · 봉 {bars}개 · 주문 {orders}건 · 체결 {fills}건\n"
@@ -5542,7 +5500,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "realised P&L {gross} won · fees {fees} won · taxes {taxes} won · net {net} won\n"
         "held: {positions}",
     ),
-}
+}  # fmt: skip
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
 URGENT = frozenset({"order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error"})
 
