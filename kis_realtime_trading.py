@@ -5601,14 +5601,7 @@ class HttpReply(NamedTuple):
         return body
 
 
-class HttpCall(Protocol):
-    """The one HTTP call (Rest.call), as KISAuth needs it."""
-
-    def __call__(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: Any, lane: int
-    ) -> Awaitable[HttpReply]: ...
-
-
+HttpCall: TypeAlias = Callable[..., Awaitable[HttpReply]]  # Rest.call
 TOKEN_SPARE = timedelta(minutes=10)  # renew when less is left
 TOKEN_MORNING_SPARE = timedelta(hours=12)  # renew before a trading day when less is left
 TOKEN_PAUSE_S = 61.0  # one issue a minute (EGW00133, measured)
@@ -5619,9 +5612,8 @@ class KISAuth:
 
     def __init__(self, profile: Profile, call: HttpCall, folder: Path, clock: MarketClock) -> None:
         self._profile, self._call, self._clock = profile, call, clock
-        mark = f"{profile.environment}-{profile.app_key.fingerprint()}"
-        self._file = folder / f"token-{mark}.json"
-        self._mark = mark
+        self._mark = f"{profile.environment}-{profile.app_key.fingerprint()}"
+        self._file = folder / f"token-{self._mark}.json"
         self._lock = asyncio.Lock()
         self._token = Secret("")
         self._expires = _NO_TIME
@@ -5660,14 +5652,8 @@ class KISAuth:
 
     async def approval_key(self) -> Secret:
         """Return a new approval key for a WebSocket session (the app secret is `secretkey` here)."""
-        body = await self._post(
-            OAUTH_APPROVAL,
-            {
-                "grant_type": "client_credentials",
-                "appkey": self._profile.app_key.reveal(),
-                "secretkey": self._profile.app_secret.reveal(),
-            },
-        )
+        keys = {"grant_type": "client_credentials", **self._keys("secretkey")}
+        body = await self._post(OAUTH_APPROVAL, keys)
         return Secret(_needed(body, "approval_key"))
 
     async def revoke(self) -> None:
@@ -5678,14 +5664,11 @@ class KISAuth:
             self.drop_token(token)
 
     async def _revoke(self, token: Secret) -> None:
-        await self._post(
-            OAUTH_REVOKE,
-            {
-                "appkey": self._profile.app_key.reveal(),
-                "appsecret": self._profile.app_secret.reveal(),
-                "token": token.reveal(),
-            },
-        )
+        await self._post(OAUTH_REVOKE, {**self._keys(), "token": token.reveal()})
+
+    def _keys(self, secret_name: str = "appsecret") -> dict[str, str]:
+        profile = self._profile
+        return {"appkey": profile.app_key.reveal(), secret_name: profile.app_secret.reveal()}
 
     def _is_good(self, spare: timedelta) -> bool:
         return bool(self._token) and self._clock.now() + spare < self._expires
@@ -5697,11 +5680,7 @@ class KISAuth:
             raise RequestRefused("EGW00133", "a token was asked for less than a minute ago", 403)
         self._next_issue = loop.time() + TOKEN_PAUSE_S / self._clock.speed
         asked = self._clock.now()
-        keys = {
-            "grant_type": "client_credentials",
-            "appkey": self._profile.app_key.reveal(),
-            "appsecret": self._profile.app_secret.reveal(),
-        }
+        keys = {"grant_type": "client_credentials", **self._keys()}
         try:
             body = await self._post(OAUTH_TOKEN, keys)
         except NotSent:
@@ -5737,14 +5716,9 @@ class KISAuth:
             log.warning("token file %s cannot be read; asking for a new token", self._file)
 
     def _store(self) -> None:
-        text = json.dumps(
-            {
-                "mark": self._mark,
-                "token": self._token.reveal(),
-                "expires": self._expires.isoformat(),
-            }
-        )
-        write_private(self._file, text)
+        token, expires = self._token.reveal(), self._expires.isoformat()
+        kept = {"mark": self._mark, "token": token, "expires": expires}
+        write_private(self._file, json.dumps(kept))
 
     async def _post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
         reply = await self._call("POST", path, headers={}, body=body, lane=LANE_QUERY)
