@@ -1218,11 +1218,9 @@ def price_band(base_price: int, fund: bool) -> tuple[int, int]:
 
     The broker's own limits (stck_llam, stck_mxpr) win where they are known.
     """
-    lower = Fraction(base_price * (100 - PRICE_BAND_PCT), 100)
-    upper = Fraction(base_price * (100 + PRICE_BAND_PCT), 100)
-    return round_to_tick(math.ceil(lower), fund, up=True), round_to_tick(
-        math.floor(upper), fund, up=False
-    )
+    lower = math.ceil(Fraction(base_price * (100 - PRICE_BAND_PCT), 100))
+    upper = math.floor(Fraction(base_price * (100 + PRICE_BAND_PCT), 100))
+    return round_to_tick(lower, fund, up=True), round_to_tick(upper, fund, up=False)
 
 
 def order_fee(amount_krw: int, rate_pct: Decimal) -> int:
@@ -3094,18 +3092,13 @@ def rule_quantity(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 def rule_price(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse a missing price, a wrong tick, a price outside the band of the day."""
-    known = facts.instrument
+    known, price = facts.instrument, intent.price
     if not intent.kind.priced:
-        return None if intent.price == 0 else Refusal("PRICE", f"{intent.kind.name} with a price")
-    if (
-        known is None
-        or type(intent.price) is not int
-        or not is_valid_tick(intent.price, known.fund)
-    ):
-        return Refusal("TICK", f"{intent.price!r} is no valid price step")
-    if not known.lower_limit <= intent.price <= known.upper_limit:
-        band = f"{known.lower_limit}..{known.upper_limit}"
-        return Refusal("BAND", f"{intent.price} outside {band}")
+        return None if price == 0 else Refusal("PRICE", f"{intent.kind.name} with a price")
+    if known is None or type(price) is not int or not is_valid_tick(price, known.fund):
+        return Refusal("TICK", f"{price!r} is no valid price step")
+    if not known.lower_limit <= price <= known.upper_limit:
+        return Refusal("BAND", f"{price} outside {known.lower_limit}..{known.upper_limit}")
     return None
 
 
@@ -3128,12 +3121,9 @@ def rule_collar(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 def rule_fresh_data(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse an entry on an old price."""
-    if (
-        _entry(intent)
-        and not -CLOCK_TOLERANCE_S <= facts.last_price_age_s <= facts.limits.max_data_age_s
-    ):
-        limit = facts.limits.max_data_age_s
-        return Refusal("STALE", f"last trade {facts.last_price_age_s:.1f} s old, at most {limit} s")
+    age, limit = facts.last_price_age_s, facts.limits.max_data_age_s
+    if _entry(intent) and not -CLOCK_TOLERANCE_S <= age <= limit:
+        return Refusal("STALE", f"last trade {age:.1f} s old, at most {limit} s")
     return None
 
 
@@ -3250,11 +3240,9 @@ def rule_cash(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 def rule_rate(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse when orders come too fast: the brake on a runaway. Exits have the hard ceiling."""
-    per_minute = facts.limits.max_orders_per_minute if _entry(intent) else CEILING_ORDERS_PER_MINUTE
-    if facts.orders_last_minute >= per_minute:
-        return Refusal(
-            "RATE", f"{facts.orders_last_minute} orders in a minute, at most {per_minute}"
-        )
+    limit = facts.limits.max_orders_per_minute if _entry(intent) else CEILING_ORDERS_PER_MINUTE
+    if facts.orders_last_minute >= limit:
+        return Refusal("RATE", f"{facts.orders_last_minute} orders in a minute, at most {limit}")
     if facts.orders_last_second >= CEILING_ORDERS_PER_SECOND:
         return Refusal("RATE", f"{facts.orders_last_second} orders within a second")
     if _entry(intent) and facts.orders_today >= facts.limits.max_orders_per_day:
