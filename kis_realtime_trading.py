@@ -147,6 +147,7 @@ REAL_REST = "https://openapi.koreainvestment.com:9443"  # doc
 PAPER_REST = "https://openapivts.koreainvestment.com:29443"  # doc
 REAL_WS = "ws://ops.koreainvestment.com:21000"  # doc; plain text, there is no wss service
 PAPER_WS = "ws://ops.koreainvestment.com:31000"  # doc
+TELEGRAM_API = "https://api.telegram.org"
 WS_PATH = "/tryitout"  # doc sample; root and /tryitout/<TR> work as well (seen)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ALLOWED_HOSTS = frozenset({REAL_REST, PAPER_REST})  # and loopback; anything else is refused
@@ -735,7 +736,7 @@ class BotSettings(_Strict):
     record: bool = Field(True, description="keep raw frames and events for replays")
     record_days: int = Field(30, ge=1, le=3_650)
     record_max_mb: int = Field(2_000, ge=10, le=1_000_000)
-    telegram_api: str = "https://api.telegram.org"
+    telegram_api: str = TELEGRAM_API
     market_clock: ClockAnchor | None = None
 
     @field_validator("symbols", "funds")
@@ -818,10 +819,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = str(getattr(key_node, "value", ""))
             if key in seen:
-                line = key_node.start_mark.line + 1
-                self.doubled.append(
-                    Fault(_named(key), f"a second time in line {line}", "each key once")
-                )
+                found = f"a second time in line {key_node.start_mark.line + 1}"
+                self.doubled.append(Fault(_named(key), found, "each key once"))
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -988,10 +987,9 @@ class SettingsReader:
 
     def _read_bot(self, profile: Profile, need_bot: bool) -> BotSettings | None:
         section = self._data.get("bot")
-        if section is None and not need_bot:
-            return None
         if section is None:
-            self._fault("bot", "nothing", "our section; copy it from kis_devlp.yaml.example")
+            if need_bot:
+                self._fault("bot", "nothing", "our section; copy it from kis_devlp.yaml.example")
             return None
         try:
             bot = BotSettings.model_validate(section)
@@ -999,15 +997,15 @@ class SettingsReader:
             self.faults += [_validation_fault("bot", item) for item in error.errors()]
             return None
         if not profile.simulated:
-            for key in ("market_clock", "rest_calls_per_second"):
-                value = getattr(bot, key)
-                pace = REST_CALLS_PER_SECOND[profile.environment]
-                if value is not None and (key == "market_clock" or value > pace):
-                    expected = "nothing" if key == "market_clock" else f"at most {pace}"
-                    self._fault(f"bot.{key}", str(value), f"{expected} outside a simulator")
-        telegram = "https://api.telegram.org"
-        if bot.telegram_api != telegram and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
-            self._fault("bot.telegram_api", _shown(bot.telegram_api), telegram)
+            clock, pace = bot.market_clock, bot.rest_calls_per_second
+            most = REST_CALLS_PER_SECOND[profile.environment]
+            if clock:
+                self._fault("bot.market_clock", str(clock), "nothing outside a simulator")
+            if pace and pace > most:
+                expected = f"at most {most} outside a simulator"
+                self._fault("bot.rest_calls_per_second", str(pace), expected)
+        if bot.telegram_api != TELEGRAM_API and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
+            self._fault("bot.telegram_api", _shown(bot.telegram_api), TELEGRAM_API)
         return bot
 
 
@@ -1079,9 +1077,8 @@ def ramped_limits(limits: Limits, live_days: int) -> Limits:
         if live_days < below:
             money = ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw")
             smaller = {name: max(1, int(getattr(limits, name) * part)) for name in money}
-            return limits.model_copy(
-                update={**smaller, "max_quantity": min(shares, limits.max_quantity)}
-            )
+            smaller["max_quantity"] = min(shares, limits.max_quantity)
+            return limits.model_copy(update=smaller)
     return limits
 
 
@@ -6599,7 +6596,7 @@ class TelegramBot:
 
     OUTBOX = 500
 
-    def __init__(self, token: Secret, chat: str, api: str = "https://api.telegram.org") -> None:
+    def __init__(self, token: Secret, chat: str, api: str = TELEGRAM_API) -> None:
         self._token, self._chat, self._api = token, chat, api.rstrip("/")
         self._urgent: deque[str] = deque(maxlen=self.OUTBOX)
         self._usual: deque[str] = deque(maxlen=self.OUTBOX)
