@@ -1039,6 +1039,11 @@ def limits_hash(limits: Limits) -> str:
     return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()[:16]
 
 
+def signature(profile: Profile, limits: Limits, build: str) -> dict[str, str]:
+    """Return what the owner signs for: real money follows this account, limits and program only."""
+    return {"account": profile.account_tail, "limits": limits_hash(limits), "build": build}
+
+
 def live_faults(keys: LiveKeys) -> list[Fault]:
     """Return what keeps real money locked; empty when every key agrees. Sends nothing."""
     profile, bot = keys.settings.profile, keys.settings.bot
@@ -1054,7 +1059,7 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
         age = ACKNOWLEDGED_FOR * 2
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
     ids = all(each.real and each.real[0] in "TCFH" for each in ENDPOINTS.values())
-    said = {"account": profile.account_tail, "limits": limits_hash(bot.limits), "build": keys.build}
+    said = signature(profile, bot.limits, keys.build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
     tests = (
         (keys.command_line, "command line", "no --live", "--live"),
@@ -7587,20 +7592,16 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
 
 def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
     """Show account and limits; store the owner's signature when he types them back."""
-    tail, wanted = settings.profile.account_tail, f"REAL MONEY {settings.profile.account_tail[-2:]}"
+    tail = settings.profile.account_tail
+    wanted = f"REAL MONEY {tail[-2:]}"
     print(f"account {tail}, limits:")
     for key, value in bot.limits.model_dump().items():
         print(f"  {key}: {value:,}" if isinstance(value, int) else f"  {key}: {value}")
     print(f"type {wanted!r} to allow --live for 24 hours with exactly these: ", end="", flush=True)
     if sys.stdin.readline().strip() != wanted:
         raise BotError("not acknowledged; nothing was written")
-    said = {
-        "account": tail,
-        "limits": limits_hash(bot.limits),
-        "build": build_hash(),
-        "at": datetime.now(KST).isoformat(),
-    }
-    write_private(file, json.dumps(said))
+    said = signature(settings.profile, bot.limits, build_hash())
+    write_private(file, json.dumps({**said, "at": datetime.now(KST).isoformat()}))
     print("acknowledged")
     return 0
 
