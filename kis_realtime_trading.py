@@ -6065,40 +6065,37 @@ class KISMarketData:
 
     async def minute_bars_today(self, symbol: str, now: datetime, count: int) -> list[Bar]:
         """Return up to `count` finished one-minute bars of today, oldest first (30 rows a call)."""
-        found: dict[datetime, Bar] = {}
-        session = session_of(now.date())
-        asked = now
-        while session and len(found) < count and asked >= session.open:
-            params = {
-                **_stock(symbol), "FID_INPUT_HOUR_1": f"{asked:%H%M%S}",
-                "FID_PW_DATA_INCU_YN": "N", "FID_ETC_CLS_CODE": "",
-            }  # fmt: skip
-            body, _ = await self._client.get("minute_bars", params)
-            page = parse_minute_bars(symbol, body)
-            fresh = [bar for bar in page if bar.end <= now and bar.start not in found]
-            if not fresh:
-                break
-            found.update((bar.start, bar) for bar in fresh if bar.start.date() == now.date())
-            asked = fresh[0].start - timedelta(minutes=1)
-        return [found[start] for start in sorted(found)][-count:]
+        params = {**_stock(symbol), "FID_PW_DATA_INCU_YN": "N", "FID_ETC_CLS_CODE": ""}
+        return await self._walk_minutes("minute_bars", params, now, count, lambda b: b.end <= now)
 
     async def minute_bars_of(self, symbol: str, day: date, count: int = 400) -> list[Bar]:
         """Return up to `count` one-minute bars of a past day, oldest first (120 rows a call)."""
         session = session_of(day)
+        if session is None:
+            return []
+        params = {
+            **_stock(symbol), "FID_INPUT_DATE_1": f"{day:%Y%m%d}", "FID_PW_DATA_INCU_YN": "Y",
+            "FID_FAKE_TICK_INCU_YN": "",
+        }  # fmt: skip
+        return await self._walk_minutes(
+            "past_minute_bars", params, session.close, count, lambda b: b.start.date() == day
+        )
+
+    async def _walk_minutes(
+        self, name: str, params: Mapping[str, str], asked: datetime, count: int,
+        keep: Callable[[Bar], bool],
+    ) -> list[Bar]:  # fmt: skip
+        """Ask pages of one-minute bars back from a moment to the open of its day."""
         found: dict[datetime, Bar] = {}
-        asked = session.close if session else None
-        while session and asked and len(found) < count and asked >= session.open:
-            params = {
-                **_stock(symbol), "FID_INPUT_HOUR_1": f"{asked:%H%M%S}",
-                "FID_INPUT_DATE_1": f"{day:%Y%m%d}", "FID_PW_DATA_INCU_YN": "Y",
-                "FID_FAKE_TICK_INCU_YN": "",
-            }  # fmt: skip
-            body, _ = await self._client.get("past_minute_bars", params)
-            page = [bar for bar in parse_minute_bars(symbol, body) if bar.start.date() == day]
-            fresh = [bar for bar in page if bar.start not in found]
+        session = session_of(asked.date())
+        while session and len(found) < count and asked >= session.open:
+            at = {"FID_INPUT_HOUR_1": f"{asked:%H%M%S}"}
+            body, _ = await self._client.get(name, {**params, **at})
+            page = parse_minute_bars(params["FID_INPUT_ISCD"], body)
+            fresh = [bar for bar in page if keep(bar) and bar.start not in found]
             if not fresh:
                 break
-            found.update((bar.start, bar) for bar in fresh)
+            found.update((bar.start, bar) for bar in fresh if bar.start.date() == session.day)
             asked = fresh[0].start - timedelta(minutes=1)
         return [found[start] for start in sorted(found)][-count:]
 
