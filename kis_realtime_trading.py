@@ -5329,19 +5329,10 @@ LEDGER_ROWS = ("intent", "ledger", "instrument")
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (
-        *(
-            OrderIntent,
-            OrderUpdate,
-            NumberHeard,
-            PlanUpdate,
-            ExitStarted,
-            DayOpened,
-            AccountTaken,
-            LevelSet,
-        ),
-        *(SymbolStopped, PositionAdjusted),
+        OrderIntent, OrderUpdate, NumberHeard, PlanUpdate, ExitStarted, DayOpened, AccountTaken,
+        LevelSet, SymbolStopped, PositionAdjusted,
     )
-}
+}  # fmt: skip
 
 
 def entry_from_json(text: str) -> LedgerEntry:
