@@ -5025,8 +5025,8 @@ class Redactor:
         hits = [
             at for at in range(len(text) - self._RUN + 1) if text[at : at + self._RUN] in self._runs
         ]
-        for at in reversed(_joined_runs(hits, self._RUN)):
-            text = text[: at[0]] + "***" + text[at[1] :]
+        for start, end in reversed(_joined_runs(hits, self._RUN)):
+            text = text[:start] + "***" + text[end:]
         for short in self._short:
             text = text.replace(short, "***")
         return text
@@ -5060,11 +5060,9 @@ class _RedactingFormatter(logging.Formatter):
         return self._redact(super().format(record))
 
 
-def set_up_logging(
-    redact: Callable[[str], str], stream: Any = None, level: int = logging.INFO
-) -> None:
+def set_up_logging(redact: Callable[[str], str], stream: Any, level: int = logging.INFO) -> None:
     """Send all logs, redacted, to one stream; keep chatty libraries at WARNING."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(_RedactingFormatter(redact))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -5080,13 +5078,11 @@ class Watchdog:
 
     def tell(self, text: str) -> None:
         """Send READY=1, WATCHDOG=1 or STOPPING=1; does nothing outside systemd."""
-        if self._address:
-            address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
-            with (
-                contextlib.suppress(OSError),
-                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s,
-            ):
-                s.sendto(text.encode(), address)
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(text.encode(), address)
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
