@@ -328,6 +328,11 @@ class Fault(NamedTuple):
         return f"{self.key}: found {self.found}, expected {self.expected}"
 
 
+def wrong_setting(key: str, found: str, expected: str) -> SettingsError:
+    """Return the error of a single fault."""
+    return SettingsError([Fault(key, found, expected)])
+
+
 # ======================================================================================
 # === 3. DATA TYPES ===
 # ======================================================================================
@@ -7498,15 +7503,8 @@ def find_settings(given: Path | None) -> Path:
         if place.is_file():
             return place
     looked = ", ".join(str(place) for place in places)
-    raise SettingsError(
-        [
-            Fault(
-                "(file)",
-                f"no settings in {looked}",
-                f"{SETTINGS_NAME}; copy kis_devlp.yaml.example",
-            )
-        ]
-    )
+    expected = f"{SETTINGS_NAME}; copy kis_devlp.yaml.example"
+    raise wrong_setting("(file)", f"no settings in {looked}", expected)
 
 
 def load_settings(
@@ -7523,7 +7521,7 @@ def load_settings(
         place = path
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([Fault(str(place), str(error), "a readable UTF-8 file")]) from None
+        raise wrong_setting(str(place), str(error), "a readable UTF-8 file") from None
     settings = SettingsReader(text, environ).read(environment, need_bot)
     if not settings.profile.simulated:
         refuse_open_files(path, path.parent / ".env", Path.cwd() / ".env")
@@ -7536,14 +7534,12 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
     if live is None and os.environ.get("CREDENTIALS_DIRECTORY"):
         live = options.credentials = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "live-keys.yaml"
     if live is None or not live.is_file():
-        raise SettingsError(
-            [Fault("--credentials", str(live), f"a file {LIVE_FILE_PREFIX}NAME.yaml")]
-        )
+        raise wrong_setting("--credentials", str(live), f"a file {LIVE_FILE_PREFIX}NAME.yaml")
     refuse_open_files(path, live)
     try:
         reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
     except UnicodeDecodeError:
-        raise SettingsError([Fault("--credentials", str(live), "readable UTF-8 files")]) from None
+        raise wrong_setting("--credentials", str(live), "readable UTF-8 files") from None
     return reader.read("real")
 
 
@@ -7609,9 +7605,7 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
 def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     if not file.is_file() or file.suffix != ".py" or not class_name:
         known = ", ".join(sorted(STRATEGIES))
-        raise SettingsError(
-            [Fault("bot.strategy", f"{file}:{class_name}", f"{known}, or FILE.py:CLASS")]
-        )
+        raise wrong_setting("bot.strategy", f"{file}:{class_name}", f"{known}, or FILE.py:CLASS")
     sys.modules.setdefault("kis_realtime_trading", sys.modules[__name__])
     spec = importlib.util.spec_from_file_location(f"strategy_{file.stem}", file)
     assert spec and spec.loader
@@ -7620,20 +7614,13 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     try:
         spec.loader.exec_module(module)
     except (SyntaxError, ImportError) as error:
-        fault = Fault("bot.strategy", f"{type(error).__name__}: {error}", "a file that can be read")
-        raise SettingsError([fault]) from None
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, TradingStrategy)):
-        raise SettingsError(
-            [
-                Fault(
-                    "bot.strategy",
-                    f"{class_name} in {file}",
-                    "a class derived from TradingStrategy",
-                )
-            ]
-        )
-    return found
+        found = f"{type(error).__name__}: {error}"
+        raise wrong_setting("bot.strategy", found, "a file that can be read") from None
+    kind = getattr(module, class_name, None)
+    if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
+        expected = "a class derived from TradingStrategy"
+        raise wrong_setting("bot.strategy", f"{class_name} in {file}", expected)
+    return kind
 
 
 def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:
