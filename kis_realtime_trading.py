@@ -7438,10 +7438,7 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
     except JournalError as error:
         print(f"journal: {error}", file=sys.stderr)
         return EXIT_JOURNAL
-    except BotError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except OSError as error:
+    except (BotError, OSError) as error:
         print(f"failed: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -7492,13 +7489,8 @@ def _run_tools() -> int:
 
 def find_settings(given: Path | None) -> Path:
     """Return the settings file. Raises SettingsError naming the places looked at."""
-    places = (
-        [given]
-        if given
-        else [
-            Path(os.path.expanduser(each)) / SETTINGS_NAME for each in (Path.cwd(), "~/KIS/config")
-        ]
-    )
+    home = Path(os.path.expanduser("~/KIS/config"))
+    places = [given] if given else [each / SETTINGS_NAME for each in (Path.cwd(), home)]
     for place in places:
         if place.is_file():
             return place
@@ -7597,9 +7589,8 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
         strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
         return strategy
     except ValidationError as error:
-        raise SettingsError(
-            [_validation_fault("bot.parameters", item) for item in error.errors()]
-        ) from None
+        faults = [_validation_fault("bot.parameters", item) for item in error.errors()]
+        raise SettingsError(faults) from None
 
 
 def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
@@ -7626,9 +7617,8 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
 def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:
     """Return the folder for journal, token and lock, made with owner-only rights."""
     given = options.state or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    folder = Path(
-        given or (bot.state_dir if bot else BotSettings.model_fields["state_dir"].default)
-    )
+    usual = bot.state_dir if bot else BotSettings.model_fields["state_dir"].default
+    folder = Path(given or usual)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
@@ -7710,18 +7700,13 @@ def start_recorder(
     if bot is None or not bot.record:
         return None
     header = {
-        "version": __version__,
-        "build": build_hash(),
-        "environment": settings.profile.environment,
-        "strategy": options.strategy or bot.strategy,
-        "settings": bot.model_dump(mode="json"),
-        "journal": journal.path.name,
-        "journal_seq": journal.last_seq,
+        "version": __version__, "build": build_hash(), "environment": settings.profile.environment,
+        "strategy": options.strategy or bot.strategy, "settings": bot.model_dump(mode="json"),
+        "journal": journal.path.name, "journal_seq": journal.last_seq,
         "rows": rows_since_flat(journal),
-    }
-    records = folder / "records"
+    }  # fmt: skip
     try:
-        return Recorder(records, now, header)
+        return Recorder(folder / "records", now, header)
     except OSError as error:
         log.warning("nothing is recorded: %s", error)
         return None
