@@ -7489,8 +7489,11 @@ def _run_tools() -> int:
 
 def find_settings(given: Path | None) -> Path:
     """Return the settings file. Raises SettingsError naming the places looked at."""
-    home = Path(os.path.expanduser("~/KIS/config"))
-    places = [given] if given else [each / SETTINGS_NAME for each in (Path.cwd(), home)]
+    if given:
+        places = [given]
+    else:
+        folders = Path.cwd(), Path(os.path.expanduser("~/KIS/config"))
+        places = [folder / SETTINGS_NAME for folder in folders]
     for place in places:
         if place.is_file():
             return place
