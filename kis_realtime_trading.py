@@ -5583,7 +5583,14 @@ class HttpReply(NamedTuple):
         return body
 
 
-HttpCall: TypeAlias = Callable[..., Awaitable[HttpReply]]  # Rest.call
+class HttpCall(Protocol):
+    """The one HTTP call (Rest.call), as KISAuth needs it."""
+
+    def __call__(
+        self, method: str, path: str, *, headers: Mapping[str, str], body: Any, lane: int
+    ) -> Awaitable[HttpReply]: ...
+
+
 TOKEN_SPARE = timedelta(minutes=10)  # renew when less is left
 TOKEN_MORNING_SPARE = timedelta(hours=12)  # renew before a trading day when less is left
 TOKEN_PAUSE_S = 61.0  # one issue a minute (EGW00133, measured)
