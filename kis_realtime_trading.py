@@ -6338,9 +6338,7 @@ class KISOrder:
         """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
         named = re.match(r"\s*(\d{8})\b", str(body.get("ctx_area_fk100", "")))
         if named and named[1] != self._client.profile.account.reveal():
-            raise SettingsError(
-                [Fault("account", "the broker answers for another one", "the same")]
-            )
+            raise wrong_setting("account", "the broker answers for another one", "the same")
 
     async def realized_today(self, day: date) -> int | None:
         """Return the broker's realised result of a day, won; None on paper, which has none."""
@@ -7058,7 +7056,7 @@ class Trader:
 
     def __init__(self, settings: Settings, strategy: TradingStrategy, services: Services) -> None:
         if settings.bot is None:
-            raise SettingsError([Fault("bot", "nothing", "our section in kis_devlp.yaml")])
+            raise wrong_setting("bot", "nothing", "our section in kis_devlp.yaml")
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self.watchdog = services.recorder, Watchdog()
