@@ -110,7 +110,7 @@ from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, get_args
 
 import aiohttp
 import yaml
@@ -2277,17 +2277,9 @@ class PositionAdjusted:
 
 
 LedgerEntry: TypeAlias = (
-    OrderIntent
-    | OrderUpdate
-    | NumberHeard
-    | PlanUpdate
-    | ExitStarted
-    | DayOpened
-    | AccountTaken
-    | LevelSet
-    | SymbolStopped
-    | PositionAdjusted
-)
+    OrderIntent | OrderUpdate | NumberHeard | PlanUpdate | ExitStarted | DayOpened | AccountTaken
+    | LevelSet | SymbolStopped | PositionAdjusted
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -5328,12 +5320,8 @@ def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> 
 
 LEDGER_ROWS = ("intent", "ledger", "instrument")
 _ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind)
-    for kind in (
-        OrderIntent, OrderUpdate, NumberHeard, PlanUpdate, ExitStarted, DayOpened, AccountTaken,
-        LevelSet, SymbolStopped, PositionAdjusted,
-    )
-}  # fmt: skip
+    kind.__name__: TypeAdapter(kind) for kind in get_args(LedgerEntry)
+}
 
 
 def entry_from_json(text: str) -> LedgerEntry:
@@ -5736,7 +5724,7 @@ def _token_expiry(body: Mapping[str, Any], asked: datetime) -> datetime:
         return asked + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,6}", seconds) else 0)
 
 
-def open_private(path: Path) -> IO[str]:
+def open_private(path: Path) -> io.TextIOWrapper:
     """Open a file to append to that only its owner can read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
 
