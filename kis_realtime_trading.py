@@ -2611,6 +2611,9 @@ CALL_S = 15.0  # a call that was under way has ended by now
 LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
 
+Proof: TypeAlias = "Iterator[LedgerEntry]"  # the caller applies each entry before the next is made
+
+
 class OrderList(NamedTuple):
     """The broker's order list of a day, all pages. No list is not an empty list."""
 
@@ -2699,7 +2702,7 @@ def _external_id(day: date, row: BrokerOrder) -> str:
     return f"external-{day:%Y%m%d}-{row.order_no}"
 
 
-def give_up(ledger: Ledger, now: datetime) -> Iterator[LedgerEntry]:
+def give_up(ledger: Ledger, now: datetime) -> Proof:
     """Quarantine what could not be resolved in time: only the owner can say."""
     for order in ledger.open_orders():
         age = (now - (order.since or now)).total_seconds()
@@ -2714,7 +2717,7 @@ class Reconciler:
     An absent row proves nothing unless the list shows every number the broker ever gave us (the
     canary). The paper server's list may stay empty although orders exist (measured 2026-08-19):
     there a list without a single known order proves nothing, and notices that the balance
-    confirms stand in for it. The caller applies each entry before asking for the next.
+    confirms stand in for it.
     """
 
     def __init__(self, ledger: Ledger, paper: bool) -> None:
@@ -2725,9 +2728,7 @@ class Reconciler:
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._lists_after_close: list[datetime] = []
 
-    def read_list(
-        self, seen: OrderList, asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
         """Yield what an order list proves.
 
         Of a changed order the newest number comes first: it explains the ones before it.
@@ -2758,9 +2759,7 @@ class Reconciler:
         yield from self._search(strangers, owners, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
-    def _read_row(
-        self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
         key, intent = order.intent.intent_id, order.intent
         had, _ = order.fills.get(row.order_no, (0, 0))
         if contradicts(order, row):
@@ -2791,7 +2790,7 @@ class Reconciler:
 
     def _read_child(
         self, root: Order, row: BrokerOrder, followed: set[str], asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    ) -> Proof:
         """Follow a changed order under its new number. The row of a cancel has nothing to fill.
 
         A cancel's row is told by a kind that asks for a price, or that of its order, without one
@@ -2818,7 +2817,7 @@ class Reconciler:
     def _search(
         self, strangers: list[BrokerOrder], owners: list[BrokerOrder], valid: bool,
         asked_at: datetime, now: datetime,
-    ) -> Iterator[LedgerEntry]:  # fmt: skip
+    ) -> Proof:  # fmt: skip
         """Look for orders whose outcome is unknown, and for dead ones that turn up late.
 
         A row that fits an order still being sent belongs to that one. A lone row proves nothing
@@ -2855,15 +2854,13 @@ class Reconciler:
                 free.remove(row)
                 strangers.remove(row)
 
-    def _bind(
-        self, order: Order, number: str, branch: str, proof: str, now: datetime
-    ) -> Iterator[LedgerEntry]:
-        note = f"seen in {proof}"
+    def _bind(self, order: Order, number: str, branch: str, where: str, now: datetime) -> Proof:
+        note = f"seen in {where}"
         yield OrderUpdate(order.intent.intent_id, OrderEvent.FOUND, now, number, branch, note=note)
 
     def _judge(
         self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    ) -> Proof:
         """Judge an unknown order after a list without exactly one candidate."""
         key, age = order.intent.intent_id, (asked_at - (order.since or now)).total_seconds()
         search = self.searches.setdefault(key, Search())
@@ -2883,9 +2880,7 @@ class Reconciler:
             note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
             yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
 
-    def _adopt(
-        self, strangers: list[BrokerOrder], day: date, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    def _adopt(self, strangers: list[BrokerOrder], day: date, now: datetime) -> Proof:
         """Take in orders that are not ours: counted, never touched."""
         for row in strangers:
             key = _external_id(day, row)
@@ -2906,7 +2901,7 @@ class Reconciler:
 
     # --- notices and the account ---
 
-    def note_notice(self, notice: Notice, now: datetime) -> Iterator[LedgerEntry]:
+    def note_notice(self, notice: Notice, now: datetime) -> Proof:
         """Remember what a notice says until a list or the balance confirms it.
 
         Yield the number that an order without one may have: a row of the list must not contradict it.
@@ -2943,7 +2938,7 @@ class Reconciler:
 
     def read_balance(
         self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
-    ) -> Iterator[LedgerEntry]:
+    ) -> Proof:
         """Yield fills that notices told and the balance confirms, where the list lacks the order."""
         for number, hint in list(self.hints.items()):
             order = self._ledger.order_of(number)
@@ -2976,7 +2971,7 @@ class Reconciler:
 
     # --- what time proves ---
 
-    def end_day(self, now: datetime) -> Iterator[LedgerEntry]:
+    def end_day(self, now: datetime) -> Proof:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
         for order in self._ledger.open_orders():
             since, looked = order.since or now, self._valid_at
@@ -2993,7 +2988,7 @@ class Reconciler:
         if asked_at >= close + timedelta(minutes=1):
             self._lists_after_close.append(asked_at)
 
-    def expire(self, close: datetime, now: datetime) -> Iterator[LedgerEntry]:
+    def expire(self, close: datetime, now: datetime) -> Proof:
         """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
         lists = [at for at in self._lists_after_close if at > close]
         proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
