@@ -4078,7 +4078,7 @@ class ExitDesk:
                 core.apply(PlanUpdate(state.view.symbol, moved, core.now))
 
     def start(self, state: SymbolState, reason: str) -> None:
-        """Begin to close the position."""
+        """Begin to close the position, if there is one and it is not being closed."""
         core, position = self._core, state.view.position
         if state.exit or not position.quantity:
             return
@@ -4813,7 +4813,7 @@ class Engine:
             for order in self.core.ledger.open_orders(state.view.symbol):
                 if order.intent.purpose == "entry":
                     self.exits.cancel(order)
-        if level is KillLevel.FLATTEN_AND_HALT and state.view.position.quantity:
+        if level is KillLevel.FLATTEN_AND_HALT:
             self.exits.start(state, "kill switch")
 
     def _check_day_loss(self) -> None:
@@ -4880,12 +4880,10 @@ class Engine:
         if state.waiting_until and core.now > state.waiting_until:
             self.entries.give_up_waiting(state, "no REST price came")
         self._ask_price(state)
-        if flat and state.view.position.quantity:
+        if flat:
             self.exits.start(state, "end of day")
-        if core.ledger.level is not KillLevel.ACTIVE:
-            self._obey_level(state)
-        if state.exit:
-            self.exits.work(state)
+        self._obey_level(state)
+        self.exits.work(state)
 
     def _ask_price(self, state: SymbolState) -> None:
         """Have REST tell limits that are not known, and the price of a held stock without trades."""
@@ -7164,13 +7162,11 @@ class Trader:
         await self._report_day()
 
     def _registrations(self) -> list[tuple[str, str]]:
-        """Return what to register, the most important first, 41 at most."""
+        """Return what to register, the most important first: the session takes 41."""
         real = self.profile.environment == "real"
         trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
         notice = (NOTICE_TRS[self.profile.environment], self.profile.hts_id.reveal())
-        return [notice, *((tr, code) for tr in trs for code in self.engine.core.symbols)][
-            :MAX_REGISTRATIONS
-        ]
+        return [notice, *((tr, code) for tr in trs for code in self.engine.core.symbols)]
 
     def _on_feed(self, up: bool, why: str) -> None:
         self.feed(Command("feed up" if up else "feed down", self.clock.now()))
