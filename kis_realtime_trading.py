@@ -923,9 +923,8 @@ class SettingsReader:
             in_file, outside = self._text(key), self._environ.get(variable, "")
             usable = in_file and not _is_placeholder(in_file)
             if usable and outside and in_file != outside:
-                self._fault(
-                    key, f"another value than {variable}", "the same value, or one of them only"
-                )
+                found = f"another value than {variable}"
+                self._fault(key, found, "the same value, or one of them only")
 
     def _text(self, key: str) -> str:
         """Return a value as text, "" for none, a list or a mapping."""
@@ -1911,9 +1910,7 @@ class BarBuilder:
         self._count = self._volume = self._value = self._unseen = 0
         self._doubted = 0  # a total that jumped too far to be believed from one trade
         self.cum_volume = self.cum_value_krw = 0
-        self.dropped = (
-            0  # trades outside the session, of a bar already closed, or with a wild total
-        )
+        self.dropped = 0  # trades outside the session, of a closed bar, or with a wild total
         self.gap_until = session.open  # bars that begin before this moment miss trades
 
     @property
@@ -2593,9 +2590,8 @@ class Ledger:
             for key, order in self.orders.items()
             if order.intent.trade_date == day or order.status in UNRESOLVED
         }
-        self.by_number = {
-            key: value for key, value in self.by_number.items() if value in self.orders
-        }
+        numbers = self.by_number.items()
+        self.by_number = {number: key for number, key in numbers if key in self.orders}
 
 
 # --- What the broker's lists prove ------------------------------------------------------
@@ -2979,9 +2975,8 @@ class Reconciler:
             absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
             event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:
-                yield OrderUpdate(
-                    order.intent.intent_id, event, now, order.order_no, note="day ended"
-                )
+                key = order.intent.intent_id
+                yield OrderUpdate(key, event, now, order.order_no, note="day ended")
 
     def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
         """Remember a list asked after the close: two of them, a minute apart, end day orders."""
@@ -3733,10 +3728,8 @@ class Core:
         except IllegalTransition as error:
             self.stop_symbol(order.intent.symbol if order else "", str(error))
             return 0
-        kind = (
-            "intent" if isinstance(entry, OrderIntent) and entry.purpose != "external" else "ledger"
-        )
-        self.out.append(Record(kind, ref, entry))
+        ours = isinstance(entry, OrderIntent) and entry.purpose != "external"
+        self.out.append(Record("intent" if ours else "ledger", ref, entry))
         if order and booked:
             self._after_fill(order, booked, order.filled_amount_krw - spent)
         if order and isinstance(entry, OrderUpdate):
@@ -3746,11 +3739,9 @@ class Core:
     def last_price(self, symbol: str) -> int:
         """Return the last known price, 0 when there is none."""
         state = self.symbols.get(symbol)
-        if state is None:
-            return 0
-        if state.last_trade:
+        if state and state.last_trade:
             return state.last_trade.price
-        return state.quote_price
+        return state.quote_price if state else 0
 
     def count_open(self, symbol: str) -> int:
         """Return how many orders of a symbol are or may be alive."""
@@ -3758,10 +3749,8 @@ class Core:
 
     def todays_own(self, symbol: str) -> list[Order]:
         """Return our orders of today that may be alive; day orders of earlier days are dead."""
-        today = (
-            o for o in self.ledger.open_orders(symbol) if o.intent.trade_date == self.ledger.day
-        )
-        return [order for order in today if order.own]
+        orders, today = self.ledger.open_orders(symbol), self.ledger.day
+        return [order for order in orders if order.own and order.intent.trade_date == today]
 
     def occupied(self) -> set[str]:
         """Return the symbols in which we hold shares or may come to hold some."""
@@ -4283,11 +4272,8 @@ class BrokerDesk:
         waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
         if order.status in waiting:
             note = f"{answer.code} {answer.text}".strip()
-            core.apply(
-                OrderUpdate(
-                    event.intent_id, outcome, core.now, answer.order_no, answer.branch, note=note
-                )
-            )
+            number, branch = answer.order_no, answer.branch
+            core.apply(OrderUpdate(event.intent_id, outcome, core.now, number, branch, note=note))
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
                 self._on_refused(order, note)
         core.ask("orders")
@@ -4319,8 +4305,7 @@ class BrokerDesk:
         core.ask("cash")
         state = core.symbols.get(intent.symbol)
         if state and state.exit and order.status is OrderStatus.NOT_SENT:
-            wait = core.settings.exit_step_s
-            state.exit.next_at = core.now + timedelta(seconds=wait)
+            state.exit.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         elif state and state.exit:
             new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
             self._exits.back_off(state.exit, stronger=new_exit)
@@ -4339,9 +4324,8 @@ class BrokerDesk:
         if in_a_row >= REFUSALS_IN_A_ROW and symbol not in core.ledger.stopped:
             core.stop_symbol(symbol, f"{in_a_row} entries refused in a row")
         if in_all >= REFUSALS_IN_ALL:
-            core.set_level(
-                KillLevel.ENTRIES_OFF, f"{in_all} entries refused in a row", by_rule=True
-            )
+            why = f"{in_all} entries refused in a row"
+            core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         core = self._core
@@ -4572,11 +4556,8 @@ class CommandDesk:
         core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
-                core.apply(
-                    OrderUpdate(
-                        order.intent.intent_id, OrderEvent.NO_ANSWER, core.now, note="process ended"
-                    )
-                )
+                key = order.intent.intent_id
+                core.apply(OrderUpdate(key, _E.NO_ANSWER, core.now, note="process ended"))
 
     def _on_day(self, session: Session) -> None:
         """Prepare a trading day; exits under way before a restart go on."""
@@ -4821,9 +4802,8 @@ class Engine:
         core = self.core
         limit = day_loss_limit(core.settings.limits, core.ledger.morning_cash_krw)
         if core.ledger.level is KillLevel.ACTIVE and core.day_result_krw() <= -limit:
-            core.set_level(
-                KillLevel.REDUCE_ONLY, f"day loss of {limit:,} won reached", by_rule=True
-            )
+            why = f"day loss of {limit:,} won reached"
+            core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
 
     def _check_quiet(self) -> None:
         """Notice an order list that grew old, and a day on which nothing is traded."""
