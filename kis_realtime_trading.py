@@ -5847,14 +5847,10 @@ class Rest:
         if lane is not None:
             await self.governor.turn(lane)
         raw = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        sent = {
-            "content-type": "application/json; charset=utf-8",
-            "user-agent": self._profile.agent,
-            **headers,
-        }
-        reply = await self._transport(
-            method, self._profile.rest_url + path, sent, params or {}, raw
-        )
+        kind = "application/json; charset=utf-8"
+        sent = {"content-type": kind, "user-agent": self._profile.agent, **headers}
+        url = self._profile.rest_url + path
+        reply = await self._transport(method, url, sent, params or {}, raw)
         self._look_at_clock(reply.headers.get("date", ""))
         return reply
 
@@ -6084,13 +6080,12 @@ class KISMarketData:
 
     async def minute_frame(self, symbol: str, day: date, now: datetime) -> pandas.DataFrame:
         """Return one-minute bars of a day as a DataFrame; `date` is the start of the minute."""
-        today = day == now.date()
-        bars = await (
-            self.minute_bars_today(symbol, now, 400) if today else self.minute_bars_of(symbol, day)
-        )
-        return _frame(
-            [(b.start, b.open, b.high, b.low, b.close, b.volume, b.value_krw) for b in bars]
-        )
+        if day == now.date():
+            bars = await self.minute_bars_today(symbol, now, 400)
+        else:
+            bars = await self.minute_bars_of(symbol, day)
+        rows = [(b.start, b.open, b.high, b.low, b.close, b.volume, b.value_krw) for b in bars]
+        return _frame(rows)
 
     async def is_open_day(self, day: date) -> bool | None:
         """Ask the broker whether a day is an open day (opnd_yn); None on paper. Once a day."""
@@ -6291,9 +6286,8 @@ class KISOrder:
         summary = rows_of(bodies[0], "output2")
         if not summary:
             raise BadData("inquire-balance without an account summary")
-        return parse_balance(
-            [row for body in bodies for row in rows_of(body, "output1")], summary[0]
-        )
+        holdings = [row for body in bodies for row in rows_of(body, "output1")]
+        return parse_balance(holdings, summary[0])
 
     def _check_account(self, body: Mapping[str, Any]) -> None:
         """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
@@ -6488,8 +6482,7 @@ class KISWebSocket:
                     self._tell_down("registrations are not acknowledged")
                 for pair in self.registrations[:MAX_REGISTRATIONS]:
                     if pair not in self._acknowledged and pair not in self.refused:
-                        message = registration_message(key.reveal(), *pair, register=True)
-                        await socket.send(message)
+                        await socket.send(registration_message(key.reveal(), *pair, register=True))
                         await asyncio.sleep(self._register_pause_s)
                 await asyncio.sleep(REGISTER_AGAIN_S)
 
@@ -6534,10 +6527,8 @@ class KISWebSocket:
         else:
             self.refused[pair] = f"{control.code} {control.text}"
             log.error("registration of %s %s refused: %s", *pair, self.refused[pair])
-            if pair[0] not in NOTICE_TRS.values():  # whose key is the HTS id
-                self.on_refused(f"{pair[0]} {pair[1]}: {self.refused[pair]}")
-            else:
-                self.on_refused(f"{pair[0]}: {self.refused[pair]}")
+            secret = control.tr_id in NOTICE_TRS.values()  # their key is the HTS id
+            self.on_refused(f"{control.tr_id if secret else ' '.join(pair)}: {self.refused[pair]}")
         wanted = set(self.registrations[:MAX_REGISTRATIONS]) - set(self.refused)
         if not self._up and wanted <= self._acknowledged:
             self._up, self._told_down = True, False
@@ -6971,13 +6962,11 @@ class Morning:
 
     async def warm_up(self, session: Session) -> None:
         """Warm the strategy up; on the paper server this can take minutes."""
-        for symbol in self._bridge.engine.core.settings.symbols:
+        settings = self._bridge.engine.core.settings
+        for symbol in settings.symbols:
             if not self._stop.is_set():
-                self._bridge.feed(
-                    await self._broker.past_bars(
-                        symbol, session, self._bridge.engine.core.settings.bar_minutes
-                    )
-                )
+                past = await self._broker.past_bars(symbol, session, settings.bar_minutes)
+                self._bridge.feed(past)
 
     async def _confirm_calendar(self, session: Session) -> None:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
@@ -7420,8 +7409,7 @@ def _run_mode(options: argparse.Namespace) -> int:
     if not options.paper:
         return _run_tools()
     settings, _ = load_settings(options, "paper")
-    code, _ = run_trader(settings, options)
-    return code
+    return run_trader(settings, options)[0]
 
 
 def leave_control(options: argparse.Namespace) -> int:
@@ -7525,8 +7513,7 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
     faults = live_faults(LiveKeys(options.live, settings, name, acknowledged, build_hash(), now))
     if faults:
         raise SettingsError(faults)
-    code, _ = run_trader(settings, options, transport=transport)
-    return code
+    return run_trader(settings, options, transport=transport)[0]
 
 
 def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
@@ -7684,7 +7671,7 @@ def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
     ledger = Ledger()
     kept: list[tuple[str, str]] = []
     for row in journal.rows(*LEDGER_ROWS):
-        flat = not any(p.quantity for p in ledger.positions.values()) and not ledger.open_orders()
+        flat = not has_exposure(ledger)
         entry = apply_row(ledger, row.kind, row.body)
         if isinstance(entry, DayOpened) and flat:
             kept = [each for each in kept if each[0] == "instrument"]
