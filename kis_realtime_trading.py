@@ -6411,19 +6411,20 @@ class KISWebSocket:
         self._keyed: set[str] = set()  # TRs whose key this session has told
         self._last_frame_s = 0.0
         self._failure = ""
-        self._up = self._told_down = False
+        self.up = False  # whether everything wanted is registered and acknowledged
+        self._told_down = False
         self.sessions = 0  # opened so far; names the connection in recordings
 
     async def run(self) -> NoReturn:
         """Keep a session up until cancelled. May be run again: nothing counts as up before."""
-        self._up = self._told_down = False
+        self.up = self._told_down = False
         pauses, tries = reconnect_pauses(), 0
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             why = await self._one_session()
-            tries = 0 if self._up else tries + 1
-            if self._up or tries == TRIES_UNTOLD:
+            tries = 0 if self.up else tries + 1
+            if self.up or tries == TRIES_UNTOLD:
                 self._tell_down(why)
             if loop.time() - began >= STEADY_S:
                 pauses = reconnect_pauses()
@@ -6431,14 +6432,9 @@ class KISWebSocket:
             log.warning("realtime session ended (%s); next try in %.0f s", why, pause)
             await asyncio.sleep(pause)
 
-    @property
-    def up(self) -> bool:
-        """Whether everything wanted is registered and acknowledged."""
-        return self._up
-
     def _tell_down(self, why: str) -> None:
         """Tell once that nothing comes, also when nothing ever came."""
-        self._up = False
+        self.up = False
         if not self._told_down:
             self._told_down = True
             self.on_change(False, why)
@@ -6478,7 +6474,7 @@ class KISWebSocket:
         """Register everything; again what nobody acknowledged or the server could not do yet."""
         with contextlib.suppress(ConnectionClosed, OSError):
             for turn in itertools.count():
-                if turn == TRIES_UNTOLD and not self._up:
+                if turn == TRIES_UNTOLD and not self.up:
                     self._tell_down("registrations are not acknowledged")
                 for pair in self.registrations[:MAX_REGISTRATIONS]:
                     if pair not in self._acknowledged and pair not in self.refused:
@@ -6530,8 +6526,8 @@ class KISWebSocket:
             secret = control.tr_id in NOTICE_TRS.values()  # their key is the HTS id
             self.on_refused(f"{control.tr_id if secret else ' '.join(pair)}: {self.refused[pair]}")
         wanted = set(self.registrations[:MAX_REGISTRATIONS]) - set(self.refused)
-        if not self._up and wanted <= self._acknowledged:
-            self._up, self._told_down = True, False
+        if not self.up and wanted <= self._acknowledged:
+            self.up, self._told_down = True, False
             self.on_change(True, f"{len(wanted)}")
 
 
