@@ -2734,16 +2734,13 @@ class Reconciler:
             return
         rows = {row.order_no: row for row in seen.rows}
         followed: set[str] = set()
-        for depth, row in sorted(
-            ((-depth_of(row, rows), row) for row in rows.values()),
-            key=lambda each: (each[0], each[1].order_no),
-        ):
+        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
             order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
             if order is None:
                 strangers.append(row)
-            elif (
-                depth and order.intent.intent_id not in followed and row.order_no not in order.fills
-            ):
+                continue
+            booked = order.intent.intent_id in followed or row.order_no in order.fills
+            if row.original_no and not booked:
                 yield from self._read_child(order, row, followed, asked_at, now)
             else:
                 yield from self._read_row(order, row, asked_at, now)
