@@ -4213,14 +4213,10 @@ class ExitDesk:
         run.step = min(run.step + 1, len(EXIT_KINDS) - 1)
         kind, price = self._kind_and_price(state, run)
         for order in weaker:
-            if order.intent.intent_id not in core.calling:
-                self._change(order, kind, price)
-
-    def _change(self, order: Order, kind: OrderKind, price: int) -> None:
-        core = self._core
-        key = order.intent.intent_id
-        core.apply(OrderUpdate(key, OrderEvent.REPLACE_SENT, core.now, price=price, kind=str(kind)))
-        core.call("change", order)
+            key = order.intent.intent_id
+            if key not in core.calling:
+                core.apply(OrderUpdate(key, _E.REPLACE_SENT, core.now, price=price, kind=str(kind)))
+                core.call("change", order)
 
     def _tell_waiting(self, state: SymbolState, run: ExitRun, quantity: int) -> None:
         """Tell that nobody buys: a lower limit lock, a halt. It is not sold before it is sold."""
@@ -4744,28 +4740,23 @@ class Engine:
             code = "halted" if halted else "resumed"
             self.core.alert(code, symbol=state.view.symbol, quantity=state.view.position.quantity)
 
-    def _refresh_view(self, state: SymbolState) -> None:
-        core, view = self.core, state.view
-        view.now = core.now
-        view.last_price = core.last_price(view.symbol)
-        view.day_vwap = state.builder.day_vwap
-
     def _consult(self, state: SymbolState, method: Callable[..., Any], *seen: Any) -> None:
         """Ask the strategy; its wish to sell goes to the exit desk, to buy to the risk rules.
 
         A strategy that fails stops the entries of the symbol for the day and is told; the guard
         of the position goes on without it.
         """
-        symbol = state.view.symbol
+        core, view = self.core, state.view
         if state.unasked:
             return
-        self._refresh_view(state)
+        view.now, view.last_price = core.now, core.last_price(view.symbol)
+        view.day_vwap = state.builder.day_vwap
         try:
-            request = method(state.view, *seen)
+            request = method(view, *seen)
             check_request(request)
         except Exception as error:
             state.unasked = True
-            self.core.stop_symbol(symbol, f"{method.__name__} of the strategy: {_where(error)}")
+            core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_where(error)}")
             return
         if request is None:
             return
