@@ -2739,8 +2739,8 @@ class Reconciler:
             if order is None:
                 strangers.append(row)
                 continue
-            booked = order.intent.intent_id in followed or row.order_no in order.fills
-            if row.original_no and not booked:
+            explained = order.intent.intent_id in followed or row.order_no in order.fills
+            if row.original_no and not explained:
                 yield from self._read_child(order, row, followed, asked_at, now)
             else:
                 yield from self._read_row(order, row, asked_at, now)
