@@ -5545,6 +5545,11 @@ TOKEN_MORNING_SPARE = timedelta(hours=12)  # renew before a trading day when les
 TOKEN_PAUSE_S = 61.0  # one issue a minute (EGW00133, measured)
 
 
+def app_keys(profile: Profile, secret_name: str = "appsecret") -> dict[str, str]:
+    """Return app key and secret as KIS names them in a body or in headers (doc)."""
+    return {"appkey": profile.app_key.reveal(), secret_name: profile.app_secret.reveal()}
+
+
 class KISAuth:
     """Holds the token of one app key in one environment; file-cached, one refresh at a time."""
 
@@ -5590,7 +5595,7 @@ class KISAuth:
 
     async def approval_key(self) -> Secret:
         """Return a new approval key for a WebSocket session (the app secret is `secretkey` here)."""
-        keys = {"grant_type": "client_credentials", **self._keys("secretkey")}
+        keys = {"grant_type": "client_credentials", **app_keys(self._profile, "secretkey")}
         body = await self._post(OAUTH_APPROVAL, keys)
         return Secret(_needed(body, "approval_key"))
 
@@ -5602,11 +5607,7 @@ class KISAuth:
             self.drop_token(token)
 
     async def _revoke(self, token: Secret) -> None:
-        await self._post(OAUTH_REVOKE, {**self._keys(), "token": token.reveal()})
-
-    def _keys(self, secret_name: str = "appsecret") -> dict[str, str]:
-        profile = self._profile
-        return {"appkey": profile.app_key.reveal(), secret_name: profile.app_secret.reveal()}
+        await self._post(OAUTH_REVOKE, {**app_keys(self._profile), "token": token.reveal()})
 
     def _is_good(self, spare: timedelta) -> bool:
         return bool(self._token) and self._clock.now() + spare < self._expires
@@ -5618,7 +5619,7 @@ class KISAuth:
             raise RequestRefused("EGW00133", "a token was asked for less than a minute ago", 403)
         self._next_issue = loop.time() + TOKEN_PAUSE_S / self._clock.speed
         asked = self._clock.now()
-        keys = {"grant_type": "client_credentials", **self._keys()}
+        keys = {"grant_type": "client_credentials", **app_keys(self._profile)}
         try:
             body = await self._post(OAUTH_TOKEN, keys)
         except NotSent:
@@ -5916,13 +5917,9 @@ class KISClient:
     def headers(self, tr_id: str, token: Secret, tr_cont: str = "") -> dict[str, str]:
         """Return the headers of a call (doc)."""
         return {
-            "authorization": f"Bearer {token.reveal()}",
-            "appkey": self.profile.app_key.reveal(),
-            "appsecret": self.profile.app_secret.reveal(),
-            "tr_id": tr_id,
-            "tr_cont": tr_cont,
-            "custtype": "P",
-        }
+            "authorization": f"Bearer {token.reveal()}", **app_keys(self.profile),
+            "tr_id": tr_id, "tr_cont": tr_cont, "custtype": "P",
+        }  # fmt: skip
 
     def raise_refusal(self, status: int, body: Mapping[str, Any], token: Secret) -> None:
         """Raise when a body says no; business refusals come with HTTP 200, gateway ones with 500."""
@@ -6234,8 +6231,7 @@ class KISOrder:
         return answer
 
     async def _hash_of(self, body: Mapping[str, str]) -> str:
-        profile = self._client.profile
-        keys = {"appkey": profile.app_key.reveal(), "appsecret": profile.app_secret.reveal()}
+        keys = app_keys(self._client.profile)
         reply = await self._client.rest.call(
             "POST", HASHKEY, headers=keys, body=body, lane=LANE_ORDER
         )
