@@ -3806,13 +3806,10 @@ class Core:
     def _tell_update(self, order: Order, update: OrderUpdate) -> None:
         """Alert about the ends and doubts of an order; words like "filled" only when proved."""
         code = {
-            OrderEvent.NO_ANSWER: "order_unknown",
-            OrderEvent.ABSENT: "order_lost",
-            OrderEvent.AMBIGUOUS: "order_quarantined",
-            OrderEvent.CANCELLED: "order_cancelled",
-            OrderEvent.REJECTED: "order_rejected",
-            OrderEvent.FOUND: "order_found",
-        }.get(update.event)
+            _E.NO_ANSWER: "order_unknown", _E.ABSENT: "order_lost", _E.FOUND: "order_found",
+            _E.AMBIGUOUS: "order_quarantined", _E.CANCELLED: "order_cancelled",
+            _E.REJECTED: "order_rejected",
+        }.get(update.event)  # fmt: skip
         if code and order.own:
             intent = order.intent
             self.alert(
@@ -4255,11 +4252,9 @@ class BrokerDesk:
             core.record("stray", event.intent_id, answer=answer)
             return
         outcome = {
-            Outcome.ACCEPTED: OrderEvent.ACCEPTED,
-            Outcome.REFUSED: OrderEvent.REFUSED,
-            Outcome.NOT_SENT: OrderEvent.NOT_SENT,
-            Outcome.UNKNOWN: OrderEvent.NO_ANSWER,
-        }[answer.outcome]
+            Outcome.ACCEPTED: _E.ACCEPTED, Outcome.REFUSED: _E.REFUSED,
+            Outcome.NOT_SENT: _E.NOT_SENT, Outcome.UNKNOWN: _E.NO_ANSWER,
+        }[answer.outcome]  # fmt: skip
         core.calling.discard(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
         waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
@@ -6182,17 +6177,13 @@ class KISOrder:
         cancel = call.action == "cancel"
         priced = not cancel and OrderKind(call.kind).priced
         body = {
-            **self._client.account_params(),
-            "KRX_FWDG_ORD_ORGNO": call.branch,
-            "ORGN_ODNO": call.order_no,
-            "ORD_DVSN": call.kind,
+            **self._client.account_params(), "KRX_FWDG_ORD_ORGNO": call.branch,
+            "ORGN_ODNO": call.order_no, "ORD_DVSN": call.kind,
             "RVSE_CNCL_DVSN_CD": "02" if cancel else "01",
             "ORD_QTY": "0",  # ignored with QTY_ALL_ORD_YN = Y (doc)
-            "ORD_UNPR": str(call.price) if priced else "0",
-            "QTY_ALL_ORD_YN": "Y",
-            "EXCG_ID_DVSN_CD": "KRX",
-            "CNDT_PRIC": "",
-        }
+            "ORD_UNPR": str(call.price) if priced else "0", "QTY_ALL_ORD_YN": "Y",
+            "EXCG_ID_DVSN_CD": "KRX", "CNDT_PRIC": "",
+        }  # fmt: skip
         return await self._send("change", body, LANE_EXIT)
 
     async def _send(
@@ -6786,18 +6777,12 @@ def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
     held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
     taken = [o for o in ledger.orders.values() if o.own and o.order_no]  # by the broker
     return {
-        "day": ledger.day.isoformat() if ledger.day else "-",
-        "trades": trades,
-        "bars": bars,
+        "day": ledger.day.isoformat() if ledger.day else "-", "trades": trades, "bars": bars,
         "orders": sum(order.intent.trade_date == ledger.day for order in taken),
-        "fills": today.fills,
-        "gross": today.gross_krw,
-        "fees": today.fees_krw,
-        "taxes": today.taxes_krw,
-        "net": today.net_krw,
-        "cash": ledger.cash_krw,
+        "fills": today.fills, "gross": today.gross_krw, "fees": today.fees_krw,
+        "taxes": today.taxes_krw, "net": today.net_krw, "cash": ledger.cash_krw,
         "positions": ", ".join(held) or "-",
-    }
+    }  # fmt: skip
 
 
 def _log_death(task: asyncio.Task[None]) -> None:
@@ -7771,10 +7756,8 @@ async def _check_price(client: KISClient) -> str:
 async def _check_socket(profile: Profile, auth: KISAuth) -> str:
     """Register Samsung's trades and the order notice; wait for both acknowledgements."""
     socket = KISWebSocket(profile.ws_url, auth, FrameDecoder(), connect_websocket, 0.1)
-    socket.registrations = [
-        (NOTICE_TRS[profile.environment], profile.hts_id.reveal()),
-        ("H0STCNT0", "005930"),
-    ]
+    notices = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
+    socket.registrations = [notices, ("H0STCNT0", "005930")]
     up = asyncio.Event()
     socket.on_change = lambda is_up, why: up.set()
     task = asyncio.create_task(socket.run())
