@@ -5714,13 +5714,9 @@ class Transport(Protocol):
     """Sends one HTTP request. Raises NotSent before the first byte, NoAnswer after it."""
 
     def __call__(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        params: Mapping[str, str],
+        self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str],
         body: bytes | None,
-    ) -> Awaitable[HttpReply]: ...
+    ) -> Awaitable[HttpReply]: ...  # fmt: skip
 
     async def close(self) -> None:
         """Close what is open."""
@@ -5733,18 +5729,12 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None  # made inside the running loop
 
     async def __call__(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        params: Mapping[str, str],
+        self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str],
         body: bytes | None,
-    ) -> HttpReply:
+    ) -> HttpReply:  # fmt: skip
         host = urllib.parse.urlsplit(url)
-        if (
-            f"{host.scheme}://{host.netloc}" not in ALLOWED_HOSTS
-            and host.hostname not in LOOPBACK_HOSTS
-        ):
+        of_kis = f"{host.scheme}://{host.netloc}" in ALLOWED_HOSTS
+        if not of_kis and host.hostname not in LOOPBACK_HOSTS:
             raise NotSent(f"{host.hostname} is no host of KIS")
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
@@ -7560,11 +7550,9 @@ Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
 
 
 def run_trader(
-    settings: Settings,
-    options: argparse.Namespace,
-    watch: Watch | None = None,
+    settings: Settings, options: argparse.Namespace, watch: Watch | None = None,
     transport: Transport | None = None,
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, dict[str, Any]]:  # fmt: skip
     """Run the bot until its end; return exit code and the figures of the last day.
 
     `watch` runs beside the trader, for a screen; the log then goes to a file. `transport` stands in
