@@ -2284,6 +2284,7 @@ class Order:
     """An intent and what became of it. A modified order keeps its intent and gains a number."""
 
     intent: OrderIntent
+    since: datetime  # of the present status
     status: OrderStatus = OrderStatus.SUBMITTING
     order_no: str = ""
     branch: str = ""
@@ -2292,7 +2293,6 @@ class Order:
     fills: dict[str, tuple[int, int]] = field(default_factory=dict)  # number -> shares, won
     fee_krw: int = 0
     tax_krw: int = 0
-    since: datetime | None = None  # of the present status
     pending_price: int = 0
     pending_kind: str = ""
     cancel_tries: int = 0
@@ -2449,7 +2449,7 @@ class Ledger:
     def _apply_intent(self, intent: OrderIntent) -> None:
         if intent.intent_id in self.orders:
             raise IllegalTransition(f"intent {intent.intent_id} a second time")
-        order = Order(intent, price=intent.price, kind=str(intent.kind), since=intent.at)
+        order = Order(intent, intent.at, price=intent.price, kind=str(intent.kind))
         self.orders[intent.intent_id] = order
         if order.own:
             self.today.orders += 1
@@ -2701,7 +2701,7 @@ def _external_id(day: date, row: BrokerOrder) -> str:
 def give_up(ledger: Ledger, now: datetime) -> Proof:
     """Quarantine what could not be resolved in time: only the owner can say."""
     for order in ledger.open_orders():
-        age = (now - (order.since or now)).total_seconds()
+        age = (now - order.since).total_seconds()
         if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
             note = "no proof in ten minutes"
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
@@ -2770,7 +2770,7 @@ class Reconciler:
         if order.status is OrderStatus.REPLACE_PENDING:
             return  # its call is under way and will end by an answer
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        age = (asked_at - order.since).total_seconds() if order.since else 0.0
+        age = (asked_at - order.since).total_seconds()
         settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
         replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
         if replaced and age < PROOF_OF_ABSENCE_S:
@@ -2835,7 +2835,7 @@ class Reconciler:
                 number not in named and self._ledger.order_of(number) is None
                 for number in order.heard
             )
-            early = (asked_at - (order.since or now)).total_seconds() < NOTICE_PATIENCE_S
+            early = (asked_at - order.since).total_seconds() < NOTICE_PATIENCE_S
             if len(found) == 1 and not twins and unknown and early:
                 pass  # notices of an equal order may be on their way
             elif len(found) == 1 and not twins:
@@ -2855,7 +2855,7 @@ class Reconciler:
         self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
     ) -> Proof:
         """Judge an unknown order after a list without exactly one candidate."""
-        key, age = order.intent.intent_id, (asked_at - (order.since or now)).total_seconds()
+        key, age = order.intent.intent_id, (asked_at - order.since).total_seconds()
         search = self.searches.setdefault(key, Search())
         if found:
             note = "equal orders: " + ", ".join(row.order_no for row in found)
@@ -2956,7 +2956,7 @@ class Reconciler:
     def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
         """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
         arrived = fell_by * 2 >= expected
-        since = order.intent.at if arrived else order.since or order.intent.at
+        since = order.intent.at if arrived else order.since
         if (asked_at - since).total_seconds() >= LIST_GRACE_S:
             search = self.searches.setdefault(order.intent.intent_id, Search())
             search.witnesses += 1
@@ -2967,8 +2967,8 @@ class Reconciler:
     def end_day(self, now: datetime) -> Proof:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
         for order in self._ledger.open_orders():
-            since, looked = order.since or now, self._valid_at
-            proved = looked and (looked - since).total_seconds() >= PROOF_OF_ABSENCE_S
+            looked = self._valid_at
+            proved = looked and (looked - order.since).total_seconds() >= PROOF_OF_ABSENCE_S
             absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
             event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:
@@ -4111,8 +4111,7 @@ class ExitDesk:
         if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
             return False
         newest = max(  # an unknown order arrived before its call ended, if at all
-            (each.since if each.status is OrderStatus.UNKNOWN else None) or each.intent.at
-            for each in unknown
+            each.since if each.status is OrderStatus.UNKNOWN else each.intent.at for each in unknown
         )
         looked = (core.holdings_asked_at - newest).total_seconds() >= LIST_GRACE_S
         held, ours = core.holdings.get(symbol), core.ledger.position(symbol).quantity
@@ -4137,7 +4136,7 @@ class ExitDesk:
         if order.intent.intent_id in core.calling:
             return
         pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
-        if order.since and 0 <= (core.now - order.since).total_seconds() < pause:
+        if 0 <= (core.now - order.since).total_seconds() < pause:
             return
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
         core.call("cancel", order)
@@ -4865,7 +4864,7 @@ class Engine:
         core = self.core
         doubtful = UNRESOLVED - {_S.SUBMITTING, _S.QUARANTINED}
         for order in core.ledger.open_orders():
-            if order.status not in doubtful or order.since is None:
+            if order.status not in doubtful:
                 continue
             key = f"{order.intent.intent_id} {order.since}"
             done = self._looks.get(key, 0)
