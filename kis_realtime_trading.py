@@ -1281,17 +1281,29 @@ MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
 _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without argument parsing
 
 
-def _usual_record(day: str, width: int) -> str:
+# Parts of patterns: a text, a number, a field that is counted only.
+_TEXT, _NUMBER, _SKIP = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
+
+
+def _usual_trade(day: str, width: int) -> str:
     """Return the pattern of one H0STCNT0 record of a day: regular trading (20), not halted (N).
 
     Its groups are code, time, price, shares and the two totals. Every field is counted; what is no
     total is looked up among texts that were read field by field before.
     """
-    read, total, left_out = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
     return (
-        rf"([^|^]*+){read * 2}{left_out * 9}{read}{total * 2}{left_out * 18}"
-        rf"\^{day}\^20\^N{left_out * (width - 36)}"
+        rf"([^|^]*+){_TEXT * 2}{_SKIP * 9}{_TEXT}{_NUMBER * 2}{_SKIP * 18}"
+        rf"\^{day}\^20\^N{_SKIP * (width - 36)}"
     )
+
+
+def _usual_quote(day: str, width: int) -> str:
+    """Return the pattern of one H0STASP0 record, of any day: it carries none.
+
+    Its groups are code, time, session, best ask and bid, their sizes, and the expected price.
+    """
+    best = _NUMBER + f"{_SKIP * 9}{_NUMBER}" * 3
+    return rf"([^|^]*+){_TEXT * 2}{best}{_SKIP * 13}\^([0-9]{{0,18}}+){_SKIP * (width - 48)}"
 
 
 def _no_match(frame: str) -> None:
@@ -1370,6 +1382,14 @@ class _Cipher:
             return plain[16:-padding].decode("utf-8", "replace")
 
 
+class _Usual(NamedTuple):
+    """The short way of frames that begin alike."""
+
+    width: int  # fields of a record
+    match: Callable[[str], re.Match[str] | None]
+    read: Callable[[Sequence[str]], Sequence[MarketEvent]]
+
+
 class FrameDecoder:
     """Turns `enc|tr_id|count|payload` into typed events; remembers keys and the trade date.
 
@@ -1383,8 +1403,7 @@ class FrameDecoder:
         self._numbers: dict[str, int] = {}  # texts above zero of prices and shares, which repeat
         # The short way, once frames of that width and count were read field by field.
         self._one_usual: Callable[[str], re.Match[str] | None] = _no_match
-        self._many_usual: dict[str, Callable[[str], re.Match[str] | None]] = {}  # by frame[:15]
-        self._usual_width = 0
+        self._usual: dict[str, _Usual] = {}  # by frame[:15]
         self._day_text = ""
         if day:
             self.set_day(day)
@@ -1399,23 +1418,25 @@ class FrameDecoder:
     def set_day(self, day: date) -> None:
         """Set the date of frames that carry a time only."""
         self._day_text = f"{day:%Y%m%d}"
-        self._usual_width, self._one_usual = 0, _no_match
-        self._many_usual.clear()
+        self._one_usual = _no_match
+        self._usual.clear()
         self._times.clear()
         self._numbers.clear()
 
-    def _learn(self, width: int, count: int) -> None:
+    def _learn(self, tr_id: str, width: int, count: int) -> None:
         """Prepare the short way for frames of today with so many records of so many fields."""
-        head = f"0|H0STCNT0|{count:03d}|"
-        if width != self._usual_width:
-            self._usual_width, self._one_usual = width, _no_match
-            self._many_usual.clear()
-        if width > 100 or count > 10 or head in self._many_usual:
+        head = f"0|{tr_id}|{count:03d}|"
+        known = self._usual.get(head)
+        if width > 100 or count > 10 or (known and known.width == width):
             return  # to compile 10 records takes some milliseconds
-        pattern = re.escape(head) + r"\^".join([_usual_record(self._day_text, width)] * count)
-        self._many_usual[head] = re.compile(pattern).fullmatch
-        if count == 1:
-            self._one_usual = self._many_usual[head]
+        trades = tr_id == "H0STCNT0"
+        record = (_usual_trade if trades else _usual_quote)(self._day_text, width)
+        match = re.compile(re.escape(head) + r"\^".join([record] * count)).fullmatch
+        self._usual[head] = _Usual(
+            width, match, self._usual_trades if trades else self._usual_quotes
+        )
+        if trades and count == 1:
+            self._one_usual = match
 
     def set_key(self, tr_id: str, key: str, iv: str) -> None:
         """Keep the key of an acknowledgement. A new session brings new keys."""
@@ -1437,9 +1458,9 @@ class FrameDecoder:
                 if volume <= total and price <= value // total * 10 <= price * 100:
                     values = (symbol, self._times[at], price, volume, total, value, False)
                     return (_new_tuple(Trade, values),)
-            several = self._many_usual.get(frame[:15])
-            if several and (trades := self._usual_trades(several(frame))):
-                return trades
+            usual = self._usual.get(frame[:15])
+            if usual and (match := usual.match(frame)) and (events := usual.read(match.groups())):
+                return events
         except KeyError:
             pass  # a text that comes for the first time today
         try:
@@ -1477,13 +1498,13 @@ class FrameDecoder:
         if width < 46:
             raise BadData(f"H0STCNT0: {width} fields a record, at least 46 are known")
         trades = [self._trade(fields[at : at + 36]) for at in range(0, len(fields), width)]
-        self._learn(width, count)
+        self._learn("H0STCNT0", width, count)
         return trades
 
-    def _usual_trades(self, match: re.Match[str] | None) -> list[Trade]:
-        """Read the groups of several records; [] when one of them is not as usual."""
+    def _usual_trades(self, fields: Sequence[str]) -> list[Trade]:
+        """Read the groups of several trades; [] when one of them is not as usual."""
         trades, numbers, times = [], self._numbers, self._times
-        records = zip(*[iter(match.groups() if match else ())] * 6, strict=True)
+        records = zip(*[iter(fields)] * 6, strict=True)
         for symbol, at, price_text, shares, total_text, value_text in records:
             price, volume = numbers[price_text], numbers[shares]
             total, value = int(total_text), int(value_text)
@@ -1492,6 +1513,14 @@ class FrameDecoder:
             values = (symbol, times[at], price, volume, total, value, False)
             trades.append(_new_tuple(Trade, values))
         return trades
+
+    def _usual_quotes(self, fields: Sequence[str]) -> list[Quote]:
+        """Read the groups of order books."""
+        quotes, times = [], self._times
+        for symbol, at, session, *numbers, expected in zip(*[iter(fields)] * 8, strict=True):
+            values = (symbol, times[at], *map(int, numbers), int(expected or 0), session)
+            quotes.append(_new_tuple(Quote, values))
+        return quotes
 
     def _trade(self, f: list[str]) -> Trade:
         """Read one H0STCNT0 record field by field.
@@ -1522,6 +1551,7 @@ class FrameDecoder:
             ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
             expected = _digits(f[47]) if f[47] else 0
             quotes.append(Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2]))
+        self._learn("H0STASP0", width, count)
         return quotes
 
     def _notices(self, payload: str, count: int) -> Sequence[Notice]:

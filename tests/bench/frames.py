@@ -111,3 +111,14 @@ def trade_frames(count: int, records: int = 1, seed: int = 1) -> list[str]:
             frames.append(f"0|H0STCNT0|{records:03d}|" + "^".join(group))
             group.clear()
     return frames[:count]
+
+
+def quote_frames(count: int, seed: int = 1) -> list[str]:
+    """Return H0STASP0 frames of one record each."""
+    rng, stocks = random.Random(seed), [Stock(code) for code in SYMBOLS]
+    frames = []
+    for n in range(count):
+        stock = stocks[rng.randrange(len(stocks))]
+        stock.trade(stock.price, 1, "", DAY)
+        frames.append("0|H0STASP0|001|" + stock.book(rng, clock_text(OPEN_S + n // 20)))
+    return frames
