@@ -933,10 +933,10 @@ def verified(home):
     return rows
 
 
-async def until_started(process):
-    """Read the log of a bot up to the line that says it started."""
-    while "▶".encode() not in (line := await process.stderr.readline()):
-        assert line, "it ended before it began"
+async def until_said(process, words="▶"):
+    """Read the log of a bot up to the line with some words, usually that it started."""
+    while words.encode() not in (line := await process.stderr.readline()):
+        assert line, f"it ended before it said {words}"
 
 
 async def stopped(process, number):
@@ -988,6 +988,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
         assert after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime < 2.0
         counts = sim.books()["requests"]
         first.send_signal(signal.SIGUSR2)
+        await until_said(first, "FLATTEN_AND_HALT")  # two signals at once may come in any order
         await edge.until(lambda: not sim.books()["positions"], 20)
         first.send_signal(signal.SIGUSR1)
         ended, taken = await stopped(first, signal.SIGTERM)
@@ -1016,7 +1017,7 @@ async def sighup_of_a_lost_terminal(tmp_path):
     """As SIGTERM: the owner is told that nobody guards any more."""
     async with rehearsal(tmp_path, 4106) as (_, home, arguments):
         process = await edge.start_bot(home, *arguments)
-        await until_started(process)
+        await until_said(process)
         ended, _ = await stopped(process, signal.SIGHUP)
         assert ended.code == 0, ended.err
     assert verified(home)[-1].ref == "stopped"
@@ -1026,7 +1027,7 @@ async def sigint_in_the_start_up(tmp_path):
     """Ctrl-C: exit code 0 within 3 s, no trace, a whole journal, nothing sent."""
     async with rehearsal(tmp_path, 4101) as (there, home, arguments):
         process = await edge.start_bot(home, *arguments)
-        await until_started(process)
+        await until_said(process)
         ended, taken = await stopped(process, signal.SIGINT)
         assert (ended.code, ended.out) == (0, ""), ended.err
         assert taken < 3.0 and "Traceback" not in ended.err
