@@ -5388,7 +5388,7 @@ async def run(arguments: argparse.Namespace) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     if arguments.until_eof:
-        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
+        _stop_at_eof(stop)
     ports = {"host": arguments.host, "port": arguments.port, "ws_port": arguments.ws_port}
     pace = {"speed": arguments.speed, "hold_s": arguments.hold}
     async with serve(config, start, **ports, **pace) as served:
@@ -5401,6 +5401,14 @@ async def run(arguments: argparse.Namespace) -> None:
         with contextlib.suppress(BrokenPipeError):  # whoever started it has already gone
             print(f"READY {json.dumps(ready)}", flush=True)
         await _wait(served, stop, until)
+
+
+def _stop_at_eof(stop: asyncio.Event) -> None:
+    """Stop when standard input ends. A file, /dev/null or none at all counts as ended already."""
+    try:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
+    except (PermissionError, ValueError):  # epoll watches no files
+        stop.set()
 
 
 async def _wait(served: Served, stop: asyncio.Event, until: int | None) -> None:

@@ -2333,6 +2333,18 @@ def test_command_line_ends_at_a_market_time() -> None:
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize("place", [os.devnull, __file__, None])
+def test_an_input_that_cannot_be_watched_has_ended(
+    place: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--until-eof in a job without a terminal: nothing, a file, or no input at all; exit code 0."""
+    with open(place or os.devnull) as file:
+        monkeypatch.setattr(sys, "stdin", file if place else None)
+        code = ks.main(["--symbols", STOCK, "--density", "1", "--until-eof"])
+    told = capsys.readouterr()
+    assert (code, told.out[:6], told.err) == (0, "READY ", "")
+
+
 def test_wrong_arguments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2 and one line."""
     wrong = tmp_path / "faults.json"
