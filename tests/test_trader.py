@@ -720,6 +720,23 @@ def test_an_answer_that_breaks_our_own_rules_ends_the_program_loudly():
     assert (goodbye.ref, "answers for another one" in goodbye.body) == ("stopped", True)
 
 
+def test_a_goodbye_does_not_wait_behind_orders_in_the_queue():
+    """It is said at once: when the run dies, the last flush to the phone comes right behind it."""
+
+    async def story(life):
+        life.sim.faults.add({"match": {"kind": "order"}, "effect": {"do": "lose", "how": "hang"}})
+        both = [harness.Wish("09:20:00", symbol, 5) for symbol in life.sim.config.symbols]
+        trader, run = await life.begin(harness.Scripted(both))
+        await life.world.until("09:20:04")
+        assert trader.bridge.under_way and not trader.bridge.calls.empty()
+        trader.tell("stopped", why="the reason")
+        said = trader.bridge.messages[-1]
+        await life.stop(trader, run)
+        return said
+
+    assert "the reason" in Life(symbols=(SYMBOL, "000660"), density=60.0).play(story)
+
+
 # --- the journal fails ---
 
 
