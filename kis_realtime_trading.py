@@ -2323,6 +2323,7 @@ class Order:
     fills: dict[str, tuple[int, int]] = field(default_factory=dict)  # number -> shares, won
     fee_krw: int = 0
     tax_krw: int = 0
+    note: str = ""  # what led to the present status
     pending_price: int = 0
     pending_kind: str = ""
     cancel_tries: int = 0
@@ -2505,7 +2506,7 @@ class Ledger:
         if following is OrderStatus.WORKING and order.filled_quantity:
             following = OrderStatus.PARTIAL
         if following is not order.status:
-            order.status, order.since = following, update.at
+            order.status, order.since, order.note = following, update.at, update.note
         return booked
 
     def _bind(self, order: Order, update: OrderUpdate) -> None:
@@ -2632,7 +2633,7 @@ QUARANTINE_AFTER_S = 600.0
 NOTICE_PATIENCE_S = 5.0  # a lone row is bound to an unknown order only when notices had this long
 HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
 CLOCK_TOLERANCE_S = 2.0
-ARRIVAL_WINDOW_S = 60.0  # a request that arrived at all arrived while it was tried
+ARRIVAL_WINDOW_S = 60.0  # of a lost order: what arrived at all arrived while it was tried
 CALL_S = 15.0  # a call that was under way has ended by now
 LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
@@ -2715,6 +2716,25 @@ def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) ->
     found = [row for row in rows if fits(intent, row, within_s)]
     near = [row for row in found if fits(intent, row, CALL_S)]
     return near if len(found) > 1 and len(near) == 1 else found
+
+
+def arrival_s(order: Order) -> float:
+    """Return how long after its decision the broker may have taken an order without a number.
+
+    Never, when it was refused or did not leave (no connection, no token): the owner, told of it,
+    tries the same by phone, and that is his: told, counted, never touched. Codes of the gateway
+    (EGW...) are not all proved to mean that nothing went on, so a row taken before that answer
+    came may be ours and is bound. One taken later is not: ours came before its answer or never.
+    No intent is sent a second time, whichever it is.
+    """
+    if order.status is OrderStatus.UNKNOWN:
+        return math.inf
+    if order.status not in (OrderStatus.NOT_SENT, OrderStatus.REJECTED):
+        return ARRIVAL_WINDOW_S
+    if order.status is OrderStatus.REJECTED or not order.note.startswith("EGW"):
+        return -math.inf
+    answered_s = (order.since - order.intent.at).total_seconds()
+    return answered_s + CLOCK_TOLERANCE_S
 
 
 def contradicts(order: Order, row: BrokerOrder) -> bool:
@@ -2850,15 +2870,14 @@ class Reconciler:
             order
             for order in self._ledger.orders.values()
             if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
-            and order.status is not OrderStatus.REJECTED  # an equal row is the owner's own try
-        ]  # fmt: skip
+        ]
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
         for order in orders:
             if order.status is OrderStatus.SUBMITTING:
                 continue
             unknown = order.status is OrderStatus.UNKNOWN
-            within_s = math.inf if unknown else ARRIVAL_WINDOW_S
+            within_s = arrival_s(order)
             found = candidates(order.intent, free, within_s)
             named = {row.order_no for row in found}
             twins = any(fits(order.intent, row, within_s) for row in owners) or any(

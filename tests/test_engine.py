@@ -1256,17 +1256,57 @@ def test_shares_that_the_owner_bought_meanwhile_are_not_sold():
     assert calls(bench.wait(20), "new") == []
 
 
-def test_the_same_order_by_the_owner_after_a_refusal_is_his():
-    """Told of the refusal he tries the same by phone: counted, never taken for ours or touched."""
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize(
+    ("outcome", "code", "after_s"),
+    [
+        (bot.Outcome.REFUSED, "APBK0919", 3),
+        (bot.Outcome.NOT_SENT, "", 0),  # no connection: also while we tried
+        (bot.Outcome.NOT_SENT, "EGW00201", 3),
+    ],
+)
+def test_the_same_order_by_the_owner_after_a_failure_is_his(side, outcome, code, after_s):
+    """Told of the failure he tries the same by phone: counted, never taken for ours or touched."""
+    bench = Bench(exit_step_s=60).start()
+    call, own = tried(bench, side)
+    bench.wait(2)
+    bench.answer(call, outcome, code=code, text="no connection")
+    row = bench.row(own, number="0000009999")
+    bench.wait(after_s)
+    row = replace(row, time=f"{bench.now:%H%M%S}")
+    done = bench.list_of(*bench.rows(), row)
+    assert own.status in bot.NEVER_EXISTED and alerts(done).count("external_order") == 1
+    his = bench.ledger.order_of("0000009999")
+    assert (his.own, his.remaining) == (False, 10)
+    assert [c for c in calls([*done, *bench.wait(90)]) if c.order_no == "0000009999"] == []
+
+
+@pytest.mark.parametrize("taken_s", [0, 2])
+def test_an_order_taken_although_the_gateway_refused_it_is_ours(taken_s):
+    """Its codes are not proved: taken before the answer came it is bound, and an entry taken back."""
     bench = Bench().start()
-    [call] = calls(bench.want(wish()))
-    bench.answer(call, bot.Outcome.REFUSED)
-    own = orders_of(bench)[-1]
+    call, own = tried(bench, BUY)
+    row = replace(
+        bench.row(own, number="0000009999"),
+        time=f"{bench.now + timedelta(seconds=taken_s):%H%M%S}",
+    )
+    bench.wait(2)
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201")
     bench.wait(10)
-    done = bench.list_of(bench.row(own, number="0000009999"))
-    assert own.status is S.REJECTED
-    assert not bench.ledger.order_of("0000009999").own
-    assert calls([*done, *bench.wait(30)], "cancel") == []
+    done = bench.list_of(*bench.rows(), row)
+    assert bench.ledger.order_of("0000009999") is own
+    assert [each.order_no for each in calls(done)] == ["0000009999"]
+    assert calls(done, "new") == []
+
+
+def tried(bench, side):
+    """Have an order sent; return its call and the order."""
+    if side is SELL:
+        bench.hold_shares()
+        [call] = calls(bench.trade(68_900))
+    else:
+        [call] = calls(bench.want(wish()))
+    return call, orders_of(bench)[-1]
 
 
 def test_a_list_does_not_end_a_cancel_that_waits_for_its_turn():
