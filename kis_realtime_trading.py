@@ -3654,6 +3654,7 @@ class ExitRun:
     next_at: datetime | None = None
     refusals: int = 0
     refused_at: datetime | None = None
+    unsent: int = 0  # tries in a row that reached nobody
     resell: bool = False
     waits_since: datetime | None = None
     told_at: datetime | None = None
@@ -3695,6 +3696,7 @@ AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may ove
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
+UNSENT_PAUSE_S = 60.0  # at most, between exit orders that reach nobody
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
@@ -4190,9 +4192,21 @@ class ExitDesk:
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
         core.call("cancel", order)
 
+    def _reaches_nobody(self, run: ExitRun) -> bool:
+        """Tell whether to wait for a sign of life, which ends this at once, before the next try.
+
+        A dead host would else cost an intent, its rows and two messages at every step for hours.
+        """
+        step_s = self._core.settings.exit_step_s
+        pause = min(UNSENT_PAUSE_S, step_s * 2 ** min(max(0, run.unsent - 1), 5))
+        waits = run.next_at and self._core.now < run.next_at + timedelta(seconds=pause - step_s)
+        if waits:
+            self._core.ask("orders")
+        return bool(waits)
+
     def _send_exit(self, state: SymbolState, run: ExitRun) -> None:
         core, position, symbol = self._core, state.view.position, state.view.symbol
-        if run.next_at and core.now < run.next_at:
+        if (run.next_at and core.now < run.next_at) or self._reaches_nobody(run):
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         limits = state.instrument
@@ -4290,7 +4304,14 @@ class BrokerDesk:
 
     def on_seen(self, seen: Seen) -> None:
         """Take an answer to a question in."""
+        self._note_life()
         self._readers[type(seen.value)](seen.value, seen.asked_at)
+
+    def _note_life(self) -> None:
+        """The broker answered something: exits go at their usual pace again."""
+        for state in self._core.symbols.values():
+            if state.exit:
+                state.exit.unsent = 0
 
     def on_answer(self, event: OrderAnswered) -> None:
         """Take the end of an order call in. An answer that the list overtook changes nothing."""
@@ -4305,6 +4326,8 @@ class BrokerDesk:
         }[answer.outcome]  # fmt: skip
         core.calling.discard(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
+        if answer.code or answer.order_no:
+            self._note_life()
         waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
         if order.status in waiting:
             note = f"{answer.code} {answer.text}".strip()
@@ -4342,6 +4365,7 @@ class BrokerDesk:
         state = core.symbols.get(intent.symbol)
         if state and state.exit and order.status is OrderStatus.NOT_SENT:
             state.exit.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
+            state.exit.unsent += 1
         elif state and state.exit:
             new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
             self._exits.back_off(state.exit, stronger=new_exit)

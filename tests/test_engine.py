@@ -1231,6 +1231,60 @@ def test_free_shares_of_an_exit_in_quarantine_are_sold():
     assert calls(bench.wait(60), "new") != []
 
 
+def tries_in(bench, seconds, code=""):
+    """Let exits fail before the first byte, or at the gateway; return when each was tried."""
+    tried_at = []
+    for second in range(seconds):
+        for call in calls(bench.wait(1), "new"):
+            tried_at.append(second)
+            bench.answer(call, bot.Outcome.NOT_SENT, code=code, text="no connection")
+    return tried_at
+
+
+def test_an_exit_that_reaches_nobody_does_not_flood_the_journal():
+    """A dead host for two hours: a try a minute, a question each second in between."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
+    bench.answer(call, bot.Outcome.NOT_SENT, text="no connection")
+    tried_at = tries_in(bench, 7_160)
+    assert [b - a for a, b in itertools.pairwise([-1, *tried_at])][:5] == [5, 10, 20, 40, 60]
+    assert len(tried_at) == 122
+    bench.wait(5)  # the usual pause
+    assert calls(more := bench.wait(20)) == [] and len(asks(more, "orders")) == 20
+
+
+@pytest.mark.parametrize("sign", ["list", "price", "refusal of another order"])
+def test_the_first_answer_ends_the_pauses_of_exits(sign):
+    """Whatever it is an answer to: the next try is due at once, and the usual pace holds again."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    [other] = calls(bench.want(wish(symbol=OTHER)))
+    [call] = calls(bench.trade(68_900))
+    bench.answer(call, bot.Outcome.NOT_SENT, text="no connection")
+    assert tries_in(bench, 80) == [4, 14, 34, 74]
+    bench.wait(10)
+    if sign == "list":
+        done = bench.list_of(*bench.rows())
+    elif sign == "price":
+        done = bench.seen(instrument(OTHER))
+    else:
+        done = bench.answer(other, bot.Outcome.REFUSED, code="APBK0919")
+    [call] = calls([*done, *bench.wait(1)], "new")
+    assert call.intent.purpose == "exit"
+    bench.answer(call, bot.Outcome.NOT_SENT, text="no connection")
+    assert tries_in(bench, 15) == [4, 14]
+
+
+def test_an_exit_that_the_gateway_answers_keeps_its_pace():
+    """The host lives: every step is tried."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201")
+    assert tries_in(bench, 60, code="EGW00201") == list(range(4, 60, 5))
+
+
 def test_a_balance_from_before_the_call_ended_frees_no_shares():
     """An exit that waited for its turn may have arrived after that balance."""
     bench = Bench(exit_step_s=5).start()

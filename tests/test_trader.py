@@ -197,6 +197,27 @@ def test_a_dead_rest_host_beside_a_living_feed_is_told_once_each_time():
     assert len(told) == 2 and all("no broker's answer" in each for each in told)
 
 
+def test_an_exit_is_sold_soon_after_a_long_dead_rest_host_came_back():
+    """Few tries while nothing got through, seconds and not the pause of a minute after that."""
+
+    async def story(life):
+        network = life.world.network = DeadAfter(life.network)
+        trader, run = await life.begin(wishes("09:20:00", plan=(0.8, 1.2)))
+        await life.world.until("09:23:00")
+        network.cut = True
+        trader.set_level("FLATTEN_AND_HALT", "the test")
+        await life.world.until("09:43:30")
+        assert life.sim.books()["positions"]
+        network.cut = False
+        await life.world.until("09:43:40")
+        await life.stop(trader, run)
+
+    life = Life()
+    life.play(story)
+    assert not life.sim.books()["positions"]
+    assert len(life.rows("intent")) < 30
+
+
 def test_a_feed_that_is_down_holds_entries_until_the_list_was_read():
     """The session breaks: no entry until it is back and the order list was seen again."""
 
