@@ -69,6 +69,8 @@ import base64
 import binascii
 import contextlib
 import enum
+import errno
+import fcntl
 import functools
 import gzip
 import hashlib
@@ -5413,22 +5415,35 @@ def _untyped(value: Any) -> Any:
 
 
 class AccountLock:
-    """One process for one account on this machine; the operating system frees it at death.
+    """One process for one account; the operating system frees it at death.
 
-    The name of an abstract socket holds over all folders, users and sandboxes (Linux).
+    The name of an abstract socket holds over all folders, users and sandboxes of a machine
+    (Linux), a lock on a file of the state folder between containers that share only this.
     """
 
-    def __init__(self, account: Secret) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    def __init__(self, account: Secret, folder: Path) -> None:
+        mark, file = account.fingerprint(), -1
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = folder / f"account-{mark}.lock"
         try:
-            self._socket.bind(f"\0kisbot-{account.fingerprint()}")
-        except OSError:
-            self._socket.close()
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name.bind(f"\0kisbot-{mark}")
+        except OSError as error:
+            name.close()
+            if file >= 0:
+                os.close(file)
+            if error.errno not in (errno.EWOULDBLOCK, errno.EADDRINUSE):
+                raise JournalError(
+                    f"{path}: {error.strerror}; can the folder be written?"
+                ) from None
             raise AlreadyRunning("another bot already trades this account; stop it first") from None
+        self._name, self._file = name, file
 
     def release(self) -> None:
-        """Let another process in."""
-        self._socket.close()
+        """Let another process in. The file stays: a lock on a name that was taken away is none."""
+        self._name.close()
+        os.close(self._file)
 
 
 # What people read: code -> (Korean, English). {values} are filled in by say().
@@ -7637,7 +7652,7 @@ def run_trader(
     with contextlib.ExitStack() as last:
         where = settings.profile.rest_url if settings.profile.simulated else ""
         account = Secret(settings.profile.account.reveal() + where)  # one for each simulator
-        last.callback(AccountLock(account).release)
+        last.callback(AccountLock(account, folder).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
         log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO

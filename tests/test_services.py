@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
 import gc
 import gzip
 import io
@@ -686,30 +687,55 @@ def test_a_journal_that_is_taken_away_while_in_use_is_noticed(tmp_path, how):
 # --- lock ---
 
 
-def test_two_bots_of_one_account_cannot_run():
+def test_two_bots_of_one_account_cannot_run(tmp_path):
     """The second is refused at once, wherever its folder is; another account is free (P08)."""
-    account = bot.Secret(f"5{os.getpid():07d}")
-    first = bot.AccountLock(account)
-    with pytest.raises(bot.AlreadyRunning) as refused:
-        bot.AccountLock(account)
-    assert account.reveal() not in str(refused.value)
-    bot.AccountLock(bot.Secret(f"6{os.getpid():07d}")).release()
+    account, elsewhere = bot.Secret(f"5{os.getpid():07d}"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    first = bot.AccountLock(account, tmp_path)
+    for folder in (tmp_path, elsewhere):
+        with pytest.raises(bot.AlreadyRunning) as refused:
+            bot.AccountLock(account, folder)
+        assert account.reveal() not in str(refused.value)
+    bot.AccountLock(bot.Secret(f"6{os.getpid():07d}"), tmp_path).release()
     first.release()
-    bot.AccountLock(account).release()
+    bot.AccountLock(account, elsewhere).release()
+    bot.AccountLock(account, tmp_path).release()
+
+
+def test_a_bot_in_another_container_with_the_same_folder_is_seen(tmp_path):
+    """Names of the kernel end at a network namespace: a lock on a file of the folder holds too."""
+    account = bot.Secret(f"8{os.getpid():07d}")
+    bot.AccountLock(account, tmp_path).release()
+    [file] = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with file.open() as of_another:
+        fcntl.flock(of_another, fcntl.LOCK_EX)
+        for _ in range(2):
+            with pytest.raises(bot.AlreadyRunning):
+                bot.AccountLock(account, tmp_path)
+    bot.AccountLock(account, tmp_path).release()
+
+
+def test_a_lock_that_cannot_be_written_is_no_other_bot(tmp_path):
+    """The fault is named, the path too, and the account is left free."""
+    account = bot.Secret(f"9{os.getpid():07d}")
+    with pytest.raises(bot.JournalError, match="gone"):
+        bot.AccountLock(account, tmp_path / "gone")
+    bot.AccountLock(account, tmp_path).release()
 
 
 def test_death_frees_the_lock(tmp_path):
     """The operating system lets go of a killed process."""
     account = f"7{os.getpid():07d}"
     code = """
-        lock = bot.AccountLock(bot.Secret(sys.argv[1]))
+        lock = bot.AccountLock(bot.Secret(sys.argv[1]), bot.Path())
         try:
-            bot.AccountLock(bot.Secret(sys.argv[1]))
+            bot.AccountLock(bot.Secret(sys.argv[1]), bot.Path())
         except bot.AlreadyRunning:
             os.kill(os.getpid(), 9)
     """
     assert python(code, tmp_path, account).returncode == -9
-    bot.AccountLock(bot.Secret(account)).release()
+    bot.AccountLock(bot.Secret(account), tmp_path).release()
 
 
 # --- recorder ---
