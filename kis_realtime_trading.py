@@ -3809,9 +3809,13 @@ class Core:
         return held | {intent.symbol for intent in buying if intent.side is Side.BUY}
 
     def sent_since(self, moment: datetime) -> int:
-        """Return how many orders of ours were decided after a moment, also before a restart."""
-        recent = (order for order in reversed(self.ledger.orders.values()) if order.own)
-        return sum(1 for _ in itertools.takewhile(lambda o: o.intent.at > moment, recent))
+        """Return how many orders of ours were decided since a moment, also before a restart.
+
+        One decided at a time yet to come, before the clock was set back, is not recent.
+        """
+        own = (order for order in reversed(self.ledger.orders.values()) if order.own)
+        later = itertools.takewhile(lambda o: o.intent.at > moment, own)
+        return sum(order.intent.at <= self.now for order in later)
 
     def clock(self, at: clock_time | None) -> datetime | None:
         """Return a setting's time of day today; a day that runs an hour late shifts it too."""
@@ -5795,6 +5799,7 @@ LANE_EXIT, LANE_ORDER, LANE_LOOK, LANE_QUERY = range(4)  # smaller goes first
 CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S = 3.0, 10.0
 QUERY_PAUSES_S = (1.0, 2.0, 4.0)  # after no answer
 MAX_BODY_BYTES = 4 * 1024 * 1024
+CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 
 
 class Transport(Protocol):
@@ -5898,7 +5903,8 @@ class Rest:
     def __init__(self, profile: Profile, transport: Transport, calls_per_second: float) -> None:
         self._profile, self._transport = profile, transport
         self.governor = Governor(calls_per_second)
-        self.clock_offset_s: float | None = None  # server minus ours, from the Date header
+        self.clock_offset_s = 0.0  # server minus ours, from the Date header
+        self.clock_off = False
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
@@ -5922,6 +5928,8 @@ class Rest:
     def _look_at_clock(self, text: str) -> None:
         with contextlib.suppress(ValueError, TypeError, OverflowError):
             self.clock_offset_s = parsedate_to_datetime(text).timestamp() - time.time()
+            most = CLOCK_OFF_S / 2 if self.clock_off else CLOCK_OFF_S  # whole seconds waver
+            self.clock_off = abs(self.clock_offset_s) > most
 
 
 class KISClient:
@@ -6683,7 +6691,6 @@ POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds bet
 CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
-CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT = 50_000
 BATCH = 256
@@ -6786,7 +6793,8 @@ class Broker:
             if what not in kinds:
                 continue
             last = self._last_asked.get(what)
-            left = span - (now - last).total_seconds() if last else 0.0
+            passed = (now - last).total_seconds() if last else math.inf
+            left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
             pause = min(pause, left)
             if left <= 0:
                 self.want(Ask(what))
@@ -7241,13 +7249,13 @@ class Trader:
             if self.recorder.broken and not self.counts["recorder broken"]:
                 self.counts["recorder broken"] += 1
                 self.tell("error", what=self.recorder.broken)
-        offset = self.broker.rest.clock_offset_s or 0.0
-        off = self.bot.market_clock is None and abs(offset) > CLOCK_OFF_S
+        off = self.bot.market_clock is None and self.broker.rest.clock_off
         if off != self._clock_off:
             self._clock_off = off
             self.feed(Command("hold" if off else "release", self.clock.now(), text="clock"))
             if off:
-                self.tell("error", what=f"this clock is {offset:.0f} s off the broker's")
+                offset = f"{self.broker.rest.clock_offset_s:.0f}"
+                self.tell("error", what=f"this clock is {offset} s off the broker's")
         if all(now - since < STUCK_S for since in self._busy_since.values()):
             self.watchdog.tell("WATCHDOG=1")
 

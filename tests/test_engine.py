@@ -1884,6 +1884,19 @@ def test_a_clock_set_back_does_not_blind_the_guard():
     assert calls(bench.trade(68_900)) != []
 
 
+def test_orders_of_a_time_that_is_yet_to_come_do_not_brake_an_exit():
+    """Set back by an hour, all orders of that hour look newer than a second; a stop must leave."""
+    bench = Bench().start()
+    bench.hold_shares()
+    for _ in range(2):
+        bench.want(wish(f"{bench.now:%H%M%S}", OTHER))
+        bench.answer(calls(bench.actions)[-1], bot.Outcome.REFUSED)
+    assert len(bench.ledger.orders) == 3
+    bench.now -= timedelta(hours=1)
+    bench.feed(bot.TimeEvent(bench.now))
+    assert [call.intent.side for call in calls(bench.trade(68_900))] == [SELL]
+
+
 def test_shares_that_we_do_not_know_are_the_owner_s():
     """They are counted in the limits and never sold."""
     bench = Bench().start(holdings=[(SYMBOL, 7)])

@@ -801,7 +801,7 @@ async def test_the_clock_of_the_server_is_noticed():
         transport = bot.AiohttpTransport()
         profile = edge.profile_of(edge.simulator.Simulator(edge.config()), rest_url=server.url)
         rest = bot.Rest(profile, transport, 1000.0)
-        assert rest.clock_offset_s is None
+        assert rest.clock_offset_s == 0.0
         offsets = []
         for _ in range(4):
             await rest.call("GET", "/x", headers={}, lane=bot.LANE_QUERY)

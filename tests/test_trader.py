@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import time
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.utils import format_datetime
 
 import edge
@@ -690,6 +690,55 @@ def test_a_clock_that_is_off_holds_entries(off, held):
     life.play(story)
     assert bool(life.orders) is not held
     assert life.alerts().count("error") == held
+
+
+class Wrong(bot.MarketClock):
+    """The clock of a host that is off by some seconds."""
+
+    def __init__(self, right):
+        super().__init__(None)
+        self.right, self.off_s = right, 0
+
+    def now(self):
+        return self.right.now() + timedelta(seconds=self.off_s)
+
+
+def test_a_host_s_clock_that_is_set_back_does_not_end_the_questions():
+    """An hour back: lists, cash and balance are asked as before, not again after that hour."""
+
+    async def story(life):
+        right = life.world.clock
+        life.world.clock = wrong = Wrong(right)
+        trader, run = await life.begin()
+        await asyncio.sleep(120)
+        wrong.off_s, seen = -3600, len(life.requests)
+        await asyncio.sleep(120)
+        await life.stop(trader, run)
+        return life.names()[seen:]
+
+    names = Life().play(story)
+    for path in ("inquire-daily-ccld", "inquire-psbl-order", "inquire-balance"):
+        assert 2 <= names.count(path) <= 5, path
+
+
+@pytest.mark.parametrize("offs", [(4.2, 2.6, 4.2, 2.6, 1.2), (-3.2, -1.6, -3.2, -1.6, -0.2)])
+def test_a_clock_around_the_limit_is_told_once_and_not_at_every_answer(offs):
+    """The Date header has whole seconds: the same clock looks up to a second better or worse."""
+
+    async def story(life):
+        life.world.network = dated = Dated(life.network, 0)
+        dated.connect = life.network.connect
+        trader, run = await life.begin()
+        held = []
+        for minute, dated.off in enumerate(offs, 21):
+            await life.world.until(f"09:{minute}:00")
+            held.append("clock" in trader.engine.core.holds)
+        await life.stop(trader, run)
+        return held
+
+    life = Life()
+    assert life.play(story) == [True, True, True, True, False]
+    assert life.alerts().count("error") == 1
 
 
 class Rewritten:
