@@ -6580,7 +6580,7 @@ class KISWebSocket:
             log.warning("registration of %s %s: %s; tried again", *pair, control.text)
         elif control.result == "9" or control.code in _NEW_KEY_CODES:
             self._failure = f"{control.code} {control.text}"
-        else:
+        elif pair in self.registrations and pair not in self.refused:  # told once, nothing strange
             self.refused[pair] = f"{control.code} {control.text}"
             log.error("registration of %s %s refused: %s", *pair, self.refused[pair])
             secret = control.tr_id in NOTICE_TRS.values()  # their key is the HTS id

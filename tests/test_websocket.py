@@ -704,6 +704,26 @@ def test_a_registration_that_is_never_acknowledged_is_made_again(tmp_path):
     run(main)
 
 
+def test_refusals_are_told_once_and_only_of_what_was_asked(tmp_path):
+    """Each is a journal row and a message: a flood of strange ones would hold trading up."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        line = Line(lambda: Fake(answering("OPSP8991", once_for=["H0STASP0"])))
+        ear, told = Ear(desk, usual(desk), line), []
+        ear.socket.on_refused = told.append
+        async with listening(ear):
+            await asyncio.sleep(5)
+            for n in range(1000):
+                line.made[0].say(ack(f"X{n}", str(n), "1", "OPSPX", "?"))
+                line.made[0].say(ack("H0STASP0", SYMBOL, "1", "OPSP8991", "why"))
+            await asyncio.sleep(5)
+        assert told == [f"H0STASP0 {SYMBOL}: OPSP8991 why"]
+        assert ear.changes == [(True, "2")] and len(ear.socket.refused) == 1
+
+    run(main)
+
+
 ODD_TEXTS = (
     "", " ", "{", "{}", "[]", "null", '{"header":null}', '{"header":{}}', '{"header":[]}',
     '{"header":{"tr_id":null},"body":null}', '{"header":{"tr_id":"X"},"body":[]}',
