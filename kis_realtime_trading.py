@@ -5905,6 +5905,7 @@ class Rest:
         self.governor = Governor(calls_per_second)
         self.clock_offset_s = 0.0  # server minus ours, from the Date header
         self.clock_off = False
+        self.answered_s = -math.inf  # loop time of the last answer to anything
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
@@ -5918,6 +5919,7 @@ class Rest:
         sent = {"content-type": kind, "user-agent": self._profile.agent, **headers}
         url = self._profile.rest_url + path
         reply = await self._transport(method, url, sent, params or {}, raw)
+        self.answered_s = asyncio.get_running_loop().time()
         self._look_at_clock(reply.headers.get("date", ""))
         return reply
 
@@ -6886,6 +6888,12 @@ def _named_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if isinstance(error, BotError) else _where(error)
 
 
+def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> bool:
+    """Tell whether nothing is stuck; a call is one answer, a question may be many pages."""
+    lasts = {what: at if what == "call" else max(at, answered_s) for what, at in busy_since.items()}
+    return all(now - last < STUCK_S for last in lasts.values())
+
+
 def has_exposure(ledger: Ledger) -> bool:
     """Return whether shares are held or an order may still give some."""
     held = any(position.quantity for position in ledger.positions.values())
@@ -7249,14 +7257,14 @@ class Trader:
             if self.recorder.broken and not self.counts["recorder broken"]:
                 self.counts["recorder broken"] += 1
                 self.tell("error", what=self.recorder.broken)
-        off = self.bot.market_clock is None and self.broker.rest.clock_off
+        rest = self.broker.rest
+        off = self.bot.market_clock is None and rest.clock_off
         if off != self._clock_off:
-            self._clock_off = off
+            self._clock_off, off_s = off, f"{rest.clock_offset_s:.0f} s"
             self.feed(Command("hold" if off else "release", self.clock.now(), text="clock"))
             if off:
-                offset = f"{self.broker.rest.clock_offset_s:.0f}"
-                self.tell("error", what=f"this clock is {offset} s off the broker's")
-        if all(now - since < STUCK_S for since in self._busy_since.values()):
+                self.tell("error", what=f"this clock is {off_s} off the broker's")
+        if gets_on(self._busy_since, now, rest.answered_s):
             self.watchdog.tell("WATCHDOG=1")
 
     def _read_control(self) -> None:

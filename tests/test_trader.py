@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import resource
 import signal
+import socket
 import time
 from datetime import date, datetime, timedelta
 from email.utils import format_datetime
@@ -805,6 +807,46 @@ def test_a_goodbye_does_not_wait_behind_orders_in_the_queue():
         return said
 
     assert "the reason" in Life(symbols=(SYMBOL, "000660"), density=60.0).play(story)
+
+
+class Endless:
+    """The network whose order lists never end: each page leads to another one."""
+
+    def __init__(self, inner):
+        self.inner, self.connect, self.pages = inner, inner.connect, 0
+
+    async def __call__(self, method, url, headers, params, body):
+        reply = await self.inner(method, url, headers, params, body)
+        if not url.endswith("inquire-daily-ccld"):
+            return reply
+        self.pages += 1
+        text = json.dumps({**json.loads(reply.text), "ctx_area_nk100": f"{self.pages:020d}"})
+        return reply._replace(text=text, headers={**reply.headers, "tr_cont": "M"})
+
+
+def test_a_list_of_many_pages_does_not_starve_the_watchdog(monkeypatch):
+    """On paper or from a slow server they take minutes: the service must not be killed for it."""
+    fed = []
+
+    async def story(life):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as systemd:
+            systemd.bind("")
+            monkeypatch.setenv("NOTIFY_SOCKET", "@" + systemd.getsockname()[1:].decode())
+            life.world.network = endless = Endless(life.network)
+            slow = {"match": {"path": "daily-ccld"}, "effect": {"do": "delay", "seconds": 2}}
+            life.sim.faults.add(slow)
+            trader, run = await life.begin()
+            for _ in range(300):
+                await asyncio.sleep(2)
+                with contextlib.suppress(BlockingIOError):
+                    while systemd.recv(99):
+                        fed.append(asyncio.get_running_loop().time())
+            await life.stop(trader, run)
+            return endless.pages
+
+    pages = Life(settings={"rest_calls_per_second": 0.9}).play(story)
+    assert pages > bot.MAX_PAGES and len(fed) > 500
+    assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 5
 
 
 # --- the journal fails ---
