@@ -6900,6 +6900,33 @@ def has_exposure(ledger: Ledger) -> bool:
     return held or bool(ledger.open_orders())
 
 
+def session_ahead(now: datetime) -> Session:
+    """Return the session of today while it is not over, else that of the next trading day."""
+    session = session_of(now.date())
+    if session is None or now >= session.close:
+        session = session_of(next_trading_day(now.date()))
+    if session is None:
+        raise BadData("the calendar names a trading day without a session")
+    return session
+
+
+def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what to register, the most important first, 41 at most."""
+    real = profile.environment == "real"
+    trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
+    notice = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
+    return [notice, *itertools.product(trs, symbols)][:MAX_REGISTRATIONS]
+
+
+def left_behind(ledger: Ledger) -> str:
+    """Return what is left when the program ends: shares that nobody guards, orders."""
+    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    left = [f"{order.intent.symbol} {order.order_no}" for order in ledger.open_orders()]
+    return (f"; held without a guard: {', '.join(held)}" if held else "") + (
+        f"; orders left at the broker: {', '.join(left)}" if left else ""
+    )
+
+
 class Bridge:
     """The only door of the engine: events in, recorded; actions out, journal first."""
 
@@ -7112,13 +7139,7 @@ class Trader:
     def _say_goodbye(self) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
         self._why = "; ".join(map(_named_error, errors_of(sys.exception()))) or self._why
-        positions = self.engine.core.ledger.positions
-        held = [f"{symbol} {p.quantity}" for symbol, p in positions.items() if p.quantity]
-        if held:
-            self._why += f"; held without a guard: {', '.join(held)}"
-        left = [f"{o.intent.symbol} {o.order_no}" for o in self.engine.core.ledger.open_orders()]
-        if left:
-            self._why += f"; orders left at the broker: {', '.join(left)}"
+        self._why += left_behind(self.engine.core.ledger)
         try:
             self.tell("stopped", why=self._why)
         except JournalError as error:
@@ -7132,27 +7153,36 @@ class Trader:
         self._stop.set()
 
     async def _next_session(self, one_day: bool) -> Session | None:
-        """Return the session to trade, waiting for its morning; None when stopped or not today."""
-        now = self.clock.now()
-        session = session_of(now.date())
-        if session is None or now >= session.close:
-            session = session_of(next_trading_day(now.date()))
-            if session is None:
-                raise BadData("the calendar names a trading day without a session")
-            self.tell("no_session", next=f"{session.open:%Y-%m-%d %H:%M}")
-            if one_day:
-                self._why = "no trading today"
-                return None
-        await self._wait_until(session.open - START_BEFORE_OPEN)
-        return None if self._stop.is_set() else session
+        """Return the session to trade, waiting for its morning; None when stopped or not today.
+
+        It looks again and again: a host that starts with a wrong clock sets it soon after.
+        """
+        told = None
+        while not self._stop.is_set():
+            now = self.clock.now()
+            session = session_ahead(now)
+            if session.day not in (now.date(), told):
+                told = session.day
+                self.tell("no_session", next=f"{session.open:%Y-%m-%d %H:%M}")
+                if one_day:
+                    self._why = "no trading today"
+                    break
+            left = (session.open - START_BEFORE_OPEN - now).total_seconds()
+            if left <= 0:
+                return session
+            await self._pause(left)
+        return None
 
     async def _wait_until(self, moment: datetime) -> None:
         while not self._stop.is_set() and (left := (moment - self.clock.now()).total_seconds()) > 0:
-            self._read_control()
-            self._each_wall_second()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left / self.clock.speed, 10.0)):
-                    await self._stop.wait()
+            await self._pause(left)
+
+    async def _pause(self, market_seconds: float) -> None:
+        self._read_control()
+        self._each_wall_second()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(market_seconds / self.clock.speed, 10.0)):
+                await self._stop.wait()
 
     async def _trade_day(self, session: Session) -> None:
         """Run the loops of one day. A loop that ends by an error ends the program."""
@@ -7172,7 +7202,7 @@ class Trader:
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
             ]
             if await self._morning.prepare(session):
-                socket.registrations = self._registrations()
+                socket.registrations = registrations_of(self.profile, self.engine.core.symbols)
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
                     await self._morning.warm_up(session)
@@ -7187,13 +7217,6 @@ class Trader:
         self._busy_since.clear()
         self.bridge.end_calls()
         await self._report_day()
-
-    def _registrations(self) -> list[tuple[str, str]]:
-        """Return what to register, the most important first: the session takes 41."""
-        real = self.profile.environment == "real"
-        trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
-        notice = (NOTICE_TRS[self.profile.environment], self.profile.hts_id.reveal())
-        return [notice, *((tr, code) for tr in trs for code in self.engine.core.symbols)]
 
     def _on_feed(self, up: bool, why: str) -> None:
         self.feed(Command("feed up" if up else "feed down", self.clock.now()))

@@ -723,6 +723,27 @@ def test_a_host_s_clock_that_is_set_back_does_not_end_the_questions():
         assert 2 <= names.count(path) <= 5, path
 
 
+@pytest.mark.parametrize("hours", [9, -9])
+def test_a_host_that_starts_with_a_wrong_clock_trades_the_day_once_it_is_right(hours):
+    """The clock of a restarted machine may be nine hours off until it hears of the right time."""
+
+    async def story(life):
+        right = life.world.clock
+        life.world.clock = wrong = Wrong(right)
+        wrong.off_s = hours * 3600
+        trader = life.world.make_trader(wishes("09:23:00"))
+        run = asyncio.create_task(trader.run())
+        await asyncio.sleep(60)
+        assert not life.requests
+        wrong.off_s = 0
+        await life.world.until("09:24:00")
+        await life.stop(trader, run)
+
+    life = Life()
+    life.play(story)
+    assert [order["time"][11:16] for order in life.orders] == ["09:23"]
+
+
 @pytest.mark.parametrize("offs", [(4.2, 2.6, 4.2, 2.6, 1.2), (-3.2, -1.6, -3.2, -1.6, -0.2)])
 def test_a_clock_around_the_limit_is_told_once_and_not_at_every_answer(offs):
     """The Date header has whole seconds: the same clock looks up to a second better or worse."""
