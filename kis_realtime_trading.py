@@ -4740,6 +4740,12 @@ class Engine:
                 self.digest.update(canonical_json(action).encode())
         return actions
 
+    def expects_data(self) -> bool:
+        """Tell whether something should be heard of the market now and then."""
+        states = self.core.symbols.values()
+        idle = all(state.halted or state.auction for state in states)
+        return self.core.phase is Phase.CONTINUOUS and not idle
+
     def too_late(self, call: OrderCall) -> str:
         """Return why an entry that waited to be sent must not leave any more; "" when it may."""
         core = self.core
@@ -5557,7 +5563,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
     (r"(\d+) complete lists in (\d+) s without it", r"\2초 동안 목록 \1번에 없음"),
     (r"equal orders: ", "같은 주문이 여럿: "),
-    (r"silent for (\d+) s", r"\1초 동안 조용함"),
+    (r"silent for (\d+) s", r"\1초 동안 조용함"), (r"no data for (\d+) s", r"\1초 동안 시세 없음"),
 ))  # fmt: skip
 
 
@@ -6399,6 +6405,7 @@ class KISOrder:
 # Never knows: what a frame means, what was missed (nothing is replayed).
 
 SILENCE_S = 60.0  # no frame of any kind for this long: the session is dead (PINGPONG every 10 s)
+NO_DATA_S = 300.0  # PINGPONG but no data in trading hours: registrations were lost, the key expired
 STEADY_S = 60.0  # a session this long ends the growth of the pauses
 REGISTER_PAUSE_S = {"real": 0.05, "paper": 0.5}  # official sample
 _ALREADY_FINE = frozenset({"OPSP0000", "OPSP0001", "OPSP0002", "OPSP0003"})
@@ -6469,9 +6476,11 @@ class KISWebSocket:
         self.deliver: Callable[[str], None] = lambda frame: None
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
         self.on_refused: Callable[[str], None] = lambda what: None
+        self.expects_data: Callable[[], bool] = lambda: False
         self._acknowledged: set[tuple[str, str]] = set()
         self._keyed: set[str] = set()  # TRs whose key this session has told
-        self._last_frame_s = 0.0
+        self._last_frame_s = self._last_data_s = 0.0
+        self._no_data_s = NO_DATA_S  # doubled each time, until data comes
         self._failure = ""
         self.up = False  # whether everything wanted is registered and acknowledged
         self._told_down = False
@@ -6504,7 +6513,7 @@ class KISWebSocket:
     async def _one_session(self) -> str:
         """Run one session to its end; return why it ended."""
         self._acknowledged, self._keyed, self._failure, self.refused = set(), set(), "", {}
-        self._last_frame_s = asyncio.get_running_loop().time()
+        self._last_frame_s = self._last_data_s = asyncio.get_running_loop().time()
         try:
             key = await self._auth.approval_key()
             async with asyncio.timeout(15.0):
@@ -6545,16 +6554,23 @@ class KISWebSocket:
                 await asyncio.sleep(REGISTER_AGAIN_S)
 
     async def _watch_silence(self, socket: Socket) -> None:
-        loop = asyncio.get_running_loop()
+        loop, why = asyncio.get_running_loop(), f"silent for {SILENCE_S:.0f} s"
         while (left := self._last_frame_s + SILENCE_S - loop.time()) > 0:
-            await asyncio.sleep(left)
-        self._failure = f"silent for {SILENCE_S:.0f} s"
+            if not self.expects_data():
+                self._last_data_s = loop.time()
+            if loop.time() - self._last_data_s >= self._no_data_s:
+                why = f"no data for {self._no_data_s:.0f} s"
+                self._no_data_s *= 2
+                break
+            await asyncio.sleep(min(left, 10.0))
+        self._failure = why
         with contextlib.suppress(OSError, WebSocketException):
             await socket.close()
 
     async def _take(self, socket: Socket, message: str | bytes) -> None:
         text = message if isinstance(message, str) else message.decode("utf-8", "replace")
         if text[:1] != "{":
+            self._last_data_s, self._no_data_s = self._last_frame_s, NO_DATA_S
             self.deliver(text)
             return
         try:
@@ -7196,6 +7212,7 @@ class Trader:
         self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
+        socket.expects_data = self.engine.expects_data
         socket.on_refused = lambda what: self.tell("error", what=f"no realtime data: {what}")
         async with asyncio.TaskGroup() as group:
             loops: list[asyncio.Task[Any]] = [

@@ -529,6 +529,37 @@ def test_a_silent_session_is_noticed(tmp_path):
     run(main)
 
 
+def test_pingpong_without_data_in_trading_hours_ends_the_session(tmp_path):
+    """Registrations that were lost, or a key that ran out, look like this: all day, unnoticed."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        line, trading = Line(lambda: Fake(taking_all)), asyncio.Event()
+        ear = Ear(desk, usual(desk), line)
+        ear.socket.expects_data = trading.is_set
+        ping = json.dumps({"header": {"tr_id": "PINGPONG", "datetime": "20261120100530"}})
+
+        async def minutes(count, *texts):
+            for _ in range(count * 6):
+                await asyncio.sleep(10)
+                for text in (ping, *texts):
+                    line.made[-1].say(text)
+
+        async with listening(ear):
+            await minutes(60)
+            assert len(line.made) == 1
+            trading.set()
+            await minutes(40)
+            assert line.gaps()[1:] == [pytest.approx(600, abs=15), pytest.approx(1200, abs=15)]
+            assert (False, "no data for 300 s") in ear.changes and len(ear.changes) == 7
+            await minutes(60, "0|H0STASP0|001|any")
+            assert len(line.made) == 4
+            await minutes(6)
+            assert len(line.made) == 5
+
+    run(main)
+
+
 def test_a_session_that_never_says_anything_is_given_up(tmp_path):
     """Connected, not one acknowledgement: it was never up, and it is tried again."""
 
