@@ -4188,7 +4188,8 @@ class ExitDesk:
     def cancel(self, order: Order) -> None:
         """Take a resting order back; again, with growing pauses, while the list shows it alive."""
         core = self._core
-        if order.status not in RESTING or not order.own or core.phase is Phase.AFTER:
+        closed = core.phase in (Phase.AFTER, Phase.CLOSED)
+        if order.status not in RESTING or not order.own or closed:
             return
         if order.intent.intent_id in core.calling:
             return
@@ -7043,6 +7044,8 @@ class Morning:
     async def prepare(self, session: Session) -> bool:
         """Ask what must be known before the first decision; False when stopped meanwhile."""
         await self._end_earlier_day(session)
+        if self._stop.is_set():
+            return False
         self._bridge.feed(Command("day", self._bridge.clock.now(), session))
         pause = 1.0
         while not self._stop.is_set():
@@ -7082,17 +7085,24 @@ class Morning:
         self._bridge.feed(Command(name, self._bridge.clock.now(), text="calendar"))
 
     async def _end_earlier_day(self, session: Session) -> None:
-        """Read the order list of an earlier day that left orders open."""
+        """Read the order list of an earlier day that left orders open.
+
+        Without it their fills are lost, and their shares would pass for the owner's. So it is given
+        up only when the market is about to open, or is open, and the broker can be reached.
+        """
         ledger = self._bridge.engine.core.ledger
         if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
             return
-        for pause in (5.0, 30.0, 60.0):
+        for pause in itertools.chain((5.0, 30.0), itertools.repeat(60.0)):
             asked_at = self._bridge.clock.now()
             try:
                 self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
                 return
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
                 self._bridge.tell("error", what=f"no order list of {ledger.day}: {error}")
+                late = pause == 60.0 and asked_at >= session.open - timedelta(minutes=5)
+                if self._stop.is_set() or (late and not isinstance(error, NotSent)):
+                    return
                 await self._wait(asked_at + timedelta(seconds=pause))
 
     async def ask(self, ask: Ask) -> None:

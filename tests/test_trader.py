@@ -987,6 +987,38 @@ def test_three_days_in_one_process():
     assert life.alerts().count("no_session") == 2
 
 
+@pytest.mark.parametrize(("minutes", "stopped"), [(1, False), (20, False), (1, True)])
+def test_a_network_that_is_dead_in_the_morning_costs_no_fill_of_the_day_before(minutes, stopped):
+    """Killed while an entry rested, which filled then: on Monday its shares are ours, and guarded."""
+
+    async def story(life):
+        network = life.world.network = DeadAfter(life.network)
+        late = {"match": {"side": "BUY"}, "effect": {"do": "no_fill", "seconds": 60}}
+        life.sim.faults.add(late)
+        trader, run = await life.begin(wishes("14:25:00", plan=(0.8, 1.2)))
+        await life.world.until("14:25:20")
+        await harness.kill(run, trader)
+        monday = edge.at("08:31", date(2026, 11, 23))
+        await life.world.clock.sleep((monday - life.world.clock.now()).total_seconds())
+        network.cut = True
+        trader, run = await life.begin()
+        await asyncio.sleep(minutes * 60)
+        if stopped:
+            await life.stop(trader, run)
+        network.cut = False
+        if stopped:
+            trader, run = await life.begin()
+        await asyncio.sleep(25 * 60)
+        await life.stop(trader, run)
+        return trader.engine.core.ledger
+
+    life = Life(start="14:19:00")
+    ledger = life.play(story)
+    assert len(life.rows("request")) == 1  # nothing more was asked of an order of Friday
+    assert (ledger.position(SYMBOL).quantity, ledger.external) == (5, {})
+    assert ledger.position(SYMBOL).plan is not None
+
+
 @pytest.mark.parametrize(
     ("start", "day"), [("16:00:00", edge.DAY), ("10:00:00", date(2026, 11, 21))]
 )
