@@ -5248,6 +5248,7 @@ class Journal:
         here = os.stat(path)
         self._place = (here.st_dev, here.st_ino)
         self.last_seq, self._last_hash = 0, self._FIRST_HASH
+        self._failure = ""  # of an append; rows are missing, so that nothing may follow them
 
     def _prepare(self) -> None:
         os.chmod(self.path, 0o600)
@@ -5309,6 +5310,8 @@ class Journal:
         """
         if not rows:
             return
+        if self._failure:
+            raise JournalError(self._failure)
         stored, previous, seq = [], self._last_hash, self.last_seq
         for kind, ref, data in rows:
             seq += 1
@@ -5325,7 +5328,8 @@ class Journal:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise JournalError(f"{self.path} cannot be written: {error}") from None
+            self._failure = f"{self.path} cannot be written: {error}"
+            raise JournalError(self._failure) from None
         self.last_seq, self._last_hash = seq, previous
         try:
             tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -5335,7 +5339,9 @@ class Journal:
             raise JournalError(f"{self._tip} cannot be written: {error.strerror}") from None
 
     def check_in_place(self) -> None:
-        """Raise JournalError when the file was deleted or replaced while we write to it."""
+        """Raise JournalError when the file was deleted or replaced, or a row is missing in it."""
+        if self._failure:  # whoever heard of it may have been a signal's handler
+            raise JournalError(self._failure)
         try:
             here = os.stat(self.path)
         except OSError as error:

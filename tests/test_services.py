@@ -321,16 +321,25 @@ def test_nothing_is_written_for_nothing(journal):
     assert (journal.last_seq, list(journal.rows())) == (0, [])
 
 
+def opened_again(journal):
+    """Return the journal as the next process writes to it."""
+    journal.close()
+    again = bot.Journal(journal.path)
+    again.verify()
+    return again
+
+
 def test_one_intent_is_written_once(journal):
     """The unique table refuses a second order for one intent; the batch is dropped as a whole."""
     write(journal, 2)
     before = list(journal.rows())
     with pytest.raises(bot.JournalError):
         journal.append([("note", "", {}), ("intent", "id1", {}), ("note", "", {})], AT)
+    journal = opened_again(journal)
     with pytest.raises(bot.JournalError):
         journal.append([("intent", "same", {}), ("intent", "same", {})], AT)
     assert before == list(journal.rows())
-    write(journal, 1, start=9)
+    write(opened_again(journal), 1, start=9)
     assert len(reopened(journal.path)) == 6
 
 
@@ -357,7 +366,11 @@ def test_a_writer_that_was_locked_out_says_so(journal):
     assert bot.time.monotonic() - began < 4.0
     other.execute("ROLLBACK")
     other.close()
-    write(journal, 1, start=1)
+    with pytest.raises(bot.JournalError, match="locked"):
+        write(journal, 1, start=2)  # rows are missing: none may follow them
+    with pytest.raises(bot.JournalError, match="locked"):
+        journal.check_in_place()
+    write(opened_again(journal), 1, start=1)
     assert len(reopened(journal.path)) == 4
 
 

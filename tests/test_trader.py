@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import time
 from datetime import date, datetime, timedelta
 from email.utils import format_datetime
@@ -906,6 +907,30 @@ def test_a_disk_that_is_full_at_the_start_is_told_to_the_phone():
 
     [told] = Life().play(story)
     assert "the disk is full" in told and f"{SYMBOL} 5" in told
+
+
+def test_a_level_that_could_not_be_written_ends_the_bot():
+    """A signal's handler hears of it, and nobody hears the handler: nothing may go on from there."""
+
+    async def story(life):
+        trader, run = await life.begin(wishes("09:25:00"))
+        await life.world.until("09:24:00")
+        with contextlib.closing(sqlite3.connect(life.world.folder / "journal.sqlite3")) as other:
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON rows BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+            with pytest.raises(bot.JournalError):
+                trader.tighten_level(bot.KillLevel.ENTRIES_OFF, "SIGUSR1")
+            other.execute("DROP TRIGGER full")
+        with pytest.raises(BaseExceptionGroup) as group:
+            await run
+        ended = f"{life.world.clock.now():%H:%M}"
+        trader.journal.close()
+        return ended, bot._explain_failure(group.value)
+
+    life = Life()
+    assert life.play(story) == ("09:24", bot.EXIT_JOURNAL)
+    assert not life.orders
 
 
 @pytest.mark.parametrize("more", [0, 1, 2, 3, 8])
