@@ -6669,7 +6669,7 @@ class TelegramBot:
                     self._token = Secret("")
                     return
                 except RetryAfter as wait:
-                    await asyncio.sleep(_seconds(wait.retry_after) + 0.5)
+                    await asyncio.sleep(max(0.5, _seconds(wait.retry_after)) + 0.5)
                     continue
                 except BadRequest as error:  # this text will never be taken; the log has it
                     self.failed += 1

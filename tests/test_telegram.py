@@ -137,6 +137,16 @@ async def test_an_urgent_alert_during_a_sending_doubles_nothing():
     assert sorted(api.texts) == ["first", "last", "urgent"]
 
 
+async def test_a_wait_below_nothing_does_not_storm_the_server():
+    """An odd retry_after: asked again after a second, not thousands of times in it."""
+    async with api_server() as (api, url), sending(url) as (telegram, _):
+        api.refuse(429, "Too Many Requests", retry_after=-5)
+        telegram.post("message")
+        await edge.until(lambda: api.texts)
+    times = [moment for moment, *_ in api.calls]
+    assert len(times) == 2 and times[1] - times[0] >= 0.9
+
+
 async def test_retry_after_is_obeyed():
     """429: nothing is sent before the time that Telegram names, then everything, in order (T02)."""
     async with api_server() as (api, url), sending(url) as (telegram, _):
