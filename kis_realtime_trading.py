@@ -4752,8 +4752,11 @@ class Engine:
         core = self.core
         if call.action != "new" or call.intent.purpose != "entry":
             return ""
-        if core.stopping or core.ledger.level is not KillLevel.ACTIVE:
+        state, level = core.symbols[call.intent.symbol], core.ledger.level
+        if core.stopping or core.holds or level is not KillLevel.ACTIVE:
             return "entries were stopped before it left"
+        if core.phase is not Phase.CONTINUOUS or state.halted or state.auction:
+            return "trading was interrupted before it left"
         waited = (core.now - call.intent.at).total_seconds()
         return f"waited {waited:.0f} s" if waited > core.settings.limits.max_quote_age_s else ""
 

@@ -495,13 +495,27 @@ def test_an_entry_that_waited_too_long_does_not_leave():
     assert bench.engine.too_late(call._replace(action="cancel")) == ""
 
 
-@pytest.mark.parametrize("how", ["stop", "level"])
+@pytest.mark.parametrize("how", ["stop", "level", "feed down", "feed up", "hold"])
 def test_an_entry_in_the_queue_does_not_leave_after_a_stop(how):
-    """Whoever stops the entries means those that wait, too."""
+    """Whoever stops the entries means those that wait, too; so does what is not known any more."""
     bench = Bench().start()
     [call] = calls(bench.want(wish()))
-    bench.command(how, level=bot.KillLevel.ENTRIES_OFF)
+    bench.command(how, text="clock", level=bot.KillLevel.ENTRIES_OFF)
     assert bench.engine.too_late(call) == "entries were stopped before it left"
+
+
+@pytest.mark.parametrize("how", ["halt", "auction", "close"])
+def test_an_entry_in_the_queue_does_not_leave_into_a_market_that_stopped(how):
+    """A halt, a VI, 15:20: what was decided in continuous trading is not sent into an auction."""
+    bench = Bench(last_entry="15:20", flat_at=None)
+    [call] = calls(bench.start("15:11:00").want(wish()))
+    if how == "halt":
+        bench.trade(70_000, halted=True)
+    elif how == "auction":
+        bench.quote(70_000, code="C")
+    else:
+        bench.at("15:20:01")
+    assert bench.engine.too_late(call) == "trading was interrupted before it left"
 
 
 @pytest.mark.parametrize(
