@@ -3722,6 +3722,7 @@ class Core:
         self.last_fill_at = _NO_TIME
         self.journal_end = _NO_TIME  # time of the last row before this process
         self.stopping = self.cancel_entries = False
+        self.clock_doubted = False  # today our clock was not the broker's
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
 
     @property
@@ -4398,7 +4399,10 @@ class BrokerDesk:
         core = self._core
         if core.session:
             core.reconciler.note_list_after_close(asked_at, core.session.close)
-        for entry in core.reconciler.read_list(seen, asked_at, core.now):
+        rows = seen  # times of another clock tell nothing about ours
+        if core.clock_doubted:
+            rows = OrderList(tuple(replace(row, time="") for row in seen.rows))
+        for entry in core.reconciler.read_list(rows, asked_at, core.now):
             update = entry if isinstance(entry, OrderUpdate) else None
             order = core.ledger.orders.get(update.intent_id) if update else None
             was_dead = order is not None and order.status in NEVER_EXISTED
@@ -4594,6 +4598,7 @@ class CommandDesk:
         elif command.name == "resolve":
             self._resolve(command.text)
         elif command.name in ("hold", "release"):
+            self._core.clock_doubted |= command.text == "clock"
             self._core.hold(command.text, on=command.name == "hold")
         else:
             self._on_feed(up=command.name == "feed up")
@@ -4633,7 +4638,7 @@ class CommandDesk:
         core.hold("stopping", on=False)
         known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
-            core.cash_krw = None
+            core.cash_krw, core.clock_doubted = None, "clock" in core.holds
             core.calling.clear()
             core.hold("starting", on=True)
             if core.symbols:  # this process has seen all that happened since

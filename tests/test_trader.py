@@ -724,6 +724,35 @@ def test_a_host_s_clock_that_is_set_back_does_not_end_the_questions():
         assert 2 <= names.count(path) <= 5, path
 
 
+@pytest.mark.parametrize("environment", ["paper", "real"])
+@pytest.mark.parametrize("off_s", [90, -90, 3600])
+def test_an_exit_whose_answer_was_lost_is_found_by_a_clock_that_is_off(off_s, environment):
+    """Rows of the list carry the broker's time: ours may be far from it, the order is ours (R27)."""
+
+    async def story(life):
+        right = life.world.clock
+        life.world.clock = wrong = Wrong(right)
+        life.world.network = dated = Dated(life.network, 0)
+        dated.connect = life.network.connect
+        trader, run = await life.begin(wishes("09:21:00", plan=(0.8, 1.2)))
+        await asyncio.sleep(240)
+        wrong.off_s, dated.off = off_s, -off_s
+        await asyncio.sleep(40)
+        lost = {"match": {"path": "order-cash"}, "effect": {"do": "lose", "executed": True}}
+        life.sim.faults.add(lost)
+        trader.set_level("FLATTEN_AND_HALT", "test")
+        await asyncio.sleep(120)
+        await life.stop(trader, run)
+        return trader.engine.core.ledger
+
+    life = Life(environment=environment)
+    ledger = life.play(story)
+    assert [(o["side"], o["filled_quantity"]) for o in life.orders] == [("BUY", 5), ("SELL", 5)]
+    assert life.alerts().count("order_unknown") == life.alerts().count("order_found") == 1
+    assert not life.alerts().count("external_order") and ledger.today.gross
+    assert harness.differences(life.sim, ledger) == []
+
+
 @pytest.mark.parametrize("hours", [9, -9])
 def test_a_host_that_starts_with_a_wrong_clock_trades_the_day_once_it_is_right(hours):
     """The clock of a restarted machine may be nine hours off until it hears of the right time."""
