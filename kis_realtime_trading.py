@@ -3694,6 +3694,7 @@ LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
 AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
+TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
@@ -4774,6 +4775,8 @@ class Engine:
             return  # not ours, or of another day
         if not state.lower_limit <= price <= state.upper_limit:
             return  # impossible on this day: broken or forged
+        if at > self.core.now + TRADE_AHEAD and not self.core.clock_doubted:
+            return  # nor has that moment come: all later trades would be late for their bars
         fresh = total > state.builder.cum_volume  # else a duplicate, or out of order
         if fresh:
             bar = state.builder.add(trade)

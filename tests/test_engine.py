@@ -1886,6 +1886,26 @@ def test_a_rest_price_that_was_long_in_coming_still_guards():
     assert len(calls(bench.seen(instrument(price=68_900), asked_at))) == 1
 
 
+def test_a_trade_of_a_time_to_come_does_not_end_the_bars_of_the_day():
+    """One broken or forged time at 10:01, and every true trade would be late for its bar."""
+    bench = Bench().start("10:01:00")
+    bench.trade(70_000)
+    bench.trade(70_000, ts=bench.now.replace(hour=15, minute=29))
+    bench.trade(70_100)
+    bench.at("10:05:01")
+    bench.trade(70_000)
+    bars = [row.data["bar"] for row in records(bench.actions, "bar") if row.ref == SYMBOL]
+    assert [(f"{bar.end:%H:%M}", bar.high) for bar in bars] == [("10:05", 70_100)]
+
+
+def test_trades_ahead_of_a_clock_that_is_off_are_taken():
+    """It is our clock that is behind: their prices are the market's."""
+    bench = Bench().start("10:01:00")
+    bench.command("hold", text="clock")
+    bench.trade(70_500, ts=bench.now + timedelta(minutes=5))
+    assert bench.engine.core.last_price(SYMBOL) == 70_500
+
+
 def test_a_clock_set_back_does_not_blind_the_guard():
     """Time is followed; stops work on the trades of the right time at once."""
     bench = Bench().start()
