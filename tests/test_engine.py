@@ -605,7 +605,8 @@ def test_an_order_list_that_grew_old_holds_entries():
     bench.wait(2)
     bench.strategy.wishes = [wish()]
     bench.now += timedelta(seconds=200)
-    assert [row.data["code"] for row in records(bench.trade(70_000), "refusal")] == ["ON_HOLD"]
+    actions = bench.feed(bot.TimeEvent(bench.now)) + bench.trade(70_000)
+    assert [row.data["code"] for row in records(actions, "refusal")] == ["ON_HOLD"]
     bench.list_of()
     bench.wait(1)
     assert calls(bench.want(wish("later"))) != []
