@@ -5709,16 +5709,6 @@ class KISAuth:
         body = await self._post(OAUTH_APPROVAL, keys)
         return Secret(_needed(body, "approval_key"))
 
-    async def revoke(self) -> None:
-        """Give the token back."""
-        token = self._token
-        if token:
-            await self._revoke(token)
-            self.drop_token(token)
-
-    async def _revoke(self, token: Secret) -> None:
-        await self._post(OAUTH_REVOKE, {**app_keys(self._profile), "token": token.reveal()})
-
     def _is_good(self, spare: timedelta) -> bool:
         return bool(self._token) and self._clock.now() + spare < self._expires
 
@@ -5737,7 +5727,8 @@ class KISAuth:
             raise
         token = Secret(_needed(body, "access_token"))
         if token == self._dead:  # a dead token comes back inside six hours (one source)
-            await self._revoke(token)
+            keys = {**app_keys(self._profile), "token": token.reveal()}
+            await self._post(OAUTH_REVOKE, keys)
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
         self._token, self._expires = token, _token_expiry(body, asked)
         try:
@@ -7389,10 +7380,8 @@ class Trader:
     async def _until_day_over(self, session: Session) -> None:
         """Wait for the end of the day or a stop."""
         await self._wait_until(session.close + timedelta(seconds=90))
-        ledger = self.engine.core.ledger
-        while ledger.open_orders() and self.clock.now() < session.close + END_AFTER_CLOSE:
-            if self._stop.is_set():
-                return
+        ledger, last = self.engine.core.ledger, session.close + END_AFTER_CLOSE
+        while ledger.open_orders() and self.clock.now() < last and not self._stop.is_set():
             await self._wait_until(self.clock.now() + timedelta(seconds=1))
 
     async def _wind_down(self) -> None:

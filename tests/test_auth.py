@@ -629,26 +629,6 @@ def test_every_useless_answer_is_an_error_of_ours(tmp_path, what, answer, error)
     run(main)
 
 
-def test_revoking_gives_the_token_back(tmp_path):
-    """After a revoke the server refuses the token, and file and memory are empty."""
-
-    async def main():
-        desk = quiet_desk(tmp_path)
-        token = await desk.auth.token()
-        await desk.auth.revoke()
-        assert not token_files(tmp_path)
-        headers = desk.client.headers(desk.client.tr_id("price"), token)
-        reply = await desk.rest.call(
-            "GET", bot.ENDPOINTS["price"].path, headers=headers, lane=bot.LANE_QUERY,
-            params={"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": "005930"},
-        )  # fmt: skip
-        assert "EGW00121" in reply.text
-        await desk.auth.revoke()  # nothing to give back: no request
-        assert desk.requests("revokeP") == 1
-
-    run(main)
-
-
 def test_no_error_shows_a_secret(tmp_path):
     """Messages of errors carry codes and texts of the broker, never what was sent."""
 
