@@ -5149,18 +5149,13 @@ class Recorder:
 
     def __init__(self, folder: Path, started: datetime, header: Mapping[str, Any]) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._stem, self._part, self._written = folder / f"{started:%Y%m%d-%H%M%S}", 0, 0
+        self.path = folder / f"{started:%Y%m%d-%H%M%S}-0000.gz"  # the segment being written
         while self.path.exists():  # two starts in one second of market time
-            self._stem = folder / f"{self._stem.name}x"
+            self.path = folder / self.path.name.replace("-0000", "x-0000")
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
         self._last_time = _NO_TIME
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.broken = ""
-
-    @property
-    def path(self) -> Path:
-        """The segment being written; the first of a run ends in -0000.gz."""
-        return self._stem.with_name(f"{self._stem.name}-{self._part:04d}.gz")
+        self._written, self.broken = 0, ""
 
     def time(self, now: datetime) -> None:
         """Record that market time moved."""
@@ -5188,19 +5183,30 @@ class Recorder:
             return
         raw = ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
         self._lines.clear()
+        member = gzip.compress(raw, 1, mtime=0)
         try:
-            self._written += os.write(self._file, gzip.compress(raw, 1, mtime=0))
             if self._written >= RECORD_SEGMENT_BYTES:
-                self._part, self._written, old = self._part + 1, 0, self._file
-                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                os.close(old)
+                self._begin_segment()
+            if os.write(self._file, member) < len(member):  # no room for the rest
+                os.ftruncate(self._file, self._written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._written += len(member)
         except OSError as error:
             self.broken = f"recording stopped: {error.strerror}"
+            log.warning("%s", self.broken)
+
+    def _begin_segment(self) -> None:
+        stem, _, part = self.path.stem.rpartition("-")
+        path, old = self.path.with_name(f"{stem}-{int(part) + 1:04d}.gz"), self._file
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.path, self._written = path, 0
+        os.close(old)
 
     def close(self) -> None:
         """Flush and close."""
         self.flush()
-        os.close(self._file)
+        with contextlib.suppress(OSError):  # the goodbye comes next
+            os.close(self._file)
 
 
 def prune_recordings(folder: Path, now: datetime, days: int, max_mb: int) -> None:

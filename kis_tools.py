@@ -37,6 +37,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -587,7 +588,7 @@ class Replayed(NamedTuple):
 
 
 def read_lines(first: Path) -> Iterator[str]:
-    """Yield the lines of all segments of a run; a torn tail ends it with an empty line."""
+    """Yield the lines of all segments of a run; damage ends a segment with an empty line."""
     stem = first.name.rpartition("-")[0]
     for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
         rest = b""
@@ -601,7 +602,7 @@ def read_lines(first: Path) -> Iterator[str]:
                         rest = after
                     else:
                         rest += block
-        except EOFError:
+        except (EOFError, gzip.BadGzipFile, zlib.error):
             yield ""
 
 

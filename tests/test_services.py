@@ -840,6 +840,72 @@ def test_a_full_disk_ends_the_recording_not_the_trading(tmp_path):
     assert len(lines_of(Path(path))) > 5
 
 
+@pytest.mark.parametrize("room", range(1, 80, 13))
+def test_a_disk_that_fills_up_within_a_write_leaves_whole_members(tmp_path, room):
+    """A short write is taken back: every line before it, and none after it, is in the file."""
+    code = """
+        import resource
+        recorder = bot.Recorder(bot.Path(sys.argv[1]), bot.datetime.now(bot.KST), {})
+        recorder.frame(0, 1, "before")
+        recorder.flush()
+        full = recorder.path.stat().st_size + int(sys.argv[2])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        recorder.frame(1, 1, os.urandom(50).hex())
+        recorder.flush()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        recorder.frame(2, 1, "after")
+        recorder.flush()
+        print(recorder.broken, recorder.path)
+        recorder.close()
+    """
+    ended = python(code, tmp_path, tmp_path, room)
+    assert ended.returncode == 0, ended.stderr
+    said, _, path = ended.stdout.strip().rpartition(" ")
+    assert said.startswith("recording stopped")
+    assert lines_of(Path(path)) == ["S{}", "F0 1 before"]
+
+
+def test_a_next_segment_that_cannot_be_opened_ends_the_recording(tmp_path, monkeypatch):
+    """What was written stays, `path` names it, and closing is no error."""
+    monkeypatch.setattr(bot, "RECORD_SEGMENT_BYTES", 1)
+    recorder = bot.Recorder(tmp_path, AT, {})
+    recorder.frame(0, 1, "first")
+    recorder.flush()
+    following = recorder.path.with_name(recorder.path.name.replace("-0000", "-0001"))
+    following.mkdir()
+    for n in (1, 2):
+        recorder.frame(n, 1, "more")
+        recorder.flush()
+    recorder.close()
+    following.rmdir()
+    assert recorder.broken.startswith("recording stopped")
+    assert lines_of(recorder.path) == ["S{}", "F0 1 first"]
+
+
+def test_a_last_flush_that_fails_is_logged(tmp_path, caplog):
+    """At the end nobody looks at `broken` any more, and the goodbye must still be sent."""
+    recorder = bot.Recorder(tmp_path, AT, {})
+    recorder.flush()
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, recorder._file)
+    os.close(full)
+    recorder.frame(1, 1, "last")
+    recorder.close()
+    assert "recording stopped" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["torn", "zeros", "text"])
+def test_a_recording_damaged_in_the_middle_is_read_up_to_there(tmp_path, damage):
+    """A power cut, or an older bot on a full disk: an empty line tells it, no traceback."""
+    members = [gzip.compress(f"F{n} 1 frame {n}\n".encode(), 1, mtime=0) for n in range(3)]
+    members[1] = {"torn": members[1][:-9], "zeros": b"\0" * 30 + b"x", "text": b"no gzip"}[damage]
+    path = tmp_path / "20261120-085000-0000.gz"
+    path.write_bytes(b"".join(members))
+    found = lines_of(path)
+    assert found[0] == "F0 1 frame 0"
+    assert found[-1] == ""
+
+
 @pytest.mark.parametrize("text", ["a\nE{}", "a\rT5", "a\r\nS{}", "a\u2028b\nF1 1 x"])
 def test_a_frame_is_one_line_whatever_it_holds(tmp_path, text):
     """The plain WebSocket can bring any text; it must not write other lines into the replay."""
