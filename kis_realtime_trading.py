@@ -6630,6 +6630,8 @@ class KISWebSocket:
 # Knows: how to tell a person something without ever holding trading up: a bounded outbox, a
 # task that empties it. Without a token the same lines go to the log only.
 
+LONG_PAUSE_S = 600.0  # after a refusal (blocked, token revoked), and at most when told to wait
+
 
 class TelegramBot:
     """Alerts to one chat."""
@@ -6672,12 +6674,15 @@ class TelegramBot:
                 try:
                     async with asyncio.timeout(20.0):
                         await bot.send_message(chat_id=self._chat, text=text)
-                except (Forbidden, InvalidToken) as error:
-                    log.error("Telegram refuses us (%s); alerts go to the log only", error)
-                    self._token = Secret("")
-                    return
+                except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
+                    self.failed += 1
+                    log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
+                    await asyncio.sleep(LONG_PAUSE_S)
+                    continue
                 except RetryAfter as wait:
-                    await asyncio.sleep(max(0.5, _seconds(wait.retry_after)) + 0.5)
+                    wait_s = min(max(0.5, _seconds(wait.retry_after)) + 0.5, LONG_PAUSE_S)
+                    log.warning("Telegram has us wait; next try in %.0f s", wait_s)
+                    await asyncio.sleep(wait_s)
                     continue
                 except BadRequest as error:  # this text will never be taken; the log has it
                     self.failed += 1
@@ -6704,7 +6709,7 @@ class TelegramBot:
         """Give the outbox a last chance before the program ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.outbox and self._token:
+                while self.outbox:
                     await asyncio.sleep(0.05)
 
 

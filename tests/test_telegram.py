@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import itertools
 import logging
 import re
 import string
@@ -187,17 +188,48 @@ async def test_an_answer_that_the_library_cannot_read_does_not_end_the_alerts(st
     assert api.texts == ["one", "two"]
 
 
-@pytest.mark.parametrize(("status", "text"), [(403, "Forbidden: bot was blocked"), (401, "no")])
-async def test_a_refusal_for_good_ends_the_sending(status, text, caplog):
-    """Blocked by the user, or a wrong token: said once in the log, then only the log is used."""
-    async with api_server() as (api, url), sending(url) as (telegram, task):
+REFUSALS = [(403, "Forbidden: bot was blocked by the user"), (401, "no"), (404, "Not Found")]
+
+
+@pytest.mark.parametrize(("status", "text"), REFUSALS)
+async def test_a_refusal_is_tried_again_for_nobody_restarts_the_bot(
+    status, text, monkeypatch, caplog
+):
+    """Blocked, or a token that is not taken: told in the log at each rare try, nothing is lost."""
+    monkeypatch.setattr(bot, "LONG_PAUSE_S", 5.0)
+    async with api_server() as (api, url), sending(url) as (telegram, _):
+        api.refuse(status, text)
         api.refuse(status, text)
         telegram.post("one")
-        await asyncio.wait_for(task, 5)
-        telegram.post("two")
-        await telegram.flush(5)  # returns at once
-        assert len(api.calls) == 1
-    assert len([r for r in caplog.records if "Telegram refuses" in r.getMessage()]) == 1
+        telegram.post("urgent", urgent=True)
+        await edge.until(lambda: len(api.texts) == 2)
+    assert api.texts == ["urgent", "one"]
+    times = [moment for moment, *_ in api.calls]
+    assert all(after - before >= 5.0 for before, after in itertools.pairwise(times[:3]))
+    assert len([r for r in caplog.records if "Telegram refuses" in r.getMessage()]) == 2
+
+
+async def test_a_refused_outbox_does_not_hold_the_goodbye():
+    """The program ends although the last words cannot be sent."""
+    async with api_server() as (api, url), sending(url) as (telegram, _):
+        api.refuse(403, "Forbidden: bot was blocked by the user")
+        telegram.post("one")
+        await edge.until(lambda: telegram.failed)
+        await asyncio.wait_for(telegram.flush(2), 5)
+        assert telegram.outbox == ["one"]
+
+
+async def test_a_huge_wait_is_cut_to_ten_minutes(monkeypatch):
+    """Nobody knows why Telegram says days; urgent alerts go first when it takes them again."""
+    monkeypatch.setattr(bot, "LONG_PAUSE_S", 5.0)
+    async with api_server() as (api, url), sending(url) as (telegram, _):
+        api.refuse(429, "Too Many Requests: retry after 86400", retry_after=86_400)
+        telegram.post("usual")
+        await edge.until(lambda: api.calls)
+        telegram.post("urgent", urgent=True)
+        await edge.until(lambda: len(api.texts) == 2)
+    assert api.texts == ["urgent", "usual"]
+    assert api.calls[1][0] - api.calls[0][0] >= 5.0
 
 
 @pytest.mark.parametrize(
