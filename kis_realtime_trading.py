@@ -32,7 +32,7 @@ Map of this file (each section uses only what stands above it):
      2. ERRORS                      named by what the caller must do
      3. DATA TYPES                  Trade, Quote, Bar, Order, Position, Secret
      4. SETTINGS                    text in, settings or a full list of faults out
-     5. MARKET RULES                tick, price band, session, trading day, fee, tax
+     5. MARKET RULES                tick, session, trading day, fee, tax
      6. WIRE CODEC                  frames and REST bodies to types and back
      7. BARS AND INDICATORS         trades to bars
      8. LEDGER                      order states as a table, positions, cash, P&L
@@ -222,7 +222,6 @@ STOCK_TICKS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100
 STOCK_TOP_TICK = 1_000
 FUND_TICKS = ((2_000, 1),)  # ETF, ETN
 FUND_TOP_TICK = 5
-PRICE_BAND_PCT = 30  # exchange rule; broker's own limits are used where it gives them
 
 # Weekdays on which KRX is closed (MMDD). Made and checked by a test with the package "holidays".
 CLOSED_DAYS: dict[int, str] = {
@@ -1106,8 +1105,8 @@ def _validation_fault(prefix: str, item: Any) -> Fault:
 # ======================================================================================
 # === 5. MARKET RULES ===
 # ======================================================================================
-# Knows: tick sizes, price bands, sessions, trading days, fees and taxes by date. Pure
-# functions of their arguments. Never knows: today.
+# Knows: tick sizes, sessions, trading days, fees and taxes by date. Pure functions of their
+# arguments. Never knows: today.
 
 
 class Phase(enum.StrEnum):
@@ -1219,16 +1218,6 @@ def step_ticks(price: int, fund: bool, steps: int) -> int:
     for _ in range(abs(steps)):
         price = round_to_tick(price + (1 if steps > 0 else -1), fund, up=steps > 0)
     return price
-
-
-def price_band(base_price: int, fund: bool) -> tuple[int, int]:
-    """Return (lower, upper) limit of the day, rounded towards the base price.
-
-    The broker's own limits (stck_llam, stck_mxpr) win where they are known.
-    """
-    lower = math.ceil(Fraction(base_price * (100 - PRICE_BAND_PCT), 100))
-    upper = math.floor(Fraction(base_price * (100 + PRICE_BAND_PCT), 100))
-    return round_to_tick(lower, fund, up=True), round_to_tick(upper, fund, up=False)
 
 
 def order_fee(amount_krw: int, rate_pct: Decimal) -> int:

@@ -39,6 +39,12 @@ def at(clock: str, day: date = DAY) -> datetime:
     return datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=bot.KST)
 
 
+def price_band(base_price: int, fund: bool) -> tuple[int, int]:
+    """Return (lower, upper) limit of a day: 30 per cent, rounded towards the base price (rule)."""
+    lower, upper = -(-base_price * 7 // 10), base_price * 13 // 10
+    return bot.round_to_tick(lower, fund, up=True), bot.round_to_tick(upper, fund, up=False)
+
+
 def config(**more: Any) -> simulator.SimulatorConfig:
     """Return a small simulation without limits that a test does not ask about."""
     usual = {

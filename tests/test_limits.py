@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
+import edge
 from hypothesis import given
 from hypothesis import strategies as st
 from test_engine import BUY, DAY, SELL, Bench
@@ -25,7 +26,7 @@ LAST_ENTRY, LISTS_S, AUCTION_S = time(14, 50), 181, 300
 def stock(code, price, blocked=""):
     """Return the broker's price answer."""
     (base, market), fund = BASES[code], code == FUND
-    lower, upper = bot.price_band(base, fund)
+    lower, upper = edge.price_band(base, fund)
     return bot.Instrument(code, market, fund, base, upper, lower, price, blocked)
 
 

@@ -44,7 +44,7 @@ async def test_price_agrees_with_the_market(tmp_path, environment, symbol):
     assert between(before["last"], found.last_price, after["last"])
     assert found.base_price == before["base"]
     fund = symbol == ETF
-    assert bot.price_band(found.base_price, fund) == (found.lower_limit, found.upper_limit)
+    assert edge.price_band(found.base_price, fund) == (found.lower_limit, found.upper_limit)
     assert (found.symbol, found.market, found.fund) == (symbol, "KOSPI", fund)
     assert not found.blocked
 
@@ -84,7 +84,7 @@ async def test_an_auction_shows_its_expected_price(tmp_path):
     """Before 09:00 the book has an expected price."""
     async with edge.served(tmp_path, start="08:55:00") as (desk, _):
         book = await desk.market.order_book(SYMBOL)
-        low, high = bot.price_band(stock(desk)["base"], False)
+        low, high = edge.price_band(stock(desk)["base"], False)
         assert low <= book.expected_price <= high
 
 
@@ -94,7 +94,7 @@ async def test_a_locked_stock_has_a_one_sided_book(tmp_path):
         desk.sim.market_event("limit_up", SYMBOL)
         desk.sim.advance(desk.clock.now() + timedelta(minutes=2))
         book = await desk.market.order_book(SYMBOL)
-        assert book.asks == () and book.bids[0].price == bot.price_band(stock(desk)["base"], 0)[1]
+        assert book.asks == () and book.bids[0].price == edge.price_band(stock(desk)["base"], 0)[1]
 
 
 async def test_last_trades_are_the_newest_thirty(tmp_path, environment):

@@ -32,7 +32,7 @@ def run(main):
 
 def band(desk):
     """Return the lowest and the highest price of the day."""
-    return bot.price_band(desk.sim.state()["stocks"][SYMBOL]["base"], False)
+    return edge.price_band(desk.sim.state()["stocks"][SYMBOL]["base"], False)
 
 
 def intent(price, **more):

@@ -32,7 +32,7 @@ def intent(**more):
 
 def lower_band(desk):
     """Return a price at which a buy rests."""
-    return bot.price_band(desk.sim.state()["stocks"]["005930"]["base"], False)[0]
+    return edge.price_band(desk.sim.state()["stocks"]["005930"]["base"], False)[0]
 
 
 # --- pacing ---

@@ -4,6 +4,7 @@ import math
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
+import edge
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,13 +113,13 @@ def test_steps_up_and_down_lead_back(price, fund, steps):
 )
 def test_price_band_golden_cases(base, fund, expected):
     """30 per cent of the base price, rounded towards it by the tick of the limit."""
-    assert bot.price_band(base, fund) == expected
+    assert edge.price_band(base, fund) == expected
 
 
 @given(prices, st.booleans())
 def test_the_band_holds_valid_prices_within_thirty_per_cent(base, fund):
     """Both limits are orders that the exchange takes; one tick further would not be."""
-    lower, upper = bot.price_band(base, fund)
+    lower, upper = edge.price_band(base, fund)
     assert bot.is_valid_tick(lower, fund)
     assert bot.is_valid_tick(upper, fund)
     assert lower * 100 >= base * 70
@@ -129,7 +130,7 @@ def test_the_band_holds_valid_prices_within_thirty_per_cent(base, fund):
 @given(prices, st.booleans(), st.booleans(), st.integers(0, 10_000))
 def test_rounding_inside_the_band_stays_inside(base, fund, up, share):
     """A price between the limits, rounded either way, does not cross them."""
-    lower, upper = bot.price_band(base, fund)
+    lower, upper = edge.price_band(base, fund)
     price = lower + (upper - lower) * share / 10_000
     assert lower <= bot.round_to_tick(price, fund, up) <= upper
 
@@ -143,7 +144,7 @@ def test_a_rounded_price_is_an_order_the_exchange_takes(base, fund, side, passiv
 
     Passive is down for a buy and up for a sell; aggressive is the other way round.
     """
-    lower, upper = bot.price_band(base, fund)
+    lower, upper = edge.price_band(base, fund)
     price = where if where > 10_000 else lower + (upper - lower) * where / 10_000
     price = min(max(price + beside, lower), upper)
     up = (side is bot.Side.BUY) is not passive
