@@ -2904,8 +2904,9 @@ class Reconciler:
         search.clean_lists = search.clean_lists + 1 if valid else 0
         witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
         waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
-        if len(order.heard) == 1 and search.arrived and waited:
-            yield from self._bind(order, order.heard[0], "", "a notice and the account", now)
+        heard = [number for number in order.heard if self._ledger.order_of(number) is None]
+        if len(order.heard) == len(heard) == 1 and search.arrived and waited:
+            yield from self._bind(order, heard[0], "", "a notice and the account", now)
         elif (
             age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
             and not search.arrived and not order.heard
@@ -4326,10 +4327,12 @@ class BrokerDesk:
         core.record("answer", event.intent_id, answer=answer)
         if answer.code or answer.order_no:
             self._note_life()
-        waiting = (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING)
-        if order.status in waiting:
-            note = f"{answer.code} {answer.text}".strip()
-            number, branch = answer.order_no, answer.branch
+        number, note = answer.order_no, f"{answer.code} {answer.text}".strip()
+        namesake = core.ledger.order_of(number)
+        if namesake and namesake.own and namesake is not order:  # the list will tell its number
+            outcome, number, note = _E.NO_ANSWER, "", f"{number} is the number of another order"
+        if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
+            branch = answer.branch
             core.apply(OrderUpdate(event.intent_id, outcome, core.now, number, branch, note=note))
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
                 self._on_refused(order, note)

@@ -805,6 +805,76 @@ def test_an_answer_that_the_list_overtook_changes_nothing():
     assert records(actions, "answer") != []
 
 
+@pytest.mark.parametrize("filled", [0, 10])
+def test_an_answer_with_the_number_of_another_order_takes_nothing_from_it(filled):
+    """Garbage: the older order keeps its number and its fills, the list tells that of the newer."""
+    bench = Bench().start()
+    older = bench.hold_shares(symbol=OTHER) if filled else None
+    if older is None:
+        [call] = calls(bench.want(wish("first", OTHER)))
+        bench.answer(call, number="0000000007")
+        older = bench.ledger.orders[call.intent.intent_id]
+    [call] = calls(bench.want(wish()))
+    actions = bench.answer(call, number=older.order_no)
+    newer = bench.ledger.orders[call.intent.intent_id]
+    assert (newer.status, newer.order_no) == (S.UNKNOWN, "")
+    assert bench.ledger.order_of(older.order_no) is older
+    assert "order_unknown" in alerts(actions)
+    bench.wait(10)
+    row = bench.row(newer, number="0000000008", filled=4)
+    bench.list_of(bench.row(older, 10), row)
+    assert (newer.status, newer.order_no) == (S.PARTIAL, "0000000008")
+    assert older.status is S.FILLED
+    shares = [bench.ledger.position(symbol).quantity for symbol in (OTHER, SYMBOL)]
+    assert shares == [10, 4]
+
+
+def test_two_orders_that_look_alike_never_share_a_row():
+    """Bought, sold, bought again, and the last answer repeats the first number: nothing twice."""
+    bench = Bench().start()
+    first = bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
+    bench.answer(call)
+    bench.fill(bench.ledger.orders[call.intent.intent_id])
+    assert bench.ledger.position(SYMBOL).quantity == 0
+    [call] = calls(bench.want(wish("again")))
+    bench.answer(call, number=first.order_no)
+    rows = [row for row in bench.rows() if row.order_no == first.order_no]
+    assert len(rows) == 1
+    bench.list_of(*bench.rows())
+    assert bench.ledger.position(SYMBOL).quantity == 0
+    assert calls(bench.wait(60)) == []
+
+
+@pytest.mark.parametrize("action", ["cancel", "change"])
+def test_a_change_answered_with_the_number_of_another_order_is_looked_for(action):
+    """The other keeps its number; what became of the change is told by the list."""
+    bench = Bench(exit_step_s=5, entry_timeout_s=30).start()
+    older = bench.hold_shares(symbol=OTHER)
+    if action == "change":
+        bench.hold_shares()
+        bench.answer(calls(bench.trade(68_900))[0])
+    else:
+        bench.answer(calls(bench.want(wish()))[0])
+    order = orders_of(bench)[-1]
+    [call] = calls(bench.wait(31), action)[:1]
+    bench.answer(call, number=older.order_no)
+    assert order.status in (S.CANCEL_UNKNOWN, S.REPLACE_UNKNOWN)
+    assert bench.ledger.order_of(older.order_no) is older
+    assert order.order_no != older.order_no
+
+
+def test_an_answer_wins_over_the_owner_s_mark_of_the_same_number():
+    """A row that did not look like ours was taken for the owner's: the answer proves better."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    order = bench.ledger.orders[call.intent.intent_id]
+    bench.list_of(bench.row(order, number="0000000007", kind="11"))
+    assert bench.ledger.order_of("0000000007") is not order
+    bench.answer(call, number="0000000007")
+    assert (order.status, bench.ledger.order_of("0000000007")) == (S.WORKING, order)
+
+
 def test_fills_are_told_to_the_strategy_and_the_owner():
     """Shares and average price of each fill; "filled" only when all is filled."""
     bench = Bench().start()

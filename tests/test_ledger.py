@@ -1142,6 +1142,19 @@ def test_what_the_list_books_is_taken_out_of_the_hints():
     assert reconciler.hints["0000000001"].quantity == 6
 
 
+def test_a_number_that_another_order_has_by_now_binds_nothing():
+    """A second exit and the first, of unknown outcome, heard the same notice: it was the second's."""
+    ledger = new_ledger(
+        *bought(), intent_of("one", SELL), update(E.NO_ANSWER),
+        intent_of("two", SELL), bot.NumberHeard("one", "0000000009", NOW),
+        update(E.ACCEPTED, "two", "0000000009"),
+    )  # fmt: skip
+    reconciler = bot.Reconciler(ledger, paper=True)
+    reconciler.searches["one"] = bot.Search(witnesses=1, arrived=True)
+    assert look(ledger, reconciler, asked=20) == []
+    assert ledger.by_number[DAY, "0000000009"] == "two"
+
+
 def test_hints_are_dropped_after_a_gap():
     """Notices are not replayed: what was heard is incomplete."""
     ledger, reconciler = hinted(*FILLS)
