@@ -6718,6 +6718,7 @@ def _seconds(value: Any) -> float:
 # out actions, journal first.
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
+WAITED_LONG_S = 10.0  # a question that waited so long goes first
 CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
@@ -6787,23 +6788,28 @@ class Broker:
         self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
         pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
         self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
-        self.failures = 0
-        self._asks: dict[Ask, None] = {}
+        self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
         self._last_asked: dict[str, datetime] = {}
+        self._spent_s: dict[str, float] = {}  # market seconds that the last answer took
 
     def want(self, ask: Ask) -> None:
         """Note a question; asked once however often it is wanted."""
-        self._asks[ask] = None
+        self._asks.setdefault(ask, self._clock.now())
         self._asked.set()
 
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
-        """Wait for the next question of some kinds, the first named first; the usual ones come alone."""
+        """Wait for the next question of some kinds; the usual ones come alone.
+
+        The first named goes first, but one that waited long goes before it: on paper the pages of
+        one order list may take longer than the time to the next.
+        """
         while True:
             pause = self._want_usual(kinds, busy)
             asks = [ask for ask in self._asks if ask.what in kinds]
             if asks:
-                ask = min(asks, key=lambda each: kinds.index(each.what))
+                long_ago = self._clock.now() - timedelta(seconds=WAITED_LONG_S)
+                ask = min(asks, key=lambda a: (min(self._asks[a], long_ago), kinds.index(a.what)))
                 del self._asks[ask]
                 return ask
             self._asked.clear()
@@ -6823,6 +6829,7 @@ class Broker:
             if what not in kinds:
                 continue
             last = self._last_asked.get(what)
+            span = max(span, 2 * self._spent_s.get(what, 0.0))  # half of the pace is for others
             passed = (now - last).total_seconds() if last else math.inf
             left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
             pause = min(pause, left)
@@ -6836,16 +6843,18 @@ class Broker:
         self._last_asked[ask.what] = asked_at
         try:
             if ask.what == "price":
-                return Seen(await self.market.price(ask.symbol, LANE_LOOK), asked_at)
-            if ask.what == "orders":
-                return Seen(await self.orders.orders_of(asked_at.date()), asked_at)
-            if ask.what == "cash":
-                return Seen(Cash(await self.orders.orderable_cash()), asked_at)
-            return Seen(await self.orders.balance(), asked_at)
+                value: Any = await self.market.price(ask.symbol, LANE_LOOK)
+            elif ask.what == "orders":
+                value = await self.orders.orders_of(asked_at.date())
+            elif ask.what == "cash":
+                value = Cash(await self.orders.orderable_cash())
+            else:
+                value = await self.orders.balance()
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            self.failures += 1
             log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
             return None
+        self._spent_s[ask.what] = (self._clock.now() - asked_at).total_seconds()
+        return Seen(value, asked_at)
 
     async def past_bars(self, symbol: str, session: Session, minutes: int) -> Seen:
         """Return closed bars for warm-up; a server that has none leaves fewer or no bars."""
@@ -7373,10 +7382,8 @@ class Trader:
             busy = bool(self.engine.core.ledger.open_orders())
             ask = await self.broker.next_question(kinds, busy)
             self._busy_since[kinds[0]] = asyncio.get_running_loop().time()
-            try:
-                await self._morning.ask(ask)
-            finally:
-                del self._busy_since[kinds[0]]
+            await self._morning.ask(ask)
+            del self._busy_since[kinds[0]]
 
     # --- the end ---
 

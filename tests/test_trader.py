@@ -900,6 +900,33 @@ def test_a_list_of_many_pages_does_not_starve_the_watchdog(monkeypatch):
     assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 5
 
 
+@pytest.mark.parametrize("notices", [False, True])
+@pytest.mark.parametrize("orders", [75, 260])
+def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, notices):
+    """15 rows a page, a page a second: its polls took all calls; no cash, no holdings, no feed."""
+
+    async def story(life):
+        low = bot.round_to_tick(life.sim.state()["stocks"][SYMBOL]["base"] * 0.72, False, up=True)
+        for _ in range(orders):
+            life.sim.manual_order(SYMBOL, "BUY", 1, low)
+        trader, run = await life.begin()
+        while f"{life.world.clock.now():%H:%M}" < "09:29":
+            await asyncio.sleep(1)
+            if notices:
+                trader.broker.want(bot.Ask("orders"))
+        feed = trader.broker.socket.up
+        await life.stop(trader, run)
+        return feed
+
+    life = Life(requests_per_second=None, initial_cash_krw=100_000_000)
+    assert life.play(story)
+    for name in ("inquire-balance", "inquire-psbl-order"):
+        asked = [datetime.strptime(at, "%H:%M:%S") for at, each in life.requests if each == name]
+        longest = max(later - earlier for earlier, later in itertools.pairwise(asked))
+        assert longest <= timedelta(seconds=115), name
+        assert asked[-1] >= datetime.strptime("09:27:00", "%H:%M:%S")
+
+
 # --- the journal fails ---
 
 
