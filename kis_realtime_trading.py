@@ -4628,6 +4628,7 @@ class CommandDesk:
         """Prepare a trading day; exits under way before a restart go on."""
         core = self._core
         core.session, core.stopping, core.cancel_entries = session, False, False
+        core.list_asked_at = core.now  # from here on one is missed
         core.hold("stopping", on=False)
         known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
@@ -4883,7 +4884,7 @@ class Engine:
             return
         age = (core.now - core.list_asked_at).total_seconds()
         old = age > LIST_MAX_AGE_S
-        if old and "old order list" not in core.holds and core.list_asked_at != _NO_TIME:
+        if old and "old order list" not in core.holds:
             core.alert("error", what=f"no broker's answer for {age:.0f} s: nothing can be sold")
         core.hold("old order list", on=old)
         late = core.now >= core.session.open + timedelta(minutes=5)

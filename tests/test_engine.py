@@ -612,6 +612,20 @@ def test_an_order_list_that_grew_old_holds_entries():
     assert calls(bench.want(wish("later"))) != []
 
 
+def test_an_order_list_that_never_came_is_told():
+    """Restarted while REST is gone, shares held: the feed tells prices, and nothing can be sold."""
+    bench = Bench()
+    bench.now = datetime.combine(DAY, time(10, 0), bot.KST)
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(DAY))
+    bench.command("feed up")
+    bench.trade(70_000)
+    assert "error" not in alerts(bench.wait(180))
+    told = bench.wait(60)
+    assert alerts(told).count("error") == 1
+    assert "old order list" in bench.engine.core.holds
+
+
 def test_a_day_without_a_trade_is_told_once_and_holds():
     """Five minutes after the opening nothing was traded: an unplanned holiday?"""
     bench = Bench().start("08:59:00")
