@@ -5415,32 +5415,6 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
     return last
 
 
-_EVENT_TYPES: dict[str, Any] = {
-    kind.__name__: TypeAdapter(kind)
-    for kind in (Notice, OrderAnswered, Command, Instrument, Balance, Cash, OrderList, PastBars)
-}
-
-
-def event_from_json(text: str) -> Event:
-    """Turn a recorded event back into itself. Raises BadData."""
-    try:
-        data = json.loads(text)
-        if data["type"] == "Seen":
-            value = _EVENT_TYPES[data["value"]["type"]].validate_python(_untyped(data["value"]))
-            return Seen(value, datetime.fromisoformat(data["asked_at"]))
-        event: Event = _EVENT_TYPES[data["type"]].validate_python(_untyped(data))
-        return event
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadData(f"a recorded event cannot be read: {error}") from None
-
-
-def _untyped(value: Any) -> Any:
-    """Take the type names out of a plain value."""
-    if isinstance(value, dict):
-        return {key: _untyped(item) for key, item in value.items() if key != "type"}
-    return [_untyped(item) for item in value] if isinstance(value, list) else value
-
-
 class AccountLock:
     """One process for one account; the operating system frees it at death.
 

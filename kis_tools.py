@@ -43,6 +43,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from pydantic import TypeAdapter
+
 import kis_realtime_trading as bot
 
 # === 1. WIRE LAYOUTS ===
@@ -606,6 +608,41 @@ def read_lines(first: Path) -> Iterator[str]:
             yield ""
 
 
+_EVENT_TYPES: dict[str, Any] = {
+    kind.__name__: TypeAdapter(kind)
+    for kind in (
+        bot.Notice,
+        bot.OrderAnswered,
+        bot.Command,
+        bot.Instrument,
+        bot.Balance,
+        bot.Cash,
+        bot.OrderList,
+        bot.PastBars,
+    )
+}
+
+
+def event_from_json(text: str) -> bot.Event:
+    """Turn a recorded event back into itself. Raises bot.BadData."""
+    try:
+        data = json.loads(text)
+        if data["type"] == "Seen":
+            value = _EVENT_TYPES[data["value"]["type"]].validate_python(_untyped(data["value"]))
+            return bot.Seen(value, datetime.fromisoformat(data["asked_at"]))
+        event: bot.Event = _EVENT_TYPES[data["type"]].validate_python(_untyped(data))
+        return event
+    except (ValueError, KeyError, TypeError) as error:
+        raise bot.BadData(f"a recorded event cannot be read: {error}") from None
+
+
+def _untyped(value: Any) -> Any:
+    """Take the type names out of a plain value."""
+    if isinstance(value, dict):
+        return {key: _untyped(item) for key, item in value.items() if key != "type"}
+    return [_untyped(item) for item in value] if isinstance(value, list) else value
+
+
 def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed:
     """Drive codec and engine with a recording, as fast as they go.
 
@@ -653,7 +690,7 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
             if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
                 keep(actions)
         elif mark == "E":
-            other = bot.event_from_json(line[1:])
+            other = event_from_json(line[1:])
             if isinstance(other, bot.Command) and other.session:
                 decoder.set_day(other.session.day)
             keep(handle(other))

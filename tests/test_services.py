@@ -774,7 +774,7 @@ def test_what_was_recorded_is_read_back(tmp_path):
     assert moment == f"T{int(AT.timestamp() * 1_000_000)}"
     assert plain == "F17 2 0|H0STCNT0|001|005930^090000"
     assert encrypted == "X18 2 1|H0STCNI9|001|AAAA"
-    assert bot.event_from_json(event[1:]) == bot.Cash(5)
+    assert tools.event_from_json(event[1:]) == bot.Cash(5)
 
 
 @pytest.mark.parametrize("cut", [1, 3, 9, 12, 20])
@@ -1001,11 +1001,11 @@ def test_a_ledger_entry_survives_the_journal(entry):
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_survives_the_recording(event):
     """Also when it is the answer to a question, with the time of asking."""
-    again = bot.event_from_json(bot.canonical_json(event))
+    again = tools.event_from_json(bot.canonical_json(event))
     assert again == event and type(again) is type(event)
     if isinstance(event, bot.Instrument | bot.Balance | bot.Cash | bot.OrderList | bot.PastBars):
         seen = bot.Seen(event, AT)
-        assert bot.event_from_json(bot.canonical_json(seen)) == seen
+        assert tools.event_from_json(bot.canonical_json(seen)) == seen
 
 
 def test_every_kind_of_entry_and_event_is_tried_above():
@@ -1014,7 +1014,7 @@ def test_every_kind_of_entry_and_event_is_tried_above():
     assert {kind.__name__ for kind in typing.get_args(bot.LedgerEntry)} == kinds
     assert set(bot._ENTRY_TYPES) == kinds
     events = {type(event).__name__ for event in EVENTS}
-    assert set(bot._EVENT_TYPES) == events
+    assert set(tools._EVENT_TYPES) == events
     fed = {kind.__name__ for kind in typing.get_args(bot.Event)}
     unrecorded = {"TimeEvent", "Trade", "Quote", "MarketStatus", "Seen"}
     assert fed - unrecorded <= events
@@ -1038,14 +1038,14 @@ def test_what_cannot_be_read_is_an_error_of_ours(text):
     with pytest.raises(bot.JournalError):
         bot.entry_from_json(text)
     with pytest.raises(bot.BadData):
-        bot.event_from_json(text)
+        tools.event_from_json(text)
 
 
 @pytest.mark.parametrize("text", ["null", "7", '"x"'])
 def test_a_row_that_is_no_object_is_an_error_of_ours(text):
     """JSON, but not an object."""
     with pytest.raises(bot.BadData):
-        bot.event_from_json(text)
+        tools.event_from_json(text)
     with pytest.raises(bot.JournalError):
         bot.entry_from_json(text)
 
