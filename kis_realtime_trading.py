@@ -5550,6 +5550,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"recording stopped: ", "기록을 멈췄습니다: "),
+    (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
     (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
     (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
     (r"(\d+) complete lists in (\d+) s without it", r"\2초 동안 목록 \1번에 없음"),
@@ -7209,6 +7210,7 @@ class Trader:
         """Run the loops of one day. A loop that ends by an error ends the program."""
         socket = self.broker.socket
         self.counts.clear()
+        self.inbox.lost = 0
         if self.recorder:
             prune_recordings(
                 self.recorder.path.parent, self.clock.now(), self.bot.record_days,
@@ -7302,6 +7304,9 @@ class Trader:
             if self.recorder.broken and not self.counts["recorder broken"]:
                 self.counts["recorder broken"] += 1
                 self.tell("error", what=self.recorder.broken)
+        if (lost := self.inbox.lost) and not self.counts["frames lost"]:
+            self.counts["frames lost"] = lost
+            self.tell("error", what=f"this computer is too slow: {lost} frames lost")
         rest = self.broker.rest
         off = self.bot.market_clock is None and rest.clock_off
         if off != self._clock_off:

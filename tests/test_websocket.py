@@ -832,6 +832,32 @@ def test_bad_frames_are_counted_and_logged_once_a_minute(tmp_path, caplog):
     assert 4 <= len(lines) <= 6
 
 
+def test_lost_frames_are_told_once_a_day():
+    """The oldest go when the queue is full; a host that is too slow is the owner's to mend."""
+
+    async def main():
+        life = harness.World(edge.config(), start="09:10:00")
+        try:
+            driver = asyncio.create_task(life.network.drive())
+            trader = life.make_trader(harness.Nothing())
+            run = asyncio.create_task(trader.run(one_day=True))
+            await life.until("09:10:30")
+            for _ in range(3):
+                for _ in range(bot.INBOX_LIMIT + 7):
+                    trader.inbox.put("0|H0STCNT0|001|nonsense")
+                await asyncio.sleep(3)
+            trader.stop("over")
+            await run
+            trader.journal.close()
+            driver.cancel()
+            return list(trader.bridge.messages)
+        finally:
+            life.close()
+
+    told = [text for text in harness.run_virtual(main()) if "오류" in text]
+    assert len(told) == 1 and "시세 7건을 잃었습니다" in told[0]
+
+
 def test_a_session_that_cannot_be_closed_does_not_hold_the_next(tmp_path):
     """close() that never returns is given up after seconds."""
 
