@@ -5547,6 +5547,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "),
     (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
+    (r"no answer to: ", "증권사가 조회를 거부합니다: "),
     (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"recording stopped: ", "기록을 멈췄습니다: "),
@@ -6695,6 +6696,7 @@ def _seconds(value: Any) -> float:
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 WAITED_LONG_S = 10.0  # a question that waited so long goes first
+REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
 CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
@@ -6764,6 +6766,8 @@ class Broker:
         self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
         pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
         self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
+        self.on_refused: Callable[[str], None] = lambda what: None
+        self._refusals: Counter[Ask] = Counter()  # in a row
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
         self._last_asked: dict[str, datetime] = {}
@@ -6828,7 +6832,11 @@ class Broker:
                 value = await self.orders.balance()
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
+            self._refusals[ask] += isinstance(error, RequestRefused | BadData)
+            if self._refusals[ask] == REFUSALS_UNTOLD:
+                self.on_refused(f"{ask.what} {ask.symbol}: {error}")
             return None
+        del self._refusals[ask]
         self._spent_s[ask.what] = (self._clock.now() - asked_at).total_seconds()
         return Seen(value, asked_at)
 
@@ -7221,6 +7229,7 @@ class Trader:
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         socket.expects_data = self.engine.expects_data
         socket.on_refused = lambda what: self.tell("error", what=f"no realtime data: {what}")
+        self.broker.on_refused = lambda what: self.tell("error", what=f"no answer to: {what}")
         async with asyncio.TaskGroup() as group:
             loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())

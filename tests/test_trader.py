@@ -900,6 +900,42 @@ def test_a_list_of_many_pages_does_not_starve_the_watchdog(monkeypatch):
     assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 5
 
 
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [("inquire-price", f"price {SYMBOL}"), ("psbl-order", "cash"), ("inquire-balance", "holdings")],
+)
+def test_a_question_that_is_refused_again_and_again_is_told(path, what):
+    """A wrong code in the settings, a product without this service: nothing will ever be bought."""
+
+    async def story(life):
+        rule = {"match": {"path": path}, "effect": {"do": "error", "code": "OPSQ2001"}}
+        life.sim.faults.add(rule)
+        trader, run = await life.begin()
+        await life.world.until("09:40:00")
+        told = [text for text in trader.bridge.messages if "거부합니다" in text]
+        await life.stop(trader, run)
+        return told
+
+    told = Life().play(story)
+    assert len(told) == 1
+    assert what in told[0] and "OPSQ2001" in told[0]
+
+
+def test_a_question_that_is_refused_now_and_then_is_not_told():
+    """Only in a row; an outage without any answer is told by the age of the order list."""
+
+    async def story(life):
+        match = {"path": "psbl-order", "nth": [2, 3, 5, 6, 8, 9]}
+        life.sim.faults.add({"match": match, "effect": {"do": "error", "code": "OPSQ2001"}})
+        trader, run = await life.begin()
+        await life.world.until("09:35:00")
+        told = [text for text in trader.bridge.messages if "거부합니다" in text]
+        await life.stop(trader, run)
+        return told
+
+    assert Life().play(story) == []
+
+
 @pytest.mark.parametrize("notices", [False, True])
 @pytest.mark.parametrize("orders", [75, 260])
 def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, notices):
