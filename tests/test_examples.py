@@ -321,9 +321,9 @@ def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
     ],
     ids=["mean reversion", "of the page"],
 )
-def test_it_trades_an_hour_of_the_simulated_market(name, parameters, reasons, tmp_path):
+def test_it_trades_an_hour_of_the_simulated_market(name, parameters, reasons, tmp_path, caplog):
     """The whole bot in virtual time: it buys and sells, and the books equal the simulator's."""
-    logging.getLogger("kisbot").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, logger="kisbot")
     name = from_page(name, tmp_path) if name == "README.md" else name
     config = simulator.SimulatorConfig(symbols=("247540",), density=6, seed=4)
     limits = {"max_data_age_s": 60, "max_quote_age_s": 60}
