@@ -5509,10 +5509,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
     "day_report": (
         "📋 {day} 체결가격 {trades}건 · 봉 {bars}개 · 주문 {orders}건 · 체결 {fills}건\n"
-        "실현손익 {gross}원 · 수수료 {fees}원 · 세금 {taxes}원 · 순손익 {net}원\n보유: {positions}",
+        "실현손익 {gross}원 · 수수료 {fees}원 · 세금 {taxes}원 · 순손익 {net}원\n보유: {positions}{unheard}",
         "📋 {day}: {trades} trades · {bars} bars · {orders} orders · {fills} fills\n"
         "realised P&L {gross} won · fees {fees} won · taxes {taxes} won · net {net} won\n"
-        "held: {positions}",
+        "held: {positions}{unheard}",
     ),
 }  # fmt: skip
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
@@ -5547,6 +5547,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "),
     (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
+    (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
     (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
@@ -7400,7 +7401,10 @@ class Trader:
         figures = self.summary()
         digest = self.engine.digest.hexdigest()
         self.bridge.execute([Record("day", figures["day"], {**figures, "digest": digest})])
-        self.tell("day_report", **figures)
+        states = self.engine.core.symbols.items()
+        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
+        unheard = f"\nno trade came of: {mute}" if mute and figures["trades"] else ""
+        self.tell("day_report", **figures, unheard=unheard)
         if self._stop.is_set():
             return
         try:

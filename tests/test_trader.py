@@ -936,6 +936,23 @@ def test_a_question_that_is_refused_now_and_then_is_not_told():
     assert Life().play(story) == []
 
 
+@pytest.mark.parametrize("mute", ["000660", None])
+def test_the_report_names_stocks_of_which_no_trade_came(mute):
+    """A registration that was acknowledged and brings nothing, or a stock that nobody trades."""
+
+    async def story(life):
+        if mute:
+            life.sim.faults.add({"match": {"symbol": mute}, "effect": {"do": "frame_drop"}})
+        trader, run = await life.begin()
+        await run
+        trader.journal.close()
+        return [text for text in trader.bridge.messages if "📋" in text]
+
+    symbols = (SYMBOL, "000660")
+    [report] = Life(start="15:18:00", symbols=symbols, density=60.0).play(story)
+    assert report.endswith("\n체결가격이 오지 않은 종목: 000660" if mute else "보유: -")
+
+
 @pytest.mark.parametrize("notices", [False, True])
 @pytest.mark.parametrize("orders", [75, 260])
 def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, notices):
