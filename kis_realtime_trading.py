@@ -5249,11 +5249,13 @@ class Journal:
                 self._prepare()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
+            if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
+                raise self._damage(str(error)) from None
             raise JournalError(f"{path}: {error}; check that the folder can be written") from None
         if version != self.VERSION:
-            raise JournalError(
-                f"{path} has format {version}, this program writes {self.VERSION}: use the program "
-                "version that wrote it, or move the file away when no position is open"
+            raise self._damage(
+                f"format {version}, this program writes {self.VERSION}; use the program version that "
+                "wrote it"
             )
         here = os.stat(path)
         self._place = (here.st_dev, here.st_ino)
@@ -5272,6 +5274,13 @@ class Journal:
                 f"PRAGMA user_version={self.VERSION}; COMMIT;"
             )
 
+    def _damage(self, what: str) -> JournalError:
+        """Return the error of a file that cannot be gone on with, and what its owner can do."""
+        return JournalError(
+            f"{self.path}: {what}. Restore the newest good copy; or, when no position and no order is "
+            f"open, move all files {self.path.stem}.* away"
+        )
+
     def verify(self) -> None:
         """Read the whole chain. Raises JournalError naming the first row that is not as written."""
         previous, expected, intents = self._FIRST_HASH, 0, set()
@@ -5279,9 +5288,9 @@ class Journal:
             for row in self.rows():
                 expected += 1
                 if row.seq != expected:
-                    raise JournalError(f"{self.path}: row {expected} is missing")
+                    raise self._damage(f"row {expected} is missing")
                 if row.hash != _chain(previous, *row[:5]):
-                    raise JournalError(f"{self.path}: row {row.seq} is not what was written")
+                    raise self._damage(f"row {row.seq} is not what was written")
                 if row.kind == "intent":
                     intents.add(row.ref)
                 previous = row.hash
@@ -5289,9 +5298,9 @@ class Journal:
             self._check_tip()
             stored = {row[0] for row in self._db.execute("SELECT id FROM intents")}
         except (sqlite3.Error, UnicodeDecodeError, TypeError) as error:  # also NULL, BLOB for TEXT
-            raise JournalError(f"{self.path}: row {expected + 1} cannot be read: {error}") from None
+            raise self._damage(f"row {expected + 1} cannot be read: {error}") from None
         if stored != intents:
-            raise JournalError(f"{self.path}: the table of intents differs from the rows")
+            raise self._damage("the table of intents differs from the rows")
 
     def _check_tip(self) -> None:
         """Refuse a journal older than the one written here (a restored backup), or another one."""
@@ -5301,16 +5310,13 @@ class Journal:
         except (OSError, ValueError):
             return
         if seq > self.last_seq:
-            raise JournalError(
-                f"{self.path} ends at row {self.last_seq}, but row {seq} was written already: an "
-                "older copy was put in its place. Restore the newest one"
+            raise self._damage(
+                f"it ends at row {self.last_seq}, but row {seq} was written already: an older copy "
+                "was put in its place"
             )
         row = self._db.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
         if row and len(mark) == len(row[0]) and mark != row[0]:  # a shorter one is a torn tip
-            raise JournalError(
-                f"{self.path} is not the journal that was written here: row {seq} differs. Restore "
-                "the right one"
-            )
+            raise self._damage(f"another journal was put in its place: row {seq} differs")
 
     def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
         """Write rows (kind, ref, data) in one durable transaction, in order.

@@ -537,9 +537,31 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
     with contextlib.closing(sqlite3.connect(other)) as db:
         db.execute("CREATE TABLE notes (a)")
         db.commit()
-    for path in (text, other):
-        with pytest.raises(bot.JournalError, match=path.name):
+    of_our_format = tmp_path / "c.sqlite3"
+    shutil.copy(other, of_our_format)
+    changed(of_our_format, "PRAGMA user_version=1")
+    for path in (text, other, of_our_format):
+        with pytest.raises(bot.JournalError, match=rf"{path.name}.*move all files {path.stem}\.\*"):
             reopened(path)
+
+
+@pytest.mark.parametrize("place", [0, 100, 0.5, -4096])
+def test_a_damaged_journal_says_what_can_be_done(tmp_path, place):
+    """A bad block of the disk, somewhere in a file of some days: found, and the way out works."""
+    journal = bot.Journal(tmp_path / "journal.sqlite3")
+    journal.verify()
+    journal.append([("note", "", {"n": n, "text": "x" * 200}) for n in range(500)], AT)
+    journal.close()
+    raw = bytearray(journal.path.read_bytes())
+    at = int(place * len(raw)) if isinstance(place, float) else place % len(raw)
+    raw[at : at + 4096] = bytes(4096)
+    journal.path.write_bytes(raw)
+    with pytest.raises(bot.JournalError, match=r"Restore .* move all files journal\.\* away"):
+        reopened(journal.path)
+    (tmp_path / "old").mkdir()
+    for file in tmp_path.glob("journal.*"):
+        file.rename(tmp_path / "old" / file.name)
+    reopened(journal.path)
 
 
 @pytest.mark.parametrize("version", [0, 2, 99])
