@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import stat
 import time
 from collections.abc import Callable
@@ -644,6 +645,32 @@ def test_no_error_shows_a_secret(tmp_path):
             assert secret.reveal() not in shown
 
     run(main)
+
+
+@pytest.mark.parametrize("room", [None, 0, 50])
+def test_a_token_that_cannot_be_kept_is_used_from_memory(tmp_path, room, caplog):
+    """A full disk, or a folder in the way: told in the log; nothing of a token lies about."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def main():
+        desk = quiet_desk(tmp_path)
+        if room is None:
+            mark = f"{desk.profile.environment}-{desk.profile.app_key.fingerprint()}"
+            (tmp_path / f"token-{mark}.json").mkdir()
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        token = await desk.auth.token()
+        for _ in range(3):
+            assert await desk.auth.token() is token
+        await desk.orders.balance()
+        assert desk.requests("tokenP") == 1
+
+    try:
+        run(main)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [file for file in tmp_path.iterdir() if file.is_file()] == []
+    assert "not kept for a restart" in caplog.text
 
 
 def test_a_file_written_privately_is_whole_or_not_there(tmp_path):
