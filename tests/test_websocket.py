@@ -735,6 +735,47 @@ def test_a_registration_that_is_never_acknowledged_is_made_again(tmp_path):
     run(main)
 
 
+@pytest.mark.parametrize(("silent_rounds", "up_again_after_s"), [(1, 35), (4, 125), (99, None)])
+def test_a_part_of_the_registrations_after_a_reconnection_is_not_the_feed(
+    tmp_path, silent_rounds, up_again_after_s
+):
+    """The quotes of one stock are never acknowledged: entries stay on hold, and it is asked again."""
+
+    async def main():
+        desk, rounds = edge.desk(tmp_path), []
+
+        def partly(message):
+            pair = wanted_in(message)
+            if pair and pair[0] == "H0STASP0":
+                rounds.append(asyncio.get_running_loop().time())
+                if len(rounds) <= silent_rounds:
+                    return []
+            return taking_all(message)
+
+        line = Line(lambda: Fake(taking_all), lambda: Fake(partly))
+        ear = Ear(desk, usual(desk), line)
+        ping = json.dumps({"header": {"tr_id": "PINGPONG", "datetime": "20261120100530"}})
+        async with listening(ear):
+            await asyncio.sleep(70)
+            await line.made[0].close()
+            await asyncio.sleep(2)
+            began = asyncio.get_running_loop().time()
+            for _ in range(20):
+                line.made[-1].say(ping)
+                await asyncio.sleep(10)
+                if ear.changes[-1][0]:
+                    break
+        assert [up for up, _ in ear.changes[:2]] == [True, False]
+        if up_again_after_s:
+            assert ear.changes[2:] == [(True, "3")]
+            assert asyncio.get_running_loop().time() - began <= up_again_after_s + 10
+        else:
+            assert len(ear.changes) == 2 and len(line.made) == 2
+            assert len(rounds) >= 6
+
+    run(main)
+
+
 def test_refusals_are_told_once_and_only_of_what_was_asked(tmp_path):
     """Each is a journal row and a message: a flood of strange ones would hold trading up."""
 
