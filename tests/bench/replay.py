@@ -99,7 +99,7 @@ def events_of(recorded: Recorded) -> list[bot.Event]:
             moved = bot.timedelta(microseconds=int(line[1:]))
             events.append(bot.TimeEvent(bot.EPOCH + moved))
         elif line[:1] == "E":
-            other = bot.event_from_json(line[1:])
+            other = kis_tools.event_from_json(line[1:])
             if isinstance(other, bot.Command) and other.session:
                 decoder.set_day(other.session.day)
             events.append(other)
