@@ -5441,9 +5441,7 @@ class AccountLock:
             if file >= 0:
                 os.close(file)
             if error.errno not in (errno.EWOULDBLOCK, errno.EADDRINUSE):
-                raise JournalError(
-                    f"{path}: {error.strerror}; can the folder be written?"
-                ) from None
+                raise JournalError(f"{path}: {error.strerror}; is the folder writable?") from None
             raise AlreadyRunning("another bot already trades this account; stop it first") from None
         self._name, self._file = name, file
 
@@ -6780,7 +6778,7 @@ class Broker:
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
         self._last_asked: dict[str, datetime] = {}
-        self._spent_s: dict[str, float] = {}  # market seconds that the last answer took
+        self._spent_s: dict[str, float] = {}  # by the last answer, not of the market's clock
 
     def want(self, ask: Ask) -> None:
         """Note a question; asked once however often it is wanted."""
@@ -6818,7 +6816,8 @@ class Broker:
             if what not in kinds:
                 continue
             last = self._last_asked.get(what)
-            span = max(span, 2 * self._spent_s.get(what, 0.0))  # half of the pace is for others
+            spent = self._spent_s.get(what, 0.0) * self._clock.speed
+            span = max(span, min(2 * spent, spent + POLL_IDLE_S))  # the rest is for others
             passed = (now - last).total_seconds() if last else math.inf
             left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
             pause = min(pause, left)
@@ -6828,7 +6827,7 @@ class Broker:
 
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
-        asked_at = self._clock.now()
+        asked_at, began = self._clock.now(), asyncio.get_running_loop().time()
         self._last_asked[ask.what] = asked_at
         try:
             if ask.what == "price":
@@ -6846,7 +6845,7 @@ class Broker:
                 self.on_refused(f"{ask.what} {ask.symbol}: {error}")
             return None
         del self._refusals[ask]
-        self._spent_s[ask.what] = (self._clock.now() - asked_at).total_seconds()
+        self._spent_s[ask.what] = asyncio.get_running_loop().time() - began
         return Seen(value, asked_at)
 
     async def past_bars(self, symbol: str, session: Session, minutes: int) -> Seen:

@@ -953,6 +953,33 @@ def test_the_report_names_stocks_of_which_no_trade_came(mute):
     assert report.endswith("\n체결가격이 오지 않은 종목: 000660" if mute else "보유: -")
 
 
+def test_a_clock_set_forward_during_a_question_does_not_end_the_polls():
+    """What an answer took is no matter of the host's clock: an hour would be two without a list."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        await life.world.until("09:25:00")
+
+        def jump(method, path):
+            life.note(method, path)
+            if path.endswith("daily-ccld"):
+                life.network.before_request = life.note
+                life.world.clock._start += timedelta(hours=1)
+
+        life.network.before_request = jump
+        await asyncio.sleep(3700)
+        await life.stop(trader, run)
+
+    life = Life(density=1.0)
+    life.play(story)
+    lists = [at for at, name in life.requests if name == "inquire-daily-ccld" and at > "10:2"]
+    asked = [datetime.strptime(at, "%H:%M:%S") for at in lists]
+    assert asked[-1] - asked[0] > timedelta(hours=1)
+    assert max(later - earlier for earlier, later in itertools.pairwise(asked)) < timedelta(
+        minutes=1
+    )
+
+
 @pytest.mark.parametrize("notices", [False, True])
 @pytest.mark.parametrize("orders", [75, 260])
 def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, notices):
