@@ -648,6 +648,10 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed
 
     `strategy` replaces the recorded one. Raises bot.BotError for what is no recording.
     """
+    if not first.is_file():
+        raise bot.BotError(
+            f"no file {first}; recordings are in the folder records beside the journal"
+        )
     lines = read_lines(first)
     start = next(lines, "")
     if not start.startswith("S"):

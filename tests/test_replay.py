@@ -94,3 +94,13 @@ def test_one_won_of_one_trade_changes_the_digest_and_is_shown(recorded, tmp_path
     assert after.digest != before.digest
     assert code == bot.EXIT_FAILED
     assert "FIRST DIFFERENCE at row" in told and ">> live   bar" in told and ">> replay bar" in told
+
+
+def test_what_is_no_recording_is_named_with_the_way_out(tmp_path):
+    """A file that is not there, and one that is no first segment."""
+    with pytest.raises(bot.BotError, match=r"no file .*; recordings are in the folder records"):
+        tools.replay(tmp_path / "20261120-085011-0000.gz")
+    other = tmp_path / "20261120-085011-0001.gz"
+    other.write_bytes(gzip.compress(b"T5\n"))
+    with pytest.raises(bot.BotError, match="not the first segment"):
+        tools.replay(other)
