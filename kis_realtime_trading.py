@@ -1446,7 +1446,7 @@ class FrameDecoder:
                 numbers = self._numbers
                 price, volume = numbers[price_text], numbers[shares]
                 total, value = int(total_text), int(value_text)
-                if volume <= total and price <= value // total * 10 <= price * 100:
+                if volume <= total and 0.1 <= value / (price * total) <= 10.0:
                     values = (symbol, self._times[at], price, volume, total, value, False)
                     return (_new_tuple(Trade, values),)
             usual = self._usual.get(frame[:15])
@@ -1499,7 +1499,7 @@ class FrameDecoder:
         for symbol, at, price_text, shares, total_text, value_text in records:
             price, volume = numbers[price_text], numbers[shares]
             total, value = int(total_text), int(value_text)
-            if volume > total or not price <= value // total * 10 <= price * 100:
+            if volume > total or not 0.1 <= value / (price * total) <= 10.0:
                 return []
             values = (symbol, times[at], price, volume, total, value, False)
             trades.append(_new_tuple(Trade, values))
@@ -1526,7 +1526,7 @@ class FrameDecoder:
             moment = self._other_day(f[33], f[1])
         price, volume = (self._numbers.get(text) or self._number(text) for text in (f[2], f[12]))
         total, value = _digits(f[13]), _digits(f[14])
-        if not (0 < volume <= total and 0 < price <= value // total * 10 <= price * 100):
+        if not (0 < volume <= total and price and 0.1 <= value / (price * total) <= 10.0):
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
         return Trade(f[0], moment, price, volume, total, value, f[35] == "Y")
 
