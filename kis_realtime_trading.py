@@ -30,25 +30,36 @@ Map of this file (each section uses only what stands above it):
 
      1. CONSTANTS AND WIRE TABLES   hosts, endpoints, realtime layouts, ticks, taxes, calendar
      2. ERRORS                      named by what the caller must do
-     3. DATA TYPES                  Trade, Quote, Bar, Order, Position, Secret
+     3. DATA TYPES                  Trade, Quote, Bar, Order, Position, Secret; events and actions
      4. SETTINGS                    text in, settings or a full list of faults out
      5. MARKET RULES                tick, session, trading day, fee, tax
      6. WIRE CODEC                  frames and REST bodies to types and back
      7. BARS AND INDICATORS         trades to bars
+        --- GROUND above, DECIDE below ---
      8. LEDGER                      order states as a table, positions, cash, P&L
      9. RISK                        small rules: allow, or refuse with a code and the numbers
     10. STRATEGY                    TradingStrategy and the built-in breakout
-    11. ENGINE                      events in, actions out: the whole decision path
+    11. RECONCILER                  what lists, balances and notices prove; orders of unknown outcome
+    12. STATE                       what the desks share on one day
+    13. ENTRIES                     wishes to intents; every order passes EntryDesk.submit
+    14. EXITS                       stops, targets, and the work until nothing is left
+    15. REPLIES                     answers and notices of the broker
+    16. COMMANDS                    start, day, feed, stop, the owner's word
+    17. ENGINE                      events in, actions out: the whole decision path
         --- above: no asyncio, no network, no files, no clock, no random, no logging ---
-    12. RUNTIME SERVICES            market clock, redacting log, journal, messages
-    13. KISAuth                     [network] access token, approval key
-    14. REST                        [network] the only HTTP call, pacing, retries of queries
-    15. KISMarketData               [network] prices, order book, bars, holidays
-    16. KISOrder                    [network] THE ONLY CODE THAT SENDS AN ORDER: KISOrder._send
-    17. KISWebSocket                [network] registrations, heartbeat, reconnection
-    18. TelegramBot                 [network] alerts that never block trading
-    19. TRADER                      start-up, loops, carrying out the engine's actions, shutdown
-    20. COMMAND LINE                arguments, exit codes, main()
+    18. RUNTIME SERVICES            market clock, redacting log, recording, lock of the account
+    19. WORDS                       what people read, in two languages
+    20. KISAuth                     [network] access token, approval key
+    21. REST                        [network] the only HTTP call, pacing, retries of queries
+    22. KISMarketData               [network] prices, order book, bars, holidays
+    23. KISWebSocket                [network] registrations, heartbeat, reconnection
+    24. TelegramBot                 [network] alerts that never block trading
+        --- MONEY: read these two and LEDGER, and you know the worst that can happen ---
+    25. JOURNAL                     every row durable before anything rests on it
+    26. KISOrder                    [network] THE ONLY CODE THAT SENDS AN ORDER: KISOrder._send
+        --- RUN ---
+    27. TRADER                      start-up, loops, carrying out the engine's actions, shutdown
+    28. COMMAND LINE                arguments, exit codes, main()
 
 The way of an order: EntryDesk.submit -> check_order -> Bridge.execute (journal row, durable)
 -> Trader._call_lane -> KISOrder.submit -> KISOrder._send.
@@ -258,6 +269,8 @@ CEILING_ORDERS_PER_MINUTE = 30
 CEILING_ORDERS_PER_SECOND = 3
 CEILING_QUANTITY = 1_000_000
 
+CLOCK_TOLERANCE_S = 2.0  # small steps back of our clock are no time; the broker's may differ so
+
 # ======================================================================================
 # === 2. ERRORS ===
 # ======================================================================================
@@ -316,6 +329,10 @@ class NotSent(BotError):
 
 class NoAnswer(BotError):
     """The request may have arrived; no usable answer came back."""
+
+
+class IllegalTransition(BotError):
+    """An event that the table does not allow. The symbol is stopped, the state is kept."""
 
 
 class Fault(NamedTuple):
@@ -618,6 +635,400 @@ class OrderRequest:
     reason: str = ""
     facts: tuple[tuple[str, float], ...] = ()  # indicator values, for the journal
 
+
+@dataclass(frozen=True, slots=True)
+class DailyBar:
+    """One day of one stock; price in won (int) or foreign currency (Decimal), value in won."""
+
+    day: date
+    open: int | Decimal
+    high: int | Decimal
+    low: int | Decimal
+    close: int | Decimal
+    volume: int
+    value: int
+
+
+class OrderStatus(enum.StrEnum):
+    """Where an order stands. If you add one: TRANSITIONS, OPEN_STATUSES and the sets below it."""
+
+    SUBMITTING = "submitting"  # the row is durable; the request may or may not have left
+    NOT_SENT = "not sent"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # a request left and no usable answer came
+    LOST = "lost"  # proved absent at the broker
+    QUARANTINED = "quarantined"  # only the owner can say
+    WORKING = "working"
+    PARTIAL = "partially filled"
+    FILLED = "filled"
+    CANCEL_PENDING = "cancel pending"
+    CANCEL_UNKNOWN = "cancel unknown"
+    REPLACE_PENDING = "replace pending"
+    REPLACE_UNKNOWN = "replace unknown"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class OrderEvent(enum.StrEnum):
+    """What can happen to an order. Answers belong to the request that is under way."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NOT_SENT = "not sent"
+    NO_ANSWER = "no answer"
+    CANCEL_SENT = "cancel sent"
+    REPLACE_SENT = "replace sent"
+    FOUND = "found"  # the order list shows it
+    ABSENT = "absent"  # proved not to exist
+    AMBIGUOUS = "ambiguous"  # several could be it, or time ran out
+    STILL_WORKING = "still working"  # the order list shows a rest after a cancel or replace
+    REPLACED = "replaced"  # the order list shows the child
+    FILL = "fill"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected after acceptance"
+    EXPIRED = "expired"
+
+
+_S, _E = OrderStatus, OrderEvent
+# Statuses in which nothing else may be sent for the symbol (but the cancel of a known order).
+UNRESOLVED = frozenset({
+    _S.SUBMITTING, _S.UNKNOWN, _S.QUARANTINED, _S.CANCEL_PENDING, _S.CANCEL_UNKNOWN,
+    _S.REPLACE_PENDING, _S.REPLACE_UNKNOWN,
+})  # fmt: skip
+RESTING = frozenset({_S.WORKING, _S.PARTIAL})
+OPEN_STATUSES = UNRESOLVED | RESTING
+DOUBTFUL = frozenset({_S.UNKNOWN, _S.QUARANTINED})  # nobody knows whether the order exists
+NEVER_EXISTED = frozenset({_S.NOT_SENT, _S.REJECTED, _S.LOST})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """The decision to send one order, durable before the first byte leaves. At most one POST."""
+
+    intent_id: str
+    trade_date: date
+    symbol: str
+    side: Side
+    kind: OrderKind
+    quantity: int
+    price: int
+    purpose: Literal["entry", "exit", "external"]
+    leg: str
+    signal: str
+    at: datetime
+    reserve_krw: int = 0  # cash that the broker will hold back for a buy
+    cash_before_krw: int = -1  # orderable cash known before it, -1 unknown
+    sellable_before: int = -1
+    plan: ExitPlan | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """One event of one order. For FILL quantity and amount are CUMULATIVE for `order_no`."""
+
+    intent_id: str
+    event: OrderEvent
+    at: datetime
+    order_no: str = ""
+    branch: str = ""
+    quantity: int = 0
+    amount_krw: int = 0
+    price: int = 0
+    kind: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberHeard:
+    """A notice named an order number that an order without one may have."""
+
+    intent_id: str
+    order_no: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanUpdate:
+    """The exit plan of a position changed (a trailing stop moved)."""
+
+    symbol: str
+    plan: ExitPlan
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DayOpened:
+    """A trading day begins; what earlier days left over is forgotten or kept as unresolved."""
+
+    day: date
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTaken:
+    """The account as the broker shows it is taken over: settled cash, shares that are not ours."""
+
+    cash_krw: int
+    external: dict[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStopped:
+    """Nothing more is begun in a symbol today; "" lifts it."""
+
+    symbol: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStarted:
+    """A position is to be closed, whatever happens to the single orders of it."""
+
+    symbol: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LevelSet:
+    """The kill switch was moved. It holds over restarts until it is moved again."""
+
+    level: KillLevel
+    reason: str
+    by_rule: bool  # a rule's level ends with its day, the owner's does not
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdjusted:
+    """Shares of ours that left or came without an order of ours (the owner's phone)."""
+
+    symbol: str
+    quantity: int
+    note: str
+    at: datetime
+
+
+LedgerEntry: TypeAlias = (
+    OrderIntent | OrderUpdate | NumberHeard | PlanUpdate | ExitStarted | DayOpened | AccountTaken
+    | LevelSet | SymbolStopped | PositionAdjusted
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Order:
+    """An intent and what became of it. A modified order keeps its intent and gains a number."""
+
+    intent: OrderIntent
+    since: datetime  # of the present status
+    status: OrderStatus = OrderStatus.SUBMITTING
+    order_no: str = ""
+    branch: str = ""
+    price: int = 0
+    kind: str = ""
+    fills: dict[str, tuple[int, int]] = field(default_factory=dict)  # number -> shares, won
+    fee_krw: int = 0
+    tax_krw: int = 0
+    note: str = ""  # what led to the present status
+    pending_price: int = 0
+    pending_kind: str = ""
+    cancel_tries: int = 0
+    heard: list[str] = field(default_factory=list)  # numbers that notices named for it
+
+    @property
+    def filled_quantity(self) -> int:
+        """Shares filled under all its numbers."""
+        return sum(quantity for quantity, _ in self.fills.values())
+
+    @property
+    def filled_amount_krw(self) -> int:
+        """Won filled under all its numbers."""
+        return sum(amount for _, amount in self.fills.values())
+
+    @property
+    def remaining(self) -> int:
+        """Shares that may still be filled; 0 once the order is over."""
+        return self.intent.quantity - self.filled_quantity if self.status in OPEN_STATUSES else 0
+
+    @property
+    def own(self) -> bool:
+        """Whether this program sent it."""
+        return self.intent.purpose != "external"
+
+
+@dataclass(slots=True)
+class Position:
+    """Shares of ours in one stock; average cost exact, fees not included."""
+
+    quantity: int = 0
+    cost: Fraction = Fraction(0)
+    plan: ExitPlan | None = None
+    opened_at: datetime | None = None
+    result: Fraction = Fraction(0)  # of this round so far, after costs
+    exit_reason: str = ""  # why it is being closed
+
+    @property
+    def average_price(self) -> float:
+        """Average price paid, won; 0 when flat."""
+        return float(self.cost / self.quantity) if self.quantity else 0.0
+
+    def clear(self) -> None:
+        """Be flat again; the object stays, since views hold it."""
+        self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
+        self.plan, self.opened_at, self.exit_reason = None, None, ""
+
+
+@dataclass(slots=True)
+class DayTotals:
+    """What a day brought, won. `gross` is exact; show it rounded."""
+
+    gross: Fraction = Fraction(0)
+    fees_krw: int = 0
+    taxes_krw: int = 0
+    orders: int = 0
+    fills: int = 0
+    peak_krw: int = 0  # highest realised net result
+    losses: dict[str, int] = field(default_factory=dict)  # lost rounds in a row; "" is over all
+    lost_at: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def gross_krw(self) -> int:
+        """Realised P&L before costs, rounded half up."""
+        gross = self.gross
+        return (2 * gross.numerator + gross.denominator) // (2 * gross.denominator)
+
+    @property
+    def net_krw(self) -> int:
+        """Realised P&L after all fees and taxes of the day."""
+        return self.gross_krw - self.fees_krw - self.taxes_krw
+
+
+class OrderList(NamedTuple):
+    """The broker's order list of a day, all pages. No list is not an empty list."""
+
+    rows: tuple[BrokerOrder, ...]
+
+
+MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
+
+
+class TimeEvent(NamedTuple):
+    """Market time moved on. Comes before each batch of frames and at least once a second."""
+
+    now: datetime
+
+
+class Cash(NamedTuple):
+    """Orderable cash without receivables (nrcvb_buy_amt)."""
+
+    amount_krw: int
+
+
+class PastBars(NamedTuple):
+    """Closed bars of one symbol, oldest first."""
+
+    symbol: str
+    bars: tuple[Bar, ...]
+
+
+class Seen(NamedTuple):
+    """An answer of the broker to a question asked at `asked_at` (market time)."""
+
+    value: Instrument | Balance | Cash | OrderList | PastBars
+    asked_at: datetime
+
+
+class Outcome(enum.StrEnum):
+    """How an order call ended. UNKNOWN is neither success nor failure."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NOT_SENT = "not sent"
+    UNKNOWN = "unknown"
+
+
+class OrderAnswer(NamedTuple):
+    """The end of one order call. `order_no` is set only when accepted."""
+
+    outcome: Outcome
+    order_no: str = ""
+    branch: str = ""
+    code: str = ""
+    text: str = ""
+
+
+class OrderAnswered(NamedTuple):
+    """An order call for this intent has ended."""
+
+    intent_id: str
+    answer: OrderAnswer
+    at: datetime
+
+
+class Command(NamedTuple):
+    """Something that happens to the program: a day, a connection, its start and end, a level.
+
+    names: restarted (text: time of the last journal row), day (with the session), feed up, feed
+    down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
+    INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries).
+    """
+
+    name: Literal[
+        "restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "hold", "release"
+    ]
+    at: datetime
+    session: Session | None = None
+    text: str = ""
+    level: KillLevel = KillLevel.ACTIVE
+
+
+Event: TypeAlias = MarketEvent | TimeEvent | Seen | OrderAnswered | Command
+
+
+class Record(NamedTuple):
+    """A journal row, to be written before anything of the same event is done."""
+
+    kind: str
+    ref: str
+    data: Any
+
+
+class OrderCall(NamedTuple):
+    """One call to the broker: a new order, a cancel, or a change of kind and price.
+
+    The rows that stand for it are written first.
+    """
+
+    action: Literal["new", "cancel", "change"]
+    intent: OrderIntent
+    order_no: str = ""
+    branch: str = ""
+    kind: str = ""
+    price: int = 0
+
+
+class Alert(NamedTuple):
+    """Something to tell a person: a code of TEXTS and its values."""
+
+    code: str
+    values: dict[str, Any]
+
+
+Question: TypeAlias = Literal["orders", "cash", "holdings", "price"]
+
+
+class Ask(NamedTuple):
+    """A question to put to the broker soon."""
+
+    what: Question
+    symbol: str = ""
+
+
+Action: TypeAlias = Record | OrderCall | Alert | Ask
 
 # ======================================================================================
 # === 4. SETTINGS ===
@@ -1268,7 +1679,6 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
 # Longest number that is read: 18 digits are 10 ** 18 won, more than the whole market.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0{1,18})?")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})")
-MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
 _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without argument parsing
 
 
@@ -1789,19 +2199,6 @@ def parse_minute_bars(symbol: str, body: Mapping[str, Any]) -> list[Bar]:
     return sorted(bars, key=lambda bar: bar.start)
 
 
-@dataclass(frozen=True, slots=True)
-class DailyBar:
-    """One day of one stock; price in won (int) or foreign currency (Decimal), value in won."""
-
-    day: date
-    open: int | Decimal
-    high: int | Decimal
-    low: int | Decimal
-    close: int | Decimal
-    volume: int
-    value: int
-
-
 def parse_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
     return [
@@ -2088,49 +2485,6 @@ class Average:
 # it. Fills are booked from the broker's cumulative figures, never added up from notices.
 # Never knows: prices of the market, limits, who asked.
 
-
-class OrderStatus(enum.StrEnum):
-    """Where an order stands. If you add one: TRANSITIONS, OPEN_STATUSES and the sets below it."""
-
-    SUBMITTING = "submitting"  # the row is durable; the request may or may not have left
-    NOT_SENT = "not sent"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"  # a request left and no usable answer came
-    LOST = "lost"  # proved absent at the broker
-    QUARANTINED = "quarantined"  # only the owner can say
-    WORKING = "working"
-    PARTIAL = "partially filled"
-    FILLED = "filled"
-    CANCEL_PENDING = "cancel pending"
-    CANCEL_UNKNOWN = "cancel unknown"
-    REPLACE_PENDING = "replace pending"
-    REPLACE_UNKNOWN = "replace unknown"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
-
-class OrderEvent(enum.StrEnum):
-    """What can happen to an order. Answers belong to the request that is under way."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    NOT_SENT = "not sent"
-    NO_ANSWER = "no answer"
-    CANCEL_SENT = "cancel sent"
-    REPLACE_SENT = "replace sent"
-    FOUND = "found"  # the order list shows it
-    ABSENT = "absent"  # proved not to exist
-    AMBIGUOUS = "ambiguous"  # several could be it, or time ran out
-    STILL_WORKING = "still working"  # the order list shows a rest after a cancel or replace
-    REPLACED = "replaced"  # the order list shows the child
-    FILL = "fill"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected after acceptance"
-    EXPIRED = "expired"
-
-
-_S, _E = OrderStatus, OrderEvent
 _ENDINGS = {_E.CANCELLED: _S.CANCELLED, _E.REJECTED: _S.REJECTED, _E.EXPIRED: _S.EXPIRED}
 _ALIVE = {_E.FILLED: _S.FILLED, **_ENDINGS}
 _LATE = {_E.FOUND: _S.WORKING}  # seen at the broker although we had closed it: adopt, alert
@@ -2172,224 +2526,6 @@ TRANSITIONS: dict[OrderStatus, dict[OrderEvent, OrderStatus]] = {
     _S.FILLED: {},
 }  # fmt: skip
 TRANSITIONS[_S.PARTIAL] = TRANSITIONS[_S.WORKING]
-# Statuses in which nothing else may be sent for the symbol (but the cancel of a known order).
-UNRESOLVED = frozenset({
-    _S.SUBMITTING, _S.UNKNOWN, _S.QUARANTINED, _S.CANCEL_PENDING, _S.CANCEL_UNKNOWN,
-    _S.REPLACE_PENDING, _S.REPLACE_UNKNOWN,
-})  # fmt: skip
-RESTING = frozenset({_S.WORKING, _S.PARTIAL})
-OPEN_STATUSES = UNRESOLVED | RESTING
-DOUBTFUL = frozenset({_S.UNKNOWN, _S.QUARANTINED})  # nobody knows whether the order exists
-NEVER_EXISTED = frozenset({_S.NOT_SENT, _S.REJECTED, _S.LOST})
-
-
-@dataclass(frozen=True, slots=True)
-class OrderIntent:
-    """The decision to send one order, durable before the first byte leaves. At most one POST."""
-
-    intent_id: str
-    trade_date: date
-    symbol: str
-    side: Side
-    kind: OrderKind
-    quantity: int
-    price: int
-    purpose: Literal["entry", "exit", "external"]
-    leg: str
-    signal: str
-    at: datetime
-    reserve_krw: int = 0  # cash that the broker will hold back for a buy
-    cash_before_krw: int = -1  # orderable cash known before it, -1 unknown
-    sellable_before: int = -1
-    plan: ExitPlan | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderUpdate:
-    """One event of one order. For FILL quantity and amount are CUMULATIVE for `order_no`."""
-
-    intent_id: str
-    event: OrderEvent
-    at: datetime
-    order_no: str = ""
-    branch: str = ""
-    quantity: int = 0
-    amount_krw: int = 0
-    price: int = 0
-    kind: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NumberHeard:
-    """A notice named an order number that an order without one may have."""
-
-    intent_id: str
-    order_no: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PlanUpdate:
-    """The exit plan of a position changed (a trailing stop moved)."""
-
-    symbol: str
-    plan: ExitPlan
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DayOpened:
-    """A trading day begins; what earlier days left over is forgotten or kept as unresolved."""
-
-    day: date
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AccountTaken:
-    """The account as the broker shows it is taken over: settled cash, shares that are not ours."""
-
-    cash_krw: int
-    external: dict[str, int]
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolStopped:
-    """Nothing more is begun in a symbol today; "" lifts it."""
-
-    symbol: str
-    why: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ExitStarted:
-    """A position is to be closed, whatever happens to the single orders of it."""
-
-    symbol: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LevelSet:
-    """The kill switch was moved. It holds over restarts until it is moved again."""
-
-    level: KillLevel
-    reason: str
-    by_rule: bool  # a rule's level ends with its day, the owner's does not
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PositionAdjusted:
-    """Shares of ours that left or came without an order of ours (the owner's phone)."""
-
-    symbol: str
-    quantity: int
-    note: str
-    at: datetime
-
-
-LedgerEntry: TypeAlias = (
-    OrderIntent | OrderUpdate | NumberHeard | PlanUpdate | ExitStarted | DayOpened | AccountTaken
-    | LevelSet | SymbolStopped | PositionAdjusted
-)  # fmt: skip
-
-
-@dataclass(slots=True)
-class Order:
-    """An intent and what became of it. A modified order keeps its intent and gains a number."""
-
-    intent: OrderIntent
-    since: datetime  # of the present status
-    status: OrderStatus = OrderStatus.SUBMITTING
-    order_no: str = ""
-    branch: str = ""
-    price: int = 0
-    kind: str = ""
-    fills: dict[str, tuple[int, int]] = field(default_factory=dict)  # number -> shares, won
-    fee_krw: int = 0
-    tax_krw: int = 0
-    note: str = ""  # what led to the present status
-    pending_price: int = 0
-    pending_kind: str = ""
-    cancel_tries: int = 0
-    heard: list[str] = field(default_factory=list)  # numbers that notices named for it
-
-    @property
-    def filled_quantity(self) -> int:
-        """Shares filled under all its numbers."""
-        return sum(quantity for quantity, _ in self.fills.values())
-
-    @property
-    def filled_amount_krw(self) -> int:
-        """Won filled under all its numbers."""
-        return sum(amount for _, amount in self.fills.values())
-
-    @property
-    def remaining(self) -> int:
-        """Shares that may still be filled; 0 once the order is over."""
-        return self.intent.quantity - self.filled_quantity if self.status in OPEN_STATUSES else 0
-
-    @property
-    def own(self) -> bool:
-        """Whether this program sent it."""
-        return self.intent.purpose != "external"
-
-
-@dataclass(slots=True)
-class Position:
-    """Shares of ours in one stock; average cost exact, fees not included."""
-
-    quantity: int = 0
-    cost: Fraction = Fraction(0)
-    plan: ExitPlan | None = None
-    opened_at: datetime | None = None
-    result: Fraction = Fraction(0)  # of this round so far, after costs
-    exit_reason: str = ""  # why it is being closed
-
-    @property
-    def average_price(self) -> float:
-        """Average price paid, won; 0 when flat."""
-        return float(self.cost / self.quantity) if self.quantity else 0.0
-
-    def clear(self) -> None:
-        """Be flat again; the object stays, since views hold it."""
-        self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
-        self.plan, self.opened_at, self.exit_reason = None, None, ""
-
-
-class IllegalTransition(BotError):
-    """An event that the table does not allow. The symbol is stopped, the state is kept."""
-
-
-@dataclass(slots=True)
-class DayTotals:
-    """What a day brought, won. `gross` is exact; show it rounded."""
-
-    gross: Fraction = Fraction(0)
-    fees_krw: int = 0
-    taxes_krw: int = 0
-    orders: int = 0
-    fills: int = 0
-    peak_krw: int = 0  # highest realised net result
-    losses: dict[str, int] = field(default_factory=dict)  # lost rounds in a row; "" is over all
-    lost_at: dict[str, datetime] = field(default_factory=dict)
-
-    @property
-    def gross_krw(self) -> int:
-        """Realised P&L before costs, rounded half up."""
-        gross = self.gross
-        return (2 * gross.numerator + gross.denominator) // (2 * gross.denominator)
-
-    @property
-    def net_krw(self) -> int:
-        """Realised P&L after all fees and taxes of the day."""
-        return self.gross_krw - self.fees_krw - self.taxes_krw
 
 
 class Ledger:
@@ -2614,422 +2750,6 @@ class Ledger:
         }
         numbers = self.by_number.items()
         self.by_number = {number: key for number, key in numbers if key in self.orders}
-
-
-# --- What the broker's lists prove ------------------------------------------------------
-
-LIST_GRACE_S = 5.0  # a list asked this soon after an answer may not show it yet (measured lags)
-PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, balances lag minutes
-QUARANTINE_AFTER_S = 600.0
-NOTICE_PATIENCE_S = 5.0  # a lone row is bound to an unknown order only when notices had this long
-HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
-CLOCK_TOLERANCE_S = 2.0
-ARRIVAL_WINDOW_S = 60.0  # of a lost order: what arrived at all arrived while it was tried
-CALL_S = 15.0  # a call that was under way has ended by now
-LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
-
-
-Proof: TypeAlias = "Iterator[LedgerEntry]"  # the caller applies each entry before the next is made
-
-
-class OrderList(NamedTuple):
-    """The broker's order list of a day, all pages. No list is not an empty list."""
-
-    rows: tuple[BrokerOrder, ...]
-
-
-@dataclass(slots=True)
-class Search:
-    """What was seen while looking for an order of unknown outcome."""
-
-    clean_lists: int = 0  # valid lists without a candidate
-    witnesses: int = 0  # looks at cash or sellable shares
-    arrived: bool = False  # they fell by what the order reserves
-
-
-@dataclass(slots=True)
-class Hint:
-    """What notices said of an order number and the list does not show yet."""
-
-    since: datetime
-    quantity: int = 0
-    amount_krw: int = 0
-    cancelled: bool = False
-
-
-def time_of_row(row: BrokerOrder, day: date) -> datetime | None:
-    """Return when the broker took an order, None when the row does not say."""
-    if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", row.time):
-        return None
-    at = clock_time(int(row.time[:2]), int(row.time[2:4]), int(row.time[4:]))
-    return datetime.combine(day, at, KST)
-
-
-def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> bool:
-    """Tell whether a row could be this intent: symbol, side, kind, price, shares, time.
-
-    `within_s` bounds how long after the decision the broker may have taken it.
-    """
-    at = time_of_row(row, intent.trade_date)
-    later = (at - intent.at.replace(microsecond=0)).total_seconds() if at else 0.0
-    return (
-        (row.symbol, row.side, row.quantity, row.price)
-        == (intent.symbol, intent.side, intent.quantity, intent.price)
-        and row.kind in ("", str(intent.kind))
-        and not row.original_no
-        and -CLOCK_TOLERANCE_S <= later <= within_s
-    )
-
-
-def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
-    """Return how many changes lie between a row and the first order of its chain."""
-    depth = 0
-    while row.original_no and depth < len(rows):
-        depth += 1
-        if row.original_no not in rows:
-            break
-        row = rows[row.original_no]
-    return depth
-
-
-def root_of(ledger: Ledger, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
-    """Return the order that a row of unknown number descends from."""
-    for _ in rows:
-        known = ledger.order_of(row.original_no) if row.original_no else None
-        if known or row.original_no not in rows:
-            return known
-        row = rows[row.original_no]
-    return None
-
-
-def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) -> list[BrokerOrder]:
-    """Return the rows that could be an intent; one taken while it was tried is preferred."""
-    found = [row for row in rows if fits(intent, row, within_s)]
-    near = [row for row in found if fits(intent, row, CALL_S)]
-    return near if len(found) > 1 and len(near) == 1 else found
-
-
-def arrival_s(order: Order) -> float:
-    """Return how long after its decision the broker may have taken an order without a number.
-
-    Never, when it was refused or did not leave (no connection, no token): the owner, told of it,
-    tries the same by phone, and that is his: told, counted, never touched. Codes of the gateway
-    (EGW...) are not all proved to mean that nothing went on, so a row taken before that answer
-    came may be ours and is bound. One taken later is not: ours came before its answer or never.
-    No intent is sent a second time, whichever it is.
-    """
-    if order.status is OrderStatus.UNKNOWN:
-        return math.inf
-    if order.status not in (OrderStatus.NOT_SENT, OrderStatus.REJECTED):
-        return ARRIVAL_WINDOW_S
-    if order.status is OrderStatus.REJECTED or not order.note.startswith("EGW"):
-        return -math.inf
-    answered_s = (order.since - order.intent.at).total_seconds()
-    return answered_s + CLOCK_TOLERANCE_S
-
-
-def contradicts(order: Order, row: BrokerOrder) -> bool:
-    """Tell whether a row with our number cannot be our order: nothing of it is booked."""
-    intent, (had, _) = order.intent, order.fills.get(row.order_no, (0, 0))
-    too_many = order.filled_quantity - had + row.filled_quantity > intent.quantity
-    return (row.symbol, row.side) != (intent.symbol, intent.side) or (order.own and too_many)
-
-
-def _external_id(day: date, row: BrokerOrder) -> str:
-    return f"external-{day:%Y%m%d}-{row.order_no}"
-
-
-def give_up(ledger: Ledger, now: datetime) -> Proof:
-    """Quarantine what could not be resolved in time: only the owner can say."""
-    for order in ledger.open_orders():
-        age = (now - order.since).total_seconds()
-        if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
-            note = "no proof in ten minutes"
-            yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
-
-
-class Reconciler:
-    """Says what lists, balances and notices prove about our orders; applies nothing itself.
-
-    An absent row proves nothing unless the list shows every number the broker ever gave us (the
-    canary). The paper server's list may stay empty although orders exist (measured 2026-08-19):
-    there a list without a single known order proves nothing, and notices that the balance
-    confirms stand in for it.
-    """
-
-    def __init__(self, ledger: Ledger, paper: bool) -> None:
-        self._ledger, self._paper = ledger, paper
-        self.searches: dict[str, Search] = {}  # by intent id
-        self.hints: dict[str, Hint] = {}  # by order number
-        self._shown: set[str] | None = None  # numbers in the last list
-        self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
-        self._lists_after_close: list[datetime] = []
-
-    def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
-        """Yield what an order list proves.
-
-        Of a changed order the newest number comes first: it explains the ones before it.
-        """
-        day, strangers = self._ledger.day, []
-        if day is None:
-            return
-        rows = {row.order_no: row for row in seen.rows}
-        followed: set[str] = set()
-        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
-            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
-            if order is None:
-                strangers.append(row)
-                continue
-            explained = order.intent.intent_id in followed or row.order_no in order.fills
-            if row.original_no and not explained:
-                yield from self._read_child(order, row, followed, asked_at, now)
-            else:
-                yield from self._read_row(order, row, asked_at, now)
-        ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day}
-        self._shown = set(rows)
-        valid = ours - {""} <= self._shown and bool(ours - {""} or not self._paper)
-        self._valid_at = asked_at if valid else None
-        owners = [row for row in rows.values() if _external_id(day, row) in self._ledger.orders]
-        yield from self._search(strangers, owners, valid, asked_at, now)
-        yield from self._adopt(strangers, day, now)
-
-    def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
-        key, intent = order.intent.intent_id, order.intent
-        had, _ = order.fills.get(row.order_no, (0, 0))
-        if contradicts(order, row):
-            if intent.symbol not in self._ledger.stopped:
-                yield SymbolStopped(intent.symbol, f"row {row.order_no} is not what was sent", now)
-            return
-        if row.filled_quantity > had:
-            yield OrderUpdate(
-                key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
-                amount_krw=row.filled_amount_krw,
-            )  # fmt: skip
-            self._use_hint(row.order_no, row.filled_quantity - had)
-        if row.order_no != order.order_no or order.status not in OPEN_STATUSES:
-            return
-        if order.status is OrderStatus.REPLACE_PENDING:
-            return  # its call is under way and will end by an answer
-        over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        age = (asked_at - order.since).total_seconds()
-        settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
-        replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
-        if replaced and age < PROOF_OF_ABSENCE_S:
-            return  # its rest may live on under a number that the list does not show yet
-        if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
-            event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
-            yield OrderUpdate(key, event, now, row.order_no)
-        elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
-            yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
-
-    def _read_child(
-        self, root: Order, row: BrokerOrder, followed: set[str], asked_at: datetime, now: datetime
-    ) -> Proof:
-        """Follow a changed order under its new number. The row of a cancel has nothing to fill.
-
-        A cancel's row is told by a kind that asks for a price, or that of its order, without one
-        (form unconfirmed).
-        """
-        if row.order_no == root.order_no:  # its newest number, alive or not
-            followed.add(root.intent.intent_id)
-            yield from self._read_row(root, row, asked_at, now)
-            return
-        alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
-        unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
-        is_cancel = not row.price and row.kind in unpriced
-        if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
-            return
-        if is_cancel and not row.filled_quantity:
-            return
-        followed.add(root.intent.intent_id)
-        yield OrderUpdate(
-            root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
-            price=row.price, kind=row.kind, note="seen in the order list",
-        )  # fmt: skip
-        yield from self._read_row(root, row, asked_at, now)
-
-    def _search(
-        self, strangers: list[BrokerOrder], owners: list[BrokerOrder], valid: bool,
-        asked_at: datetime, now: datetime,
-    ) -> Proof:  # fmt: skip
-        """Look for orders whose outcome is unknown, and for dead ones that turn up late.
-
-        A row that fits an order still being sent belongs to that one. A lone row proves nothing
-        when an order that was taken for the owner's, or one that a notice named, fits as well.
-        """
-        orders = [
-            order
-            for order in self._ledger.orders.values()
-            if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
-        ]
-        sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
-        free = [row for row in strangers if not any(fits(each, row) for each in sending)]
-        for order in orders:
-            if order.status is OrderStatus.SUBMITTING:
-                continue
-            unknown = order.status is OrderStatus.UNKNOWN
-            within_s = arrival_s(order)
-            found = candidates(order.intent, free, within_s)
-            named = {row.order_no for row in found}
-            twins = any(fits(order.intent, row, within_s) for row in owners) or any(
-                number not in named and self._ledger.order_of(number) is None
-                for number in order.heard
-            )
-            early = (asked_at - order.since).total_seconds() < NOTICE_PATIENCE_S
-            if len(found) == 1 and not twins and unknown and early:
-                pass  # notices of an equal order may be on their way
-            elif len(found) == 1 and not twins:
-                yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
-                yield from self._read_row(order, found[0], asked_at, now)
-            elif unknown:
-                yield from self._judge(order, found, valid, asked_at, now)
-            for row in found if unknown or (len(found) == 1 and not twins) else ():
-                free.remove(row)
-                strangers.remove(row)
-
-    def _bind(self, order: Order, number: str, branch: str, where: str, now: datetime) -> Proof:
-        note = f"seen in {where}"
-        yield OrderUpdate(order.intent.intent_id, OrderEvent.FOUND, now, number, branch, note=note)
-
-    def _judge(
-        self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
-    ) -> Proof:
-        """Judge an unknown order after a list without exactly one candidate."""
-        key, age = order.intent.intent_id, (asked_at - order.since).total_seconds()
-        search = self.searches.setdefault(key, Search())
-        if found:
-            note = "equal orders: " + ", ".join(row.order_no for row in found)
-            yield OrderUpdate(key, OrderEvent.AMBIGUOUS, now, note=note)
-            return
-        search.clean_lists = search.clean_lists + 1 if valid else 0
-        witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
-        waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
-        heard = [number for number in order.heard if self._ledger.order_of(number) is None]
-        if len(order.heard) == len(heard) == 1 and search.arrived and waited:
-            yield from self._bind(order, heard[0], "", "a notice and the account", now)
-        elif (
-            age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
-            and not search.arrived and not order.heard
-        ):  # fmt: skip
-            note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
-            yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
-
-    def _adopt(self, strangers: list[BrokerOrder], day: date, now: datetime) -> Proof:
-        """Take in orders that are not ours: counted, never touched."""
-        for row in strangers:
-            key = _external_id(day, row)
-            perhaps_ours = any(
-                fits(order.intent, row, ARRIVAL_WINDOW_S if order.status is _S.QUARANTINED else math.inf)
-                for order in self._ledger.open_orders(row.symbol)
-                if order.own and order.status in DOUBTFUL | {_S.SUBMITTING}
-            )  # fmt: skip
-            if perhaps_ours or key in self._ledger.orders or not row.quantity or row.original_no:
-                continue
-            kind = OrderKind(row.kind) if row.kind in list(OrderKind) else OrderKind.LIMIT
-            yield OrderIntent(
-                key, day, row.symbol, row.side, kind, row.quantity, row.price, "external",
-                "external", row.order_no, now, reason="an order of the owner",
-            )  # fmt: skip
-            yield OrderUpdate(key, OrderEvent.ACCEPTED, now, row.order_no, row.branch)
-            yield from self._read_row(self._ledger.orders[key], row, now, now)
-
-    # --- notices and the account ---
-
-    def note_notice(self, notice: Notice, now: datetime) -> Proof:
-        """Remember what a notice says until a list or the balance confirms it.
-
-        Yield the number that an order without one may have: a row of the list must not contradict it.
-        """
-        order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
-        if order is None:
-            tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
-            for each in self._ledger.open_orders(notice.symbol):
-                same = (each.intent.side, each.intent.quantity) == (notice.side, notice.quantity)
-                if each.status in tried and same and notice.action == "0":
-                    yield NumberHeard(each.intent.intent_id, notice.order_no, now)
-            return
-        if notice.kind is NoticeKind.FILL:
-            hint = self.hints.setdefault(notice.order_no, Hint(now))
-            hint.quantity += notice.quantity
-            hint.amount_krw += notice.quantity * notice.price
-        elif notice.kind is NoticeKind.REST_CANCELLED or (
-            notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
-        ):
-            number = notice.original_no or notice.order_no
-            self.hints.setdefault(number, Hint(now)).cancelled = True
-
-    def _use_hint(self, number: str, shares: int) -> None:
-        """Take what a list has booked out of what notices said."""
-        hint = self.hints.get(number)
-        if hint and hint.quantity:
-            left = max(0, hint.quantity - shares)
-            hint.amount_krw = hint.amount_krw * left // hint.quantity
-            hint.quantity = left
-
-    def drop_hints(self) -> None:
-        """Forget hints: after a gap in the feed they are incomplete."""
-        self.hints.clear()
-
-    def read_balance(
-        self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
-    ) -> Proof:
-        """Yield fills that notices told and the balance confirms, where the list lacks the order."""
-        for number, hint in list(self.hints.items()):
-            order = self._ledger.order_of(number)
-            if order is None or self._shown is None or number in self._shown:
-                continue
-            waited = (asked_at - hint.since).total_seconds() >= HINT_PATIENCE_S
-            if not waited or order.status not in OPEN_STATUSES:
-                continue
-            symbol, key = order.intent.symbol, order.intent.intent_id
-            held = self._ledger.position(symbol).quantity + self._ledger.external.get(symbol, 0)
-            shown = holdings[symbol].quantity if symbol in holdings else 0
-            if hint.quantity and shown == held + order.intent.side.sign * hint.quantity:
-                had_quantity, had_amount = order.fills.get(number, (0, 0))
-                yield OrderUpdate(
-                    key, OrderEvent.FILL, now, number, quantity=had_quantity + hint.quantity,
-                    amount_krw=had_amount + hint.amount_krw, note="notices and the balance agree",
-                )  # fmt: skip
-                self._use_hint(number, hint.quantity)
-            if hint.cancelled and not hint.quantity and order.status in OPEN_STATUSES:
-                yield OrderUpdate(key, OrderEvent.CANCELLED, now, number, note="by notice")
-
-    def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
-        """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
-        arrived = fell_by * 2 >= expected
-        since = order.intent.at if arrived else order.since
-        if (asked_at - since).total_seconds() >= LIST_GRACE_S:
-            search = self.searches.setdefault(order.intent.intent_id, Search())
-            search.witnesses += 1
-            search.arrived = arrived
-
-    # --- what time proves ---
-
-    def end_day(self, now: datetime) -> Proof:
-        """End what an earlier day left open: day orders are dead, its last list tells the rest."""
-        for order in self._ledger.open_orders():
-            looked = self._valid_at
-            proved = looked and (looked - order.since).total_seconds() >= PROOF_OF_ABSENCE_S
-            absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
-            event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
-            if event in TRANSITIONS[order.status]:
-                key = order.intent.intent_id
-                yield OrderUpdate(key, event, now, order.order_no, note="day ended")
-
-    def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
-        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
-        if asked_at >= close + timedelta(minutes=1):
-            self._lists_after_close.append(asked_at)
-
-    def expire(self, close: datetime, now: datetime) -> Proof:
-        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
-        lists = [at for at in self._lists_after_close if at > close]
-        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
-        if now < close + timedelta(minutes=15) or not proved:
-            return
-        for order in self._ledger.open_orders():
-            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
-                yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
 # ======================================================================================
@@ -3509,129 +3229,425 @@ class Breakout(TradingStrategy):
 
 STRATEGIES: dict[str, type[TradingStrategy]] = {"breakout": Breakout}
 
-
 # ======================================================================================
-# === 11. ENGINE ===
+# === 11. RECONCILER ===
 # ======================================================================================
-# Knows: everything above, and composes it: events in, actions out. The whole decision path
-# is a pure function of the sequence of events: time arrives as an event, answers of the
-# broker arrive as events. Replay, tests and trading are ways to feed it.
-# Never knows: a clock, a socket, a file, whether it runs for real.
+# Knows: what the broker's lists, balances and notices prove about our orders, and when silence
+# proves that one never arrived. It yields ledger entries; whoever reads them applies each
+# before the next is made. Never knows: prices of the market, why an order was wanted.
+
+LIST_GRACE_S = 5.0  # a list asked this soon after an answer may not show it yet (measured lags)
+PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, balances lag minutes
+QUARANTINE_AFTER_S = 600.0
+NOTICE_PATIENCE_S = 5.0  # a lone row is bound to an unknown order only when notices had this long
+HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
+ARRIVAL_WINDOW_S = 60.0  # of a lost order: what arrived at all arrived while it was tried
+CALL_S = 15.0  # a call that was under way has ended by now
+LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
 
-class TimeEvent(NamedTuple):
-    """Market time moved on. Comes before each batch of frames and at least once a second."""
-
-    now: datetime
+Proof: TypeAlias = "Iterator[LedgerEntry]"  # the caller applies each entry before the next is made
 
 
-class Cash(NamedTuple):
-    """Orderable cash without receivables (nrcvb_buy_amt)."""
+@dataclass(slots=True)
+class Search:
+    """What was seen while looking for an order of unknown outcome."""
 
-    amount_krw: int
-
-
-class PastBars(NamedTuple):
-    """Closed bars of one symbol, oldest first."""
-
-    symbol: str
-    bars: tuple[Bar, ...]
+    clean_lists: int = 0  # valid lists without a candidate
+    witnesses: int = 0  # looks at cash or sellable shares
+    arrived: bool = False  # they fell by what the order reserves
 
 
-class Seen(NamedTuple):
-    """An answer of the broker to a question asked at `asked_at` (market time)."""
+@dataclass(slots=True)
+class Hint:
+    """What notices said of an order number and the list does not show yet."""
 
-    value: Instrument | Balance | Cash | OrderList | PastBars
-    asked_at: datetime
-
-
-class Outcome(enum.StrEnum):
-    """How an order call ended. UNKNOWN is neither success nor failure."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    NOT_SENT = "not sent"
-    UNKNOWN = "unknown"
+    since: datetime
+    quantity: int = 0
+    amount_krw: int = 0
+    cancelled: bool = False
 
 
-class OrderAnswer(NamedTuple):
-    """The end of one order call. `order_no` is set only when accepted."""
-
-    outcome: Outcome
-    order_no: str = ""
-    branch: str = ""
-    code: str = ""
-    text: str = ""
+def time_of_row(row: BrokerOrder, day: date) -> datetime | None:
+    """Return when the broker took an order, None when the row does not say."""
+    if not re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", row.time):
+        return None
+    at = clock_time(int(row.time[:2]), int(row.time[2:4]), int(row.time[4:]))
+    return datetime.combine(day, at, KST)
 
 
-class OrderAnswered(NamedTuple):
-    """An order call for this intent has ended."""
+def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> bool:
+    """Tell whether a row could be this intent: symbol, side, kind, price, shares, time.
 
-    intent_id: str
-    answer: OrderAnswer
-    at: datetime
+    `within_s` bounds how long after the decision the broker may have taken it.
+    """
+    at = time_of_row(row, intent.trade_date)
+    later = (at - intent.at.replace(microsecond=0)).total_seconds() if at else 0.0
+    return (
+        (row.symbol, row.side, row.quantity, row.price)
+        == (intent.symbol, intent.side, intent.quantity, intent.price)
+        and row.kind in ("", str(intent.kind))
+        and not row.original_no
+        and -CLOCK_TOLERANCE_S <= later <= within_s
+    )
 
 
-class Command(NamedTuple):
-    """Something that happens to the program: a day, a connection, its start and end, a level.
+def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
+    """Return how many changes lie between a row and the first order of its chain."""
+    depth = 0
+    while row.original_no and depth < len(rows):
+        depth += 1
+        if row.original_no not in rows:
+            break
+        row = rows[row.original_no]
+    return depth
 
-    names: restarted (text: time of the last journal row), day (with the session), feed up, feed
-    down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
-    INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries).
+
+def root_of(ledger: Ledger, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
+    """Return the order that a row of unknown number descends from."""
+    for _ in rows:
+        known = ledger.order_of(row.original_no) if row.original_no else None
+        if known or row.original_no not in rows:
+            return known
+        row = rows[row.original_no]
+    return None
+
+
+def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) -> list[BrokerOrder]:
+    """Return the rows that could be an intent; one taken while it was tried is preferred."""
+    found = [row for row in rows if fits(intent, row, within_s)]
+    near = [row for row in found if fits(intent, row, CALL_S)]
+    return near if len(found) > 1 and len(near) == 1 else found
+
+
+def arrival_s(order: Order) -> float:
+    """Return how long after its decision the broker may have taken an order without a number.
+
+    Never, when it was refused or did not leave (no connection, no token): the owner, told of it,
+    tries the same by phone, and that is his: told, counted, never touched. Codes of the gateway
+    (EGW...) are not all proved to mean that nothing went on, so a row taken before that answer
+    came may be ours and is bound. One taken later is not: ours came before its answer or never.
+    No intent is sent a second time, whichever it is.
+    """
+    if order.status is OrderStatus.UNKNOWN:
+        return math.inf
+    if order.status not in (OrderStatus.NOT_SENT, OrderStatus.REJECTED):
+        return ARRIVAL_WINDOW_S
+    if order.status is OrderStatus.REJECTED or not order.note.startswith("EGW"):
+        return -math.inf
+    answered_s = (order.since - order.intent.at).total_seconds()
+    return answered_s + CLOCK_TOLERANCE_S
+
+
+def contradicts(order: Order, row: BrokerOrder) -> bool:
+    """Tell whether a row with our number cannot be our order: nothing of it is booked."""
+    intent, (had, _) = order.intent, order.fills.get(row.order_no, (0, 0))
+    too_many = order.filled_quantity - had + row.filled_quantity > intent.quantity
+    return (row.symbol, row.side) != (intent.symbol, intent.side) or (order.own and too_many)
+
+
+def _external_id(day: date, row: BrokerOrder) -> str:
+    return f"external-{day:%Y%m%d}-{row.order_no}"
+
+
+def give_up(ledger: Ledger, now: datetime) -> Proof:
+    """Quarantine what could not be resolved in time: only the owner can say."""
+    for order in ledger.open_orders():
+        age = (now - order.since).total_seconds()
+        if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
+            note = "no proof in ten minutes"
+            yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
+
+
+class Reconciler:
+    """Says what lists, balances and notices prove about our orders; applies nothing itself.
+
+    An absent row proves nothing unless the list shows every number the broker ever gave us (the
+    canary). The paper server's list may stay empty although orders exist (measured 2026-08-19):
+    there a list without a single known order proves nothing, and notices that the balance
+    confirms stand in for it.
     """
 
-    name: Literal[
-        "restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "hold", "release"
-    ]
-    at: datetime
-    session: Session | None = None
-    text: str = ""
-    level: KillLevel = KillLevel.ACTIVE
+    def __init__(self, ledger: Ledger, paper: bool) -> None:
+        self._ledger, self._paper = ledger, paper
+        self.searches: dict[str, Search] = {}  # by intent id
+        self.hints: dict[str, Hint] = {}  # by order number
+        self._shown: set[str] | None = None  # numbers in the last list
+        self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
+        self._lists_after_close: list[datetime] = []
+
+    def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
+        """Yield what an order list proves.
+
+        Of a changed order the newest number comes first: it explains the ones before it.
+        """
+        day, strangers = self._ledger.day, []
+        if day is None:
+            return
+        rows = {row.order_no: row for row in seen.rows}
+        followed: set[str] = set()
+        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
+            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
+            if order is None:
+                strangers.append(row)
+                continue
+            explained = order.intent.intent_id in followed or row.order_no in order.fills
+            if row.original_no and not explained:
+                yield from self._read_child(order, row, followed, asked_at, now)
+            else:
+                yield from self._read_row(order, row, asked_at, now)
+        ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day}
+        self._shown = set(rows)
+        valid = ours - {""} <= self._shown and bool(ours - {""} or not self._paper)
+        self._valid_at = asked_at if valid else None
+        owners = [row for row in rows.values() if _external_id(day, row) in self._ledger.orders]
+        yield from self._search(strangers, owners, valid, asked_at, now)
+        yield from self._adopt(strangers, day, now)
+
+    def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
+        key, intent = order.intent.intent_id, order.intent
+        had, _ = order.fills.get(row.order_no, (0, 0))
+        if contradicts(order, row):
+            if intent.symbol not in self._ledger.stopped:
+                yield SymbolStopped(intent.symbol, f"row {row.order_no} is not what was sent", now)
+            return
+        if row.filled_quantity > had:
+            yield OrderUpdate(
+                key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
+                amount_krw=row.filled_amount_krw,
+            )  # fmt: skip
+            self._use_hint(row.order_no, row.filled_quantity - had)
+        if row.order_no != order.order_no or order.status not in OPEN_STATUSES:
+            return
+        if order.status is OrderStatus.REPLACE_PENDING:
+            return  # its call is under way and will end by an answer
+        over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
+        age = (asked_at - order.since).total_seconds()
+        settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
+        replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
+        if replaced and age < PROOF_OF_ABSENCE_S:
+            return  # its rest may live on under a number that the list does not show yet
+        if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
+            event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
+            yield OrderUpdate(key, event, now, row.order_no)
+        elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
+            yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
+
+    def _read_child(
+        self, root: Order, row: BrokerOrder, followed: set[str], asked_at: datetime, now: datetime
+    ) -> Proof:
+        """Follow a changed order under its new number. The row of a cancel has nothing to fill.
+
+        A cancel's row is told by a kind that asks for a price, or that of its order, without one
+        (form unconfirmed).
+        """
+        if row.order_no == root.order_no:  # its newest number, alive or not
+            followed.add(root.intent.intent_id)
+            yield from self._read_row(root, row, asked_at, now)
+            return
+        alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
+        unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
+        is_cancel = not row.price and row.kind in unpriced
+        if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
+            return
+        if is_cancel and not row.filled_quantity:
+            return
+        followed.add(root.intent.intent_id)
+        yield OrderUpdate(
+            root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
+            price=row.price, kind=row.kind, note="seen in the order list",
+        )  # fmt: skip
+        yield from self._read_row(root, row, asked_at, now)
+
+    def _search(
+        self, strangers: list[BrokerOrder], owners: list[BrokerOrder], valid: bool,
+        asked_at: datetime, now: datetime,
+    ) -> Proof:  # fmt: skip
+        """Look for orders whose outcome is unknown, and for dead ones that turn up late.
+
+        A row that fits an order still being sent belongs to that one. A lone row proves nothing
+        when an order that was taken for the owner's, or one that a notice named, fits as well.
+        """
+        orders = [
+            order
+            for order in self._ledger.orders.values()
+            if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
+        ]
+        sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
+        free = [row for row in strangers if not any(fits(each, row) for each in sending)]
+        for order in orders:
+            if order.status is OrderStatus.SUBMITTING:
+                continue
+            unknown = order.status is OrderStatus.UNKNOWN
+            within_s = arrival_s(order)
+            found = candidates(order.intent, free, within_s)
+            named = {row.order_no for row in found}
+            twins = any(fits(order.intent, row, within_s) for row in owners) or any(
+                number not in named and self._ledger.order_of(number) is None
+                for number in order.heard
+            )
+            early = (asked_at - order.since).total_seconds() < NOTICE_PATIENCE_S
+            if len(found) == 1 and not twins and unknown and early:
+                pass  # notices of an equal order may be on their way
+            elif len(found) == 1 and not twins:
+                yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
+                yield from self._read_row(order, found[0], asked_at, now)
+            elif unknown:
+                yield from self._judge(order, found, valid, asked_at, now)
+            for row in found if unknown or (len(found) == 1 and not twins) else ():
+                free.remove(row)
+                strangers.remove(row)
+
+    def _bind(self, order: Order, number: str, branch: str, where: str, now: datetime) -> Proof:
+        note = f"seen in {where}"
+        yield OrderUpdate(order.intent.intent_id, OrderEvent.FOUND, now, number, branch, note=note)
+
+    def _judge(
+        self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
+    ) -> Proof:
+        """Judge an unknown order after a list without exactly one candidate."""
+        key, age = order.intent.intent_id, (asked_at - order.since).total_seconds()
+        search = self.searches.setdefault(key, Search())
+        if found:
+            note = "equal orders: " + ", ".join(row.order_no for row in found)
+            yield OrderUpdate(key, OrderEvent.AMBIGUOUS, now, note=note)
+            return
+        search.clean_lists = search.clean_lists + 1 if valid else 0
+        witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
+        waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
+        heard = [number for number in order.heard if self._ledger.order_of(number) is None]
+        if len(order.heard) == len(heard) == 1 and search.arrived and waited:
+            yield from self._bind(order, heard[0], "", "a notice and the account", now)
+        elif (
+            age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
+            and not search.arrived and not order.heard
+        ):  # fmt: skip
+            note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
+            yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
+
+    def _adopt(self, strangers: list[BrokerOrder], day: date, now: datetime) -> Proof:
+        """Take in orders that are not ours: counted, never touched."""
+        for row in strangers:
+            key = _external_id(day, row)
+            perhaps_ours = any(
+                fits(order.intent, row, ARRIVAL_WINDOW_S if order.status is _S.QUARANTINED else math.inf)
+                for order in self._ledger.open_orders(row.symbol)
+                if order.own and order.status in DOUBTFUL | {_S.SUBMITTING}
+            )  # fmt: skip
+            if perhaps_ours or key in self._ledger.orders or not row.quantity or row.original_no:
+                continue
+            kind = OrderKind(row.kind) if row.kind in list(OrderKind) else OrderKind.LIMIT
+            yield OrderIntent(
+                key, day, row.symbol, row.side, kind, row.quantity, row.price, "external",
+                "external", row.order_no, now, reason="an order of the owner",
+            )  # fmt: skip
+            yield OrderUpdate(key, OrderEvent.ACCEPTED, now, row.order_no, row.branch)
+            yield from self._read_row(self._ledger.orders[key], row, now, now)
+
+    # --- notices and the account ---
+
+    def note_notice(self, notice: Notice, now: datetime) -> Proof:
+        """Remember what a notice says until a list or the balance confirms it.
+
+        Yield the number that an order without one may have: a row of the list must not contradict it.
+        """
+        order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
+        if order is None:
+            tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
+            for each in self._ledger.open_orders(notice.symbol):
+                same = (each.intent.side, each.intent.quantity) == (notice.side, notice.quantity)
+                if each.status in tried and same and notice.action == "0":
+                    yield NumberHeard(each.intent.intent_id, notice.order_no, now)
+            return
+        if notice.kind is NoticeKind.FILL:
+            hint = self.hints.setdefault(notice.order_no, Hint(now))
+            hint.quantity += notice.quantity
+            hint.amount_krw += notice.quantity * notice.price
+        elif notice.kind is NoticeKind.REST_CANCELLED or (
+            notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
+        ):
+            number = notice.original_no or notice.order_no
+            self.hints.setdefault(number, Hint(now)).cancelled = True
+
+    def _use_hint(self, number: str, shares: int) -> None:
+        """Take what a list has booked out of what notices said."""
+        hint = self.hints.get(number)
+        if hint and hint.quantity:
+            left = max(0, hint.quantity - shares)
+            hint.amount_krw = hint.amount_krw * left // hint.quantity
+            hint.quantity = left
+
+    def drop_hints(self) -> None:
+        """Forget hints: after a gap in the feed they are incomplete."""
+        self.hints.clear()
+
+    def read_balance(
+        self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
+    ) -> Proof:
+        """Yield fills that notices told and the balance confirms, where the list lacks the order."""
+        for number, hint in list(self.hints.items()):
+            order = self._ledger.order_of(number)
+            if order is None or self._shown is None or number in self._shown:
+                continue
+            waited = (asked_at - hint.since).total_seconds() >= HINT_PATIENCE_S
+            if not waited or order.status not in OPEN_STATUSES:
+                continue
+            symbol, key = order.intent.symbol, order.intent.intent_id
+            held = self._ledger.position(symbol).quantity + self._ledger.external.get(symbol, 0)
+            shown = holdings[symbol].quantity if symbol in holdings else 0
+            if hint.quantity and shown == held + order.intent.side.sign * hint.quantity:
+                had_quantity, had_amount = order.fills.get(number, (0, 0))
+                yield OrderUpdate(
+                    key, OrderEvent.FILL, now, number, quantity=had_quantity + hint.quantity,
+                    amount_krw=had_amount + hint.amount_krw, note="notices and the balance agree",
+                )  # fmt: skip
+                self._use_hint(number, hint.quantity)
+            if hint.cancelled and not hint.quantity and order.status in OPEN_STATUSES:
+                yield OrderUpdate(key, OrderEvent.CANCELLED, now, number, note="by notice")
+
+    def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
+        """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
+        arrived = fell_by * 2 >= expected
+        since = order.intent.at if arrived else order.since
+        if (asked_at - since).total_seconds() >= LIST_GRACE_S:
+            search = self.searches.setdefault(order.intent.intent_id, Search())
+            search.witnesses += 1
+            search.arrived = arrived
+
+    # --- what time proves ---
+
+    def end_day(self, now: datetime) -> Proof:
+        """End what an earlier day left open: day orders are dead, its last list tells the rest."""
+        for order in self._ledger.open_orders():
+            looked = self._valid_at
+            proved = looked and (looked - order.since).total_seconds() >= PROOF_OF_ABSENCE_S
+            absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
+            event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
+            if event in TRANSITIONS[order.status]:
+                key = order.intent.intent_id
+                yield OrderUpdate(key, event, now, order.order_no, note="day ended")
+
+    def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
+        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
+        if asked_at >= close + timedelta(minutes=1):
+            self._lists_after_close.append(asked_at)
+
+    def expire(self, close: datetime, now: datetime) -> Proof:
+        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
+        lists = [at for at in self._lists_after_close if at > close]
+        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
+        if now < close + timedelta(minutes=15) or not proved:
+            return
+        for order in self._ledger.open_orders():
+            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
+                yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
-Event: TypeAlias = MarketEvent | TimeEvent | Seen | OrderAnswered | Command
-
-
-class Record(NamedTuple):
-    """A journal row, to be written before anything of the same event is done."""
-
-    kind: str
-    ref: str
-    data: Any
-
-
-class OrderCall(NamedTuple):
-    """One call to the broker: a new order, a cancel, or a change of kind and price.
-
-    The rows that stand for it are written first.
-    """
-
-    action: Literal["new", "cancel", "change"]
-    intent: OrderIntent
-    order_no: str = ""
-    branch: str = ""
-    kind: str = ""
-    price: int = 0
-
-
-class Alert(NamedTuple):
-    """Something to tell a person: a code of TEXTS and its values."""
-
-    code: str
-    values: dict[str, Any]
-
-
-Question: TypeAlias = Literal["orders", "cash", "holdings", "price"]
-
-
-class Ask(NamedTuple):
-    """A question to put to the broker soon."""
-
-    what: Question
-    symbol: str = ""
-
-
-Action: TypeAlias = Record | OrderCall | Alert | Ask
+# ======================================================================================
+# === 12. STATE ===
+# ======================================================================================
+# Knows: what the desks below share on one day: settings, ledger, symbols, the time, the holds,
+# and the actions of the event at hand. Never knows: who decides what with it.
 
 
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
@@ -3867,6 +3883,13 @@ class Core:
             )  # fmt: skip
 
 
+# ======================================================================================
+# === 13. ENTRIES ===
+# ======================================================================================
+# Knows: how a wish becomes an intent, is asked through all rules, and leaves. Every order, also
+# an exit, goes through EntryDesk.submit. Never knows: how the broker is reached.
+
+
 def intent_id_of(strategy: str, day: date, symbol: str, side: Side, signal: str, leg: str) -> str:
     """Return the id of an intent: the same cause gives the same id, also after a restart."""
     cause = "|".join((strategy, day.isoformat(), symbol, side, signal, leg))
@@ -4071,6 +4094,13 @@ class EntryDesk:
             limits.max_total_krw - sum(worth.values()),
         )  # fmt: skip
         return max(0, room)
+
+
+# ======================================================================================
+# === 14. EXITS ===
+# ======================================================================================
+# Knows: when a position must be closed, and how its order is worked until nothing is left. It
+# never waits for a strategy. Never knows: why the position was opened.
 
 
 class ExitDesk:
@@ -4287,6 +4317,13 @@ class ExitDesk:
             return
         run.told_at = core.now
         core.alert("exit_waits", symbol=state.view.symbol, quantity=quantity, reason=run.reason)
+
+
+# ======================================================================================
+# === 15. REPLIES ===
+# ======================================================================================
+# Knows: what each answer and notice of the broker changes: orders, shares, cash, prices, holds.
+# Never knows: how it was asked.
 
 
 class BrokerDesk:
@@ -4570,6 +4607,13 @@ class BrokerDesk:
             state.view.bars.extend([*older, *known, *newer])
 
 
+# ======================================================================================
+# === 16. COMMANDS ===
+# ======================================================================================
+# Knows: what happens to the program: its start, a day, the feed, its end, the owner's word.
+# Never knows: through which door a command came.
+
+
 class CommandDesk:
     """Obeys what happens to the program: start, day, feed, stop, and the owner's word."""
 
@@ -4698,6 +4742,15 @@ class CommandDesk:
         for order in core.ledger.open_orders():
             if cancel and order.intent.purpose == "entry":
                 self._exits.cancel(order)
+
+
+# ======================================================================================
+# === 17. ENGINE ===
+# ======================================================================================
+# Knows: everything above, and composes it: events in, actions out. The whole decision path
+# is a pure function of the sequence of events: time arrives as an event, answers of the
+# broker arrive as events. Replay, tests and trading are ways to feed it.
+# Never knows: a clock, a socket, a file, whether it runs for real.
 
 
 class Engine:
@@ -5001,9 +5054,9 @@ def _plain(value: Any) -> Any:
 
 
 # ======================================================================================
-# === 12. RUNTIME SERVICES ===
+# === 18. RUNTIME SERVICES ===
 # ======================================================================================
-# Knows: the market clock, the log, the journal file, the words for people. From here on code
+# Knows: the market clock, the log, the recording, the lock of an account. From here on code
 # touches the world. Never knows: the broker, what a decision means.
 
 log = logging.getLogger("kisbot")
@@ -5217,210 +5270,6 @@ def prune_recordings(folder: Path, now: datetime, days: int, max_mb: int) -> Non
         log.warning("old recordings stay: %s", error)
 
 
-class JournalRow(NamedTuple):
-    """One row as stored. `hash` chains it to all rows before it."""
-
-    seq: int
-    at: str
-    kind: str
-    ref: str
-    body: str
-    hash: str
-
-
-class Journal:
-    """Everything the bot decided, sent, was told and did: one SQLite file, rows only added.
-
-    Rows carry a sequence number without gaps and a hash chain; a row is durable (WAL,
-    synchronous FULL) when append() returns. The unique table `intents` makes a second order for
-    one intent impossible even if the code above were wrong.
-    """
-
-    VERSION = 1
-    _FIRST_HASH = "0" * 64
-
-    def __init__(self, path: Path, read_only: bool = False) -> None:
-        self.path, self._tip = path, path.with_suffix(".tip")
-        try:
-            mode = "ro" if read_only else "rwc"
-            uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
-            if not read_only:
-                self._prepare()
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except (sqlite3.Error, OSError) as error:
-            if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
-                raise self._damage(str(error)) from None
-            raise JournalError(f"{path}: {error}; check that the folder can be written") from None
-        if version != self.VERSION:
-            raise self._damage(
-                f"format {version}, this program writes {self.VERSION}; use the program version that "
-                "wrote it"
-            )
-        here = os.stat(path)
-        self._place = (here.st_dev, here.st_ino)
-        self.last_seq, self._last_hash = 0, self._FIRST_HASH
-        self._failure = ""  # of an append; rows are missing, so that nothing may follow them
-
-    def _prepare(self) -> None:
-        os.chmod(self.path, 0o600)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            self._db.executescript(
-                "BEGIN; CREATE TABLE rows (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, "
-                "kind TEXT NOT NULL, ref TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);"
-                "CREATE TABLE intents (id TEXT PRIMARY KEY) WITHOUT ROWID;"
-                f"PRAGMA user_version={self.VERSION}; COMMIT;"
-            )
-
-    def _damage(self, what: str) -> JournalError:
-        """Return the error of a file that cannot be gone on with, and what its owner can do."""
-        return JournalError(
-            f"{self.path}: {what}. Restore the newest good copy; or, when no position and no order is "
-            f"open, move all files {self.path.stem}.* away"
-        )
-
-    def verify(self) -> None:
-        """Read the whole chain. Raises JournalError naming the first row that is not as written."""
-        previous, expected, intents = self._FIRST_HASH, 0, set()
-        try:
-            for row in self.rows():
-                expected += 1
-                if row.seq != expected:
-                    raise self._damage(f"row {expected} is missing")
-                if row.hash != _chain(previous, *row[:5]):
-                    raise self._damage(f"row {row.seq} is not what was written")
-                if row.kind == "intent":
-                    intents.add(row.ref)
-                previous = row.hash
-            self.last_seq, self._last_hash = expected, previous
-            self._check_tip()
-            stored = {row[0] for row in self._db.execute("SELECT id FROM intents")}
-        except (sqlite3.Error, UnicodeDecodeError, TypeError) as error:  # also NULL, BLOB for TEXT
-            raise self._damage(f"row {expected + 1} cannot be read: {error}") from None
-        if stored != intents:
-            raise self._damage("the table of intents differs from the rows")
-
-    def _check_tip(self) -> None:
-        """Refuse a journal older than the one written here (a restored backup), or another one."""
-        try:
-            number, _, mark = self._tip.read_text().strip().partition(" ")
-            seq = int(number)
-        except (OSError, ValueError):
-            return
-        if seq > self.last_seq:
-            raise self._damage(
-                f"it ends at row {self.last_seq}, but row {seq} was written already: an older copy "
-                "was put in its place"
-            )
-        row = self._db.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
-        if row and len(mark) == len(row[0]) and mark != row[0]:  # a shorter one is a torn tip
-            raise self._damage(f"another journal was put in its place: row {seq} differs")
-
-    def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
-        """Write rows (kind, ref, data) in one durable transaction, in order.
-
-        Raises:
-            JournalError: nothing that depends on these rows may be done, written or not.
-        """
-        if not rows:
-            return
-        if self._failure:
-            raise JournalError(self._failure)
-        stored, previous, seq = [], self._last_hash, self.last_seq
-        for kind, ref, data in rows:
-            seq += 1
-            # a lone surrogate, which UTF-8 cannot hold, becomes the JSON escape of itself
-            body = canonical_json(data).encode("utf-8", "backslashreplace").decode()
-            previous = _chain(previous, seq, at.isoformat(), kind, ref, body)
-            stored.append((seq, at.isoformat(), kind, ref, body, previous))
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?)", stored)
-            made = [(ref,) for kind, ref, _ in rows if kind == "intent"]
-            self._db.executemany("INSERT INTO intents VALUES (?)", made)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            self._failure = f"{self.path} cannot be written: {error}"
-            raise JournalError(self._failure) from None
-        self.last_seq, self._last_hash = seq, previous
-        try:
-            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(tip, "w") as file:
-                file.write(f"{seq} {previous}\n")
-        except OSError as error:
-            raise JournalError(f"{self._tip} cannot be written: {error.strerror}") from None
-
-    def check_in_place(self) -> None:
-        """Raise JournalError when the file was deleted or replaced, or a row is missing in it."""
-        if self._failure:  # whoever heard of it may have been a signal's handler
-            raise JournalError(self._failure)
-        try:
-            here = os.stat(self.path)
-        except OSError as error:
-            raise JournalError(f"{self.path} is gone while in use: {error.strerror}") from None
-        if (here.st_dev, here.st_ino) != self._place:
-            raise JournalError(f"{self.path} was replaced while in use: restore the right one")
-
-    def rows(self, *kinds: str) -> Iterator[JournalRow]:
-        """Read rows in order, all or of some kinds."""
-        where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
-        for row in self._db.execute(f"SELECT * FROM rows{where} ORDER BY seq", kinds):
-            yield JournalRow(*row)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-
-def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> str:
-    text = "\x1f".join((previous, str(seq), at, kind, ref, body))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-LEDGER_ROWS = ("intent", "ledger", "instrument")
-_ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in get_args(LedgerEntry)
-}
-
-
-def entry_from_json(text: str) -> LedgerEntry:
-    """Turn the body of a ledger row back into the entry. Raises JournalError."""
-    try:
-        data = json.loads(text)
-        entry: LedgerEntry = _ENTRY_TYPES[data.pop("type")].validate_python(data)
-        return entry
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JournalError(f"a ledger row cannot be read: {error}") from None
-
-
-def apply_row(ledger: Ledger, kind: str, body: str) -> LedgerEntry | None:
-    """Apply the body of a ledger row, or take over an instrument; return the entry."""
-    if kind == "instrument":
-        data = json.loads(body)
-        data.pop("type")
-        ledger.instruments[data["symbol"]] = Instrument(**data)
-        return None
-    entry = entry_from_json(body)
-    ledger.apply(entry)
-    return entry
-
-
-def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
-    """Apply every ledger row; return the time of the last one, "" when there is none."""
-    last = ""
-    for row in journal.rows(*LEDGER_ROWS):
-        try:
-            apply_row(ledger, row.kind, row.body)
-        except IllegalTransition as error:
-            raise JournalError(f"row {row.seq}: {error}") from None
-        last = row.at
-    return last
-
-
 class AccountLock:
     """One process for one account; the operating system frees it at death.
 
@@ -5449,6 +5298,13 @@ class AccountLock:
         """Let another process in. The file stays: a lock on a name that was taken away is none."""
         self._name.close()
         os.close(self._file)
+
+
+# ======================================================================================
+# === 19. WORDS ===
+# ======================================================================================
+# Knows: what people read, in two languages: alerts by their code, and reasons, which the journal
+# keeps in English. Never knows: who reads it, where it is sent.
 
 
 # What people read: code -> (Korean, English). {values} are filled in by say().
@@ -5594,7 +5450,7 @@ def say(alert: Alert, language: str) -> str:
 
 
 # ======================================================================================
-# === 13. KISAuth ===
+# === 20. KISAuth ===
 # ======================================================================================
 # Knows: the access token (24 h, one issue a minute, a message to the owner at each) and the
 # approval key of the WebSocket. Never knows: what they are used for.
@@ -5786,7 +5642,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 # ======================================================================================
-# === 14. REST ===
+# === 21. REST ===
 # ======================================================================================
 # Knows: how to reach the REST host: pacing by lanes, the only HTTP call, what may be asked
 # again. A query may be repeated. A POST of an order is tried once, whatever happens.
@@ -6036,7 +5892,7 @@ class KISClient:
 
 
 # ======================================================================================
-# === 15. KISMarketData ===
+# === 22. KISMarketData ===
 # ======================================================================================
 # Knows: how to ask for prices, books, bars and holidays. Typed objects for the bot; daily and
 # minute bars also as a pandas DataFrame. Never knows: orders.
@@ -6192,204 +6048,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pandas.DataFrame:
 
 
 # ======================================================================================
-# === 16. KISOrder ===
-# ======================================================================================
-# Knows: the only code that sends, changes or cancels an order, and how to read the account.
-# One call of _send is one HTTP attempt, never repeated. Its outcome is accepted, refused, not
-# sent, or UNKNOWN. Never knows: why an order is wanted.
-
-
-# Codes that say the ledger or an input check refused: nothing was accepted (doc, measured).
-_REFUSING = re.compile(r"APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]")
-# Success codes: beside anything but rt_cd 0 they contradict it.
-_ACCEPTING = frozenset({"APBK0013", "40600000", "40590000", "40630000"})
-# Codes of the gateway before any routing: nothing was accepted either.
-_GATEWAY = re.compile(r"EGW00(1[0-4]\d|20[15-9]|21[0-5]|003|004)$|EGW0200[4-7]|EGW00304")
-
-
-def classify_order_answer(reply: HttpReply) -> OrderAnswer:
-    """Judge the answer to an order POST. Anything that is not clear is UNKNOWN.
-
-    The body decides, not the status: HTTP 500 carries ordinary refusals (measured). EGW00300,
-    EGW00301, EGW00302 and every code not listed here mean "check the last transaction".
-    """
-    try:
-        body = reply.body()
-        output = body.get("output") or {}
-        fields = {key.lower(): str(value or "") for key, value in output.items()}
-        order_no = normalize_order_no(fields.get("odno", ""))
-    except (BadData, AttributeError):
-        return OrderAnswer(Outcome.UNKNOWN, code=f"HTTP {reply.status}", text="no usable body")
-    code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
-    text = str(body.get("msg1") or body.get("error_description") or "").strip()
-    result = str(body.get("rt_cd", "")).strip()
-    if result == "0" and order_no:
-        branch = fields.get("krx_fwdg_ord_orgno", "").strip()
-        return OrderAnswer(Outcome.ACCEPTED, order_no, branch, code, text)
-    says_no = result not in ("", "0") or (result == "" and "error_code" in body)
-    clear = says_no and not order_no and code not in _ACCEPTING
-    if clear and _REFUSING.match(code):
-        return OrderAnswer(Outcome.REFUSED, code=code, text=text)
-    if clear and _GATEWAY.match(code):
-        return OrderAnswer(Outcome.NOT_SENT, code=code, text=text)
-    return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
-
-
-Veto: TypeAlias = Callable[[], str]
-
-
-class KISOrder:
-    """Sends orders of one account and reads the account."""
-
-    def __init__(self, client: KISClient, hashkey: bool = False) -> None:
-        self._client, self._hashkey = client, hashkey
-
-    async def submit(self, intent: OrderIntent, veto: Veto | None = None) -> OrderAnswer:
-        """Send a new cash order. The intent must be durable in the journal before."""
-        body = order_body(
-            self._client.profile, intent.symbol, str(intent.kind), intent.quantity,
-            intent.price if intent.kind.priced else 0,
-        )  # fmt: skip
-        lane = LANE_EXIT if intent.purpose == "exit" else LANE_ORDER
-        return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane, veto)
-
-    async def change(self, call: OrderCall) -> OrderAnswer:
-        """Cancel the whole rest of an order, or change its kind and price.
-
-        A cancel gets a number of its own; a changed order lives on under a new number.
-        """
-        cancel = call.action == "cancel"
-        priced = not cancel and OrderKind(call.kind).priced
-        body = {
-            **self._client.account_params(), "KRX_FWDG_ORD_ORGNO": call.branch,
-            "ORGN_ODNO": call.order_no, "ORD_DVSN": call.kind,
-            "RVSE_CNCL_DVSN_CD": "02" if cancel else "01",
-            "ORD_QTY": "0",  # ignored with QTY_ALL_ORD_YN = Y (doc)
-            "ORD_UNPR": str(call.price) if priced else "0", "QTY_ALL_ORD_YN": "Y",
-            "EXCG_ID_DVSN_CD": "KRX", "CNDT_PRIC": "",
-        }  # fmt: skip
-        return await self._send("change", body, LANE_EXIT)
-
-    async def _send(
-        self, name: str, body: Mapping[str, str], lane: int, veto: Veto | None = None
-    ) -> OrderAnswer:
-        """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE.
-
-        `veto` is asked when the turn has come, the last thing before the first byte: a reason that
-        it returns keeps the order here.
-        """
-        try:
-            tr_id = self._client.tr_id(name)
-            token = await self._client.auth.token()
-            headers = self._client.headers(tr_id, token)
-            if self._hashkey:
-                headers["hashkey"] = await self._hash_of(body)
-            await self._client.rest.governor.turn(lane)
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
-        if veto and (reason := veto()):
-            return OrderAnswer(Outcome.NOT_SENT, text=reason)
-        try:
-            reply = await self._client.rest.call(
-                "POST", ENDPOINTS[name].path, headers=headers, body=body, lane=None
-            )
-        except NotSent as error:
-            return OrderAnswer(Outcome.NOT_SENT, text=str(error))
-        except NoAnswer as error:
-            return OrderAnswer(Outcome.UNKNOWN, text=str(error))
-        answer = classify_order_answer(reply)
-        answer = answer._replace(text=self._client.clean(answer.text))
-        if answer.code in TOKEN_CODES:
-            self._client.auth.drop_token(token)
-        if answer.code in RATE_LIMIT_CODES:
-            self._client.rest.governor.slow_down()
-        return answer
-
-    async def _hash_of(self, body: Mapping[str, str]) -> str:
-        keys = app_keys(self._client.profile)
-        reply = await self._client.rest.call(
-            "POST", HASHKEY, headers=keys, body=body, lane=LANE_ORDER
-        )
-        return _needed(reply.body(), "HASH")
-
-    async def orders_of(self, day: date) -> OrderList:
-        """Return the order list of a day, all pages, all exchanges, no filter.
-
-        Raises BadData, NoAnswer, NotSent, RequestRefused: there is no list, which is not an empty one.
-        """
-        params = {
-            **self._client.account_params(),
-            "INQR_STRT_DT": f"{day:%Y%m%d}", "INQR_END_DT": f"{day:%Y%m%d}",
-            "SLL_BUY_DVSN_CD": "00", "PDNO": "", "CCLD_DVSN": "00", "INQR_DVSN": "01",
-            "INQR_DVSN_3": "00", "ORD_GNO_BRNO": "", "ODNO": "", "INQR_DVSN_1": "",
-            "EXCG_ID_DVSN_CD": "KRX" if self._client.profile.environment == "paper" else "ALL",
-        }  # fmt: skip
-        bodies = await self._client.pages("orders", params, lane=LANE_LOOK)
-        rows = [
-            row
-            for body in bodies
-            for row in rows_of(body, "output1")
-            if text_of({k.lower(): v for k, v in row.items()}, "ord_dt") in ("", f"{day:%Y%m%d}")
-        ]
-        return OrderList(tuple(parse_broker_orders(rows)))
-
-    async def balance(self) -> Balance:
-        """Return holdings and cash, all pages. Raises like orders_of."""
-        params = {
-            **self._client.account_params(), "AFHR_FLPR_YN": "N", "OFL_YN": "", "INQR_DVSN": "02",
-            "UNPR_DVSN": "01", "FUND_STTL_ICLD_YN": "N", "FNCG_AMT_AUTO_RDPT_YN": "N",
-            "PRCS_DVSN": "00",
-        }  # fmt: skip
-        bodies = await self._client.pages("balance", params)
-        self._check_account(bodies[0])
-        summary = rows_of(bodies[0], "output2")
-        if not summary:
-            raise BadData("inquire-balance without an account summary")
-        holdings = [row for body in bodies for row in rows_of(body, "output1")]
-        return parse_balance(holdings, summary[0])
-
-    def _check_account(self, body: Mapping[str, Any]) -> None:
-        """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
-        named = re.match(r"\s*(\d{8})\b", str(body.get("ctx_area_fk100", "")))
-        if named and named[1] != self._client.profile.account.reveal():
-            raise wrong_setting("account", "the broker answers for another one", "the same")
-
-    async def realized_today(self, day: date) -> int | None:
-        """Return the broker's realised result of a day, won; None on paper, which has none."""
-        if self._client.profile.environment == "paper":
-            return None
-        params = {
-            **self._client.account_params(), "SORT_DVSN": "00", "INQR_STRT_DT": f"{day:%Y%m%d}",
-            "INQR_END_DT": f"{day:%Y%m%d}", "CBLC_DVSN": "00", "PDNO": "",
-        }  # fmt: skip
-        bodies = await self._client.pages("realized", params)
-        totals = rows_of(bodies[-1], "output2")
-        return whole(totals[0], "tot_rlzt_pfls") if totals else None
-
-    async def orderable_cash(self, symbol: str = "", price: int = 0) -> int:
-        """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
-        params = {
-            **self._client.account_params(), "PDNO": symbol, "ORD_UNPR": str(price) if price else "",
-            "ORD_DVSN": "01", "CMA_EVLU_AMT_ICLD_YN": "N", "OVRS_ICLD_YN": "N",
-        }  # fmt: skip
-        body, _ = await self._client.get("buying_power", params)
-        return whole(output_of(body, "output"), "nrcvb_buy_amt")
-
-    async def sellable(self, symbol: str) -> int:
-        """Return the shares that can be sold now; from the balance on paper."""
-        if self._client.profile.environment == "paper":
-            held = {each.symbol: each.sellable for each in (await self.balance()).holdings}
-            return held.get(symbol, 0)
-        params = {**self._client.account_params(), "PDNO": symbol}
-        body, _ = await self._client.get("sellable", params)
-        if str(body.get("msg_cd", "")).strip() in EMPTY_CODES:
-            return 0
-        record = rows_of(body, "output1", "output")
-        return whole(record[0], "ord_psbl_qty") if record else 0
-
-
-# ======================================================================================
-# === 17. KISWebSocket ===
+# === 23. KISWebSocket ===
 # ======================================================================================
 # Knows: one session: connect, register, answer PINGPONG, notice silence, come back with
 # growing pauses and register everything again. Data frames are handed on unread.
@@ -6601,7 +6260,7 @@ class KISWebSocket:
 
 
 # ======================================================================================
-# === 18. TelegramBot ===
+# === 24. TelegramBot ===
 # ======================================================================================
 # Knows: how to tell a person something without ever holding trading up: a bounded outbox, a
 # task that empties it. Without a token the same lines go to the log only.
@@ -6695,7 +6354,416 @@ def _seconds(value: Any) -> float:
 
 
 # ======================================================================================
-# === 19. TRADER ===
+# === 25. JOURNAL ===
+# ======================================================================================
+# Knows: the one file of everything that was decided, sent, told and done, and how it becomes a
+# ledger again. Rows are only added, chained, and durable before anything rests on them.
+# Never knows: the broker, what a row means for a position.
+
+
+class JournalRow(NamedTuple):
+    """One row as stored. `hash` chains it to all rows before it."""
+
+    seq: int
+    at: str
+    kind: str
+    ref: str
+    body: str
+    hash: str
+
+
+class Journal:
+    """Everything the bot decided, sent, was told and did: one SQLite file, rows only added.
+
+    Rows carry a sequence number without gaps and a hash chain; a row is durable (WAL,
+    synchronous FULL) when append() returns. The unique table `intents` makes a second order for
+    one intent impossible even if the code above were wrong.
+    """
+
+    VERSION = 1
+    _FIRST_HASH = "0" * 64
+
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        self.path, self._tip = path, path.with_suffix(".tip")
+        try:
+            mode = "ro" if read_only else "rwc"
+            uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+            if not read_only:
+                self._prepare()
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except (sqlite3.Error, OSError) as error:
+            if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
+                raise self._damage(str(error)) from None
+            raise JournalError(f"{path}: {error}; check that the folder can be written") from None
+        if version != self.VERSION:
+            raise self._damage(
+                f"format {version}, this program writes {self.VERSION}; use the program version that "
+                "wrote it"
+            )
+        here = os.stat(path)
+        self._place = (here.st_dev, here.st_ino)
+        self.last_seq, self._last_hash = 0, self._FIRST_HASH
+        self._failure = ""  # of an append; rows are missing, so that nothing may follow them
+
+    def _prepare(self) -> None:
+        os.chmod(self.path, 0o600)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._db.executescript(
+                "BEGIN; CREATE TABLE rows (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, "
+                "kind TEXT NOT NULL, ref TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL);"
+                "CREATE TABLE intents (id TEXT PRIMARY KEY) WITHOUT ROWID;"
+                f"PRAGMA user_version={self.VERSION}; COMMIT;"
+            )
+
+    def _damage(self, what: str) -> JournalError:
+        """Return the error of a file that cannot be gone on with, and what its owner can do."""
+        return JournalError(
+            f"{self.path}: {what}. Restore the newest good copy; or, when no position and no order is "
+            f"open, move all files {self.path.stem}.* away"
+        )
+
+    def verify(self) -> None:
+        """Read the whole chain. Raises JournalError naming the first row that is not as written."""
+        previous, expected, intents = self._FIRST_HASH, 0, set()
+        try:
+            for row in self.rows():
+                expected += 1
+                if row.seq != expected:
+                    raise self._damage(f"row {expected} is missing")
+                if row.hash != _chain(previous, *row[:5]):
+                    raise self._damage(f"row {row.seq} is not what was written")
+                if row.kind == "intent":
+                    intents.add(row.ref)
+                previous = row.hash
+            self.last_seq, self._last_hash = expected, previous
+            self._check_tip()
+            stored = {row[0] for row in self._db.execute("SELECT id FROM intents")}
+        except (sqlite3.Error, UnicodeDecodeError, TypeError) as error:  # also NULL, BLOB for TEXT
+            raise self._damage(f"row {expected + 1} cannot be read: {error}") from None
+        if stored != intents:
+            raise self._damage("the table of intents differs from the rows")
+
+    def _check_tip(self) -> None:
+        """Refuse a journal older than the one written here (a restored backup), or another one."""
+        try:
+            number, _, mark = self._tip.read_text().strip().partition(" ")
+            seq = int(number)
+        except (OSError, ValueError):
+            return
+        if seq > self.last_seq:
+            raise self._damage(
+                f"it ends at row {self.last_seq}, but row {seq} was written already: an older copy "
+                "was put in its place"
+            )
+        row = self._db.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
+        if row and len(mark) == len(row[0]) and mark != row[0]:  # a shorter one is a torn tip
+            raise self._damage(f"another journal was put in its place: row {seq} differs")
+
+    def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
+        """Write rows (kind, ref, data) in one durable transaction, in order.
+
+        Raises:
+            JournalError: nothing that depends on these rows may be done, written or not.
+        """
+        if not rows:
+            return
+        if self._failure:
+            raise JournalError(self._failure)
+        stored, previous, seq = [], self._last_hash, self.last_seq
+        for kind, ref, data in rows:
+            seq += 1
+            # a lone surrogate, which UTF-8 cannot hold, becomes the JSON escape of itself
+            body = canonical_json(data).encode("utf-8", "backslashreplace").decode()
+            previous = _chain(previous, seq, at.isoformat(), kind, ref, body)
+            stored.append((seq, at.isoformat(), kind, ref, body, previous))
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?)", stored)
+            made = [(ref,) for kind, ref, _ in rows if kind == "intent"]
+            self._db.executemany("INSERT INTO intents VALUES (?)", made)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            self._failure = f"{self.path} cannot be written: {error}"
+            raise JournalError(self._failure) from None
+        self.last_seq, self._last_hash = seq, previous
+        try:
+            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(tip, "w") as file:
+                file.write(f"{seq} {previous}\n")
+        except OSError as error:
+            raise JournalError(f"{self._tip} cannot be written: {error.strerror}") from None
+
+    def check_in_place(self) -> None:
+        """Raise JournalError when the file was deleted or replaced, or a row is missing in it."""
+        if self._failure:  # whoever heard of it may have been a signal's handler
+            raise JournalError(self._failure)
+        try:
+            here = os.stat(self.path)
+        except OSError as error:
+            raise JournalError(f"{self.path} is gone while in use: {error.strerror}") from None
+        if (here.st_dev, here.st_ino) != self._place:
+            raise JournalError(f"{self.path} was replaced while in use: restore the right one")
+
+    def rows(self, *kinds: str) -> Iterator[JournalRow]:
+        """Read rows in order, all or of some kinds."""
+        where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
+        for row in self._db.execute(f"SELECT * FROM rows{where} ORDER BY seq", kinds):
+            yield JournalRow(*row)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> str:
+    text = "\x1f".join((previous, str(seq), at, kind, ref, body))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+LEDGER_ROWS = ("intent", "ledger", "instrument")
+_ENTRY_TYPES: dict[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind) for kind in get_args(LedgerEntry)
+}
+
+
+def entry_from_json(text: str) -> LedgerEntry:
+    """Turn the body of a ledger row back into the entry. Raises JournalError."""
+    try:
+        data = json.loads(text)
+        entry: LedgerEntry = _ENTRY_TYPES[data.pop("type")].validate_python(data)
+        return entry
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JournalError(f"a ledger row cannot be read: {error}") from None
+
+
+def apply_row(ledger: Ledger, kind: str, body: str) -> LedgerEntry | None:
+    """Apply the body of a ledger row, or take over an instrument; return the entry."""
+    if kind == "instrument":
+        data = json.loads(body)
+        data.pop("type")
+        ledger.instruments[data["symbol"]] = Instrument(**data)
+        return None
+    entry = entry_from_json(body)
+    ledger.apply(entry)
+    return entry
+
+
+def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
+    """Apply every ledger row; return the time of the last one, "" when there is none."""
+    last = ""
+    for row in journal.rows(*LEDGER_ROWS):
+        try:
+            apply_row(ledger, row.kind, row.body)
+        except IllegalTransition as error:
+            raise JournalError(f"row {row.seq}: {error}") from None
+        last = row.at
+    return last
+
+
+# ======================================================================================
+# === 26. KISOrder ===
+# ======================================================================================
+# Knows: the only code that sends, changes or cancels an order, and how to read the account.
+# One call of _send is one HTTP attempt, never repeated. Its outcome is accepted, refused, not
+# sent, or UNKNOWN. Never knows: why an order is wanted.
+
+
+# Codes that say the ledger or an input check refused: nothing was accepted (doc, measured).
+_REFUSING = re.compile(r"APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]")
+# Success codes: beside anything but rt_cd 0 they contradict it.
+_ACCEPTING = frozenset({"APBK0013", "40600000", "40590000", "40630000"})
+# Codes of the gateway before any routing: nothing was accepted either.
+_GATEWAY = re.compile(r"EGW00(1[0-4]\d|20[15-9]|21[0-5]|003|004)$|EGW0200[4-7]|EGW00304")
+
+
+def classify_order_answer(reply: HttpReply) -> OrderAnswer:
+    """Judge the answer to an order POST. Anything that is not clear is UNKNOWN.
+
+    The body decides, not the status: HTTP 500 carries ordinary refusals (measured). EGW00300,
+    EGW00301, EGW00302 and every code not listed here mean "check the last transaction".
+    """
+    try:
+        body = reply.body()
+        output = body.get("output") or {}
+        fields = {key.lower(): str(value or "") for key, value in output.items()}
+        order_no = normalize_order_no(fields.get("odno", ""))
+    except (BadData, AttributeError):
+        return OrderAnswer(Outcome.UNKNOWN, code=f"HTTP {reply.status}", text="no usable body")
+    code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
+    text = str(body.get("msg1") or body.get("error_description") or "").strip()
+    result = str(body.get("rt_cd", "")).strip()
+    if result == "0" and order_no:
+        branch = fields.get("krx_fwdg_ord_orgno", "").strip()
+        return OrderAnswer(Outcome.ACCEPTED, order_no, branch, code, text)
+    says_no = result not in ("", "0") or (result == "" and "error_code" in body)
+    clear = says_no and not order_no and code not in _ACCEPTING
+    if clear and _REFUSING.match(code):
+        return OrderAnswer(Outcome.REFUSED, code=code, text=text)
+    if clear and _GATEWAY.match(code):
+        return OrderAnswer(Outcome.NOT_SENT, code=code, text=text)
+    return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
+
+
+Veto: TypeAlias = Callable[[], str]
+
+
+class KISOrder:
+    """Sends orders of one account and reads the account."""
+
+    def __init__(self, client: KISClient, hashkey: bool = False) -> None:
+        self._client, self._hashkey = client, hashkey
+
+    async def submit(self, intent: OrderIntent, veto: Veto | None = None) -> OrderAnswer:
+        """Send a new cash order. The intent must be durable in the journal before."""
+        body = order_body(
+            self._client.profile, intent.symbol, str(intent.kind), intent.quantity,
+            intent.price if intent.kind.priced else 0,
+        )  # fmt: skip
+        lane = LANE_EXIT if intent.purpose == "exit" else LANE_ORDER
+        return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane, veto)
+
+    async def change(self, call: OrderCall) -> OrderAnswer:
+        """Cancel the whole rest of an order, or change its kind and price.
+
+        A cancel gets a number of its own; a changed order lives on under a new number.
+        """
+        cancel = call.action == "cancel"
+        priced = not cancel and OrderKind(call.kind).priced
+        body = {
+            **self._client.account_params(), "KRX_FWDG_ORD_ORGNO": call.branch,
+            "ORGN_ODNO": call.order_no, "ORD_DVSN": call.kind,
+            "RVSE_CNCL_DVSN_CD": "02" if cancel else "01",
+            "ORD_QTY": "0",  # ignored with QTY_ALL_ORD_YN = Y (doc)
+            "ORD_UNPR": str(call.price) if priced else "0", "QTY_ALL_ORD_YN": "Y",
+            "EXCG_ID_DVSN_CD": "KRX", "CNDT_PRIC": "",
+        }  # fmt: skip
+        return await self._send("change", body, LANE_EXIT)
+
+    async def _send(
+        self, name: str, body: Mapping[str, str], lane: int, veto: Veto | None = None
+    ) -> OrderAnswer:
+        """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE.
+
+        `veto` is asked when the turn has come, the last thing before the first byte: a reason that
+        it returns keeps the order here.
+        """
+        try:
+            tr_id = self._client.tr_id(name)
+            token = await self._client.auth.token()
+            headers = self._client.headers(tr_id, token)
+            if self._hashkey:
+                headers["hashkey"] = await self._hash_of(body)
+            await self._client.rest.governor.turn(lane)
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
+        if veto and (reason := veto()):
+            return OrderAnswer(Outcome.NOT_SENT, text=reason)
+        try:
+            reply = await self._client.rest.call(
+                "POST", ENDPOINTS[name].path, headers=headers, body=body, lane=None
+            )
+        except NotSent as error:
+            return OrderAnswer(Outcome.NOT_SENT, text=str(error))
+        except NoAnswer as error:
+            return OrderAnswer(Outcome.UNKNOWN, text=str(error))
+        answer = classify_order_answer(reply)
+        answer = answer._replace(text=self._client.clean(answer.text))
+        if answer.code in TOKEN_CODES:
+            self._client.auth.drop_token(token)
+        if answer.code in RATE_LIMIT_CODES:
+            self._client.rest.governor.slow_down()
+        return answer
+
+    async def _hash_of(self, body: Mapping[str, str]) -> str:
+        keys = app_keys(self._client.profile)
+        reply = await self._client.rest.call(
+            "POST", HASHKEY, headers=keys, body=body, lane=LANE_ORDER
+        )
+        return _needed(reply.body(), "HASH")
+
+    async def orders_of(self, day: date) -> OrderList:
+        """Return the order list of a day, all pages, all exchanges, no filter.
+
+        Raises BadData, NoAnswer, NotSent, RequestRefused: there is no list, which is not an empty one.
+        """
+        params = {
+            **self._client.account_params(),
+            "INQR_STRT_DT": f"{day:%Y%m%d}", "INQR_END_DT": f"{day:%Y%m%d}",
+            "SLL_BUY_DVSN_CD": "00", "PDNO": "", "CCLD_DVSN": "00", "INQR_DVSN": "01",
+            "INQR_DVSN_3": "00", "ORD_GNO_BRNO": "", "ODNO": "", "INQR_DVSN_1": "",
+            "EXCG_ID_DVSN_CD": "KRX" if self._client.profile.environment == "paper" else "ALL",
+        }  # fmt: skip
+        bodies = await self._client.pages("orders", params, lane=LANE_LOOK)
+        rows = [
+            row
+            for body in bodies
+            for row in rows_of(body, "output1")
+            if text_of({k.lower(): v for k, v in row.items()}, "ord_dt") in ("", f"{day:%Y%m%d}")
+        ]
+        return OrderList(tuple(parse_broker_orders(rows)))
+
+    async def balance(self) -> Balance:
+        """Return holdings and cash, all pages. Raises like orders_of."""
+        params = {
+            **self._client.account_params(), "AFHR_FLPR_YN": "N", "OFL_YN": "", "INQR_DVSN": "02",
+            "UNPR_DVSN": "01", "FUND_STTL_ICLD_YN": "N", "FNCG_AMT_AUTO_RDPT_YN": "N",
+            "PRCS_DVSN": "00",
+        }  # fmt: skip
+        bodies = await self._client.pages("balance", params)
+        self._check_account(bodies[0])
+        summary = rows_of(bodies[0], "output2")
+        if not summary:
+            raise BadData("inquire-balance without an account summary")
+        holdings = [row for body in bodies for row in rows_of(body, "output1")]
+        return parse_balance(holdings, summary[0])
+
+    def _check_account(self, body: Mapping[str, Any]) -> None:
+        """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
+        named = re.match(r"\s*(\d{8})\b", str(body.get("ctx_area_fk100", "")))
+        if named and named[1] != self._client.profile.account.reveal():
+            raise wrong_setting("account", "the broker answers for another one", "the same")
+
+    async def realized_today(self, day: date) -> int | None:
+        """Return the broker's realised result of a day, won; None on paper, which has none."""
+        if self._client.profile.environment == "paper":
+            return None
+        params = {
+            **self._client.account_params(), "SORT_DVSN": "00", "INQR_STRT_DT": f"{day:%Y%m%d}",
+            "INQR_END_DT": f"{day:%Y%m%d}", "CBLC_DVSN": "00", "PDNO": "",
+        }  # fmt: skip
+        bodies = await self._client.pages("realized", params)
+        totals = rows_of(bodies[-1], "output2")
+        return whole(totals[0], "tot_rlzt_pfls") if totals else None
+
+    async def orderable_cash(self, symbol: str = "", price: int = 0) -> int:
+        """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
+        params = {
+            **self._client.account_params(), "PDNO": symbol, "ORD_UNPR": str(price) if price else "",
+            "ORD_DVSN": "01", "CMA_EVLU_AMT_ICLD_YN": "N", "OVRS_ICLD_YN": "N",
+        }  # fmt: skip
+        body, _ = await self._client.get("buying_power", params)
+        return whole(output_of(body, "output"), "nrcvb_buy_amt")
+
+    async def sellable(self, symbol: str) -> int:
+        """Return the shares that can be sold now; from the balance on paper."""
+        if self._client.profile.environment == "paper":
+            held = {each.symbol: each.sellable for each in (await self.balance()).holdings}
+            return held.get(symbol, 0)
+        params = {**self._client.account_params(), "PDNO": symbol}
+        body, _ = await self._client.get("sellable", params)
+        if str(body.get("msg_cd", "")).strip() in EMPTY_CODES:
+            return 0
+        record = rows_of(body, "output1", "output")
+        return whole(record[0], "ord_psbl_qty") if record else 0
+
+
+# ======================================================================================
+# === 27. TRADER ===
 # ======================================================================================
 # Knows: everything that runs: start-up, the loops, the shutdown. The only place where the
 # engine and the network meet. It decides nothing about orders: it feeds events and carries
@@ -7426,7 +7494,7 @@ class Trader:
 
 
 # ======================================================================================
-# === 20. COMMAND LINE ===
+# === 28. COMMAND LINE ===
 # ======================================================================================
 # Knows: arguments, files, exit codes, the terminal. Exit codes: 0 done, 1 failed, 2 wrong
 # arguments, 70 internal error, 74 journal, 75 already running, 78 settings.

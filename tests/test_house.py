@@ -27,7 +27,7 @@ TREE = ast.parse(SOURCE)
 # thread is not the length of the file but that of its parts, and those are held below: functions,
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
-MOST_LINES = 7_937
+MOST_LINES = 8_005  # + eight banners and the map that names them
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -35,7 +35,7 @@ LONGEST_LINE = 107
 LONGEST_FUNCTION, MEDIAN_FUNCTION, MOST_PARAMETERS = 60, 12, 6
 LARGEST_CLASS, MOST_PUBLIC_METHODS = 300, 20
 
-LAST_PURE_SECTION = 11
+LAST_PURE_SECTION = 17
 # What the lower half may use of all that is imported: values in, values out.
 PURE_IMPORTS = frozenset({
     "AES", "BaseModel", "Callable", "ConfigDict", "Counter", "Decimal", "Field", "Fraction",
@@ -50,15 +50,15 @@ IMPURE_NAMES = frozenset(
 )
 # Names used by a section above their own, each with its reason. An entry no longer needed fails.
 UPWARD = {
-    "LANE_QUERY": "KISAuth's own requests stand in the lane of queries, which belongs to 14",
+    "LANE_QUERY": "KISAuth's own requests stand in the lane of queries, which belongs to 21",
 }
 # Public names that stand below their user inside one section (private helpers may, and section
-# 20 is read from main() downwards).
+# 28 is read from main() downwards).
 BELOW_THEIR_USER = {
-    "canonical_json": "the Engine's digest; the journal of 12 uses it as well",
+    "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
     "record_width": "a small reader of the codec, used by kis_tools.py as well",
-    "write_private": "used by KISAuth and by section 20",
+    "write_private": "used by KISAuth and by section 28",
 }
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
 ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
@@ -217,7 +217,7 @@ def test_sections_use_only_what_stands_above():
 
 
 def test_inside_a_section_only_private_helpers_follow_their_user():
-    """Public names stand above what uses them, but for section 20 and the exceptions."""
+    """Public names stand above what uses them, but for section 28 and the exceptions."""
     last = STARTS[-1][0]
     below = {
         name
@@ -228,7 +228,7 @@ def test_inside_a_section_only_private_helpers_follow_their_user():
 
 
 def test_the_lower_half_touches_nothing():
-    """Sections 1 to 11: no network, no files, no clock, no random, no logging."""
+    """Sections 1 to 17: no network, no files, no clock, no random, no logging."""
     end = next(at for number, _, at in STARTS if number == LAST_PURE_SECTION + 1)
     first = STARTS[0][2]
     visitor = Uses()
