@@ -94,13 +94,16 @@ import json
 import logging
 import math
 import os
+import queue
 import re
 import secrets
 import signal
 import socket
 import sqlite3
 import stat
+import statistics
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -5750,6 +5753,47 @@ class Governor:
         self._gap = max(self._usual_gap, self._gap * 0.98)
 
 
+class CallFigures:
+    """Statistics of the calls of one service: how many, what failed by code, how long they took."""
+
+    KEPT = 256  # response times
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.errors: Counter[str] = Counter()
+        self._took_s: deque[float] = deque(maxlen=self.KEPT)
+
+    def note(self, took_s: float, error: str) -> None:
+        """Count one call; `error` is its code, "" when it was answered with a yes."""
+        self.count += 1
+        self._took_s.append(took_s)
+        if error:
+            self.errors[error] += 1
+
+    def figures(self) -> dict[str, Any]:
+        """Return count, errors by code, median and 99 % of the last response times, ms."""
+        took = sorted(self._took_s) or [0.0]
+        worst = took[min(len(took) - 1, len(took) * 99 // 100)]
+        return {
+            "count": self.count, "errors": dict(self.errors),
+            "ms_median": round(statistics.median(took) * 1e3, 1), "ms_p99": round(worst * 1e3, 1),
+        }  # fmt: skip
+
+
+_CODE_OF_BODY = re.compile(r'"(?:msg_cd|error_code)"\s*:\s*"\s*([A-Za-z0-9]{4,12})\s*"')
+_RESULT_OF_BODY = re.compile(r'"rt_cd"\s*:\s*"0"')
+
+
+def refusal_in(reply: HttpReply) -> str:
+    """Return the code of a refusal for the statistics, "" for a yes; long answers are no refusals."""
+    if reply.status == 200 and (len(reply.text) > 4_000 or _RESULT_OF_BODY.search(reply.text)):
+        return ""
+    code = _CODE_OF_BODY.search(reply.text[:4_000])
+    if code:
+        return code[1]
+    return "" if reply.status == 200 else f"HTTP {reply.status}"
+
+
 class Rest:
     """The only way to the REST host."""
 
@@ -5759,6 +5803,7 @@ class Rest:
         self.clock_offset_s = 0.0  # server minus ours, from the Date header
         self.clock_off = False
         self.answered_s = -math.inf  # loop time of the last answer to anything
+        self.figures: dict[str, CallFigures] = {}  # by the last part of the path
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
@@ -5771,7 +5816,16 @@ class Rest:
         kind = "application/json; charset=utf-8"
         sent = {"content-type": kind, "user-agent": self._profile.agent, **headers}
         url = self._profile.rest_url + path
-        reply = await self._transport(method, url, sent, params or {}, raw)
+        began, error = asyncio.get_running_loop().time(), "cut off"
+        try:
+            reply = await self._transport(method, url, sent, params or {}, raw)
+            error = refusal_in(reply)
+        except (NotSent, NoAnswer) as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            took = asyncio.get_running_loop().time() - began
+            self.figures.setdefault(path.rpartition("/")[2], CallFigures()).note(took, error)
         self.answered_s = asyncio.get_running_loop().time()
         self._look_at_clock(reply.headers.get("date", ""))
         return reply
@@ -6772,6 +6826,7 @@ class KISOrder:
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 WAITED_LONG_S = 10.0  # a question that waited so long goes first
 REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
+STATUS_FILE = "status.json"  # in the state folder: how it is now
 CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
@@ -6825,6 +6880,7 @@ class Services:
     journal: Journal
     folder: Path
     recorder: Recorder | None = None
+    show_status: Callable[[Trader], None] = lambda trader: None
 
 
 class Broker:
@@ -7192,6 +7248,155 @@ class Morning:
             self._bridge.feed(seen)
 
 
+def phase_word(trader: Trader) -> str:
+    """Return where the day stands, one word of the status."""
+    core = trader.engine.core
+    if trader.stopping():
+        return "stopping"
+    if core.session is None or core.session.day != core.now.date():
+        return (
+            "waiting"
+            if session_ahead(trader.clock.now()).day == trader.clock.now().date()
+            else "closed"
+        )
+    if any(state.instrument is None for state in core.symbols.values()):
+        return "preparing"
+    words = {
+        Phase.CLOSED: "preparing", Phase.OPENING_AUCTION: "before_open",
+        Phase.CONTINUOUS: "trading", Phase.CLOSING_AUCTION: "closing", Phase.AFTER: "after",
+    }  # fmt: skip
+    return words[core.phase]
+
+
+def status_of(trader: Trader) -> dict[str, Any]:
+    """Return the status: money in won, times in KST; fields of version 1 only grow."""
+    core, profile, clock = trader.engine.core, trader.profile, trader.clock
+    ledger, now = core.ledger, clock.now()
+    symbols = [_status_of_symbol(core, symbol, now) for symbol in core.symbols]
+    opened = sum(each["gain_krw"] for each in symbols)
+    worth = sum(each["price"] * each["position"] for each in symbols)
+    today, open_orders = ledger.today, ledger.open_orders()
+    limits, equity = core.settings.limits, ledger.cash_krw + worth
+    result = today.net_krw + opened
+    fills = [order for order in ledger.orders.values() if order.own and order.filled_quantity]
+    return {
+        "version": 1, "at": now.isoformat(timespec="seconds"),
+        "program": __version__, "account_tail": profile.account_tail,
+        "mode": profile.environment + (" (simulated)" if profile.simulated else ""),
+        "language": trader.bot.language, "phase": phase_word(trader),
+        "session": core.session and [core.session.open.isoformat(), core.session.close.isoformat()],
+        "level": ledger.level.name,
+        "holds": [
+            {"reason": name, "scope": "all", "since": since.isoformat(), "text": name}
+            for name, since in core.holds.items()
+        ] + [
+            {"reason": "stopped", "scope": symbol, "since": None, "text": why}
+            for symbol, why in ledger.stopped.items()
+        ],
+        "symbols": symbols, "orders": [_status_of_order(order) for order in open_orders],
+        "unknown": sum(order.status in UNRESOLVED for order in open_orders),
+        "cash_krw": ledger.cash_krw, "equity_krw": equity,
+        "day": {
+            "realised_krw": today.net_krw, "open_krw": opened, "result_krw": result,
+            "result_pct": round(100 * result / (equity - result), 2) if equity > result else 0.0,
+            "fees_krw": today.fees_krw, "taxes_krw": today.taxes_krw,
+            "entries": sum(order.intent.purpose == "entry" for order in fills),
+            "exits": sum(order.intent.purpose == "exit" for order in fills),
+            "limit_krw": limits.max_daily_loss_krw,
+        },
+        "feed": {
+            "connected": trader.broker.socket.up, "sessions": trader.broker.socket.sessions,
+            "registered": len(trader.broker.socket.registrations),
+            "refused": len(trader.broker.socket.refused),
+            "trades": trader.counts["Trade"], "quotes": trader.counts["Quote"],
+            "bad": trader.counts["bad frames"], "lost": trader.inbox.lost,
+        },
+        "queues": {
+            "calls": trader.bridge.calls.qsize(), "telegram": len(trader.bridge.telegram.outbox),
+        },
+        "calls": {name: each.figures() for name, each in trader.broker.rest.figures.items()},
+        "messages": list(trader.bridge.messages)[-20:],
+        "process": _status_of_process(trader),
+    }  # fmt: skip
+
+
+def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
+    state, position = core.symbols[symbol], core.ledger.position(symbol)
+    trade, instrument, plan = state.last_trade, state.instrument, position.plan
+    base = instrument.base_price if instrument else 0
+    holding = core.holdings.get(symbol)  # the price answer names no stock, the balance does
+    name = (instrument.name if instrument else "") or (holding.name if holding else "")
+    price = trade.price if trade else (instrument.last_price if instrument else 0)
+    gain = round(price * position.quantity - position.cost) if price else 0
+    return {
+        "symbol": symbol, "name": name, "price": price,
+        "age_s": round((now - trade.ts_exchange).total_seconds(), 1) if trade else None,
+        "prev_close": base, "change_pct": round(100 * (price / base - 1), 2) if base else 0.0,
+        "position": position.quantity, "average": round(position.average_price, 2),
+        "stop": plan.stop_price if plan else 0, "target": plan.target_price if plan else 0,
+        "high": state.high, "gain_krw": gain,
+        "gain_pct": round(float(100 * gain / position.cost), 2) if position.cost else 0.0,
+        "exiting": position.exit_reason, "halted": state.halted,
+        "blocked": instrument.blocked if instrument else "",
+    }  # fmt: skip
+
+
+def _status_of_order(order: Order) -> dict[str, Any]:
+    intent = order.intent
+    return {
+        "intent": intent.intent_id, "number": order.order_no, "symbol": intent.symbol,
+        "side": intent.side.value, "quantity": intent.quantity, "filled": order.filled_quantity,
+        "price": order.price, "state": order.status.value, "at": order.since.isoformat(),
+        "own": order.own,
+    }  # fmt: skip
+
+
+def _status_of_process(trader: Trader) -> dict[str, Any]:
+    """Return memory and disk; a system without /proc tells no memory."""
+    memory_mb = 0.0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        memory_mb = round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+    journal_mb = 0.0
+    with contextlib.suppress(OSError):
+        journal_mb = round(trader.journal.path.stat().st_size / 1e6, 1)
+    return {"memory_mb": memory_mb, "journal_mb": journal_mb}
+
+
+class StatusFile:
+    """How it is now, for readers outside the process: `status.json` in the state folder.
+
+    Written at most once a second by a thread of its own, whole or not at all, for the owner only.
+    A disk that hangs holds this thread and nothing else: what cannot be taken is left out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / STATUS_FILE
+        self._box: queue.Queue[str] = queue.Queue(maxsize=1)
+        self._began_s = time.monotonic()
+        self.broken = ""  # why the last one could not be written
+        threading.Thread(target=self._write_all, name="status", daemon=True).start()
+
+    def show(self, trader: Trader) -> None:
+        """Hand the present status over; returns at once."""
+        if self._box.full():
+            return
+        status = status_of(trader)
+        status |= {"pid": os.getpid()}
+        status["process"]["uptime_s"] = round(time.monotonic() - self._began_s)
+        with contextlib.suppress(queue.Full):
+            self._box.put_nowait(json.dumps(status, ensure_ascii=False))
+
+    def _write_all(self) -> None:
+        while True:
+            text = self._box.get()
+            try:
+                write_private(self._path, text)
+                self.broken = ""
+            except OSError as error:
+                self.broken = f"{self._path}: {error.strerror}"
+
+
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
@@ -7210,7 +7415,7 @@ class Trader:
         self._controls = services.folder / CONTROL_FILE
         self.inbox = Inbox()
         self.counts: Counter[str] = Counter()
-        self._why = "the day is over"
+        self._why, self._show = "the day is over", services.show_status
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
         self._clock_off, self._bars_before = False, 0  # bars closed before this day
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
@@ -7383,6 +7588,7 @@ class Trader:
         if now < self._next_wall_second_s:
             return
         self._next_wall_second_s = now + 1.0
+        self._show(self)
         self.journal.check_in_place()
         if self.recorder:
             self.recorder.flush()
@@ -7814,7 +8020,13 @@ def run_trader(
         settings = replace(settings, bot=_limits_of_today(settings, journal))
         recorder = start_recorder(settings, options, journal, clock.now(), folder)
         services = Services(
-            clock, transport or AiohttpTransport(), connect_websocket, journal, folder, recorder
+            clock,
+            transport or AiohttpTransport(),
+            connect_websocket,
+            journal,
+            folder,
+            recorder,
+            StatusFile(folder).show,
         )
         trader = Trader(settings, strategy, services)
         code = asyncio.run(_trade(trader, options.one_day, watch))

@@ -84,7 +84,15 @@ SEAMS: dict[str, dict[str, str]] = {
         "acknowledge": "a person signs before any trading; the signature carries its hour",
         "run_live": "the age of that signature, asked before any trading",
     },
-    "monotonic clock": {"Inbox.put": "stamps a frame for the measure of delay; decides nothing"},
+    "monotonic clock": {
+        "Inbox.put": "stamps a frame for the measure of delay; decides nothing",
+        "StatusFile.__init__": "how long the program runs, for the status; decides nothing",
+        "StatusFile.show": "how long the program runs, for the status; decides nothing",
+    },
+    "threads": {
+        "StatusFile.__init__": "a disk that hangs holds this thread, never the loop",
+        "StatusFile.show": "hands the text to that thread; nothing comes back",
+    },
     "chance": {"run_live": "--make-pin salts the hash of the account; trading is not near"},
     "processes": {"_run_tools": "hands the command over to kis_tools.py, which takes its place"},
     "pause": {
@@ -120,6 +128,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "state_folder": "systemd's folder",
         "Watchdog.__init__": "systemd's address",
         "_run_tools": "the same arguments for kis_tools.py",
+        "StatusFile.show": "the number of the process, for the status",
         "write_private": "a name for the file that then replaces the old one",
     },
     ORDER_OF_A_SET: {"Redactor.__init__": "set into set: no order comes out"},
