@@ -7739,7 +7739,8 @@ def build_parser() -> argparse.ArgumentParser:
     flag("--acknowledge", help="read the limits and sign for the next 24 hours of --live")
     flag("--decode", help="read raw frames from standard input, print one JSON object a record")
     flag("--journal", help="list the journal readably")
-    modes.add_argument("--why", metavar="ORDER", help="explain one order: number or intent id")
+    flag("--report", help="results by day, stock and reason; round trips; costs; refused wishes")
+    modes.add_argument("--why", metavar="ORDER", help="explain an order: number, id, stock, `last`")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
     modes.add_argument("--replay", type=Path, metavar="FILE", help="run a recording again, compare")
     flag("--print-systemd-unit", help="print a unit for this file, user and settings")
@@ -7761,6 +7762,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--speed", type=float, default=300.0, help="with --demo: times faster (default 300)")
     add("--key", default="", help="with --decode: AES key of encrypted frames, 32 characters")
     add("--iv", default="", help="with --decode: AES iv, 16 characters")
+    add("--from", dest="first", metavar="DAY", help="with --report, --journal: from 2026-11-01 on")
+    add("--to", dest="last", metavar="DAY", help="with --report, --journal: up to that day")
+    add("--symbol", metavar="CODE", help="with --report, --journal: one stock")
+    add("--csv", type=Path, metavar="FILE", help="with --report: all round trips as a file")
+    add("--type", metavar="KIND,...", help="with --journal: intent, ledger, alert, refusal, bar")
+    add("--follow", action="store_true", help="with --journal: go on as it grows")
+    add("--rows", action="store_true", help="with --why: the rows of the journal, not sentences")
     return parser
 
 

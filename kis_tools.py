@@ -5,6 +5,7 @@ The bot file hands these options over and never imports this file:
     python kis_realtime_trading.py --demo                      a simulated day, compared book by book
     python kis_realtime_trading.py --decode < frames.txt       raw frames to JSON lines
     python kis_realtime_trading.py --journal                   the journal, readable
+    python kis_realtime_trading.py --report                    results over days, stocks, reasons
     python kis_realtime_trading.py --why 0000001234            how one order came about
     python kis_realtime_trading.py --picture day.png           the last day as a picture
     python kis_realtime_trading.py --replay FILE-0000.gz       a recording again, compared row by row
@@ -38,7 +39,7 @@ import sys
 import time
 import urllib.request
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -46,6 +47,7 @@ from typing import Any, NamedTuple, TextIO
 from pydantic import TypeAdapter
 
 import kis_realtime_trading as bot
+from companions.journal_reader import JournalReader, find_journals
 
 # === 1. WIRE LAYOUTS ===
 
@@ -261,52 +263,11 @@ def decode_line(decoder: bot.FrameDecoder, frame: str) -> list[Record]:
 def open_journals(options: argparse.Namespace) -> list[bot.Journal]:
     """Open every journal of the state folder, verified. Raises bot.BotError when there is none."""
     folder = bot.state_folder(options, None)
-    journals = [bot.Journal(p, read_only=True) for p in sorted(folder.glob("journal-*.sqlite3"))]
-    if not journals:
-        below = sorted({path.parent for path in folder.glob("*/journal-*.sqlite3")})
-        hint = f"; there is one in {below[-1]}" if below else ""
-        raise bot.BotError(f"no journal in {folder}; name its folder with --state{hint}")
-    for journal in journals:
-        journal.verify()
-    return journals
-
-
-def show_journal(options: argparse.Namespace) -> int:
-    """List journals readably, or explain one order."""
-    for journal in open_journals(options):
-        rows = list(journal.rows())
-        if options.why:
-            rows = rows_of_order(rows, options.why)
-        print(f"{journal.path}: chain of {journal.last_seq} rows verified")
-        for row in rows:
-            print(f"{row.seq:>6} {row.at[:19]} {row.kind:9} {row.ref:18} {in_short(row)}")
-        journal.close()
-    return 0
-
-
-def rows_of_order(rows: Sequence[bot.JournalRow], wanted: str) -> list[bot.JournalRow]:
-    """Return the rows of one order, by intent id or number, after the bar that led to it."""
-    refs = {row.ref for row in rows if row.ref == wanted}
-    if wanted.isdigit() and len(wanted) <= 10:
-        number = f'"{wanted.zfill(10)}"'
-        refs |= {row.ref for row in rows if row.ref and number in row.body}
-    chosen = [row for row in rows if row.ref in refs]
-    if not chosen:
-        raise bot.BotError(f"the journal has no order {wanted}")
-    symbols = [json.loads(row.body).get("symbol") for row in chosen if row.kind == "intent"]
-    bars = [r for r in rows if r.kind == "bar" and r.ref in symbols and r.seq < chosen[0].seq]
-    return bars[-1:] + chosen
-
-
-def in_short(row: bot.JournalRow) -> str:
-    """Return the body of a row in a few words."""
-    data = json.loads(row.body)
-    data.pop("type", None)
-    if row.kind == "alert" and row.ref in bot.TEXTS:
-        return bot.say(bot.Alert(row.ref, data), "en").replace("\n", " ")
-    if row.kind == "bar":
-        data = {k: v for k, v in data["bar"].items() if k not in ("type", "symbol")}
-    return " ".join(f"{key}={value}" for key, value in data.items() if value not in (None, "", 0))
+    paths = find_journals(folder)
+    for path in paths:
+        with JournalReader(path) as reader:  # its form first: it may be somebody else's
+            reader.verify()
+    return [bot.Journal(path, read_only=True) for path in paths]
 
 
 # === 4. PICTURE ===
@@ -890,8 +851,12 @@ def run_command(options: argparse.Namespace) -> int:
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
-    if options.journal or options.why:
-        return show_journal(options)
+    if options.journal or options.why or options.report:
+        from companions import journal_view, report_view
+
+        if options.report:
+            return int(journal_view.pager_friendly(report_view.show_report)(options))
+        return int((journal_view.show_why if options.why else journal_view.show_journal)(options))
     if options.replay:
         return show_replay(options)
     if options.picture:

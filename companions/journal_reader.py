@@ -120,6 +120,20 @@ class JournalReader:
                 return
             after = batch[-1].seq
 
+    def verify(self) -> int:
+        """Check the hash chain of all rows; return how many. Raises bot.JournalError."""
+        previous, seq, last = "0" * 64, 0, self.last_seq
+        query = "SELECT seq, at, kind, ref, body, hash FROM rows WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 500"
+        while seq < last:
+            for found in self._ask(query, (seq, last)):
+                row = self._row(found[:5])
+                if row.seq != seq + 1:
+                    raise bot.JournalError(f"{self.path}: row {seq + 1} is missing")
+                if found[5] != bot._chain(previous, *row):
+                    raise bot.JournalError(f"{self.path}: row {row.seq} is not what was written")
+                previous, seq = found[5], row.seq
+        return seq
+
     def last_of(self, kind: str, ref: str, until: int, back: int = 20_000) -> Row | None:
         """Return the newest row of a kind and ref up to a number, among the `back` rows before."""
         found = self._ask(

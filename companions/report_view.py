@@ -1,0 +1,287 @@
+"""`--report`: the figures of reports.py for people, printed by rich, and as CSV for a spreadsheet.
+
+    python kis_realtime_trading.py --report
+    python kis_realtime_trading.py --report --from 2026-11-01 --to 2026-11-30 --symbol 005930
+    python kis_realtime_trading.py --report --csv trips.csv
+
+Up is red and down is blue, as this market has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+import kis_realtime_trading as bot
+from companions import reports
+
+MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
+CSV_COLUMNS = (
+    "symbol", "name", "opened_at", "closed_at", "shares", "sold", "entry_price", "exit_price",
+    "bought_krw", "sold_krw", "fees_krw", "taxes_krw", "gain_krw", "gain_pct", "duration_s",
+    "entry_reason", "reason",
+)  # fmt: skip
+# Korean, English.
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("매매 보고서", "Report"), "none": ("거래한 날이 없습니다", "no trading day"),
+    "days": ("일별", "Days"), "trips": ("매매 내역", "Round trips"), "day": ("날짜", "day"),
+    "week": ("주별", "By week"), "month": ("월별", "By month"), "symbol": ("종목별", "By stock"),
+    "reason": ("청산 사유별", "By reason"), "hour": ("진입 시각별", "By hour of entry"),
+    "net": ("실현손익", "realised"), "result": ("당일손익", "result"), "open": ("평가손익", "open"),
+    "equity": ("평가금액", "equity"), "costs": ("수수료·세금", "costs"), "count": ("매매", "trips"),
+    "wins": ("이익", "wins"), "stock": ("종목", "stock"), "shares": ("수량", "shares"),
+    "bought": ("매수가", "entry"), "sold": ("매도가", "exit"), "gain": ("손익", "gain"),
+    "why": ("사유", "reason"), "length": ("보유 시간", "held for"), "time": ("시각", "time"),
+    "win_rate": ("승률", "win rate"), "factor": ("손익비", "profit factor"),
+    "expectancy": ("1회 평균 손익", "mean of a trip"), "streak": ("최장 연승·연패", "longest wins / losses"),
+    "fall": ("최대 낙폭", "deepest fall"), "best": ("최고·최저", "best / worst trip"),
+    "held": ("보유 중", "still held"), "refused": ("주문하지 않은 신호", "refused wishes"),
+    "rule": ("규칙", "rule"), "times": ("횟수", "times"), "total": ("합계", "total"),
+    "more": ("앞의 {n}건은 생략했습니다. 전체는 --csv 파일로 볼 수 있습니다",
+             "{n} earlier lines left out; --csv FILE has all"),
+    "written": ("{file}에 {n}건을 저장했습니다", "{n} round trips written to {file}"),
+    "stop": ("손절가", "stop"), "target": ("목표가", "target"), "average": ("평단가", "average"),
+    "price": ("현재가", "price"), "owner": ("직접 처리", "by the owner"),
+}  # fmt: skip
+
+
+class Words:
+    """Texts in the language of the user."""
+
+    def __init__(self, language: str) -> None:
+        self.korean = language != "en"
+
+    def __call__(self, key: str, **values: Any) -> str:
+        return WORDS[key][not self.korean].format(**values)
+
+    def reason(self, text: str) -> str:
+        """Return a reason of the journal as the user reads it."""
+        if text == "owner":
+            return self("owner")
+        return bot.in_korean(text) if self.korean else text
+
+    def won(self, amount: int) -> str:
+        """Return an amount with its unit."""
+        return f"{amount:,}원" if self.korean else f"{amount:,} won"
+
+    def length(self, seconds: float) -> str:
+        """Return a span of time in hours and minutes."""
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        h, m, s = ("시간", "분", "초") if self.korean else ("h", "m", "s")
+        if hours:
+            return f"{hours}{h} {minutes}{m}"
+        return f"{minutes}{m} {rest}{s}" if minutes else f"{rest}{s}"
+
+
+def coloured(amount: float, digits: int = 0, unit: str = "") -> Text:
+    """Return an amount with its sign: red above zero, blue below."""
+    style = "red" if amount > 0 else "blue" if amount < 0 else "dim"
+    return Text(f"{amount:+,.{digits}f}{unit}" if amount else f"0{unit}", style)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return a table whose first column is text and whose others are figures."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="right" if at else "left", no_wrap=True)
+    return table
+
+
+def stock(symbol: str, names: dict[str, str]) -> str:
+    """Return name and code of a stock."""
+    return f"{names[symbol]} {symbol}" if names.get(symbol) else symbol
+
+
+def totals_panel(report: reports.Report, words: Words) -> Panel:
+    """Return the figures that matter most."""
+    total = report.totals
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        grid.add_column(no_wrap=True)
+    result = sum(day.result_krw for day in report.days)
+    trips = f"{total.trips} ({total.wins} {words('wins')})"
+    rate = "-" if total.win_rate_pct is None else f"{total.win_rate_pct:.1f}%"
+    factor = "-" if total.profit_factor is None else f"{total.profit_factor:.2f}"
+    mean = coloured(total.expectancy_krw or 0)
+    best = Text.assemble(coloured(total.best_krw), " / ", coloured(total.worst_krw))
+    fall = f"{words.won(total.drawdown.krw)} ({total.drawdown.pct:.2f}%)"
+    net = coloured(total.gain_krw) if report.symbol else coloured(result)
+    grid.add_row(words("gain" if report.symbol else "result"), net, words("count"), trips)
+    grid.add_row(words("net"), coloured(total.gain_krw), words("win_rate"), rate)
+    grid.add_row(words("costs"), words.won(total.costs_krw), words("factor"), factor)
+    grid.add_row(words("fall"), fall, words("expectancy"), mean)
+    streak = f"{total.longest_wins} / {total.longest_losses}"
+    grid.add_row(words("best"), best, words("streak"), streak)
+    return Panel(grid, title=f"{words('title')} {report.first} ~ {report.last}", expand=False)
+
+
+def days_table(report: reports.Report, words: Words) -> Table:
+    """Return one line a day, the newest last."""
+    table = _table(words("days"), *(words(key) for key in (
+        "day", "result", "net", "open", "costs", "count", "wins", "equity")))  # fmt: skip
+    for day in report.days[-MOST_LINES:]:
+        table.add_row(
+            day.day.isoformat(), coloured(day.result_krw), coloured(day.net_krw),
+            coloured(day.open_krw), f"{day.fees_krw + day.taxes_krw:,}", f"{day.exits}",
+            f"{day.wins}", f"{day.equity_krw:,}",
+        )  # fmt: skip
+    return table
+
+
+def trips_table(report: reports.Report, words: Words, wide: bool) -> Table:
+    """Return one line a round trip, the newest last; how long it was held where there is room."""
+    keys = ("time", "stock", "shares", "bought", "sold", "gain")
+    last = (words("length"), words("why")) if wide else (words("why"),)
+    table = _table(words("trips"), *(words(key) for key in keys), "%", *last)
+    table.padding = (0, 1, 0, 0)
+    for trip in report.trips[-MOST_LINES:]:
+        table.add_row(
+            f"{trip.closed_at:%m-%d %H:%M}", (trip.name or trip.symbol)[: None if wide else 7],
+            f"{trip.shares:,}", f"{trip.entry_price:,.0f}", f"{trip.exit_price:,.0f}",
+            coloured(trip.gain_krw), coloured(trip.gain_pct, 2),
+            *((words.length(trip.duration_s),) if wide else ()), words.reason(trip.reason),
+        )  # fmt: skip
+    return table
+
+
+def group_table(report: reports.Report, by: reports.GroupBy, words: Words) -> Table:
+    """Return round trips summed by a key."""
+    table = _table(words(by), "", words("count"), words("win_rate"), words("gain"), words("costs"))
+    for line in reports.group(report.trips, by)[-MOST_LINES:]:
+        key = line.key
+        if by == "symbol":
+            key = stock(key, report.names)
+        elif by == "reason":
+            key = words.reason(key)
+        elif by == "hour":
+            key = f"{key}시" if words.korean else f"{key}:00"
+        table.add_row(
+            key, f"{line.trips}", f"{line.win_rate_pct:.0f}%", coloured(line.gain_krw),
+            f"{line.fees_krw + line.taxes_krw:,}",
+        )  # fmt: skip
+    return table
+
+
+def held_table(report: reports.Report, words: Words) -> Table:
+    """Return what is still held."""
+    table = _table(words("held"), *(words(key) for key in (
+        "stock", "shares", "average", "price", "gain", "stop", "target")))  # fmt: skip
+    for each in report.open:
+        table.add_row(
+            stock(each.symbol, report.names), f"{each.quantity:,}", f"{each.average_price:,.0f}",
+            f"{each.price:,}", coloured(each.open_krw), f"{each.stop_price:,}",
+            f"{each.target_price:,}",
+        )  # fmt: skip
+    return table
+
+
+def refused_table(report: reports.Report, words: Words) -> Table:
+    """Return how often which rule said no."""
+    table = _table(words("refused"), words("rule"), words("times"))
+    for code, count in report.refusals_by_rule().items():
+        known = words.korean and code in bot.REFUSAL_WORDS
+        table.add_row(f"{code} {bot.REFUSAL_WORDS[code]}" if known else code, f"{count}")
+    return table
+
+
+def draw_report(report: reports.Report, language: str, wide: bool) -> RenderableType:
+    """Return a report as rich draws it."""
+    words = Words(language)
+    if not report.days:
+        return Text(words("none"))
+    parts: list[RenderableType] = [totals_panel(report, words)]
+    if not report.symbol:
+        parts += ["", days_table(report, words)]
+    if report.trips:
+        parts += ["", trips_table(report, words, wide)]
+        hidden = len(report.trips) - MOST_LINES
+        parts += [Text(words("more", n=hidden), "dim")] if hidden > 0 else []
+        keys: tuple[reports.GroupBy, ...] = ("symbol", "reason", "hour", "week", "month")
+        for by in keys:
+            parts += ["", group_table(report, by, words)]
+    parts += ["", held_table(report, words)] if report.open else []
+    parts += ["", refused_table(report, words)] if report.refused else []
+    parts += [Text(f"! {note}", "yellow") for note in report.notes[:5]]
+    return Group(*parts)
+
+
+def write_csv(path: Path, found: Sequence[reports.Report]) -> int:
+    """Write all round trips; return how many. With a mark at the start, for Excel in Korean."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(CSV_COLUMNS)
+    count = 0
+    for trip in (each for report in found for each in report.trips):
+        plain = reports.to_json(trip)
+        writer.writerow([_harmless(plain[column]) for column in CSV_COLUMNS])
+        count += 1
+    path.write_text("\ufeff" + text.getvalue(), encoding="utf-8")
+    return count
+
+
+def _harmless(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def settings_of(options: argparse.Namespace) -> tuple[str, tuple[Decimal, Decimal]]:
+    """Return language and fee rates of the settings file, the usual ones when there is none."""
+    fields = bot.BotSettings.model_fields
+    usual = fields["language"].default, (bot.STOCK_FEE_PCT, bot.FUND_FEE_PCT)
+    try:
+        section = bot.parse_yaml(bot.find_settings(options.config).read_text("utf-8"))[0]["bot"]
+        asked = str(section.get("language", usual[0]))
+        fees = tuple(
+            Decimal(str(section.get(key, rate)))
+            for key, rate in zip(("stock_fee_pct", "fund_fee_pct"), usual[1], strict=True)
+        )
+        return asked, (fees[0], fees[1])
+    except (
+        bot.BotError,
+        OSError,
+        ValueError,
+        ArithmeticError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ):
+        return usual
+
+
+def day_of(text: str, option: str) -> date | None:
+    """Read YYYY-MM-DD. Raises bot.SettingsError."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise bot.wrong_setting(option, text, "a day as 2026-11-27") from None
+
+
+def show_report(options: argparse.Namespace, console: Console | None = None) -> int:
+    """Print the report of each journal of the state folder."""
+    language, fees = settings_of(options)
+    language = getattr(options, "language", "") or language
+    folder = bot.state_folder(options, None)
+    first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
+    found = reports.read_folder(folder, first, last, options.symbol or "", fees)
+    console = console or Console()
+    for report in found:
+        console.print(Text(report.journal, "dim")) if len(found) > 1 else None
+        console.print(draw_report(report, language, console.width >= 100))
+    if options.csv:
+        count = write_csv(options.csv, found)
+        console.print(Words(language)("written", file=options.csv, n=count))
+    return 0

@@ -1,0 +1,141 @@
+"""`--report`, `--journal` and `--why` as a user meets them: filters, sentences, a pager's end."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import journals
+import pytest
+from rich.console import Console
+
+import kis_realtime_trading as bot
+from companions import journal_view, report_view, why
+
+BOT = Path(bot.__file__)
+
+
+def options(folder: Path, *words: str) -> argparse.Namespace:
+    """Return the options of a command line for a state folder."""
+    return bot.build_parser().parse_args([*words, "--state", str(folder)])
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A day with one round trip that a trailing stop ended, its decisions beside it."""
+    maker = journals.JournalMaker(tmp_path / "journal-paper-0000.sqlite3", symbols=("005930",))
+    maker.price["005930"] = 70_000
+    maker.open_day(date(2026, 1, 5))
+    maker.now = maker.now.replace(hour=9, minute=30)
+    plan = bot.ExitPlan(69_100, 71_700, 0.012)
+    facts = {
+        "close": 69_900, "highest": 69_800, "volume": 5_000, "average_volume": 2_000.0,
+        "vwap": 69_500.5,
+    }  # fmt: skip
+    wish = {"symbol": "005930", "side": "BUY", "reason": "breakout", "quantity": 10,
+            "price": 70_000, "plan": plan, "facts": facts, "signal": "0930"}  # fmt: skip
+    key = f"{maker.number + 1:016x}"
+    maker.rows.append(("decision", key, wish))
+    maker.fill(maker.send("005930", bot.Side.BUY, 10, "breakout", "entry"), 10)
+    maker.bars(5)
+    maker.price["005930"] = 71_000
+    stop = {"side": "SELL", "reason": "trailing stop", "quantity": 10, "price": 70_900,
+            "plan": bot.ExitPlan(71_000, 71_700, 0.012)}  # fmt: skip
+    maker.rows.append(("decision", "005930", stop))
+    maker.put(bot.ExitStarted("005930", "trailing stop", maker.now))
+    maker.fill(maker.send("005930", bot.Side.SELL, 10, "trailing stop", "exit"), 10)
+    maker.close_day()
+    return maker
+
+
+def test_an_entry_is_explained_by_the_rule_and_its_values(made):
+    """The values of the decision, the plan and the result stand in sentences, in both languages."""
+    korean = " ".join(why.explain(made.path, "1", "ko"))
+    for part in ("삼성전자(005930) 10주를 70,000원에", "직전 최고가 69,800원", "2.5배", "손절가 69,100원",
+                 "+8,382원"):  # fmt: skip
+        assert part in korean
+    english = " ".join(why.explain(made.path, "1", "en"))
+    for part in ("10 of 삼성전자(005930)", "2.5 times", "stop 69,100 won", "+8,382 won"):
+        assert part in english
+
+
+@pytest.mark.parametrize("wanted", ["last", "005930", "2", f"{2:016x}"])
+def test_an_exit_is_explained_by_the_stop_that_fired(made, wanted):
+    """`last`, a stock, a number and an id name the same exit: price, stop, high and result."""
+    text = " ".join(why.explain(made.path, wanted, "ko"))
+    for part in ("추적 손절", "70,900원이 손절가 71,000원 이하", "최고가는", "+8,382원"):
+        assert part in text
+
+
+def test_an_order_that_is_not_there_is_named(made, tmp_path):
+    """A number that no order has is a sentence."""
+    with pytest.raises(bot.BotError, match="no order 777"):
+        journal_view.show_why(options(tmp_path, "--why", "777"))
+
+
+def test_the_journal_is_filtered(made, tmp_path, capsys):
+    """--type, --symbol, --from and --to choose; nothing is said of the chain then."""
+    journal_view.show_journal(options(tmp_path, "--journal", "--type", "intent,day"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == ["intent", "intent", "day"]
+    journal_view.show_journal(options(tmp_path, "--journal", "--from", "2026-01-06"))
+    assert capsys.readouterr().out == ""
+    journal_view.show_journal(options(tmp_path, "--journal", "--to", "2026-01-05"))
+    assert len(capsys.readouterr().out.splitlines()) == made.journal.last_seq
+
+
+def test_a_changed_row_is_named(made, tmp_path):
+    """The whole journal is shown only when its chain holds."""
+    made.journal._db.execute("UPDATE rows SET body = replace(body, '70000', '70010')")
+    with pytest.raises(bot.JournalError, match="is not what was written"):
+        journal_view.show_journal(options(tmp_path, "--journal"))
+
+
+def test_a_pager_that_goes_leaves_no_trace(made, tmp_path):
+    """`--journal | head` ends in silence."""
+    made.bars(300)
+    command = [sys.executable, str(BOT), "--journal", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_report_fits_eighty_columns(made, tmp_path, language):
+    """Every figure of a round trip is whole at 80 columns; nothing is cut with dots."""
+    console = Console(width=80, record=True, file=subprocess_null())
+    chosen = options(tmp_path, "--report", "--csv", str(tmp_path / "trips.csv"))
+    chosen.language = language
+    report_view.show_report(chosen, console)
+    text = console.export_text()
+    assert "…" not in text
+    assert "+8,382" in text and "70,000" in text and "71,000" in text
+
+
+def subprocess_null():
+    """Return a file that keeps nothing."""
+    return open("/dev/null", "w")
+
+
+def test_the_csv_holds_every_round_trip(made, tmp_path, capsys):
+    """A spreadsheet gets whole won, and no text of it is a formula."""
+    file = tmp_path / "trips.csv"
+    report_view.show_report(options(tmp_path, "--report", "--csv", str(file)))
+    rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
+    assert [(r["symbol"], r["gain_krw"], r["reason"]) for r in rows] == [
+        ("005930", "8382", "trailing stop")
+    ]
+    assert report_view._harmless("=HYPERLINK()") == "'=HYPERLINK()"
+
+
+def test_a_day_that_is_none_is_a_setting_at_fault(tmp_path):
+    """--from yesterday is answered with how to write a day."""
+    with pytest.raises(bot.SettingsError, match="2026-11-27"):
+        report_view.show_report(options(tmp_path, "--report", "--from", "yesterday"))
