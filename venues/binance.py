@@ -1,0 +1,130 @@
+"""Binance spot: the codec of its public frames and lists (pure), its limits, its market line."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from kis_realtime_trading import BadData, HttpReply, Side
+from venues.common import (
+    ZERO,
+    Market,
+    VQuote,
+    VTicker,
+    VTrade,
+    amount,
+    field_of,
+    int_field,
+    parse_json,
+    rounded,
+    text_field,
+)
+from venues.wire import Call, Limit, LineEnds, LinePlan, Pacer
+
+VENUE = "binance"
+DATA_REST, DATA_STREAM = "https://data-api.binance.vision", "wss://data-stream.binance.vision"
+HOSTS = ("data-api.binance.vision",)
+# Weight a minute per IP (queries stop at 80 %), unfilled orders in 10 s per account.
+LIMITS = {"weight": Limit(4_800, 60.0), "order": Limit(100, 10.0, kept=20)}
+SILENCE_S = 75.0  # the server pings every 20 s; miniTicker comes each second when it is traded
+RENEW_S = 23 * 3_600.0
+
+
+def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
+    """Read one frame, raw or combined; an empty list: no data in it."""
+    frame = parse_json(raw)
+    if isinstance(frame, dict) and "data" in frame:
+        frame = frame["data"]
+    if not isinstance(frame, dict):
+        raise BadData("no object")
+    kind = frame.get("e")
+    if kind == "serverShutdown":
+        raise LineEnds("serverShutdown")
+    if kind == "24hrMiniTicker":
+        return [_mini(frame, seen_ns)]
+    if kind == "trade":
+        return [_trade(frame, seen_ns)]
+    if kind is None and "b" in frame and "a" in frame and "s" in frame:
+        return [_quote(frame, seen_ns)]
+    if "result" in frame or kind is not None:
+        return []
+    raise BadData("no frame of a market")
+
+
+def _quote(frame: Any, seen_ns: int) -> VQuote:
+    symbol, (bid, ask) = text_field(frame, "s"), (_positive(frame["b"]), _positive(frame["a"]))
+    sizes = amount(field_of(frame, "B")), amount(field_of(frame, "A"))
+    return VQuote(VENUE, symbol, bid, sizes[0], ask, sizes[1], None, seen_ns)
+
+
+def _mini(frame: Any, seen_ns: int) -> VTicker:
+    last, opened = _positive(field_of(frame, "c")), _positive(field_of(frame, "o"))
+    change = rounded((Fraction(last) - Fraction(opened)) / Fraction(opened) * 100, 4)
+    return VTicker(
+        VENUE, text_field(frame, "s"), last, int_field(frame, "E"), change, None,
+        amount(field_of(frame, "h")), amount(field_of(frame, "l")),
+        amount(field_of(frame, "v")), amount(field_of(frame, "q")), seen_ns,
+    )  # fmt: skip
+
+
+def _trade(frame: Any, seen_ns: int) -> VTrade:
+    taker = {True: Side.SELL, False: Side.BUY}.get(field_of(frame, "m"))
+    return VTrade(
+        VENUE, text_field(frame, "s"), _positive(field_of(frame, "p")),
+        _positive(field_of(frame, "q")), taker, text_field(frame, "t"), int_field(frame, "T"),
+        seen_ns,
+    )  # fmt: skip
+
+
+def _positive(value: Any) -> Decimal:
+    number = amount(value)
+    if number <= ZERO:
+        raise BadData("a price or size of nothing")
+    return number
+
+
+def stream_url(base: str, symbols: Collection[str], trades: bool = False) -> str:
+    """Return the address of the combined stream; names in small letters."""
+    kinds = ("bookTicker", "miniTicker", *(("trade",) if trades else ()))
+    names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in kinds]
+    return f"{base}/stream?streams={'/'.join(names)}"
+
+
+def line_plan(base: str, symbols: Collection[str]) -> LinePlan:
+    """Return the plan of the market line."""
+    url = stream_url(base, symbols)
+    return LinePlan(
+        VENUE, "binance market", lambda: url, list, silence_s=SILENCE_S, renew_s=RENEW_S
+    )
+
+
+def markets_call(base: str, symbols: Collection[str]) -> Call:
+    """Return the question for the rules of some symbols."""
+    asked = urllib.parse.quote(json.dumps(list(symbols), separators=(",", ":")), safe="")
+    url = f"{base}/api/v3/exchangeInfo?symbols={asked}"
+    return Call("exchangeInfo", "weight", "GET", url, {}, weight=20)
+
+
+def read_markets(body: str) -> dict[str, tuple[Market, str]]:
+    """Read the list: symbol -> (market, its state when it is not TRADING)."""
+    rows, found = field_of(parse_json(body), "symbols"), {}
+    for row in rows:
+        symbol, state = text_field(row, "symbol"), text_field(row, "status")
+        market = Market(VENUE, symbol, text_field(row, "baseAsset"), text_field(row, "quoteAsset"))
+        found[symbol] = (market, "" if state == "TRADING" else state)
+    return found
+
+
+def hear_limits(pacer: Pacer) -> Callable[[Call, HttpReply], None]:
+    """Return what takes `X-MBX-USED-WEIGHT-1M` to the pacer."""
+
+    def heard(call: Call, reply: HttpReply) -> None:
+        used = reply.headers.get("x-mbx-used-weight-1m", "")
+        if used.isdigit():
+            pacer.left("weight", LIMITS["weight"].weight - int(used))
+
+    return heard
