@@ -7739,6 +7739,7 @@ def build_parser() -> argparse.ArgumentParser:
     flag("--acknowledge", help="read the limits and sign for the next 24 hours of --live")
     flag("--decode", help="read raw frames from standard input, print one JSON object a record")
     flag("--journal", help="list the journal readably")
+    flag("--status", help="how the running bot is now, on one screen")
     flag("--report", help="results by day, stock and reason; round trips; costs; refused wishes")
     modes.add_argument("--why", metavar="ORDER", help="explain an order: number, id, stock, `last`")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
@@ -7768,6 +7769,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--csv", type=Path, metavar="FILE", help="with --report: all round trips as a file")
     add("--type", metavar="KIND,...", help="with --journal: intent, ledger, alert, refusal, bar")
     add("--follow", action="store_true", help="with --journal: go on as it grows")
+    add("--json", action="store_true", help="with --status: for programs")
     add("--rows", action="store_true", help="with --why: the rows of the journal, not sentences")
     return parser
 

@@ -851,6 +851,10 @@ def run_command(options: argparse.Namespace) -> int:
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
+    if options.status:
+        from companions import status
+
+        return status.show_status(options)
     if options.journal or options.why or options.report:
         from companions import journal_view, report_view
 

@@ -27,7 +27,7 @@ TREE = ast.parse(SOURCE)
 # thread is not the length of the file but that of its parts, and those are held below: functions,
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
-MOST_LINES = 8_225  # the options of the reports are eight of them
+MOST_LINES = 8_227  # the options of the reports are eight of them
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.

@@ -1,0 +1,168 @@
+"""`--status`: how the running bot is now, on one screen, from its status.json; `--json` for programs.
+
+The bot writes the file once a second and knows nothing of its readers. Without --state the folder
+is that of the bot that runs on this machine: it holds the lock of its account there open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+import kis_realtime_trading as bot
+from companions.report_view import coloured
+
+STATUS_NAME = "status.json"
+MOST_BYTES = 1_000_000
+STALE_S = 10.0
+WORDS: dict[str, tuple[str, str]] = {
+    "result": ("당일손익", "result"), "realised": ("실현", "realised"), "open": ("평가", "open"),
+    "costs": ("비용", "costs"), "equity": ("평가금액", "equity"), "cash": ("현금", "cash"),
+    "level": ("매매 단계", "level"), "hold": ("보류", "hold"), "feed": ("시세", "feed"),
+    "up": ("연결됨", "connected"), "down": ("끊김", "not connected"), "ago": ("초 전", "s ago"),
+    "stock": ("종목", "stock"), "price": ("현재가", "price"), "change": ("등락", "change"),
+    "shares": ("보유", "held"), "average": ("평단가", "average"), "stop": ("손절가", "stop"),
+    "target": ("목표가", "target"), "gain": ("평가손익", "gain"), "orders": ("주문", "orders"),
+    "unknown": ("결과 불명 주문", "orders of unknown outcome"),
+    "stale": ("⚠ {s}초 전의 상태입니다. 봇이 멈췄거나 꺼져 있습니다",
+              "⚠ this is {s} s old: the bot hangs or is not running"),
+    "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
+}  # fmt: skip
+
+
+def running_folders() -> list[Path]:
+    """Return the state folders of the bots of this user that run, by the lock each holds open."""
+    found = set()
+    for name in os.listdir("/proc") if Path("/proc").is_dir() else []:
+        if not name.isdigit():
+            continue
+        try:
+            links = [os.readlink(each.path) for each in os.scandir(f"/proc/{name}/fd")]
+        except OSError:  # another user's process, or one that has just ended
+            continue
+        found |= {
+            Path(link).parent
+            for link in links
+            if Path(link).name.startswith("account-") and link.endswith(".lock")
+        }
+    return sorted(found)
+
+
+def status_file(options: argparse.Namespace) -> Path:
+    """Return the status file to read. Raises bot.BotError that names the choices."""
+    if options.state:
+        return Path(options.state) / STATUS_NAME
+    running = running_folders()
+    if len(running) > 1:
+        names = ", ".join(map(str, running))
+        raise bot.BotError(f"several bots run; name one of their folders with --state: {names}")
+    return (running[0] if running else bot.state_folder(options, None)) / STATUS_NAME
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """Return the status. Raises bot.BotError when there is none."""
+    try:
+        with path.open("rb") as file:
+            data = json.loads(file.read(MOST_BYTES))
+    except OSError:
+        raise bot.BotError(f"no bot has written {path}; name its folder with --state") from None
+    except (ValueError, RecursionError):
+        raise bot.BotError(f"{path} is not a status of this bot") from None
+    if not isinstance(data, dict) or data.get("version") != 1:
+        raise bot.BotError(f"{path} is not a status of this bot")
+    return data
+
+
+def draw_status(status: dict[str, Any], age_s: float, language: str) -> RenderableType:
+    """Return one screen."""
+
+    def word(key: str, **values: Any) -> str:
+        return WORDS[key][language == "en"].format(**values)
+
+    day, feed = status.get("day") or {}, status.get("feed") or {}
+    head = Text.assemble(
+        f"{word('result')} ", coloured(day.get("result_krw") or 0), "  ",
+        coloured(day.get("result_pct") or 0.0, 2, "%"), f"   {word('realised')} ",
+        coloured(day.get("realised_krw") or 0), f"   {word('open')} ",
+        coloured(day.get("open_krw") or 0),
+    )  # fmt: skip
+    head.stylize("bold")
+    state = "up" if feed.get("connected") else "down"
+    age = feed.get("last_frame_age_s")
+    lines: list[RenderableType] = [
+        Text(f"{str(status.get('at'))[:19].replace('T', ' ')}  {status.get('mode')}  "
+             f"{status.get('account_tail')}  {status.get('phase')}", "dim"),
+        head,
+        f"{word('equity')} {status.get('equity_krw') or 0:,}   {word('cash')} "
+        f"{status.get('cash_krw') or 0:,}   {word('level')} {status.get('level')}   {word('feed')} "
+        f"{word(state)}" + (f" ({age:.0f}{word('ago')})" if isinstance(age, int | float) else ""),
+    ]  # fmt: skip
+    if age_s > STALE_S:
+        lines.insert(0, Text(word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
+    for hold in status.get("holds") or []:
+        text = f"{word('hold')}: {hold.get('text') or hold.get('reason')} ({hold.get('scope')})"
+        lines.append(Text(text, "yellow"))
+    if status.get("unknown"):
+        lines.append(Text(f"{word('unknown')}: {status['unknown']}", "bold red"))
+    lines += ["", _stocks(status, word)]
+    if status.get("orders"):
+        lines += ["", _orders(status, language)]
+    return Group(*lines)
+
+
+def _stocks(status: dict[str, Any], word: Any) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    keys = ("stock", "price", "change", "shares", "average", "stop", "target", "gain")
+    for at, key in enumerate(keys):
+        table.add_column(word(key), justify="right" if at else "left", no_wrap=True)
+    for each in status.get("symbols") or []:
+        held = bool(each.get("position"))
+        table.add_row(
+            str(each.get("name") or each.get("symbol")), f"{each.get('price') or 0:,}",
+            coloured(each.get("change_pct") or 0.0, 2, "%"),
+            *(
+                (
+                    f"{each['position']:,}", f"{each.get('average') or 0:,.0f}",
+                    f"{each.get('stop') or 0:,}", f"{each.get('target') or 0:,}",
+                    coloured(each.get("gain_krw") or 0),
+                )
+                if held else ("", "", "", "", "")
+            ),
+        )  # fmt: skip
+    return table
+
+
+def _orders(status: dict[str, Any], language: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    words = bot.SIDE_WORDS["en" if language == "en" else "ko"]
+    for each in (status.get("orders") or [])[-8:]:
+        side = str(each.get("side", ""))
+        table.add_row(
+            str(each.get("at") or "")[11:19], str(each.get("symbol")),
+            words.get(side.upper(), side), f"{each.get('filled') or 0}/{each.get('quantity') or 0}",
+            f"{each.get('price') or 0:,}", str(each.get("state")), str(each.get("number") or ""),
+        )  # fmt: skip
+    return table
+
+
+def show_status(options: argparse.Namespace, console: Console | None = None) -> int:
+    """Print the status once; exit code 1 when it is old: nobody keeps it up to date."""
+    path = status_file(options)
+    status = read_status(path)
+    age_s = max(0.0, time.time() - path.stat().st_mtime)
+    if options.json:
+        print(
+            json.dumps({**status, "file": str(path), "age_s": round(age_s, 1)}, ensure_ascii=False)
+        )
+    else:
+        language = str(status.get("language") or "ko")
+        (console or Console()).print(draw_status(status, age_s, language))
+    return 0 if age_s <= STALE_S else bot.EXIT_FAILED

@@ -1,0 +1,86 @@
+"""`--status`: one screen from status.json, from any folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import kis_realtime_trading as bot
+from companions import status
+
+SAMPLE = {
+    "version": 1, "at": "2026-11-27T10:01:02+09:00", "mode": "paper", "account_tail": "**01",
+    "language": "ko", "phase": "trading", "level": "ACTIVE", "unknown": 1, "cash_krw": 9_000_000,
+    "equity_krw": 10_006_500, "holds": [{"reason": "journal", "scope": "all", "text": "확인 중"}],
+    "symbols": [
+        {"symbol": "005930", "name": "삼성전자", "price": 71_000, "change_pct": 0.8, "position": 13,
+         "average": 70_500.0, "stop": 69_000, "target": 73_000, "gain_krw": 6_500},
+        {"symbol": "000660", "name": "SK하이닉스", "price": 182_500, "change_pct": -1.2,
+         "position": 0},
+    ],
+    "orders": [{"number": "0000015700", "symbol": "005930", "side": "buy", "quantity": 13,
+                "filled": 0, "price": 70_500, "state": "WORKING", "at": "2026-11-27T10:00:00+09:00"}],
+    "day": {"result_krw": 6_500, "result_pct": 0.07, "realised_krw": 0, "open_krw": 6_500},
+    "feed": {"connected": True, "last_frame_age_s": 0.2},
+}  # fmt: skip
+
+
+def options(folder: Path | None, *words: str) -> argparse.Namespace:
+    """Return the options of --status."""
+    where = ["--state", str(folder)] if folder else []
+    return bot.build_parser().parse_args(["--status", *words, *where])
+
+
+def test_one_screen_shows_what_matters(tmp_path):
+    """Result, equity, level, hold, unknown order, stocks with stop and target: whole at 80x24."""
+    (tmp_path / "status.json").write_text(json.dumps(SAMPLE))
+    with open(os.devnull, "w") as nothing:
+        console = Console(width=80, record=True, file=nothing)
+        assert status.show_status(options(tmp_path), console) == 0
+    text = console.export_text()
+    for part in ("+6,500", "10,006,500", "ACTIVE", "확인 중", "결과 불명 주문: 1", "삼성전자", "69,000",
+                 "73,000", "-1.20%", "0000015700", "매수"):  # fmt: skip
+        assert part in text
+    assert len(text.splitlines()) <= 24 and "…" not in text
+
+
+def test_an_old_status_is_said_to_be_old(tmp_path):
+    """A file that nobody keeps up to date is a failure, with how old it is."""
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps(SAMPLE))
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    with open(os.devnull, "w") as nothing:
+        console = Console(width=80, record=True, file=nothing)
+        assert status.show_status(options(tmp_path), console) == bot.EXIT_FAILED
+    assert "봇이 멈췄거나 꺼져 있습니다" in console.export_text()
+
+
+def test_programs_get_json(tmp_path, capsys):
+    """--json prints the file with its place and age."""
+    (tmp_path / "status.json").write_text(json.dumps(SAMPLE))
+    assert status.show_status(options(tmp_path, "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["level"], told["file"]) == ("ACTIVE", str(tmp_path / "status.json"))
+
+
+def test_the_bot_that_runs_is_found_by_its_lock(tmp_path):
+    """A process that holds the lock of an account open names the folder, wherever one stands."""
+    lock = bot.AccountLock(bot.Secret("12345678" + "01" + str(tmp_path)), tmp_path)
+    try:
+        assert tmp_path in status.running_folders()
+    finally:
+        lock.release()
+    assert tmp_path not in status.running_folders()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', "[" * 90_000])
+def test_a_file_that_is_no_status_is_a_sentence(tmp_path, text):
+    """Damage and other versions are named, not traced."""
+    (tmp_path / "status.json").write_text(text)
+    with pytest.raises(bot.BotError, match="not a status"):
+        status.show_status(options(tmp_path))
