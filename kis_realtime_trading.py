@@ -54,15 +54,16 @@ Map of this file (each section uses only what stands above it):
     22. KISMarketData               [network] prices, order book, bars, holidays
     23. KISWebSocket                [network] registrations, heartbeat, reconnection
     24. TelegramBot                 [network] alerts that never block trading
-        --- MONEY: read these two and LEDGER, and you know the worst that can happen ---
+        --- MONEY: read these three and LEDGER, and you know the worst that can happen ---
     25. JOURNAL                     every row durable before anything rests on it
-    26. KISOrder                    [network] THE ONLY CODE THAT SENDS AN ORDER: KISOrder._send
+    26. GATE                       the last look before the wire, by another hand than the rules
+    27. KISOrder                    [network] THE ONLY CODE THAT SENDS AN ORDER: KISOrder._send
         --- RUN ---
-    27. TRADER                      start-up, loops, carrying out the engine's actions, shutdown
-    28. COMMAND LINE                arguments, exit codes, main()
+    28. TRADER                      start-up, loops, carrying out the engine's actions, shutdown
+    29. COMMAND LINE                arguments, exit codes, main()
 
 The way of an order: EntryDesk.submit -> check_order -> Bridge.execute (journal row, durable)
--> Trader._call_lane -> KISOrder.submit -> KISOrder._send.
+-> Trader._call_lane -> KISOrder.submit -> Gate -> KISOrder._send.
 """
 
 from __future__ import annotations
@@ -6569,6 +6570,14 @@ class Journal:
         for row in self._db.execute(f"SELECT * FROM rows{where} ORDER BY seq", kinds):
             yield JournalRow(*row)
 
+    def has_intent(self, intent_id: str) -> bool:
+        """Tell whether an intent is written; an unreadable file has none."""
+        try:
+            found = self._db.execute("SELECT 1 FROM intents WHERE id = ?", (intent_id,)).fetchone()
+        except sqlite3.Error:
+            return False
+        return found is not None
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -6620,7 +6629,160 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
 
 
 # ======================================================================================
-# === 26. KISOrder ===
+# === 26. GATE ===
+# ======================================================================================
+# Knows: ledger, journal, limits and ceilings, the clocks, and its own count of what left.
+# A second hand behind engine, rules and desks, of which it knows nothing, so that one mistake
+# does not hide in both. An exit meets only what makes it the same order twice, the ceilings,
+# the hours and the shares held: a stop is never held back for a doubt.
+
+
+class Gate:
+    """The last look at a new order, when its turn has come, right before the first byte."""
+
+    def __init__(
+        self, settings: BotSettings, ledger: Ledger, journal: Journal, clock: MarketClock,
+        steady: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.steady = steady  # market seconds that nobody sets; a sleeping machine stops them
+        self.limits, self.symbols = settings.limits, settings.symbols
+        self.ledger, self.journal, self.clock = ledger, journal, clock
+        self.decided: dict[str, float] = {}  # intent id -> steady time of its durable row
+        self.left: dict[str, float] = {}  # intent id -> steady time when it left
+
+    def expect(self, intent: OrderIntent) -> None:
+        """Hear that the row of an intent was written by this process."""
+        self.decided[intent.intent_id] = self.steady()
+
+    def refusal(self, intent: OrderIntent) -> str:
+        """Return why an order must not leave; "" lets it go, once, and counts it."""
+        for check in GATE:
+            if reason := check(self, intent):
+                return f"gate: {reason}"
+        self.left[intent.intent_id] = self.steady()
+        return ""
+
+
+def gate_once(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse what left already, or what nobody is waiting to send."""
+    order = gate.ledger.orders.get(intent.intent_id)
+    if intent.intent_id in gate.left:
+        return "it left already"
+    unsent = order is not None and order.intent == intent and order.status is _S.SUBMITTING
+    return "" if unsent else "no such order waits in the ledger"
+
+
+def gate_durable(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse an intent without a row that outlives this process, or of another process."""
+    written = intent.intent_id in gate.decided and gate.journal.has_intent(intent.intent_id)
+    return "" if written else "its row is not durable"
+
+
+def gate_side(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse an entry that sells, an exit that buys, and orders that are not ours."""
+    meant = (intent.purpose, intent.side) in (("entry", Side.BUY), ("exit", Side.SELL))
+    return "" if meant else f"{intent.purpose} {intent.side}"
+
+
+def gate_symbol(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse a stock that is neither in the settings nor held."""
+    held = intent.symbol in gate.ledger.positions and gate.ledger.positions[intent.symbol].quantity
+    return "" if held or intent.symbol in gate.symbols else f"{intent.symbol} is none of ours"
+
+
+def gate_quantity(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse no shares, or too many for one order."""
+    most = CEILING_QUANTITY
+    if intent.purpose == "entry":
+        most = min(most, gate.limits.max_quantity)
+    return "" if 0 < intent.quantity <= most else f"{intent.quantity:,} shares, at most {most:,}"
+
+
+def gate_worth(gate: Gate, intent: OrderIntent, quantity: int, price: int) -> int:
+    """Return what shares may cost: by their price, or by the highest of the day. 0: not known."""
+    known = gate.ledger.instruments.get(intent.symbol)
+    return quantity * (price or (known.upper_limit if known else 0))
+
+
+def gate_value(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse a buy above the value of one order, or of a value that nobody knows."""
+    if intent.side is Side.SELL:
+        return ""
+    value = gate_worth(gate, intent, intent.quantity, intent.price)
+    most = min(gate.limits.max_order_krw, CEILING_ORDER_KRW)
+    return "" if 0 < value <= most else f"{value:,} won, at most {most:,}"
+
+
+def gate_total(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse a buy when what is held, at cost, and what is being bought exceed the total."""
+    if intent.side is Side.SELL:
+        return ""
+    ledger, most = gate.ledger, min(gate.limits.max_total_krw, CEILING_TOTAL_KRW)
+    total = math.ceil(sum(each.cost for each in ledger.positions.values()))
+    for order in ledger.open_orders():
+        if order.own and order.intent.side is Side.BUY:
+            total += gate_worth(gate, order.intent, order.remaining, order.price)
+    return "" if total <= most else f"{total:,} won in all, at most {most:,}"
+
+
+def gate_holding(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse to sell more than is held; a sell of unknown outcome does not hold a stop back."""
+    if intent.side is Side.BUY:
+        return ""
+    held = gate.ledger.positions.get(intent.symbol, Position()).quantity
+    selling = sum(
+        order.remaining
+        for order in gate.ledger.open_orders(intent.symbol)
+        if order.own and order.intent.side is Side.SELL and order.status not in DOUBTFUL
+    )
+    return "" if selling <= held and intent.quantity <= held else f"{selling} to sell, {held} held"
+
+
+def gate_pace(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse more orders than the ceilings of a second and a minute, by what left here."""
+    now = gate.steady()
+    for span, most in ((1.0, CEILING_ORDERS_PER_SECOND), (60.0, CEILING_ORDERS_PER_MINUTE)):
+        count = sum(now - at < span for at in gate.left.values())
+        if count >= most:
+            return f"{count} orders left within {span:.0f} s"
+    return ""
+
+
+def gate_hours(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse what the exchange would not take now; entries outside continuous trading."""
+    now = gate.clock.now()
+    session = session_of(now.date())
+    phase = session.phase(now) if session else Phase.CLOSED
+    allowed = (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)[: 2 if intent.purpose == "exit" else 1]
+    return "" if phase in allowed else f"exchange: {phase}"
+
+
+def gate_level(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse entries against the kill switch."""
+    level = gate.ledger.level
+    stopped = intent.purpose != "exit" and level is not KillLevel.ACTIVE
+    return f"level {level.name}" if stopped else ""
+
+
+def gate_pause(gate: Gate, intent: OrderIntent) -> str:
+    """Refuse an entry that a pause of the machine made old: by market time or steady time."""
+    if intent.purpose == "exit":
+        return ""
+    most = gate.limits.max_quote_age_s
+    waited_s = (gate.clock.now() - intent.at).total_seconds()
+    steady_s = gate.steady() - gate.decided.get(intent.intent_id, -math.inf)
+    old = not -CLOCK_TOLERANCE_S <= waited_s <= most or steady_s > most
+    return f"decided {max(waited_s, steady_s):.0f} s ago" if old else ""
+
+
+GATE: tuple[Callable[[Gate, OrderIntent], str], ...] = (
+    gate_once, gate_durable, gate_side, gate_symbol, gate_quantity, gate_value, gate_total,
+    gate_holding, gate_pace, gate_hours, gate_level, gate_pause,
+)  # fmt: skip
+
+
+# ======================================================================================
+# === 27. KISOrder ===
 # ======================================================================================
 # Knows: the only code that sends, changes or cancels an order, and how to read the account.
 # One call of _send is one HTTP attempt, never repeated. Its outcome is accepted, refused, not
@@ -6817,7 +6979,7 @@ class KISOrder:
 
 
 # ======================================================================================
-# === 27. TRADER ===
+# === 28. TRADER ===
 # ======================================================================================
 # Knows: everything that runs: start-up, the loops, the shutdown. The only place where the
 # engine and the network meet. It decides nothing about orders: it feeds events and carries
@@ -7095,6 +7257,7 @@ class Bridge:
         ledger = Ledger(bot.stock_fee_pct, bot.fund_fee_pct)
         self.journal_end = rebuild_ledger(self.journal, ledger)
         self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
+        self.gate = Gate(bot, ledger, self.journal, self.clock, self._steady)
         self.messages: deque[str] = deque(maxlen=200)
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
@@ -7130,6 +7293,7 @@ class Bridge:
         self.journal.append(rows, self.clock.now())
         for action in actions:
             if isinstance(action, OrderCall):
+                self.gate.expect(action.intent)
                 patient = action.action == "new" and action.intent.purpose == "entry"
                 self.calls.put_nowait((patient, next(self._ticket), action))
         sends = any(isinstance(action, OrderCall) for action in actions)
@@ -7141,6 +7305,13 @@ class Bridge:
                 loop.call_soon(loop.call_soon, self.say, action)
             elif isinstance(action, Alert):
                 self.say(action)
+
+    def _steady(self) -> float:
+        return asyncio.get_running_loop().time() * self.clock.speed
+
+    def veto(self, call: OrderCall) -> str:
+        """Return why a new order must not leave now: the engine's word, then the gate's."""
+        return self.engine.too_late(call) or self.gate.refusal(call.intent)
 
     def end_calls(self) -> None:
         """Give every call that had no end one: what waited never left, what was cut off is unknown."""
@@ -7638,7 +7809,7 @@ class Trader:
             self._busy_since["call"] = asyncio.get_running_loop().time()
             self.bridge.under_way = call
             if call.action == "new":
-                veto = functools.partial(self.engine.too_late, call)
+                veto = functools.partial(self.bridge.veto, call)
                 answer = await self.broker.orders.submit(call.intent, veto)  # <- orders leave here
             else:
                 answer = await self.broker.orders.change(call)
@@ -7700,7 +7871,7 @@ class Trader:
 
 
 # ======================================================================================
-# === 28. COMMAND LINE ===
+# === 29. COMMAND LINE ===
 # ======================================================================================
 # Knows: arguments, files, exit codes, the terminal. Exit codes: 0 done, 1 failed, 2 wrong
 # arguments, 70 internal error, 74 journal, 75 already running, 78 settings.

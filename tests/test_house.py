@@ -27,7 +27,8 @@ TREE = ast.parse(SOURCE)
 # thread is not the length of the file but that of its parts, and those are held below: functions,
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
-MOST_LINES = 8_227  # the options of the reports are eight of them
+# + eight banners and the map that names them; + the gate, the second hand before the wire
+MOST_LINES = 8_398
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -53,12 +54,13 @@ UPWARD = {
     "LANE_QUERY": "KISAuth's own requests stand in the lane of queries, which belongs to 21",
 }
 # Public names that stand below their user inside one section (private helpers may, and section
-# 28 is read from main() downwards).
+# 29 is read from main() downwards).
 BELOW_THEIR_USER = {
+    "GATE": "the table of the checks stands after them, which its class walks",
     "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
     "record_width": "a small reader of the codec, used by kis_tools.py as well",
-    "write_private": "used by KISAuth and by section 28",
+    "write_private": "used by KISAuth and by section 29",
 }
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
 ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
@@ -217,7 +219,7 @@ def test_sections_use_only_what_stands_above():
 
 
 def test_inside_a_section_only_private_helpers_follow_their_user():
-    """Public names stand above what uses them, but for section 28 and the exceptions."""
+    """Public names stand above what uses them, but for section 29 and the exceptions."""
     last = STARTS[-1][0]
     below = {
         name

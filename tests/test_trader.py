@@ -1419,3 +1419,30 @@ async def test_four_processes_end_as_they_should(tmp_path):
         group.create_task(sigterm_with_an_order_under_way(tmp_path))
         group.create_task(sighup_of_a_lost_terminal(tmp_path))
         group.create_task(a_disk_that_fills_up(tmp_path))
+
+
+# --- the gate ---
+
+
+def test_an_order_that_a_broken_engine_hands_over_does_not_leave():
+    """Five million shares given to the door behind the engine: nothing reaches the exchange."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        await life.world.until("09:20:00")
+        intent = bot.OrderIntent(
+            "mad", life.world.clock.now().date(), SYMBOL, bot.Side.BUY, bot.OrderKind.LIMIT,
+            5_000_000, 70_000, "exit", "exit", "s", life.world.clock.now(),
+        )  # fmt: skip
+        trader.engine.core.apply(intent)
+        trader.engine.core.call("new", trader.engine.core.ledger.orders["mad"])
+        actions, trader.engine.core.out = trader.engine.core.out, []
+        trader.bridge.execute(actions)
+        await life.world.until("09:20:20")
+        order = trader.engine.core.ledger.orders["mad"]
+        await life.stop(trader, run)
+        return order.status, order.note
+
+    life = Life()
+    assert life.play(story) == (bot.OrderStatus.NOT_SENT, "gate: exit BUY")
+    assert life.orders == []
