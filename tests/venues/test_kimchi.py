@@ -1,0 +1,63 @@
+"""The premium and its alerts: values in, values out."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+from venues.common import VQuote
+from venues.kimchi import AlertRule, CoinAlert, Zone, premium, usable
+
+RULE = AlertRule(Decimal(5), Decimal(-3))
+
+
+def quote(bid, ask, ts_ms=None, seen_ns=0):
+    """Return a quote of size one."""
+    return VQuote("v", "s", Decimal(bid), Decimal(1), Decimal(ask), Decimal(1), ts_ms, seen_ns)
+
+
+def heard(coin, values, start=0):
+    """Return what is told over some seconds: (second, zone)."""
+    told = ((at, coin.second(at, value)) for at, value in enumerate(values, start))
+    return [(at, zone) for at, zone in told if zone]
+
+
+def test_the_premium_is_of_the_middles_and_exact():
+    """The worked example of the docstring; an impossible rate gives no figure."""
+    legs = quote(100_500, 101_500), quote(69, 71)
+    assert Fraction(101_000, 98_000) - 1 == premium(*legs, Fraction(1_400))
+    assert premium(*legs, Fraction(14)) is None
+
+
+def test_an_old_leg_is_not_used():
+    """Old by arrival, old by the exchange, ahead of us: each is enough."""
+    now_ms, now_ns = 100_000, 100_000 * 10**6
+    assert usable(quote(1, 2, 99_000, now_ns), now_ms, now_ns)
+    assert not usable(quote(1, 2, 99_000, now_ns - 16 * 10**9), now_ms, now_ns)
+    assert not usable(quote(1, 2, 80_000, now_ns), now_ms, now_ns)
+    assert not usable(quote(1, 2, 106_000, now_ns), now_ms, now_ns)
+    assert not usable(None, now_ms, now_ns)
+
+
+def test_an_alert_needs_its_hold_and_is_told_once():
+    """Ten seconds above tell it once; nine do not."""
+    six = Fraction(6, 100)
+    assert heard(CoinAlert(RULE), [six] * 10 + [Fraction(0)] * 30) == []
+    assert heard(CoinAlert(RULE), [six] * 60) == [(10, Zone.HIGH)]
+
+
+def test_hysteresis_keeps_a_zone():
+    """4.6 per cent is still high after 6; 4.5 is normal again, and that is told."""
+    values = [Fraction(6, 100)] * 11 + [Fraction(46, 1000)] * 30 + [Fraction(45, 1000)] * 11
+    assert heard(CoinAlert(RULE), values) == [(10, Zone.HIGH), (51, Zone.NORMAL)]
+
+
+def test_the_same_side_waits_for_its_cooldown():
+    """Back above at once: held back, told when the time is over and it still stands."""
+    values = [Fraction(6, 100)] * 11 + [Fraction(0)] * 11 + [Fraction(6, 100)] * 1_000
+    told = heard(CoinAlert(RULE), values)
+    assert told == [(10, Zone.HIGH), (21, Zone.NORMAL), (910, Zone.HIGH)]
+
+
+def test_a_gap_is_no_evidence():
+    """A second without data starts the hold anew and changes nothing else."""
+    values = [Fraction(6, 100)] * 9 + [None] + [Fraction(6, 100)] * 9
+    assert heard(CoinAlert(RULE), values) == []
