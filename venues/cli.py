@@ -1,0 +1,158 @@
+"""`python -m venues kimchi [--demo] [--once]`: the premium as a table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from kis_realtime_trading import run_guarded
+from venues import binance, upbit
+from venues.common import FeedChange, VQuote, rounded
+from venues.kimchi import AlertRule, CoinAlert, Zone, mid, premium, usable
+from venues.simulators.market import MarketSimulator
+from venues.wire import Clock, Line, Statistics
+
+COINS = ("BTC", "ETH", "XRP", "SOL")  # the same coin at both venues; letters alone do not say so
+RATE = "KRW-USDT"
+WORDS = {
+    "ko": ("코인", "업비트(원)", "바이낸스(원)", "김프(테더)", "알림", "높음", "낮음", "김치 프리미엄"),
+    "en": ("coin", "Upbit (won)", "Binance (won)", "premium (USDT)", "alert", "high", "low", "Kimchi premium"),
+}  # fmt: skip
+
+
+class Board:
+    """The newest quotes and what they mean. A line that goes down takes its quotes with it."""
+
+    def __init__(self, rule: AlertRule, clock: Clock) -> None:
+        self._clock, self._quotes = clock, dict[tuple[str, str], VQuote]()
+        self.alerts = {coin: CoinAlert(rule) for coin in COINS}
+
+    def take(self, event: object) -> None:
+        """Take a quote of a venue."""
+        if isinstance(event, VQuote):
+            self._quotes[event.venue, event.symbol] = event
+
+    def changed(self, change: FeedChange) -> None:
+        """Forget what a line said that is down."""
+        if not change.up:
+            self._quotes = {k: v for k, v in self._quotes.items() if k[0] != change.venue}
+
+    def figures(self, coin: str) -> tuple[Fraction, Fraction, Fraction] | None:
+        """Return won price, dollar price in won, premium; None when a leg is not usable."""
+        now = self._clock.wall_ms(), self._clock.mono_ns()
+        won = self._quotes.get((upbit.VENUE, f"KRW-{coin}"))
+        dollars = self._quotes.get((binance.VENUE, f"{coin}USDT"))
+        rate = self._quotes.get((upbit.VENUE, RATE))
+        legs = (won, dollars, rate)
+        if won is None or dollars is None or rate is None or not all(usable(q, *now) for q in legs):
+            return None
+        value = premium(won, dollars, mid(rate))
+        return None if value is None else (mid(won), mid(dollars) * mid(rate), value)
+
+    def second(self, now_s: int) -> None:
+        """Let every coin decide what is told; called once a second."""
+        for coin, alert in self.alerts.items():
+            figures = self.figures(coin)
+            alert.second(now_s, figures and figures[2])
+
+    def complete(self) -> bool:
+        """Tell whether every coin has a figure."""
+        return all(self.figures(coin) for coin in COINS)
+
+    def table(self, language: str) -> Table:
+        """Return the table, the highest premium first."""
+        words = WORDS[language]
+        rate = self._quotes.get((upbit.VENUE, RATE))
+        title = f"{words[7]} · {RATE} {f'{rounded(mid(rate), 2):,}' if rate else '-'}"
+        table = Table(title=title)
+        for number, word in enumerate(words[:5]):
+            table.add_column(word, justify="left" if number in (0, 4) else "right")
+        found = {coin: self.figures(coin) for coin in COINS}
+        for coin in sorted(COINS, key=lambda c: -(f[2] if (f := found[c]) else Fraction(-1))):
+            figures, zone = found[coin], self.alerts[coin].told
+            mark = {Zone.HIGH: words[5], Zone.LOW: words[6]}.get(zone, "")
+            if figures is None:
+                table.add_row(coin, "-", "-", "-", mark)
+                continue
+            prices = [f"{rounded(price, 2):,}" for price in figures[:2]]
+            table.add_row(coin, *prices, f"{rounded(figures[2] * 100, 2):+}%", mark)
+        return table
+
+
+def lines_of(board: Board, clock: Clock, port: int) -> list[Line]:
+    """Return the two market lines: public hosts, or the demo's port."""
+    stream = f"ws://127.0.0.1:{port}/websocket/v1" if port else upbit.STREAM
+    combined = f"ws://127.0.0.1:{port}" if port else binance.DATA_STREAM
+    plans: list[tuple[Any, Any]] = [
+        (upbit.line_plan(stream, [*(f"KRW-{c}" for c in COINS), RATE], lambda: str(uuid.uuid4())),
+         upbit.read_frame),
+        (binance.line_plan(combined, [f"{coin}USDT" for coin in COINS]), binance.read_frame),
+    ]  # fmt: skip
+
+    def reader(read: Any) -> Any:
+        def take(raw: bytes, seen_ns: int) -> None:
+            for event in read(raw, seen_ns):
+                board.take(event)
+
+        return take
+
+    return [Line(plan, reader(read), board.changed, Statistics(), clock) for plan, read in plans]
+
+
+async def _kimchi(options: argparse.Namespace) -> int:
+    clock, simulator = Clock(), MarketSimulator() if options.demo else None
+    board = Board(AlertRule(Decimal(5), Decimal(-3)), clock)
+    console, loop = Console(), asyncio.get_running_loop()
+    if simulator:
+        await simulator.start()
+    tasks = [
+        loop.create_task(line.run())
+        for line in lines_of(board, clock, simulator.port if simulator else 0)
+    ]
+    try:
+        if options.once:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(options.wait):
+                    while not board.complete():
+                        await asyncio.sleep(0.1)
+            console.print(board.table(options.language))
+            return 0 if board.complete() else 1
+        with Live(board.table(options.language), console=console, auto_refresh=False) as live:
+            while True:
+                board.second(clock.mono_ns() // 10**9)
+                live.update(board.table(options.language), refresh=True)
+                await asyncio.sleep(1.0)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if simulator:
+            await simulator.stop()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser(prog="python -m venues")
+    commands = parser.add_subparsers(dest="command", required=True)
+    kimchi = commands.add_parser("kimchi", help="the kimchi premium; needs no key")
+    kimchi.add_argument("--demo", action="store_true", help="simulated venues, no network")
+    kimchi.add_argument("--once", action="store_true", help="print one table and end")
+    kimchi.add_argument("--wait", type=float, default=10.0, help="seconds that --once waits")
+    kimchi.add_argument("--language", choices=("ko", "en"), default="ko")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    options = build_parser().parse_args(arguments)
+    return run_guarded(options, lambda given: asyncio.run(_kimchi(given)))
