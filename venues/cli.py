@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sqlite3
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +22,7 @@ from venues import binance, upbit
 from venues.common import FeedChange, VQuote, rounded
 from venues.kimchi import AlertRule, CoinAlert, Zone, mid, premium, usable
 from venues.simulators.market import MarketSimulator
+from venues.store import PremiumStore, chart
 from venues.wire import Clock, Line, Statistics
 
 COINS = ("BTC", "ETH", "XRP", "SOL")  # the same coin at both venues; letters alone do not say so
@@ -65,6 +68,12 @@ class Board:
             figures = self.figures(coin)
             alert.second(now_s, figures and figures[2])
 
+    def keep(self, store: PremiumStore | None, now_ms: int) -> None:
+        """Write the figures that stand now into the store, when there is one."""
+        for coin in COINS if store else ():
+            if store and (figures := self.figures(coin)):
+                store.put(now_ms, coin, figures[2])
+
     def complete(self) -> bool:
         """Tell whether every coin has a figure."""
         return all(self.figures(coin) for coin in COINS)
@@ -109,8 +118,27 @@ def lines_of(board: Board, clock: Clock, port: int) -> list[Line]:
     return [Line(plan, reader(read), board.changed, Statistics(), clock) for plan, read in plans]
 
 
+def show_history(path: Path, language: str) -> int:
+    """Print the last 24 hours of every coin with a chart; 1 when there is nothing yet."""
+    try:
+        store = PremiumStore(path, read_only=True)
+        found = {coin: store.closes(coin, Clock().wall_ms() - 86_400_000) for coin in COINS}
+    except sqlite3.Error:
+        print(
+            {"ko": "아직 기록이 없습니다: ", "en": "nothing recorded yet: "}[language] + str(path)
+        )
+        return 1
+    store.close()
+    for coin, rows in found.items():
+        values = [ppm for _, ppm in rows]
+        last = f"{rounded(Fraction(values[-1], 10_000), 2):+}%" if values else "-"
+        print(f"{coin:5} {last:>8}  {chart(values)}")
+    return 0
+
+
 async def _kimchi(options: argparse.Namespace) -> int:
     clock, simulator = Clock(), MarketSimulator() if options.demo else None
+    store = None if options.demo or options.once else PremiumStore(options.store)
     board = Board(AlertRule(Decimal(5), Decimal(-3)), clock)
     console, loop = Console(), asyncio.get_running_loop()
     if simulator:
@@ -130,6 +158,7 @@ async def _kimchi(options: argparse.Namespace) -> int:
         with Live(board.table(options.language), console=console, auto_refresh=False) as live:
             while True:
                 board.second(clock.mono_ns() // 10**9)
+                board.keep(store, clock.wall_ms())
                 live.update(board.table(options.language), refresh=True)
                 await asyncio.sleep(1.0)
     finally:
@@ -138,6 +167,8 @@ async def _kimchi(options: argparse.Namespace) -> int:
         await asyncio.gather(*tasks, return_exceptions=True)
         if simulator:
             await simulator.stop()
+        if store:
+            store.close()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -147,6 +178,8 @@ def build_parser() -> argparse.ArgumentParser:
     kimchi = commands.add_parser("kimchi", help="the kimchi premium; needs no key")
     kimchi.add_argument("--demo", action="store_true", help="simulated venues, no network")
     kimchi.add_argument("--once", action="store_true", help="print one table and end")
+    kimchi.add_argument("--history", action="store_true", help="the last 24 hours, and end")
+    kimchi.add_argument("--store", type=Path, default=Path("venue_state/premium.sqlite3"))
     kimchi.add_argument("--wait", type=float, default=10.0, help="seconds that --once waits")
     kimchi.add_argument("--language", choices=("ko", "en"), default="ko")
     return parser
@@ -155,4 +188,6 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = build_parser().parse_args(arguments)
+    if options.history:
+        return show_history(options.store, options.language)
     return run_guarded(options, lambda given: asyncio.run(_kimchi(given)))
