@@ -2427,6 +2427,17 @@ def combine_bars(bars: Iterable[Bar], minutes: int) -> list[Bar]:
     return joined
 
 
+def whole_day(symbol: str, day: DailyBar) -> Bar:
+    """Return a daily bar as one bar from the opening to the close of its session."""
+    session = session_of(day.day)
+    if session is None:
+        raise BadData(f"{symbol}: {day.day} is no trading day")
+    return Bar(
+        symbol, session.open, session.close, int(day.open), int(day.high), int(day.low),
+        int(day.close), day.volume, day.value, 0,
+    )  # fmt: skip
+
+
 class Highest:
     """The highest of the last `length` values, constant cost on average."""
 
@@ -3115,6 +3126,8 @@ class TradingStrategy(abc.ABC):
     One object serves all symbols; keep state in dictionaries by symbol. Ask no clock, no network,
     no random numbers: the same events must give the same answers, or a replay would differ.
     """
+
+    past_days: int = 0  # closed days wanted in view.bars each morning, instead of past minutes
 
     class Parameters(_Strict):
         """Settings of the strategy, from `bot.parameters`."""
@@ -7148,6 +7161,18 @@ class Broker:
         closed = [bar for bar in combine_bars(bars, minutes) if bar.end <= now]
         return Seen(PastBars(symbol, tuple(closed)), now)
 
+    async def past_days(self, symbol: str, session: Session, count: int) -> Seen:
+        """Return closed days before this session as bars of a whole day; fewer when it has fewer."""
+        now, last = self._clock.now(), previous_trading_day(session.day)
+        days: list[DailyBar] = []
+        try:
+            first = last - timedelta(days=count * 8 // 5 + 21)  # weekends and holidays
+            days = await self.market.daily_bars(symbol, first, last)
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("%s: no past days (%s)", symbol, error)
+        bars = [whole_day(symbol, day) for day in days[-count:] if session_of(day.day)]
+        return Seen(PastBars(symbol, tuple(bars)), now)
+
 
 def take_words(path: Path) -> Iterator[str]:
     """Take away what the owner left in the control file; yield its lines, none without a file.
@@ -7376,6 +7401,10 @@ class Morning:
         settings = self._bridge.engine.core.settings
         for symbol in settings.symbols:
             if not self._stop.is_set():
+                days = self._bridge.engine.strategy.past_days
+                if days:
+                    self._bridge.feed(await self._broker.past_days(symbol, session, days))
+                    continue
                 past = await self._broker.past_bars(symbol, session, settings.bar_minutes)
                 self._bridge.feed(past)
 
@@ -7924,7 +7953,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", type=Path, metavar="FILE", help="settings file")
     add("--state", type=Path, metavar="DIR", help="folder of journal and token")
-    add("--strategy", metavar="FILE.py:CLASS", help="own strategy instead of the settings' one")
+    add(
+        "--strategy",
+        metavar="FILE.py:CLASS|FILE.kis.yaml",
+        help="own strategy instead of the settings' one",
+    )
     add("--credentials", type=Path, metavar="FILE", help="live-NAME.yaml with the real keys")
     add("--real", action="store_true", help="with --check: test the real account, not paper")
     add("--one-day", action="store_true", help="end after one trading day")
@@ -8112,9 +8145,13 @@ def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
 
 
 def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
-    """Make the strategy: `breakout`, or path/to/file.py:ClassName. Raises SettingsError."""
+    """Make the strategy: `breakout`, FILE.py:ClassName or FILE.kis.yaml. Raises SettingsError."""
     if name in STRATEGIES:
         kind: Any = STRATEGIES[name]
+    elif name.endswith(".kis.yaml"):
+        kind = _class_from_file(HERE / "strategies" / "kis_yaml.py", "KisYaml")
+        others = set(kind.Parameters.model_fields) & set(parameters)  # those of another strategy
+        parameters = {"file": name, **{key: parameters[key] for key in sorted(others)}}
     else:
         file, _, class_name = name.rpartition(":")
         kind = _class_from_file(Path(file), class_name)

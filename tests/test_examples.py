@@ -355,7 +355,11 @@ def test_the_folder_names_its_strategies():
     page = (ROOT / "strategies" / "README.md").read_text("utf-8")
     files = sorted((ROOT / "strategies").glob("*.py"))
     assert files
+    for file in (ROOT / "strategies").glob("*.kis.yaml"):
+        assert f"[{file.name}]" in page
     for file in files:
+        if file.stem.startswith("kis_"):  # the reader of .kis.yaml files and its indicators
+            continue
         name = re.search(r"^class (\w+)\(TradingStrategy\)", file.read_text("utf-8"), re.M)[1]
         assert f"[{file.name}]" in page and f"`{name}`" in page
         assert type(bot.load_strategy(f"{file}:{name}", {})).__name__ == name
