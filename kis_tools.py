@@ -47,7 +47,7 @@ from typing import Any, NamedTuple, TextIO
 from pydantic import TypeAdapter
 
 import kis_realtime_trading as bot
-from companions.journal_reader import JournalReader, find_journals
+from companions.journal_reader import find_journals
 
 # === 1. WIRE LAYOUTS ===
 
@@ -260,57 +260,7 @@ def decode_line(decoder: bot.FrameDecoder, frame: str) -> list[Record]:
 # === 3. JOURNAL ===
 
 
-def open_journals(options: argparse.Namespace) -> list[bot.Journal]:
-    """Open every journal of the state folder, verified. Raises bot.BotError when there is none."""
-    folder = bot.state_folder(options, None)
-    paths = find_journals(folder)
-    for path in paths:
-        with JournalReader(path) as reader:  # its form first: it may be somebody else's
-            reader.verify()
-    return [bot.Journal(path, read_only=True) for path in paths]
-
-
 # === 4. PICTURE ===
-
-
-class DayPicture(NamedTuple):
-    """What a picture of a day needs, read from the journal."""
-
-    day: str
-    bars: dict[str, list[tuple[datetime, float]]]  # symbol -> (end, close)
-    fills: dict[str, list[tuple[datetime, float, bool]]]  # symbol -> (time, price, is a buy)
-    equity: list[tuple[datetime, float]]  # realised net result so far, won
-
-
-def read_day(journal: bot.Journal) -> DayPicture:
-    """Read the last day of a journal."""
-    ledger = bot.Ledger()
-    picture = DayPicture("", {}, {}, [])
-    for row in journal.rows():
-        body = json.loads(row.body)
-        if row.kind == "bar":
-            bar = body["bar"]
-            end = datetime.fromisoformat(bar["end"])
-            picture.bars.setdefault(row.ref, []).append((end, bar["close"]))
-        elif row.kind == "instrument":
-            bot.apply_row(ledger, row.kind, row.body)
-        elif row.kind in bot.LEDGER_ROWS:
-            entry = bot.entry_from_json(row.body)
-            if isinstance(entry, bot.DayOpened):
-                picture = DayPicture(entry.day.isoformat(), {}, {}, [])
-            _take_entry(ledger, entry, picture)
-    return picture
-
-
-def _take_entry(ledger: bot.Ledger, entry: bot.LedgerEntry, picture: DayPicture) -> None:
-    order = ledger.orders.get(entry.intent_id) if isinstance(entry, bot.OrderUpdate) else None
-    before = order.filled_amount_krw if order else 0
-    shares = ledger.apply(entry)
-    if order and shares and order.own:
-        price = (order.filled_amount_krw - before) / shares
-        is_buy = order.intent.side is bot.Side.BUY
-        picture.fills.setdefault(order.intent.symbol, []).append((entry.at, price, is_buy))
-        picture.equity.append((entry.at, float(ledger.today.net_krw)))
 
 
 def korean_font() -> str | None:
@@ -328,59 +278,24 @@ def korean_font() -> str | None:
 
 
 def draw_picture(options: argparse.Namespace) -> int:
-    """Draw price, entries, exits and result of the last day of each journal."""
+    """Draw price, entries, exits and result of the last day of the first journal."""
     import matplotlib
 
+    from companions import picture, report_view
+
     matplotlib.use("Agg")
-    from matplotlib import dates, font_manager, pyplot
+    from matplotlib import font_manager
 
     font = korean_font()
-    words = (
-        ("매수", "매도", "실현손익 (원)", "거래일")
-        if font
-        else ("buy", "sell", "result, won", "day")
-    )
     if font:
         font_manager.fontManager.addfont(font)
         name = font_manager.FontProperties(fname=font).get_name()
         matplotlib.rcParams["font.family"] = [name, "DejaVu Sans"]
     matplotlib.rcParams["axes.unicode_minus"] = False
-    picture = read_day(open_journals(options)[0])
-    symbols = sorted(picture.fills) or sorted(picture.bars)[:3]
-    figure, axes = pyplot.subplots(
-        len(symbols) + 1, 1, figsize=(11, 2.4 * (len(symbols) + 1)), sharex=True, squeeze=False
-    )
-    for axis, symbol in zip(axes[:, 0], symbols, strict=False):
-        axis.plot(*zip(*picture.bars.get(symbol, []), strict=True), color="#444444", linewidth=1.1)
-        for is_buy, marker, color in ((True, "^", "#d62728"), (False, "v", "#1f77b4")):
-            marks = [
-                (at, price) for at, price, buy in picture.fills.get(symbol, []) if buy is is_buy
-            ]
-            label = words[0] if is_buy else words[1]
-            if marks:
-                axis.scatter(
-                    *zip(*marks, strict=True),
-                    marker=marker,
-                    color=color,
-                    label=label,
-                    s=60,
-                    zorder=3,
-                )
-        axis.yaxis.set_major_formatter("{x:,.0f}")
-        axis.set_title(symbol, loc="left", fontsize=10)
-        axis.legend(loc="best", fontsize=8) if picture.fills.get(symbol) else None
-        axis.grid(alpha=0.25)
-    last = axes[-1, 0]
-    if picture.equity:
-        last.step(*zip(*picture.equity, strict=True), where="post", color="#2ca02c")
-    last.yaxis.set_major_formatter("{x:,.0f}")
-    last.set_title(words[2], loc="left", fontsize=10)
-    last.xaxis.set_major_formatter(dates.DateFormatter("%H:%M", tz=bot.KST))
-    last.grid(alpha=0.25)
-    figure.suptitle(f"{words[3]} {picture.day}")
-    figure.tight_layout()
+    language, fees = report_view.settings_of(options)
+    day = picture.read_drawn(find_journals(bot.state_folder(options, None))[0], fees)
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=110)
+    picture.draw(day, bool(font) and language != "en").savefig(drawn, dpi=110)
     write_whole(options.picture, drawn.getvalue())
     print(options.picture)
     return 0

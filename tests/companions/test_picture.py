@@ -1,0 +1,46 @@
+"""The picture of a day shows fills where they were, with the gain that the report names."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import journals
+import pytest
+
+from companions import picture, reports
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_picture_agrees_with_the_report(tmp_path, seed):
+    """Its final figure is the day's result, its marks are the fills, its gains the round trips'."""
+    path = tmp_path / "journal-paper-0000.sqlite3"
+    journals.make_journal(path, days=3, bars=20, seed=seed, wild=True)
+    drawn, report = picture.read_drawn(path), reports.read_report(path)
+    last = report.days[-1]
+    assert drawn.day == last.day.isoformat()
+    assert drawn.realised[-1][1] == last.net_krw
+    assert drawn.whole[-1][1] == last.result_krw
+    marked = sum(mark.gain_krw or 0 for marks in drawn.marks.values() for mark in marks)
+    trips = [t for t in report.trips if t.day == last.day and t.reason != "owner"]
+    assert marked == sum(trip.gain_krw for trip in trips)
+
+
+def test_a_day_without_trades_is_said_in_words(tmp_path):
+    """The title says so, and a day without a bar is drawn as well."""
+    made = journals.JournalMaker(tmp_path / "journal-paper-0000.sqlite3")
+    made.open_day(date(2026, 1, 5))
+    made.close_day()
+    import matplotlib
+
+    matplotlib.use("Agg")
+    figure = picture.draw(picture.read_drawn(made.path), korean=False)
+    assert "no trade on this day" in figure._suptitle.get_text()
+
+
+def test_a_foreign_bar_is_left_out(tmp_path):
+    """A bar whose prices are no whole numbers is not drawn."""
+    made = journals.JournalMaker(tmp_path / "journal-paper-0000.sqlite3")
+    made.open_day(date(2026, 1, 5))
+    made.rows.append(("bar", "005930", {"bar": {"open": "x", "end": 5}}))
+    made.flush()
+    assert picture.read_drawn(made.path).bars == {}
