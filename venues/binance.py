@@ -72,7 +72,10 @@ def _mini(frame: Any, seen_ns: int) -> VTicker:
 
 
 def _trade(frame: Any, seen_ns: int) -> VTrade:
-    taker = {True: Side.SELL, False: Side.BUY}.get(field_of(frame, "m"))
+    maker_bought = field_of(frame, "m")  # then the seller was the taker
+    if not isinstance(maker_bought, bool):
+        raise BadData("m is no truth value")
+    taker = Side.SELL if maker_bought else Side.BUY
     return VTrade(
         VENUE, text_field(frame, "s"), _positive(field_of(frame, "p")),
         _positive(field_of(frame, "q")), taker, text_field(frame, "t"), int_field(frame, "T"),

@@ -136,6 +136,13 @@ def show_history(path: Path, language: str) -> int:
     return 0
 
 
+def _raise_of(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """A line runs for ever: one that ended did so by a fault, which must not stay unseen."""
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
 async def _kimchi(options: argparse.Namespace) -> int:
     clock, simulator = Clock(), MarketSimulator() if options.demo else None
     store = None if options.demo or options.once else PremiumStore(options.store)
@@ -152,11 +159,13 @@ async def _kimchi(options: argparse.Namespace) -> int:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(options.wait):
                     while not board.complete():
+                        _raise_of(tasks)
                         await asyncio.sleep(0.1)
             console.print(board.table(options.language))
             return 0 if board.complete() else 1
         with Live(board.table(options.language), console=console, auto_refresh=False) as live:
             while True:
+                _raise_of(tasks)
                 board.second(clock.mono_ns() // 10**9)
                 board.keep(store, clock.wall_ms())
                 live.update(board.table(options.language), refresh=True)

@@ -1,6 +1,7 @@
 """Amounts, pacer and the frames of Upbit and Binance: values in, values out."""
 
 import contextlib
+import json
 from decimal import Decimal
 
 import pytest
@@ -89,5 +90,63 @@ def test_a_binance_quote_has_no_time():
 @given(raw=st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(read, raw):
     """A frame that cannot be read is BadData, nothing else."""
+    with contextlib.suppress(BadData):
+        assert isinstance(read(raw, 0), list)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+NAMES = [
+    "ty",
+    "cd",
+    "tms",
+    "obu",
+    "tp",
+    "ttms",
+    "scr",
+    "hp",
+    "lp",
+    "atv24h",
+    "atp24h",
+    "tv",
+    "ab",
+    "sid",
+    "st",
+    "ms",
+    "its",
+    "e",
+    "s",
+    "b",
+    "a",
+    "B",
+    "A",
+    "c",
+    "o",
+    "h",
+    "l",
+    "v",
+    "q",
+    "p",
+    "t",
+    "T",
+    "m",
+    "E",
+    "data",
+]
+KINDS = st.sampled_from(["orderbook", "ticker", "trade", "24hrMiniTicker", "kline", "error"])
+
+
+@pytest.mark.parametrize("read", [upbit.read_frame, binance.read_frame])
+@given(
+    frame=st.dictionaries(st.sampled_from(NAMES), JSON | st.just("1.5"), max_size=20), kind=KINDS
+)
+def test_any_object_is_read_or_refused(read, frame, kind):
+    """A frame of the right kind with wrong fields never ends the line by a fault of ours."""
+    raw = json.dumps({**frame, "ty": kind, "e": kind}).encode()
     with contextlib.suppress(BadData):
         assert isinstance(read(raw, 0), list)
