@@ -817,9 +817,18 @@ class PositionAdjusted:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class HoldSet:
+    """A hold on entries that outlives a restart (LASTING_HOLDS) began or ended."""
+
+    reason: str
+    on: bool
+    at: datetime
+
+
 LedgerEntry: TypeAlias = (
     OrderIntent | OrderUpdate | NumberHeard | PlanUpdate | ExitStarted | DayOpened | AccountTaken
-    | LevelSet | SymbolStopped | PositionAdjusted
+    | LevelSet | SymbolStopped | PositionAdjusted | HoldSet
 )  # fmt: skip
 
 
@@ -2560,6 +2569,7 @@ class Ledger:
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
+        self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken
         self.level, self.level_by_rule = KillLevel.ACTIVE, False
@@ -2592,6 +2602,10 @@ class Ledger:
                 self.morning_cash_krw, self.account_day = entry.cash_krw, self.day
         elif isinstance(entry, SymbolStopped):
             self.stopped[entry.symbol] = entry.why
+        elif isinstance(entry, HoldSet):
+            self.holds.pop(entry.reason, None)
+            if entry.on:
+                self.holds[entry.reason] = entry.at
         elif isinstance(entry, LevelSet):
             self.level, self.level_by_rule = entry.level, entry.by_rule
         else:
@@ -3670,6 +3684,16 @@ class Reconciler:
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 
 
+# Holds that a restart must not lift: what they wait for is not asked again before the first entry
+# of the next process. The others (starting, account, orders, feed, clock, no trades, old order list)
+# are begun or found again by it; "stopping" ends with the program.
+LASTING_HOLDS = frozenset({
+    "journal",  # an order of today that no row knows: only the owner ends it (--accept-orders)
+    "mismatch",  # other shares than the broker's: ends when both agree
+    "calendar",  # the broker calls this day closed: ends when it says otherwise
+})  # fmt: skip
+
+
 @dataclass(slots=True)
 class ExitRun:
     """An exit under way: why, how strong its order is by now, when to make it stronger."""
@@ -3786,12 +3810,15 @@ class Core:
 
     def hold(self, name: str, on: bool) -> None:
         """Put entries on hold for a named reason, or end that reason."""
-        if on and name not in self.holds:
+        if on is (name in self.holds):
+            return
+        if on:
             self.holds[name] = self.now
-            self.record("hold", name, on=True)
-        elif not on and name in self.holds:
+        else:
             del self.holds[name]
-            self.record("hold", name, on=False)
+        self.record("hold", name, on=on)
+        if name in LASTING_HOLDS:
+            self.apply(HoldSet(name, on, self.now))
 
     def apply(self, entry: LedgerEntry) -> int:
         """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
@@ -4680,6 +4707,7 @@ class CommandDesk:
         """Requests that were under way when the process died have no answer."""
         core = self._core
         core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
+        core.holds |= core.ledger.holds
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
                 key = order.intent.intent_id
@@ -6448,7 +6476,7 @@ class Journal:
     one intent impossible even if the code above were wrong.
     """
 
-    VERSION = 1
+    VERSION, READS = 2, (1, 2)  # 1 had no row HoldSet; verify() raises a sound one to 2
     _FIRST_HASH = "0" * 64
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
@@ -6464,7 +6492,8 @@ class Journal:
             if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
                 raise self._damage(str(error)) from None
             raise JournalError(f"{path}: {error}; check that the folder can be written") from None
-        if version != self.VERSION:
+        self._older = version != self.VERSION and not read_only
+        if version not in self.READS:
             raise self._damage(
                 f"format {version}, this program writes {self.VERSION}; use the program version that "
                 "wrote it"
@@ -6513,6 +6542,8 @@ class Journal:
             raise self._damage(f"row {expected + 1} cannot be read: {error}") from None
         if stored != intents:
             raise self._damage("the table of intents differs from the rows")
+        if self._older:
+            self._db.execute(f"PRAGMA user_version={self.VERSION}")
 
     def _check_tip(self) -> None:
         """Refuse a journal older than the one written here (a restored backup), or another one."""
@@ -8294,7 +8325,8 @@ def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
         flat = not has_exposure(ledger)
         entry = apply_row(ledger, row.kind, row.body)
         if isinstance(entry, DayOpened) and flat:
-            kept = [each for each in kept if each[0] == "instrument"]
+            lasting = '"type":"HoldSet"'
+            kept = [each for each in kept if each[0] == "instrument" or lasting in each[1]]
         kept.append((row.kind, row.body))
     return kept
 

@@ -80,7 +80,7 @@ class JournalReader:
     def _check_form(self) -> None:
         """Refuse a file that is not made as the bot makes it, before anything of it is read."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != bot.Journal.VERSION:
+        if version not in bot.Journal.READS:
             raise bot.JournalError(
                 f"{self.path}: format {version}, this program reads {bot.Journal.VERSION}"
             )

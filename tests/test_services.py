@@ -564,7 +564,7 @@ def test_a_damaged_journal_says_what_can_be_done(tmp_path, place):
     reopened(journal.path)
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
+@pytest.mark.parametrize("version", [0, 3, 99])
 def test_another_format_is_refused_with_what_to_do(closed, version):
     """Older and newer files are neither read nor changed."""
     changed(closed, f"PRAGMA user_version={version}")
@@ -572,6 +572,22 @@ def test_another_format_is_refused_with_what_to_do(closed, version):
         reopened(closed)
     with contextlib.closing(sqlite3.connect(closed)) as db:
         assert db.execute("SELECT count(*) FROM rows").fetchone() == (8,)
+
+
+def test_a_journal_of_the_first_format_is_read_and_raised(closed):
+    """Its rows mean the same; a reader leaves it as it is, the bot raises it when it is sound."""
+    changed(closed, "PRAGMA user_version=1")
+
+    def version():
+        with contextlib.closing(sqlite3.connect(closed)) as db:
+            return db.execute("PRAGMA user_version").fetchone()[0]
+
+    reader = bot.Journal(closed, read_only=True)
+    reader.verify()
+    reader.close()
+    assert version() == 1
+    reopened(closed)
+    assert version() == 2
 
 
 def test_an_older_copy_put_back_is_refused(journal):
@@ -983,6 +999,7 @@ ENTRIES = (
     *(bot.LevelSet(level, "why", True, AT) for level in bot.KillLevel),
     bot.SymbolStopped("005930", "why", AT),
     bot.PositionAdjusted("005930", 0, "n", AT),
+    bot.HoldSet("journal", True, AT),
 )
 ROW = bot.BrokerOrder(
     "0000000762", "", "06010", "005930", bot.Side.SELL, "00", 3, 71_400, 1, 71_400, 1, 1, "100530"

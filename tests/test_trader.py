@@ -611,6 +611,51 @@ def test_a_word_that_a_killed_bot_had_taken_but_not_obeyed_is_obeyed_by_the_next
     Life(density=1.0).play(story)
 
 
+def test_a_restart_does_not_lift_the_hold_of_an_unknown_order():
+    """The order is in the ledger by then, the doubt is not over: the owner's word alone ends it."""
+
+    async def story(life):
+        life.sim.manual_order(SYMBOL, "BUY", 1, 0, "01")
+        trader, run = await life.begin()
+        await life.world.until("09:21:00")
+        await life.stop(trader, run)
+        trader, run = await life.begin(wishes("09:23:00", "09:26:00"))
+        await life.world.until("09:24:00")
+        held, orders = set(trader.engine.core.holds), len(life.orders)
+        leave(life, "accept")
+        await life.world.until("09:28:00")
+        await life.stop(trader, run)
+        return held, orders
+
+    life = Life()
+    assert life.play(story) == ({"journal"}, 0)
+    assert [order["time"][11:16] for order in life.orders] == ["09:26"]
+
+
+@pytest.mark.parametrize("reason", sorted(bot.LASTING_HOLDS))
+def test_a_lasting_hold_is_the_same_before_and_after_a_restart(reason):
+    """Journal, mismatch, calendar: held when the process dies, held in the next, from the rows."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        await life.world.until("09:21:00")
+        core = trader.engine.core
+        core.hold(reason, on=True)
+        actions, core.out = core.out, []
+        trader.bridge.execute(actions)
+        await harness.kill(run, trader)
+        fault = {"match": {"path": "chk-holiday"}, "effect": {"do": "html", "status": 502}}
+        life.sim.faults.add(fault)  # an answer would end the hold of the calendar
+        trader, run = await life.begin()
+        await life.world.until("09:22:00")
+        held = set(trader.engine.core.holds)
+        trader.engine.core.hold(reason, on=False)
+        await life.stop(trader, run)
+        return held, set(trader.engine.core.ledger.holds)
+
+    assert Life(environment="real").play(story) == ({reason}, set())
+
+
 def test_orders_that_the_journal_does_not_know_wait_for_the_owners_word():
     """Orders of today from before the start hold entries until `accept` (D10)."""
 
