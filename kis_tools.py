@@ -313,6 +313,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
 # === 5. DEMO ===
 
+MOST_SPEED = 1_000  # beyond it seconds of the market pass between two looks at anything
+
 
 async def show_screen(trader: bot.Trader) -> None:
     """Draw the live screen until cancelled."""
@@ -359,6 +361,8 @@ def draw_screen(trader: bot.Trader) -> Any:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Start the simulator as its own process, run the unchanged bot against it, compare books."""
+    if not 1 <= options.speed <= MOST_SPEED:
+        raise bot.wrong_setting("--speed", f"{options.speed:g}", f"1 to {MOST_SPEED} times")
     simulator = bot.HERE / "kis_simulator.py"
     if not simulator.is_file():
         raise bot.BotError(f"--demo needs {simulator}")

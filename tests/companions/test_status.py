@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 import kis_realtime_trading as bot
+import kis_tools
 from companions import status
 
 SAMPLE = {
@@ -84,3 +85,12 @@ def test_a_file_that_is_no_status_is_a_sentence(tmp_path, text):
     (tmp_path / "status.json").write_text(text)
     with pytest.raises(bot.BotError, match="not a status"):
         status.show_status(options(tmp_path))
+
+
+@pytest.mark.parametrize("speed", ["0", "-5", "nan", "2000"])
+def test_a_speed_that_cannot_be_is_refused(tmp_path, speed):
+    """--speed out of its bounds is a sentence, and no folder is left."""
+    words = ["--demo", f"--speed={speed}", "--state", str(tmp_path / "demos")]
+    with pytest.raises(bot.SettingsError, match="1 to 1000 times"):
+        kis_tools.run_demo(bot.build_parser().parse_args(words))
+    assert not (tmp_path / "demos").exists()
