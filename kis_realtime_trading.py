@@ -7952,15 +7952,15 @@ journal stays readable (--journal, --why ORDER).
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of the command line; --page needs no mode beside it, but may have --demo."""
     parser = argparse.ArgumentParser(
         prog="kis_realtime_trading.py",
         description="A trading bot for Korea Investment & Securities (KIS) in one file.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    modes = parser.add_mutually_exclusive_group(required=True)
+    modes = parser.add_mutually_exclusive_group(required=mode_needed)
     flag = functools.partial(modes.add_argument, action="store_true")
     flag("--demo", help="trade a day against a simulated KIS on this machine")
     flag("--check", help="test settings, token, balance, price, WebSocket; sends no order")
@@ -7982,6 +7982,8 @@ def build_parser() -> argparse.ArgumentParser:
     flag("--accept-orders", help="orders that the journal does not know are your own")
     parser.add_argument("--version", action="version", version=__version__)
     add = parser.add_argument
+    add("--page", action="store_true", help="the page in the browser; also with --demo")
+    add("--port", type=int, default=8765, help="with --page: port on 127.0.0.1 (default 8765)")
     add("--config", type=Path, metavar="FILE", help="settings file")
     add("--state", type=Path, metavar="DIR", help="folder of journal and token")
     add(
@@ -8011,7 +8013,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    return run_guarded(build_parser().parse_args(arguments), _run_mode)
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_guarded(build_parser("--page" not in given).parse_args(given), _run_mode)
 
 
 def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespace], int]) -> int:
@@ -8043,6 +8046,8 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
 
 
 def _run_mode(options: argparse.Namespace) -> int:
+    if options.page and (options.paper or options.live):
+        raise BotError("give --page in a second terminal: the bot itself shows no page")
     if options.live or options.acknowledge or options.make_pin:
         return run_live(options)
     if options.check:

@@ -26,6 +26,7 @@ if __name__ == "__main__":  # until run_guarded Ctrl-C ends it at once: no trace
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import gzip
 import importlib.util
@@ -381,7 +382,7 @@ def run_demo(options: argparse.Namespace) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # as Ctrl-C, which ends the picture's process as well
-    with (folder / "simulator.log").open("w") as errors:
+    with (folder / "simulator.log").open("w") as errors, contextlib.ExitStack() as ends:
         process = subprocess.Popen(  # out of reach of Ctrl-C; ends with us by the end of its input
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True,
@@ -395,6 +396,7 @@ def run_demo(options: argparse.Namespace) -> int:
             )
             settings, _ = bot.load_settings(options, "paper")
             watch = show_screen if sys.stdout.isatty() and not options.plain else None
+            ends.enter_context(page_beside(options, folder))
             code, figures = bot.run_trader(settings, options, watch)
             signal.signal(
                 signal.SIGTERM, signal.default_int_handler
@@ -407,6 +409,34 @@ def run_demo(options: argparse.Namespace) -> int:
         finally:
             process.kill()  # it has nothing to keep
             process.wait()
+
+
+def page_folder(options: argparse.Namespace) -> Path:
+    """Return the folder that the page shows: the given one, that of the running bot, the usual one."""
+    from companions import status
+
+    running = status.running_folders()
+    usual = Path(bot.BotSettings.model_fields["state_dir"].default)
+    return options.state or (running[0] if len(running) == 1 else usual)
+
+
+@contextlib.contextmanager
+def page_beside(options: argparse.Namespace, folder: Path) -> Iterator[None]:
+    """Show the page of the demo as long as it runs, and on a terminal until Ctrl-C."""
+    if not options.page:
+        yield
+        return
+    from companions.page import server
+
+    process = server.start(folder, options.port)
+    try:
+        yield
+        if sys.stdin.isatty():
+            print("화면은 계속 열려 있습니다. Ctrl-C로 끝냅니다.", flush=True)
+            process.wait()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def wait_ready(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
@@ -762,7 +792,7 @@ def systemd_unit(options: argparse.Namespace) -> str:
 
 def main() -> int:
     """Run one command; return its exit code."""
-    return bot.run_guarded(bot.build_parser().parse_args(), run_command)
+    return bot.run_guarded(bot.build_parser("--page" not in sys.argv).parse_args(), run_command)
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -789,6 +819,10 @@ def run_command(options: argparse.Namespace) -> int:
         return 0
     if options.demo:
         return run_demo(options)
+    if options.page:
+        from companions.page import server
+
+        return server.run(page_folder(options), options.port)
     raise bot.BotError("start the bot itself for this option: python kis_realtime_trading.py")
 
 

@@ -123,6 +123,7 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "database": {"Journal.__init__": "the one journal"},
     "environment": {
+        "main": "the arguments of the command line, looked at once for --page",
         "load_settings": "the settings are made from a copy",
         "load_live_settings": "real keys of the environment and systemd's folder of credentials",
         "state_folder": "systemd's folder",

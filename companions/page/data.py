@@ -1,0 +1,145 @@
+"""What the page shows, read from the state folder. Plain JSON values; money in won, times in KST."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import kis_realtime_trading as bot
+from companions import reports
+from companions.journal_reader import JournalReader, find_journals
+
+STALE_S = 15.0  # a status older than this is of a bot that stopped, or hangs
+MOST_JOURNAL_ROWS = 300
+KST_S = 9 * 3600  # the chart has no time zones: it is given Korean wall time as if it were UTC
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return the status with its age in seconds; {} fields only when there is none."""
+    path = folder / bot.STATUS_FILE
+    try:
+        changed = path.stat().st_mtime
+        status = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"stale": True, "written_s": None}
+    if not isinstance(status, dict):
+        return {"stale": True, "written_s": None}
+    age = max(0.0, time.time() - changed)
+    return {**status, "written_s": round(age, 1), "stale": age > STALE_S}
+
+
+def newest_journal(folder: Path) -> Path:
+    """Return the journal written last. Raises bot.BotError when there is none."""
+    return max(find_journals(folder), key=lambda path: path.stat().st_mtime)
+
+
+class Cached:
+    """The report of the newest journal, made again only when rows came, and not more than once in 3 s."""
+
+    PAUSE_S = 3.0
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._of: tuple[Path, int] | None = None
+        self._at = -1e9
+        self._report: Any = None
+
+    def report(self) -> Any:
+        """Return the reports.Report of the newest journal."""
+        path = newest_journal(self._folder)
+        if self._report is not None and time.monotonic() - self._at < self.PAUSE_S:
+            return self._report
+        with JournalReader(path) as reader:
+            seq = reader.last_seq
+        if self._of != (path, seq):
+            self._report, self._of = reports.read_report(path), (path, seq)
+        self._at = time.monotonic()
+        return self._report
+
+
+def results(report: Any, language: str) -> dict[str, Any]:
+    """Return the figures of the results page: days, totals, groups, round trips (newest first).
+
+    Reasons are worded in the reader's language; the journal keeps them in English.
+    """
+    shown: dict[str, Any] = {
+        "days": reports.to_json(report.days), "totals": reports.to_json(report.totals),
+        "trips": reports.to_json(report.trips[-500:][::-1]), "notes": reports.to_json(report.notes),
+        "orders": reports.to_json(report.orders[-300:][::-1]),
+        "refused": reports.to_json(report.refusals_by_rule()),
+        "by_reason": reports.to_json(reports.group(report.trips, "reason")),
+        "by_symbol": reports.to_json(reports.group(report.trips, "symbol")),
+        "by_month": reports.to_json(reports.group(report.trips, "month")),
+    }  # fmt: skip
+    if language == "ko":
+        for line in (*shown["trips"], *shown["orders"]):
+            for key in ("reason", "entry_reason"):
+                if key in line:
+                    line[key] = bot.in_korean(line[key])
+        for line in shown["by_reason"]:
+            line["key"] = bot.in_korean(line["key"])
+    return shown
+
+
+def _seconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp()) + KST_S
+
+
+def candles(folder: Path, symbol: str, report: Any, most: int = 400) -> dict[str, Any]:
+    """Return the newest bars of a stock and its filled orders as marks."""
+    bars: deque[dict[str, Any]] = deque(maxlen=most)
+    with JournalReader(newest_journal(folder)) as reader:
+        for row in reader.rows(("bar",), after=max(0, reader.last_seq - 60_000)):
+            if row.ref != symbol:
+                continue
+            bar = row.data()["bar"]
+            value, volume = bar["value_krw"], bar["volume"]
+            bars.append({
+                "time": _seconds(bar["start"]), "open": bar["open"], "high": bar["high"],
+                "low": bar["low"], "close": bar["close"], "volume": volume, "value": value,
+            })  # fmt: skip
+    first = bars[0]["time"] if bars else 0
+    gains = {intent: trip.gain_krw for trip in report.trips for intent in trip.exits[-1:]}
+    marks = [
+        {
+            "time": round(order.at.timestamp()) + KST_S, "side": order.side,
+            "shares": order.filled, "price": order.fill_price, "gain": gains.get(order.intent_id),
+        }
+        for order in report.orders
+        if order.symbol == symbol and order.filled
+    ]  # fmt: skip
+    in_time = sorted({bar["time"]: bar for bar in bars}.values(), key=lambda bar: int(bar["time"]))
+    marks = [mark for mark in marks if mark["time"] >= first]
+    return {"symbol": symbol, "bars": in_time, "marks": marks}
+
+
+def journal_rows(folder: Path, kind: str, text: str, language: str) -> list[dict[str, Any]]:
+    """Return the newest rows of a kind ("" for all but bars) that contain a text, newest first."""
+    found: deque[dict[str, Any]] = deque(maxlen=MOST_JOURNAL_ROWS)
+    with JournalReader(newest_journal(folder)) as reader:
+        for row in reader.rows((kind,) if kind else (), after=max(0, reader.last_seq - 20_000)):
+            if not kind and row.kind in ("bar", "hold"):
+                continue
+            if text and text not in row.ref and text not in row.body:
+                continue
+            found.append({
+                "seq": row.seq, "at": row.at[:19], "kind": row.kind, "ref": row.ref,
+                "text": in_words(row.kind, row.ref, row.data(), language),
+            })  # fmt: skip
+    return list(found)[::-1]
+
+
+def in_words(kind: str, ref: str, data: dict[str, Any], language: str) -> str:
+    """Return a row's body in a few words; an alert as the owner read it."""
+    if kind == "alert" and ref in bot.TEXTS:
+        try:
+            return bot.say(bot.Alert(ref, data), language).replace("\n", " · ")
+        except (KeyError, ValueError):  # a row of an earlier version of this text
+            pass
+    data = data.get("bar", data) if kind == "bar" else data
+    words = (f"{key}={value}" for key, value in data.items() if value not in (None, "", 0))
+    return " ".join(word for word in words if not word.startswith("type="))[:500]

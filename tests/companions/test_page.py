@@ -1,0 +1,206 @@
+"""The page: who gets in, what it shows, what its buttons may do."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from journals import make_journal
+
+import kis_realtime_trading as bot
+from companions import reports
+from companions.page import data, server
+
+STATUS = {
+    "version": 1, "at": "2026-11-20T10:30:00+09:00", "mode": "paper", "account_tail": "******66",
+    "language": "ko", "phase": "trading", "level": "ACTIVE", "holds": [], "orders": [],
+    "symbols": [], "cash_krw": 1, "equity_krw": 1, "messages": ["10:00:00 <b>굵게</b>"],
+    "day": {
+        "realised_krw": 0, "open_krw": 0, "result_krw": 0, "result_pct": 0.0, "fees_krw": 0,
+        "taxes_krw": 0, "entries": 0, "exits": 0, "limit_krw": 1,
+    },
+    "feed": {"connected": True, "trades": 0, "lost": 0}, "calls": {},
+    "process": {"memory_mb": 1.0, "journal_mb": 1.0, "uptime_s": 1},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a state folder with five days of journal and a status."""
+    make_journal(tmp_path / "journal-paper-000000000000.sqlite3", 5, 60)
+    bot.write_private(tmp_path / bot.STATUS_FILE, json.dumps(STATUS, ensure_ascii=False))
+    return tmp_path
+
+
+def browser() -> aiohttp.ClientSession:
+    """Return a client that keeps the cookies of an address of numbers too, as browsers do."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[tuple[str, str]]:
+    """Show a page; yield its address without and with the key."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(server.serve(folder, port, told.set_result))
+    try:
+        url = await asyncio.wait_for(told, 20)
+        yield url.partition("/?")[0], url
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+PATHS = ["/", "/page.js", "/events", "/api/results", "/api/candles?symbol=005930", "/api/journal"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_the_key_nothing_is_shown(folder: Path, path: str):
+    """No cookie, a wrong key, a wrong cookie: 403, and nothing of the account."""
+    async with opened(folder) as (base, _), browser() as session:
+        for extra in ({}, {"cookies": {server.COOKIE: "wrong"}}):
+            async with session.get(base + path, **extra) as reply:
+                assert reply.status == 403
+                assert "66" not in await reply.text()
+        async with session.get(f"{base}/?key=wrong") as reply:
+            assert reply.status == 403
+
+
+async def test_the_key_becomes_a_cookie_that_other_sites_cannot_use(folder: Path):
+    """The first visit gets an HttpOnly, same-site cookie and an address without the key."""
+    async with opened(folder) as (_, url), browser() as session:
+        async with session.get(url, allow_redirects=False) as reply:
+            cookie = reply.headers["Set-Cookie"]
+            assert (reply.status, reply.headers["Location"]) == (302, "/")
+            assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+        async with session.get(url) as reply:
+            policy = reply.headers["Content-Security-Policy"]
+            assert reply.status == 200 and "default-src 'none'" in policy
+            assert "Access-Control-Allow-Origin" not in reply.headers
+
+
+async def test_a_foreign_host_header_gets_nothing(folder: Path):
+    """A name that another site points at 127.0.0.1 is refused, key or not."""
+    foreign = {"Host": "evil.example"}
+    async with opened(folder) as (_, url), browser() as session:
+        reply = await session.get(url, headers=foreign)
+        assert (reply.status, await reply.text()) == (403, "unknown host")
+
+
+async def test_figures_candles_and_rows_are_those_of_the_journal(folder: Path):
+    """Days, net results, bars and rows come from the journal."""
+    report = reports.read_folder(folder)[0]
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        async with session.get(f"{base}/api/results") as reply:
+            shown = await reply.json()
+        assert [day["net_krw"] for day in shown["days"]] == [day.net_krw for day in report.days]
+        async with session.get(f"{base}/api/candles?symbol=005930") as reply:
+            chart = await reply.json()
+        times = [bar["time"] for bar in chart["bars"]]
+        assert times and times == sorted(set(times))
+        assert all(bar["low"] <= bar["close"] <= bar["high"] for bar in chart["bars"])
+        async with session.get(f"{base}/api/journal?kind=intent") as reply:
+            rows = await reply.json()
+        assert rows and {row["kind"] for row in rows} == {"intent"}
+        async with session.get(f"{base}/api/candles?symbol=../x") as reply:
+            assert reply.status == 400
+
+
+async def test_a_new_status_reaches_the_browser_within_two_seconds(folder: Path):
+    """The stream sends the status at once and again when the file changes."""
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        async with session.get(f"{base}/events") as stream, asyncio.timeout(20):
+            first = await stream.content.readuntil(b"\n\n")
+            bot.write_private(
+                folder / bot.STATUS_FILE, json.dumps({**STATUS, "level": "REDUCE_ONLY"})
+            )
+            began = asyncio.get_running_loop().time()
+            second = await stream.content.readuntil(b"\n\n")
+            took = asyncio.get_running_loop().time() - began
+        assert b'"level": "ACTIVE"' in first and b'"level": "REDUCE_ONLY"' in second
+        assert took < 2.0 + 8.0  # two seconds, and patience for a busy machine
+
+
+BAD_COMMANDS = [
+    ({"level": "ACTIVE", "typed": "ACTIVE"}, 403, "nothing upward from here"),
+    ({"level": "FLATTEN_AND_HALT", "typed": "전량"}, 409, "the whole word"),
+    ({"level": "FLATTEN_AND_HALT"}, 400, "no word"),
+    ([], 400, "no object"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "why"), BAD_COMMANDS, ids=[w for _, _, w in BAD_COMMANDS]
+)
+async def test_what_is_no_confirmed_downward_command_does_nothing(
+    folder: Path, body: object, status: int, why: str
+):
+    """Without the typed word, or upward, nothing is left for the bot."""
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        send = session.post(f"{base}/api/command", json=body, headers={"Origin": base})
+        async with send as reply:
+            assert reply.status == status, why
+        assert not (folder / bot.CONTROL_FILE).exists()
+
+
+async def test_another_sites_request_commands_nothing(folder: Path):
+    """A request without our own origin is refused although it brings the cookie."""
+    body = {"level": "ENTRIES_OFF", "typed": "신규중지"}
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        for headers in ({}, {"Origin": "http://evil.example"}):
+            async with session.post(f"{base}/api/command", json=body, headers=headers) as reply:
+                assert reply.status == 403
+        assert not (folder / bot.CONTROL_FILE).exists()
+
+
+async def test_streams_are_bounded_and_a_browser_that_goes_gives_its_place_back(folder: Path):
+    """More open pages than MOST_STREAMS are turned away; the others go on."""
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        streams = [await session.get(f"{base}/events") for _ in range(server.MOST_STREAMS)]
+        async with session.get(f"{base}/events") as reply:
+            assert reply.status == 503
+        for stream in streams:
+            stream.close()
+        async with asyncio.timeout(30):
+            while (reply := await session.get(f"{base}/events")).status == 503:
+                reply.close()
+        assert reply.status == 200
+        reply.close()
+
+
+def test_a_status_that_is_old_or_missing_is_called_stale(tmp_path: Path):
+    """A page must not show a dead bot as a living one."""
+    assert data.read_status(tmp_path)["stale"] is True
+    path = tmp_path / bot.STATUS_FILE
+    bot.write_private(path, json.dumps(STATUS))
+    assert data.read_status(tmp_path)["stale"] is False
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert data.read_status(tmp_path)["stale"] is True
+
+
+def test_the_command_line_starts_the_page_and_says_where(folder: Path):
+    """`--page --state DIR` prints the address with its key and ends with Ctrl-C as code 0."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, bot.__file__, "--page", "--state", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert f"http://127.0.0.1:{port}/?key=" in lines[1]
+        process.send_signal(2)
+        assert process.wait(30) == 0

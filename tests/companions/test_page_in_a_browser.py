@@ -1,0 +1,100 @@
+"""The page in a real browser: a status appears, the flatten button works, nothing leaves the machine.
+
+Needs playwright and a Chromium of the system; skips with a sentence where there is none.
+"""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from journals import make_journal
+from test_page import STATUS, opened
+
+import kis_realtime_trading as bot
+
+playwright = pytest.importorskip("playwright.async_api", reason="pip install playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
+pytestmark = pytest.mark.timeout(180)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+TABS = ("overview", "stock/005930", "orders", "results", "journal", "health")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a state folder with five days of journal and a status of one stock."""
+    make_journal(tmp_path / "journal-paper-000000000000.sqlite3", 5, 60)
+    show(tmp_path, 0)
+    return tmp_path
+
+
+def show(folder: Path, result: int) -> None:
+    """Write a status with a result of the day."""
+    stock = {
+        "symbol": "005930", "name": "삼성전자", "price": 71_000, "change_pct": 0.85, "position": 3,
+        "average": 70_000.0, "stop": 69_000, "target": 73_000, "gain_krw": 3_000, "gain_pct": 1.4,
+    }  # fmt: skip
+    day = {**STATUS["day"], "result_krw": result}
+    text = json.dumps({**STATUS, "symbols": [stock], "day": day}, ensure_ascii=False)
+    bot.write_private(folder / bot.STATUS_FILE, text)
+
+
+async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path):
+    """Each tab shows in both sizes and languages without an error or a request to elsewhere."""
+    async with opened(folder) as (base, url), playwright.async_playwright() as play:
+        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        faults: list[str] = []
+        for width in (1280, 390):
+            context = await chromium.new_context(viewport={"width": width, "height": 844})
+            page = await context.new_page()
+            page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on(
+                "request", lambda r: faults.append(r.url) if not r.url.startswith(base) else None
+            )
+            await page.goto(url)
+            await page.wait_for_selector("text=삼성전자")
+            assert page.url == base + "/"  # the key has gone from the address
+            for _ in ("ko", "en"):
+                for tab in TABS:
+                    await page.evaluate(f"location.hash = '#{tab}'")
+                    await page.wait_for_selector("nav a[aria-current]")
+                await page.click("#language")
+            await page.evaluate("location.hash = '#stock/005930'")
+            await page.wait_for_selector("#candles canvas")
+            overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert await page.evaluate(overflow) <= 0
+            await context.close()
+        assert faults == []
+        await chromium.close()
+
+
+async def test_a_fill_shows_and_flatten_needs_its_word(folder: Path):
+    """A new result appears by itself; the wrong word does nothing, the right one tells the bot."""
+    async with opened(folder) as (_, url), playwright.async_playwright() as play:
+        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await chromium.new_page()
+        await page.goto(url)
+        await page.wait_for_selector("text=삼성전자")
+        show(folder, 12_345)
+        await page.wait_for_selector("text=+12,345", timeout=20_000)
+        await page.click("#do-FLATTEN_AND_HALT")
+        await page.fill("#ask-word", "전량")
+        await page.click("#ask-yes")
+        await page.wait_for_selector("text=입력한 말이 다릅니다")
+        assert not (folder / bot.CONTROL_FILE).exists()
+        await page.fill("#ask-word", "전량매도")
+        await page.click("#ask-yes")
+        await page.wait_for_selector("text=봇에 전했습니다", timeout=60_000)
+        left = await asyncio.to_thread((folder / bot.CONTROL_FILE).read_text)
+        assert "FLATTEN_AND_HALT" in left
+        other = await (await chromium.new_context()).new_page()
+        await other.goto(url.partition("/?")[0])
+        assert "삼성전자" not in await other.content()
+        await chromium.close()
