@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import run_guarded
@@ -136,6 +137,14 @@ def show_history(path: Path, language: str) -> int:
     return 0
 
 
+def _shown(board: Board, lines: Sequence[Line], language: str) -> Table:
+    """Return the table, with what is wrong under it."""
+    table = board.table(language)
+    down = [f"{line.plan.venue}: {line.why}" for line in lines if line.why]
+    table.caption = escape("\n".join(down)) or None
+    return table
+
+
 def _raise_of(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """A line runs for ever: one that ended did so by a fault, which must not stay unseen."""
     for task in tasks:
@@ -150,10 +159,8 @@ async def _kimchi(options: argparse.Namespace) -> int:
     console, loop = Console(), asyncio.get_running_loop()
     if simulator:
         await simulator.start()
-    tasks = [
-        loop.create_task(line.run())
-        for line in lines_of(board, clock, simulator.port if simulator else 0)
-    ]
+    lines = lines_of(board, clock, simulator.port if simulator else 0)
+    tasks = [loop.create_task(line.run()) for line in lines]
     try:
         if options.once:
             with contextlib.suppress(TimeoutError):
@@ -161,14 +168,16 @@ async def _kimchi(options: argparse.Namespace) -> int:
                     while not board.complete():
                         _raise_of(tasks)
                         await asyncio.sleep(0.1)
-            console.print(board.table(options.language))
+            console.print(_shown(board, lines, options.language))
             return 0 if board.complete() else 1
-        with Live(board.table(options.language), console=console, auto_refresh=False) as live:
+        with Live(
+            _shown(board, lines, options.language), console=console, auto_refresh=False
+        ) as live:
             while True:
                 _raise_of(tasks)
                 board.second(clock.mono_ns() // 10**9)
                 board.keep(store, clock.wall_ms())
-                live.update(board.table(options.language), refresh=True)
+                live.update(_shown(board, lines, options.language), refresh=True)
                 await asyncio.sleep(1.0)
     finally:
         for task in tasks:

@@ -518,7 +518,7 @@ class Line:
         self.plan, self._read, self._changed, self._clock = plan, read, changed, clock
         self.stats, self._connect = statistics.line(plan.name), connect
         self._random = rng or random.Random()
-        self.up = False
+        self.up, self.why = False, ""  # why it is not up
 
     async def run(self) -> NoReturn:
         """Hold the line until cancelled."""
@@ -579,6 +579,7 @@ class Line:
         self._set(True, "")
 
     def _set(self, up: bool, why: str) -> None:
+        self.why = why
         if up != self.up:
             self.up = up
             self.stats.up_since_ms = self._clock.wall_ms() if up else None

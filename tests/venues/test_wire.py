@@ -108,6 +108,7 @@ def test_a_line_comes_back_after_close_silence_and_refusal():
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        assert line.why == ""
         return opened, changes, read, statistics.line("l")
 
     opened, changes, read, stats = run_virtual(scene())
