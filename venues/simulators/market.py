@@ -6,6 +6,7 @@ Data side only: no keys, no orders.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -66,11 +67,12 @@ class MarketSimulator:
             return socket
         parts = json.loads(first.data)
         codes = next(part["codes"] for part in parts if part.get("type") == "orderbook")
-        while not socket.closed:
-            self.walk()
-            for code in codes:
-                await socket.send_bytes(self._book(code.partition(".")[0]))
-            await asyncio.sleep(self._beat_s)
+        with contextlib.suppress(ConnectionError):  # the client went away
+            while not socket.closed:
+                self.walk()
+                for code in codes:
+                    await socket.send_bytes(self._book(code.partition(".")[0]))
+                await asyncio.sleep(self._beat_s)
         return socket
 
     def _book(self, code: str) -> bytes:
@@ -84,19 +86,20 @@ class MarketSimulator:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         names = [each for each in request.query["streams"].split("/") if "@bookTicker" in each]
-        while not socket.closed:
-            for name in names:
-                symbol = name.partition("@")[0].upper()
-                cents = self.cents[symbol.removesuffix("USDT")]
-                price = f"{cents // 100}.{cents % 100:02d}"
-                data: dict[str, Any] = {
-                    "u": 1,
-                    "s": symbol,
-                    "b": price,
-                    "B": "1",
-                    "a": price,
-                    "A": "1",
-                }
-                await socket.send_str(json.dumps({"stream": name, "data": data}))
-            await asyncio.sleep(self._beat_s)
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                for name in names:
+                    symbol = name.partition("@")[0].upper()
+                    cents = self.cents[symbol.removesuffix("USDT")]
+                    price = f"{cents // 100}.{cents % 100:02d}"
+                    data: dict[str, Any] = {
+                        "u": 1,
+                        "s": symbol,
+                        "b": price,
+                        "B": "1",
+                        "a": price,
+                        "A": "1",
+                    }
+                    await socket.send_str(json.dumps({"stream": name, "data": data}))
+                await asyncio.sleep(self._beat_s)
         return socket
