@@ -8073,12 +8073,10 @@ def leave_control(options: argparse.Namespace) -> int:
 
 
 def _run_tools() -> int:
-    """Hand the command line to kis_tools.py; this file never imports it."""
-    tools = HERE / "kis_tools.py"
-    if not tools.is_file():
-        raise BotError(
-            f"this option needs kis_tools.py and kis_simulator.py beside {Path(__file__)}"
-        )
+    """Hand the command line to the folder companions; this file never imports it."""
+    tools = HERE / "companions"
+    if not tools.is_dir():
+        raise BotError(f"this option needs the folder companions beside {Path(__file__)}")
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (SIGINT,))  # until the first lines there
     os.execv(sys.executable, [sys.executable, str(tools), *sys.argv[1:]])

@@ -26,7 +26,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import harness  # noqa: E402  the path is set above
 
 import kis_realtime_trading as bot  # noqa: E402
-import kis_simulator as simulator  # noqa: E402
+from companions import simulator  # noqa: E402
 
 OPERATIONS = ("buy", "sell", "cancel", "modify")
 FAULTS: dict[str, dict[str, Any]] = {

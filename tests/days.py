@@ -27,7 +27,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import harness  # noqa: E402  the path is set above
 
 import kis_realtime_trading as bot  # noqa: E402
-import kis_simulator as simulator  # noqa: E402
+from companions import simulator  # noqa: E402
 
 SYMBOLS = ("005930", "000660", "247540", "069500")
 DAYS = [date(2026, 11, day) for day in (9, 10, 11, 12, 13, 16, 17, 18, 19, 20)]

@@ -26,7 +26,7 @@ from typing import Any
 import harness
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 ROOT = Path(bot.__file__).resolve().parent
 DAY = date(2026, 11, 20)

@@ -26,7 +26,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosedError
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 SHARED_MEMORY = Path("/dev/shm")
 

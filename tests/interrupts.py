@@ -41,7 +41,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import edge  # noqa: E402  the path is set above
 
 import kis_realtime_trading as bot  # noqa: E402
-import kis_tools as tools  # noqa: E402
+from companions.command_line import run_command  # noqa: E402
 
 PROGRAM = edge.ROOT / "kis_realtime_trading.py"
 KEEP = os.environ.get("INTERRUPTS_KEEP", "")  # folder for what failed runs left
@@ -174,7 +174,7 @@ class Demo:
         """Return whether the moment has come."""
         now, after = time.time(), self.moment.after
         if after == "simulator":
-            if not self._simulated and "kis_simulator.py" in " ".join(self.living().values()):
+            if not self._simulated and "companions.simulator" in " ".join(self.living().values()):
                 self._simulated = now
             since = self._simulated
         elif after == "trading":
@@ -291,7 +291,7 @@ def unreadable(folder: Path) -> list[str]:
         shown, wanted = io.StringIO(), ["--journal", "--state", str(folder)]
         try:
             with contextlib.redirect_stdout(shown):
-                tools.run_command(bot.build_parser().parse_args(wanted))
+                run_command(bot.build_parser().parse_args(wanted))
         except bot.BotError as error:
             faults.append(f"--journal: {error}")
         else:

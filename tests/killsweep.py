@@ -39,7 +39,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import harness  # noqa: E402  the path is set above
 
 import kis_realtime_trading as bot  # noqa: E402
-import kis_simulator as simulator  # noqa: E402
+from companions import simulator  # noqa: E402
 
 SPEED = 240.0
 START, QUIET, LAST = "08:58", "09:18:00", "14:30:00"  # the last only on a machine that starves

@@ -9,7 +9,7 @@ import harness
 import pytest
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 SYMBOL = "005930"
 

@@ -16,7 +16,7 @@ import holidays
 import pytest
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 YEARS = range(2024, 2028)
 USUAL, NEW_YEAR, EXAM = ("09:00", "15:30"), ("10:00", "15:30"), ("10:00", "16:30")

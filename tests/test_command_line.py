@@ -17,8 +17,10 @@ import time_machine
 from test_codec import IV, KEY, OFFICIAL_TRADE, encrypted, notice_text
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
-import kis_tools as tools
+from companions import simulator
+from companions.command_line import run_command
+from companions.decode import decode_lines
+from companions.demo import wait_ready
 
 ROUNDS = """
 import kis_realtime_trading as bot
@@ -270,7 +272,7 @@ def decoded(frames, *more):
     """Return the JSON objects that --decode prints for frames."""
     target = io.StringIO()
     given = options("--decode", *more)
-    assert tools.decode_lines(frames, target, given.key, given.iv) == 0
+    assert decode_lines(frames, target, given.key, given.iv) == 0
     return [json.loads(line) for line in target.getvalue().splitlines()]
 
 
@@ -293,7 +295,7 @@ def test_decode_goes_on_behind_bytes_that_are_no_text(monkeypatch):
     target = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdin", source)
     monkeypatch.setattr(sys, "stdout", target)
-    assert tools.run_command(options("--decode")) == 0
+    assert run_command(options("--decode")) == 0
     target.seek(0)
     refused, trade, control = [json.loads(line) for line in target]
     assert refused["frame"] == "0|H0STANC0|001|\ufffd\ufffd"
@@ -317,7 +319,7 @@ def test_the_journal_of_a_demo_is_found_by_its_hint(tmp_path):
     bot.Journal(folder / "journal-paper-x.sqlite3").close()
     options = bot.build_parser().parse_args(["--journal", "--state", str(tmp_path)])
     with pytest.raises(bot.BotError, match=str(folder)):
-        tools.run_command(options)
+        run_command(options)
 
 
 # --- systemd ---
@@ -326,7 +328,7 @@ def test_the_journal_of_a_demo_is_found_by_its_hint(tmp_path):
 def test_the_unit_names_this_program_and_holds_no_secret(home, capsys):
     """Program, settings, user; final exit codes are not restarted; the watchdog is on."""
     given = options("--print-systemd-unit", "--config", "trading/kis_devlp.yaml")
-    assert tools.run_command(given) == 0
+    assert run_command(given) == 0
     lines = capsys.readouterr().out.splitlines()
     unit = dict(line.split("=", 1) for line in lines if "=" in line)
     program = edge.ROOT / "kis_realtime_trading.py"
@@ -342,7 +344,7 @@ def test_the_unit_names_this_program_and_holds_no_secret(home, capsys):
 def test_the_unit_quotes_what_systemd_would_read_otherwise(home, capsys):
     """A folder may hold blanks and percent signs."""
     given = options("--print-systemd-unit", "--config", "my 100% bot/kis_devlp.yaml")
-    assert tools.run_command(given) == 0
+    assert run_command(given) == 0
     path = str(home / "my 100%% bot" / "kis_devlp.yaml")
     assert f'--config "{path}"' in capsys.readouterr().out
 
@@ -383,7 +385,7 @@ async def one_file_alone(home):
     assert (checked.code, checked.err) == (0, "")
     assert checked.out.splitlines()[-1] == "all steps passed; no order was sent"
     assert demo.code == bot.EXIT_FAILED and "Traceback" not in demo.err
-    assert "needs kis_tools.py and kis_simulator.py beside" in demo.err
+    assert "needs the folder companions beside" in demo.err
     left = {path.name for path in home.iterdir()}
     assert left == {"kis_realtime_trading.py", "kis_devlp.yaml", "kis_state"}
 
@@ -411,13 +413,13 @@ async def afternoon_on_paper(tmp_path, started):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
-        [sys.executable, str(edge.ROOT / "kis_simulator.py"), "--port", "0", "--seed", "4202", "--start", "14:00",
+        [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "14:00",
          "--speed", "2000", "--symbols", "005930", "--density", "10", "--write-config",
          str(tmp_path), "--hold", "4"],
-        stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environ,
+        stdout=subprocess.PIPE, text=True, cwd=edge.ROOT, env=environ,
     )  # fmt: skip
     try:
-        ready = tools.wait_ready(simulated, tmp_path)
+        ready = wait_ready(simulated, tmp_path)
         with log.open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-c", MEASURE, sys.executable,

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 ROOT = Path(bot.__file__).resolve().parent
 SETTINGS = (ROOT / "kis_devlp.yaml.example").read_text(encoding="utf-8")

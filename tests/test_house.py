@@ -36,6 +36,9 @@ LONGEST_LINE = 107
 LONGEST_FUNCTION, MEDIAN_FUNCTION, MOST_PARAMETERS = 60, 12, 6
 LARGEST_CLASS, MOST_PUBLIC_METHODS = 300, 20
 
+LONGEST_MODULE = 700  # of the programs around the bot
+OURS = {"kis_realtime_trading", "companions", "venues"}
+
 LAST_PURE_SECTION = 17
 # What the lower half may use of all that is imported: values in, values out.
 PURE_IMPORTS = frozenset({
@@ -59,7 +62,7 @@ BELOW_THEIR_USER = {
     "GATE": "the table of the checks stands after them, which its class walks",
     "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
-    "record_width": "a small reader of the codec, used by kis_tools.py as well",
+    "record_width": "a small reader of the codec, used by companions/decode.py as well",
     "write_private": "used by KISAuth and by section 29",
 }
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
@@ -266,13 +269,24 @@ def imports_of(source: str) -> set[str]:
 
 def test_the_bot_imports_no_companion():
     """The bot runs alone; tools import it; the simulator is another hand and does not."""
-    ours = {path.stem for folder in (ROOT, ROOT / "tests") for path in folder.glob("*.py")}
+    ours = {path.stem for path in (ROOT / "tests").rglob("*.py")} | OURS
     assert not imports_of(SOURCE) & ours
-    tools, simulator = (
-        imports_of((ROOT / name).read_text(encoding="utf-8")) & ours
-        for name in ("kis_tools.py", "kis_simulator.py")
-    )
-    assert (tools, simulator) == ({"kis_realtime_trading"}, set())
+    for path in (ROOT / "companions").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert imports_of(source) & ours <= {"kis_realtime_trading", "companions"}, path
+        if path.parent.name == "simulator":
+            assert "kis_realtime_trading" not in imports_of(source), path
+            assert set(re.findall(r"from companions\.(\w+)", source)) <= {"simulator"}, path
+
+
+def test_modules_beside_the_file_are_short():
+    """700 lines at most: what does not fit is two modules."""
+    lengths = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
+        for folder in ("companions", "venues")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_MODULE} == {}
 
 
 # pycryptodome asks `platform.architecture()` at import, which runs the program `file` if there is one.

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import kis_realtime_trading as bot
-import kis_tools as tools
+from companions.command_line import run_command
 
 # A module that is imported by the bot's file, and interrupts the process that does so.
 MODULE = """
@@ -25,7 +25,7 @@ def dotenv_values(path): ...
 """
 
 
-@pytest.mark.parametrize("program", ["kis_realtime_trading.py", "kis_tools.py"])
+@pytest.mark.parametrize("program", ["kis_realtime_trading.py", "companions"])
 def test_ctrl_c_during_the_imports_shows_no_trace(tmp_path, program):
     """Both of the demo's programs end at once and say nothing; a shell calls the code 130."""
     (tmp_path / "dotenv.py").write_text(MODULE.format(program=program))
@@ -71,7 +71,8 @@ async def test_three_demos_end_within_three_seconds_and_leave_nothing_running():
 async def test_the_simulator_ends_with_the_process_that_started_it():
     """Also when that one was killed: its standard input ends."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(edge.ROOT / "kis_simulator.py"), "--until-eof", "--hold", "60",
+        sys.executable, "-m", "companions.simulator", "--until-eof", "--hold", "60",
+        cwd=edge.ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -85,7 +86,7 @@ async def test_the_simulator_keeps_silent_when_its_reader_has_gone():
     reading, writing = os.pipe()
     os.close(reading)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(edge.ROOT / "kis_simulator.py"), "--until-eof",
+        sys.executable, "-m", "companions.simulator", "--until-eof", cwd=edge.ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=writing, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     os.close(writing)
@@ -100,7 +101,7 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     state.mkdir()
     bot.Journal(state / "journal-paper-x.sqlite3").close()
     options = bot.build_parser().parse_args(["--picture", str(picture), "--state", str(state)])
-    assert tools.run_command(options) == 0
+    assert run_command(options) == 0
     before = picture.read_bytes()
     assert before.startswith(interrupts.PNG_HEAD) and before.endswith(interrupts.PNG_TAIL)
 
@@ -113,6 +114,6 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", half)
     with pytest.raises(KeyboardInterrupt):
-        tools.run_command(options)
+        run_command(options)
     assert picture.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {"day.png", "state"}

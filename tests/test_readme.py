@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 ROOT = Path(bot.__file__).resolve().parent
 PAGES = ("README.md", "README.ko.md")
@@ -47,6 +47,8 @@ def runs(text: str) -> list[list[str]]:
     for command in commands(text):
         for part in re.split(r"&&|\||<", command):
             words = shlex.split(part)
+            if words[1:2] == ["-m"] and words[2].startswith("companions"):
+                words[1:3] = [f"{words[2].replace('.', '/')}/__init__.py"]
             if len(words) > 1 and words[0].endswith("python") and words[1].endswith(".py"):
                 found.append(words[1:])
     return found
@@ -72,7 +74,7 @@ def test_every_command_is_understood(page):
         assert (ROOT / file).is_file(), file
         if file == "kis_realtime_trading.py":
             bot.build_parser().parse_args(arguments)
-        elif file == "kis_simulator.py":
+        elif file == "companions/simulator/__init__.py":
             simulator.build_parser().parse_args(arguments)
         else:
             source = (ROOT / file).read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ import harness
 import pytest
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
-import kis_tools as tools
+from companions import replay as tools
+from companions import simulator
 
 SYMBOL = "005930"
 LIVES = (("09:17:00", "09:22:30"), ("09:24:00", "09:29:30"), ("09:31:00", "09:36:30"))

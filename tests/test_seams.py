@@ -94,7 +94,9 @@ SEAMS: dict[str, dict[str, str]] = {
         "StatusFile.show": "hands the text to that thread; nothing comes back",
     },
     "chance": {"run_live": "--make-pin salts the hash of the account; trading is not near"},
-    "processes": {"_run_tools": "hands the command over to kis_tools.py, which takes its place"},
+    "processes": {
+        "_run_tools": "hands the command over to the folder companions, which takes its place"
+    },
     "pause": {
         "MarketClock.sleep": "the one pause in market time",
         "Governor._schedule": "the pace of calls",
@@ -128,7 +130,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "load_live_settings": "real keys of the environment and systemd's folder of credentials",
         "state_folder": "systemd's folder",
         "Watchdog.__init__": "systemd's address",
-        "_run_tools": "the same arguments for kis_tools.py",
+        "_run_tools": "the same arguments for the folder companions",
         "StatusFile.show": "the number of the process, for the status",
         "write_private": "a name for the file that then replaces the old one",
     },

@@ -32,7 +32,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
-import kis_tools as tools
+from companions import replay as tools
 
 AT = edge.at("10:00:00")
 

@@ -27,8 +27,8 @@ from Crypto.Util.Padding import unpad
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import kis_simulator as ks  # noqa: E402
-from kis_simulator import KST, Reply, Session, Simulator, SimulatorConfig  # noqa: E402
+import companions.simulator as ks  # noqa: E402
+from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig  # noqa: E402
 
 FIELDS_FILE = ROOT.parent / "shared" / "kis-fields.json"
 DAY = date(2026, 11, 20)
@@ -2284,8 +2284,8 @@ def test_only_loopback() -> None:
 @contextlib.contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run the command line until READY."""
-    command = [sys.executable, str(ROOT / "kis_simulator.py"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "companions.simulator", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             word, _, text = process.stdout.readline().partition(" ")

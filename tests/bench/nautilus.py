@@ -6,7 +6,7 @@ ticks; a Strategy that is called for bars only. Timed is BacktestEngine.run() al
 volume weighted price, which a TradeTick does not carry, is given to it ready for each bar.
 
 Ours, with all risk rules: Engine.handle with events made beforehand, which is the same scope; and
-kis_tools.replay of the recording, which unpacks and decodes as well.
+companions.replay of the recording, which unpacks and decodes as well.
 
 Both count their orders, and the entries must be the same: stock, bar, shares, price. For that the
 breakout has a far stop, no target and no trail, and closes at 11:00: how each engine fills stops is

@@ -15,9 +15,9 @@ import pandas
 from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
-import kis_tools
+from companions import decode
 
-COLUMNS = [field.name for field in kis_tools.LAYOUTS["H0STCNT0"]]
+COLUMNS = [field.name for field in decode.LAYOUTS["H0STCNT0"]]
 
 
 def read_frame(frame: str) -> pandas.DataFrame:

@@ -4,7 +4,7 @@ The recording is made first, by the bot's own Recorder beside an engine whose or
 at once, each trade in a frame and a batch of its own (the dearest case). Measured in processor time,
 since one replay lasts seconds, are two ways, both with the digest of all rows:
 
-from the file   kis_tools.replay, which is what `--replay` runs: reading and unpacking the file,
+from the file   companions.replay, which is what `--replay` runs: reading and unpacking the file,
                 decoding, engine, the rows as JSON
 engine alone    the same events made beforehand, as a backtest gets its ticks
 
@@ -32,7 +32,7 @@ import official
 import pandas
 
 import kis_realtime_trading as bot
-import kis_tools
+from companions import replay as replaying
 
 SYMBOLS = frames.SYMBOLS[:5]
 MORNING = (
@@ -79,7 +79,7 @@ def record(folder: Path, trades: int, days: int) -> Recorded:
 def replay(recorded: Recorded) -> float:
     """Replay and compare; return processor seconds (the replay alone, not the comparison)."""
     began = time.process_time()
-    done = kis_tools.replay(recorded.path)
+    done = replaying.replay(recorded.path)
     spent = time.process_time() - began
     intents = [ref for kind, ref, _ in done.rows if kind == "intent"]
     if done.digest != recorded.digest or intents != [i.intent_id for i in recorded.intents]:
@@ -92,14 +92,14 @@ def replay(recorded: Recorded) -> float:
 def events_of(recorded: Recorded) -> list[bot.Event]:
     """Return everything that the engine is given in a replay."""
     decoder, events = bot.FrameDecoder(), list[bot.Event]()
-    for line in kis_tools.read_lines(recorded.path):
+    for line in replaying.read_lines(recorded.path):
         if line[:1] == "F":
             events += decoder.decode(line.split(" ", 2)[2])
         elif line[:1] == "T":
             moved = bot.timedelta(microseconds=int(line[1:]))
             events.append(bot.TimeEvent(bot.EPOCH + moved))
         elif line[:1] == "E":
-            other = kis_tools.event_from_json(line[1:])
+            other = replaying.event_from_json(line[1:])
             if isinstance(other, bot.Command) and other.session:
                 decoder.set_day(other.session.day)
             events.append(other)

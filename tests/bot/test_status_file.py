@@ -10,7 +10,7 @@ import pytest
 from harness import Scripted, Wish, World, run_virtual
 
 import kis_realtime_trading as bot
-import kis_simulator as simulator
+from companions import simulator
 
 
 @pytest.fixture(scope="module")

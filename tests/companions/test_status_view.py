@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 import kis_realtime_trading as bot
-import kis_tools
 from companions import status
+from companions.demo import run_demo
 
 SAMPLE = {
     "version": 1, "at": "2026-11-27T10:01:02+09:00", "mode": "paper", "account_tail": "**01",
@@ -92,5 +92,5 @@ def test_a_speed_that_cannot_be_is_refused(tmp_path, speed):
     """--speed out of its bounds is a sentence, and no folder is left."""
     words = ["--demo", f"--speed={speed}", "--state", str(tmp_path / "demos")]
     with pytest.raises(bot.SettingsError, match="1 to 1000 times"):
-        kis_tools.run_demo(bot.build_parser().parse_args(words))
+        run_demo(bot.build_parser().parse_args(words))
     assert not (tmp_path / "demos").exists()

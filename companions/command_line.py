@@ -1,0 +1,44 @@
+"""Which option of the bot's file is which program here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import kis_realtime_trading as bot
+from companions.decode import decode_lines, use_utf8
+from companions.demo import page_folder, run_demo
+from companions.draw import draw_picture
+from companions.replay import show_replay
+from companions.systemd import systemd_unit
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Choose the command."""
+    if options.decode:
+        use_utf8(sys.stdin, sys.stdout)
+        return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
+    if options.status:
+        from companions import status
+
+        return status.show_status(options)
+    if options.journal or options.why or options.report:
+        from companions import journal_view, report_view
+
+        if options.report:
+            return int(journal_view.pager_friendly(report_view.show_report)(options))
+        return int((journal_view.show_why if options.why else journal_view.show_journal)(options))
+    if options.replay:
+        return show_replay(options)
+    if options.picture:
+        return draw_picture(options)
+    if options.print_systemd_unit:
+        print(systemd_unit(options))
+        return 0
+    if options.demo:
+        return run_demo(options)
+    if options.page:
+        from companions.page import server
+
+        return server.run(page_folder(options), options.port)
+    raise bot.BotError("start the bot itself for this option: python kis_realtime_trading.py")

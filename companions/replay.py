@@ -1,0 +1,224 @@
+"""A recording again, compared row by row: `--replay`."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+import kis_realtime_trading as bot
+
+
+class Replayed(NamedTuple):
+    """What a recording gives when it is run again."""
+
+    header: dict[str, Any]
+    rows: list[tuple[str, str, str]]  # kind, ref, body: as the journal would hold them
+    digest: str
+    trades: int
+    torn: bool  # the last second of the recording is missing
+
+
+def read_lines(first: Path) -> Iterator[str]:
+    """Yield the lines of all segments of a run; damage ends a segment with an empty line."""
+    stem = first.name.rpartition("-")[0]
+    for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
+        rest = b""
+        try:
+            with gzip.open(segment) as file:
+                while block := file.read1(1 << 18):
+                    whole, newline, after = block.rpartition(b"\n")
+                    if newline:
+                        text = (rest + whole).decode("utf-8", "surrogateescape")
+                        yield from text.split("\n")
+                        rest = after
+                    else:
+                        rest += block
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            yield ""
+
+
+_EVENT_TYPES: dict[str, Any] = {
+    kind.__name__: TypeAdapter(kind)
+    for kind in (
+        bot.Notice,
+        bot.OrderAnswered,
+        bot.Command,
+        bot.Instrument,
+        bot.Balance,
+        bot.Cash,
+        bot.OrderList,
+        bot.PastBars,
+    )
+}
+
+
+def event_from_json(text: str) -> bot.Event:
+    """Turn a recorded event back into itself. Raises bot.BadData."""
+    try:
+        data = json.loads(text)
+        if data["type"] == "Seen":
+            value = _EVENT_TYPES[data["value"]["type"]].validate_python(_untyped(data["value"]))
+            return bot.Seen(value, datetime.fromisoformat(data["asked_at"]))
+        event: bot.Event = _EVENT_TYPES[data["type"]].validate_python(_untyped(data))
+        return event
+    except (ValueError, KeyError, TypeError) as error:
+        raise bot.BadData(f"a recorded event cannot be read: {error}") from None
+
+
+def _untyped(value: Any) -> Any:
+    """Take the type names out of a plain value."""
+    if isinstance(value, dict):
+        return {key: _untyped(item) for key, item in value.items() if key != "type"}
+    return [_untyped(item) for item in value] if isinstance(value, list) else value
+
+
+def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed:
+    """Drive codec and engine with a recording, as fast as they go.
+
+    `strategy` replaces the recorded one. Raises bot.BotError for what is no recording.
+    """
+    if not first.is_file():
+        raise bot.BotError(
+            f"no file {first}; recordings are in the folder records beside the journal"
+        )
+    lines = read_lines(first)
+    start = next(lines, "")
+    if not start.startswith("S"):
+        raise bot.BotError(f"{first} is not the first segment (-0000.gz) of a recording")
+    header = json.loads(start[1:])
+    settings = bot.BotSettings.model_validate(header["settings"])
+    ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
+    for kind, body in header["rows"]:
+        bot.apply_row(ledger, kind, body)
+    chosen = strategy or bot.load_strategy(header["strategy"], settings.parameters)
+    engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")
+    return _drive(engine, lines, header)
+
+
+def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> Replayed:
+    """Feed the lines of a recording to an engine; collect the rows it wants written."""
+    decoder = bot.FrameDecoder()
+    rows: list[tuple[str, str, str]] = []
+    handle, decode, trades, torn = engine.handle, decoder.decode, 0, False
+    trade, epoch = bot.Trade, bot.EPOCH  # looked up once: the loop runs for each line
+
+    def keep(actions: Iterable[bot.Action]) -> None:
+        for action in actions:
+            if isinstance(action, bot.Record):
+                rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
+
+    for line in lines:
+        mark = line[:1]
+        if mark in ("F", "J"):
+            frame = line.split(" ", 2)[2]
+            try:
+                events = decode(json.loads(frame) if mark == "J" else frame)
+            except bot.BadData:
+                continue
+            for event in events:
+                trades += type(event) is trade
+                if actions := handle(event):
+                    keep(actions)
+        elif mark == "T":
+            if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
+                keep(actions)
+        elif mark == "E":
+            other = event_from_json(line[1:])
+            if isinstance(other, bot.Command) and other.session:
+                decoder.set_day(other.session.day)
+            keep(handle(other))
+        torn = torn or not line
+    return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
+
+
+UNCOMPARED = ("alert", "request", "day")  # rows that the trader adds around the engine's
+
+
+def live_rows(journal: bot.Journal, after: int) -> list[tuple[str, str, str]]:
+    """Return what the live run wrote after a row, as far as the engine decided it."""
+    rows: list[tuple[str, str, str]] = []
+    for row in journal.rows():
+        if row.seq > after and row.kind not in UNCOMPARED:
+            rows.append((row.kind, row.ref, row.body))
+    starts = [n for n, row in enumerate(rows) if row[:2] == ("command", "restarted")]
+    # the next process has a recording of its own; its first row comes just before its start
+    return rows[: starts[1] - 1] if len(starts) > 1 else rows
+
+
+def show_replay(options: argparse.Namespace) -> int:
+    """Replay a recording and compare it with the journal beside it."""
+    path: Path = options.replay
+    strategy = None
+    if options.strategy:
+        strategy = bot.load_strategy(options.strategy, {})
+    began = time.perf_counter()
+    result = replay(path, strategy)
+    spent = time.perf_counter() - began
+    bars = sum(kind == "bar" for kind, _, _ in result.rows)
+    intents = sum(kind == "intent" for kind, _, _ in result.rows)
+    print(f"{result.trades:,} trades, {bars} bars, {intents} intents in {spent:.2f} s "
+          f"({result.trades / spent:,.0f} trades a second)")  # fmt: skip
+    print(f"digest {result.digest}")
+    if result.torn:
+        print("the recording ends in the middle: its process was killed")
+    file = path.parent.parent / result.header["journal"]
+    if not file.is_file():
+        print(f"no journal {file} to compare with")
+        return 0
+    journal = bot.Journal(file, read_only=True)
+    journal.verify()
+    live = live_rows(journal, result.header["journal_seq"])
+    if strategy or result.header["build"] != bot.build_hash():
+        show_orders(live, result.rows)
+    return show_difference(live, result.rows)
+
+
+def show_difference(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> int:
+    """Print the first row that differs with what stands around it; 0 when there is none.
+
+    A process that was killed may have written rows whose recording was not flushed any more.
+    """
+    for at, (left, right) in enumerate(zip(live, again, strict=False)):
+        if left != right:
+            print(f"FIRST DIFFERENCE at row {at + 1} after the start")
+            for name, rows in (("live", live), ("replay", again)):
+                for n in range(max(0, at - 3), min(len(rows), at + 3)):
+                    mark = ">>" if n == at else "  "
+                    print(f"{mark} {name:6} {rows[n][0]:9} {rows[n][1]:18} {rows[n][2][:160]}")
+            return bot.EXIT_FAILED
+    if len(again) > len(live):
+        print(f"FIRST DIFFERENCE: the replay decides {len(again) - len(live)} rows more")
+        return bot.EXIT_FAILED
+    missing = len(live) - len(again)
+    tail = f"; the last {missing} of the live run were not recorded" if missing else ""
+    print(f"equal to the live run: {len(again)} rows{tail}")
+    return 0
+
+
+def show_orders(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> None:
+    """Print the orders of both histories that are not in the other, side by side."""
+
+    def orders(rows: list[tuple[str, str, str]]) -> dict[str, str]:
+        found = {}
+        for kind, ref, body in rows:
+            if kind == "intent":
+                i = json.loads(body)
+                found[ref] = (
+                    f"{i['at'][11:19]} {i['symbol']} {i['side']} {i['quantity']} @ {i['price']}"
+                )
+        return found
+
+    left, right = orders(live), orders(again)
+    print(f"{'live':46}replay")
+    for ref in sorted({*left, *right}, key=lambda r: left.get(r) or right[r]):
+        if left.get(ref) != right.get(ref):
+            print(f"{left.get(ref, '-'):46}{right.get(ref, '-')}")
