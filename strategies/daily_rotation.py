@@ -95,4 +95,6 @@ class DailyRotation(TradingStrategy):
         wanted = p.days + p.skip + 1
         if len(days) < wanted or days[-1].start.date() != previous_trading_day(today):
             return None
-        return 100.0 * days[-1 - p.skip].close / days[-1 - p.skip - int(p.days)].close - 100.0
+        last: int = days[-1 - p.skip].close
+        before: int = days[-1 - p.skip - p.days].close
+        return 100 * last / before - 100
