@@ -8060,16 +8060,79 @@ def _run_mode(options: argparse.Namespace) -> int:
     return run_trader(settings, options)[0]
 
 
+_RESOLVE = re.compile(r"[\w-]+=(absent|\d{1,10})", re.ASCII)
+ANSWER_WITHIN_S = 12.0  # a bot that waits for its morning looks every ten seconds
+
+
+def running_folders() -> list[Path]:
+    """Return the state folders of the bots of this user that run, by the lock each holds open."""
+    found = set()
+    for link in sorted(Path("/proc").glob("[0-9]*/fd/*")):
+        with contextlib.suppress(OSError):  # another user's process, or one that has just ended
+            lock = Path(os.readlink(link))
+            if re.fullmatch(r"account-.+\.lock", lock.name):
+                found.add(lock.parent)
+    return sorted(found)
+
+
+def folder_of_bot(options: argparse.Namespace) -> Path:
+    """Return the folder to leave a word in: the one named, else that of the bot that runs."""
+    running = running_folders()
+    if options.state is None and len(running) > 1:
+        names = ", ".join(map(str, running))
+        raise BotError(f"several bots run; name one of their folders with --state: {names}")
+    folder = running[0] if options.state is None and running else state_folder(options, None)
+    if not any(folder.glob("journal-*.sqlite3")):
+        raise BotError(f"no bot keeps its journal in {folder}: give its folder by --state DIR")
+    return folder
+
+
 def leave_control(options: argparse.Namespace) -> int:
-    """Leave a command for the bot that runs, or will run, with this state folder."""
+    """Leave a command for a bot; wait for the answer of one that runs and print it."""
+    if options.resolve and not _RESOLVE.fullmatch(options.resolve):
+        raise BotError(f"{options.resolve!r} is neither INTENT=absent nor INTENT=ORDER NUMBER")
     text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
-    path = state_folder(options, None) / CONTROL_FILE
-    if not any(path.parent.glob("journal-*.sqlite3")):
-        raise BotError(f"no bot keeps its journal in {path.parent}: give its folder by --state DIR")
+    folder = folder_of_bot(options)
+    path = folder / CONTROL_FILE
+    before = {file: _last_row(file) for file in sorted(folder.glob("journal-*.sqlite3"))}
     waiting = path.read_text(errors="replace") + "\n" if path.is_file() else ""  # not yet obeyed
     write_private(path, waiting + ("accept" if options.accept_orders else text))
-    print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
+    if folder.resolve() not in running_folders():
+        print(f"left in {path}; a running bot obeys within a second, a stopped one when it starts")
+        return 0
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    while path.exists() or path.with_suffix(".taken").exists():
+        if time.monotonic() > deadline:
+            raise BotError(f"left in {path}, but the bot did not obey in {ANSWER_WITHIN_S:.0f} s")
+        time.sleep(0.05)
+    said = [row for file, seq in before.items() for row in _answers(file, seq)]
+    for row in said:
+        shown = say(Alert(row.ref, json.loads(row.body)), "en") if row.kind == "alert" else row.ref
+        print(shown if row.kind == "alert" else f"obeyed: {shown}")
+    failed = not said or any(row.kind == "alert" and row.ref == "error" for row in said)
+    return EXIT_FAILED if failed else 0
+
+
+def _last_row(file: Path) -> int:
+    """Return the number of the last row of a journal that another process writes."""
+    with contextlib.suppress(JournalError):
+        journal = Journal(file, read_only=True)
+        try:
+            return max((row.seq for row in journal.rows("command", "alert")), default=0)
+        finally:
+            journal.close()
     return 0
+
+
+def _answers(file: Path, after: int) -> list[JournalRow]:
+    """Return what a bot obeyed and told since a row."""
+    with contextlib.suppress(JournalError):
+        journal = Journal(file, read_only=True)
+        try:
+            return [row for row in journal.rows("command", "alert") if row.seq > after]
+        finally:
+            journal.close()
+    return []
 
 
 def _run_tools() -> int:

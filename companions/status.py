@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -37,23 +36,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
 }  # fmt: skip
 
-
-def running_folders() -> list[Path]:
-    """Return the state folders of the bots of this user that run, by the lock each holds open."""
-    found = set()
-    for name in os.listdir("/proc") if Path("/proc").is_dir() else []:
-        if not name.isdigit():
-            continue
-        try:
-            links = [os.readlink(each.path) for each in os.scandir(f"/proc/{name}/fd")]
-        except OSError:  # another user's process, or one that has just ended
-            continue
-        found |= {
-            Path(link).parent
-            for link in links
-            if Path(link).name.startswith("account-") and link.endswith(".lock")
-        }
-    return sorted(found)
+running_folders = bot.running_folders
 
 
 def status_file(options: argparse.Namespace) -> Path:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import edge
@@ -237,6 +238,51 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
     assert left.read_text() == "level FLATTEN_AND_HALT\nresolve abc=absent\naccept"
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
     assert capsys.readouterr().out.count("a running bot obeys within a second") == 3
+
+
+@pytest.mark.parametrize("word", ["abc", "abc=", "=absent", "abc=perhaps", "a=1 b", "a=1\nlevel X"])
+def test_nonsense_about_a_quarantine_is_refused_before_it_is_left(home, capsys, word):
+    """--resolve of nonsense ends with 1 and leaves nothing."""
+    (home / "journal-paper-x.sqlite3").touch()
+    assert bot.main(["--resolve", word, "--state", "."]) == 1
+    assert "INTENT=absent" in capsys.readouterr().err
+    assert not (home / bot.CONTROL_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("alert", "code", "said"),
+    [
+        (("level", {"level": "REDUCE_ONLY", "reason": "owner"}), 0, "level: REDUCE_ONLY (owner)"),
+        (("error", {"what": "no order abc waits for an answer"}), 1, "no order abc waits"),
+    ],
+)
+def test_the_answer_of_the_running_bot_is_waited_for_and_printed(home, capsys, alert, code, said):
+    """What it obeyed and told since is printed; an error ends with 1."""
+    folder = home / "elsewhere"
+    folder.mkdir()
+    control, file = folder / bot.CONTROL_FILE, folder / "journal-paper-x.sqlite3"
+    now = bot.datetime.now(bot.KST)
+    bot.Journal(file).close()
+
+    def obey():
+        while not control.exists():
+            threading.Event().wait(0.01)
+        journal = bot.Journal(file)
+        journal.verify()
+        journal.append([("command", "level", {}), ("alert", *alert)], now)
+        journal.close()
+        control.unlink()
+
+    lock = bot.AccountLock(bot.Secret(f"{folder}"), folder)
+    running = threading.Thread(target=obey)
+    running.start()
+    try:
+        assert bot.main(["--level", "REDUCE_ONLY", "--state", str(folder)]) == code
+    finally:
+        running.join(10.0)
+        lock.release()
+    shown = capsys.readouterr().out
+    assert "obeyed: level" in shown and said in shown
 
 
 def test_a_word_is_left_behind_garbage_that_nobody_obeyed(home):

@@ -86,6 +86,7 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "monotonic clock": {
         "Inbox.put": "stamps a frame for the measure of delay; decides nothing",
+        "leave_control": "how long another process waits for the bot's answer",
         "StatusFile.__init__": "how long the program runs, for the status; decides nothing",
         "StatusFile.show": "how long the program runs, for the status; decides nothing",
     },
@@ -93,6 +94,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "StatusFile.__init__": "a disk that hangs holds this thread, never the loop",
         "StatusFile.show": "hands the text to that thread; nothing comes back",
     },
+    "blocking": {"leave_control": "another process than the bot's, waiting for its answer"},
     "chance": {"run_live": "--make-pin salts the hash of the account; trading is not near"},
     "processes": {
         "_run_tools": "hands the command over to the folder companions, which takes its place"
