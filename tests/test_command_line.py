@@ -460,7 +460,7 @@ async def afternoon_on_paper(tmp_path, started):
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
         [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "14:00",
-         "--speed", "2000", "--symbols", "005930", "--density", "10", "--write-config",
+         "--speed", "400", "--symbols", "005930", "--density", "10", "--write-config",
          str(tmp_path), "--hold", "4"],
         stdout=subprocess.PIPE, text=True, cwd=edge.ROOT, env=environ,
     )  # fmt: skip
