@@ -22,7 +22,7 @@ TESTS = SET_UP + ".venv/bin/python -m pytest -n auto"
 # files that a user makes by following the page
 MADE = {
     "live-NAME.yaml", "live-이름.yaml", "live-mine.yaml", "live-keys.yaml", "kis_devlp.yaml",
-    "strategies/vwap_cross.py", "rehearsal/kis_devlp.yaml", "FILE.py", "day.png", "frames.txt",
+    "strategies/vwap_cross.py", "rehearsal/kis_devlp.yaml", "FILE.py", "day.png", "days.csv", "frames.txt",
     "~/KIS/config/kis_devlp.yaml", "path/to/file.py", "파일.py", ".kis.yaml",
 }  # fmt: skip
 
