@@ -24,12 +24,13 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-import kis_realtime_trading as bot
-from kis_realtime_trading import Bar, ExitPlan, Fault, OrderRequest, SettingsError, StrategyView
-
-sys.path[:0] = [] if (_HERE := str(Path(__file__).resolve().parent)) in sys.path else [_HERE]
+HERE = Path(__file__).resolve().parent
+sys.path += [each for each in (str(HERE), str(HERE.parent)) if each not in sys.path]
 import kis_indicators as indicators  # noqa: E402
 from kis_plan import PRICES, Condition, Decision, Group, Indicator, Judge, Operand, Plan, columns_of  # noqa: E402
+
+import kis_realtime_trading as bot  # noqa: E402
+from kis_realtime_trading import Bar, ExitPlan, Fault, OrderRequest, SettingsError, StrategyView  # noqa: E402
 
 OPERATORS = {
     **dict.fromkeys(("greater_than", "gt", ">", "breaks"), ">"),

@@ -1,6 +1,6 @@
 """The number of the official backtester beside ours, on the same closed days, and why they differ.
 
-    python -m companions.backtest.official FILE.kis.yaml DAYS.csv
+    python companions/backtest/official.py FILE.kis.yaml DAYS.csv
 
 DAYS.csv has the columns date, open, high, low, close, volume, oldest first. Both runs hold one
 stock with all the money. The official one is restated here from its source (2026-07): filled at
@@ -20,12 +20,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import kis_realtime_trading as bot
-
-sys.path.append(str(Path(bot.__file__).resolve().parent / "strategies"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [each for each in (str(ROOT), str(ROOT / "strategies")) if each not in sys.path]
 import kis_yaml
 from kis_indicators import Columns
 from kis_plan import Condition, Decision, Judge, Plan
+
+import kis_realtime_trading as bot  # noqa: E402
 
 OFFICIAL_FEE, OFFICIAL_TAX = 0.00015, 0.002  # of the amount; the tax on sales, at any date
 OFFICIAL_FREE = 0.0025  # share of the money that its engine keeps back (read, unconfirmed)
@@ -233,7 +234,7 @@ def compare(plan: Plan, columns: Columns, days: Sequence[date]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     """Compare a file on the days of a CSV file; print the result line by line."""
     if len(arguments) != 2:
-        print("usage: python -m companions.backtest.official FILE.kis.yaml DAYS.csv")
+        print("usage: companions/backtest/official.py FILE.kis.yaml DAYS.csv")
         return 2
     file, days_file = map(Path, arguments)
     found: list[Any] = []

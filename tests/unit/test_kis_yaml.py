@@ -3,6 +3,7 @@
 import importlib
 import random
 import statistics
+import subprocess
 import sys
 from collections import deque
 from datetime import datetime, time, timedelta
@@ -429,3 +430,15 @@ def test_the_clock_of_a_session_is_the_days_own():
     """A whole day runs from the opening to the close of its session."""
     bar = bot.whole_day(SYMBOL, bot.DailyBar(datetime(2026, 11, 20).date(), 1, 2, 1, 2, 5, 7))
     assert (bar.start.time(), bar.end.time(), bar.volume) == (time(9), time(15, 30), 5)
+
+
+def test_a_file_is_checked_from_any_folder(tmp_path):
+    """The command of the page: 0 for a file that can be traded, 1 with its faults."""
+    spoilt = tmp_path / "spoilt.kis.yaml"
+    spoilt.write_text(GOOD.replace("stop_loss", "stop_los"))
+    for file, code, words in ((FILES[0], 0, "can be traded"), (spoilt, 1, "did you mean")):
+        done = subprocess.run(
+            [sys.executable, str(FOLDER / "kis_yaml.py"), str(file)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert (done.returncode, words in done.stdout) == (code, True), done.stderr
