@@ -22,9 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [each for each in (str(ROOT), str(ROOT / "strategies")) if each not in sys.path]
-import kis_yaml
-from kis_indicators import Columns
-from kis_plan import Condition, Decision, Judge, Plan
+import kis_yaml  # noqa: E402
+from kis_indicators import Columns  # noqa: E402
+from kis_plan import Condition, Decision, Judge, Plan  # noqa: E402
 
 import kis_realtime_trading as bot  # noqa: E402
 
