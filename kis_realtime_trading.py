@@ -113,6 +113,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Iterable,
     Iterator,
@@ -1167,6 +1168,7 @@ class BotSettings(_Strict):
     record_days: int = Field(30, ge=1, le=3_650)
     record_max_mb: int = Field(2_000, ge=10, le=1_000_000)
     telegram_api: str = TELEGRAM_API
+    telegram_users: tuple[int, ...] = Field((), max_length=10, description="who may command")
     market_clock: ClockAnchor | None = None
 
     @field_validator("symbols", "funds")
@@ -6358,19 +6360,151 @@ class KISWebSocket:
 # ======================================================================================
 # === 24. TelegramBot ===
 # ======================================================================================
-# Knows: how to tell a person something without ever holding trading up: a bounded outbox, a
-# task that empties it. Without a token the same lines go to the log only.
+# Knows: how to tell a person something without ever holding trading up (a bounded outbox, a task
+# that empties it), and whose words count: a fresh message of a listed person in his own chat.
+# Never knows: what a word does. Without a token the same lines go to the log only.
 
 LONG_PAUSE_S = 600.0  # after a refusal (blocked, token revoked), and at most when told to wait
+WORD_MAX_AGE_S, CLOCK_SKEW_S = 60, 5  # of a message, by Telegram's date; older ones never act
+CODE_LASTS_S, CODE_TRIES, CODE_LOCK_S = 60.0, 3, 900.0
+MAX_ANSWER_BYTES = 1024 * 1024  # of the Bot API; a poll of 20 short updates is far smaller
+_WORD = re.compile(r"/([a-z]{1,20})(?: ([0-9A-Za-z]{1,12}))?", re.ASCII)
+
+
+class PhoneWord(NamedTuple):
+    """What a listed person said just now: a command and its argument, both plain ASCII."""
+
+    update_id: int
+    user: int
+    command: str
+    argument: str
+
+
+def phone_word(
+    update: Mapping[str, Any], users: Collection[int], newest: int, unix_now: float
+) -> PhoneWord | str:
+    """Return what an update orders, or why it orders nothing.
+
+    Only a new message counts (no edit, no forward, no channel, no group), from a listed numeric id
+    in his own private chat, at most 60 s old, with an id above every one seen, in strict ASCII.
+    """
+    number, message = update.get("update_id"), update.get("message")
+    if set(update) != {"update_id", "message"} or not isinstance(message, Mapping):
+        return "no new message"
+    sender, chat = message.get("from"), message.get("chat")
+    if not isinstance(sender, Mapping) or not isinstance(chat, Mapping):
+        return "no sender"
+    user = sender.get("id")
+    if type(user) is not int or user not in users or sender.get("is_bot"):
+        return "stranger"
+    if chat.get("type") != "private" or chat.get("id") != user or "sender_chat" in message:
+        return "not a private chat"
+    if (
+        "edit_date" in message
+        or "via_bot" in message
+        or any(k.startswith("forward") for k in message)
+    ):
+        return "not his own words"
+    date_s = message.get("date")
+    if type(number) is not int or number <= newest or type(date_s) is not int:
+        return "seen before"
+    if not -CLOCK_SKEW_S <= unix_now - date_s <= WORD_MAX_AGE_S:
+        return "too old"
+    text = message.get("text")
+    match = _WORD.fullmatch(text) if isinstance(text, str) else None
+    return PhoneWord(number, user, match[1], match[2] or "") if match else "no command"
+
+
+class PhoneCodes:
+    """Codes of one use for what needs proof: bound to action and person, 60 s, three tries."""
+
+    def __init__(self, draw: Callable[[int], int] = secrets.randbelow) -> None:
+        self._draw = draw
+        self._open: dict[int, tuple[str, str, float]] = {}  # person -> action, code, until
+        self._wrong: Counter[int] = Counter()
+        self._locked: dict[int, float] = {}
+
+    def issue(self, user: int, action: str, now: float) -> str:
+        """Return a new code, "" while the person is locked; an earlier one is void."""
+        if now < self._locked.get(user, 0.0):
+            return ""
+        code = f"{self._draw(1_000_000):06d}"
+        self._open[user] = action, code, now + CODE_LASTS_S
+        return code
+
+    def take(self, user: int, action: str, code: str, now: float) -> bool:
+        """Return whether a code is right; it is void afterwards. Three wrong ones lock."""
+        wanted = self._open.pop(user, ("", "", 0.0))
+        if now < self._locked.get(user, 0.0) or now > wanted[2]:
+            return False
+        if wanted[0] == action and hmac.compare_digest(wanted[1].encode(), code.encode()):
+            del self._wrong[user]
+            return True
+        self._wrong[user] += 1
+        if self._wrong[user] >= CODE_TRIES:
+            del self._wrong[user]
+            self._locked[user] = now + CODE_LOCK_S
+        return False
+
+
+def _bounded_request() -> Any:
+    """Return the library's door to the network: no proxies, no redirects, short bodies only."""
+    from telegram.error import NetworkError, TimedOut
+    from telegram.request import BaseRequest, RequestData
+
+    class BoundedRequest(BaseRequest):
+        _session: aiohttp.ClientSession | None = None
+
+        @property
+        def read_timeout(self) -> float:
+            return 15.0
+
+        async def initialize(self) -> None:
+            return None
+
+        async def shutdown(self) -> None:
+            if self._session:
+                await self._session.close()
+
+        async def do_request(
+            self, url: str, method: str, request_data: RequestData | None = None, *_: Any, **__: Any
+        ) -> tuple[int, bytes]:
+            if self._session is None:
+                timeout = aiohttp.ClientTimeout(total=45.0, sock_connect=10.0)
+                self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+            data = request_data.json_parameters if request_data else {}
+            try:
+                async with self._session.request(
+                    method, url, data=data, allow_redirects=False
+                ) as response:
+                    raw = bytearray()
+                    async for part in response.content.iter_any():
+                        raw += part
+                        if len(raw) > MAX_ANSWER_BYTES:
+                            raise NetworkError(f"more than {MAX_ANSWER_BYTES:,} bytes")
+                    return response.status, bytes(raw)
+            except TimeoutError:
+                raise TimedOut from None
+            except (aiohttp.ClientError, OSError) as error:  # their texts hold the token's URL
+                raise NetworkError(type(error).__name__) from None
+
+    return BoundedRequest()
 
 
 class TelegramBot:
-    """Alerts to one chat."""
+    """Alerts to one chat; words of listed persons from their private chats."""
 
     OUTBOX = 500
 
-    def __init__(self, token: Secret, chat: str, api: str = TELEGRAM_API) -> None:
+    def __init__(
+        self, token: Secret, chat: str, api: str = TELEGRAM_API, users: Collection[int] = ()
+    ) -> None:
         self._token, self._chat, self._api = token, chat, api.rstrip("/")
+        self.users = frozenset(users)
+        self.newest = 0  # update id; set from the journal before the start
+        self.strangers = 0
+        self.trouble = ""  # why words may not be ours: no upward command while it stands
+        self.obey: Callable[[PhoneWord], str] = lambda word: ""
         self._urgent: deque[str] = deque(maxlen=self.OUTBOX)
         self._usual: deque[str] = deque(maxlen=self.OUTBOX)
         self._more = asyncio.Event()
@@ -6390,13 +6524,68 @@ class TelegramBot:
         return [*self._urgent, *self._usual]
 
     async def run(self) -> None:
-        """Send what is in the outbox until cancelled."""
+        """Send what is in the outbox, and listen when somebody may command, until cancelled."""
         if not self._token:
             return
         from telegram import Bot  # 26 MB and 0.4 s: only where it is used
-        from telegram.error import BadRequest, Forbidden, InvalidToken, RetryAfter
 
-        bot = Bot(self._token.reveal(), base_url=f"{self._api}/bot")
+        doors = [_bounded_request() for _ in range(2)]
+        bot = Bot(
+            self._token.reveal(), base_url=f"{self._api}/bot", request=doors[0],
+            get_updates_request=doors[1],
+        )  # fmt: skip
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send_all(bot))
+                if self.users:
+                    group.create_task(self._listen(bot))
+        finally:
+            for door in doors:
+                await door.shutdown()
+
+    async def _listen(self, bot: Any) -> NoReturn:
+        """Take words until cancelled. What an update does is written before it is confirmed."""
+        from telegram.error import Conflict, Forbidden, InvalidToken
+
+        pause, offset = 1.0, self.newest + 1 if self.newest else None
+        while True:
+            try:
+                async with asyncio.timeout(50.0):
+                    updates = await bot.get_updates(
+                        offset=offset, timeout=20, limit=20, allowed_updates=["message"]
+                    )
+            except (Forbidden, InvalidToken) as error:
+                self.trouble = f"Telegram refuses us ({error})"
+                await asyncio.sleep(LONG_PAUSE_S)
+                continue
+            except Exception as error:  # also an answer that the library cannot read
+                if isinstance(error, Conflict):  # a second poller: perhaps a stolen token
+                    self.trouble = "another program reads this bot's messages"
+                log.warning("Telegram: %s; listening again in %.0f s", type(error).__name__, pause)
+                await asyncio.sleep(pause)
+                pause = min(60.0, pause * 2)
+                continue
+            pause, self.trouble = 1.0, ""
+            for update in updates:
+                offset = update.update_id + 1
+                self._hear(update.to_dict())
+
+    def _hear(self, update: Mapping[str, Any]) -> None:
+        word = phone_word(update, self.users, self.newest, time.time())
+        if isinstance(word, PhoneWord):
+            self.newest = word.update_id
+            if answer := self.obey(word):
+                self.post(answer, urgent=True)
+        elif word == "stranger":
+            self.strangers += 1
+            if self.strangers == 1:
+                log.warning("somebody who is not in telegram_users wrote to the bot")
+        elif word == "no command":
+            self.post("/help", urgent=False)
+
+    async def _send_all(self, bot: Any) -> NoReturn:
+        from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
+
         pause = 1.0
         while True:
             await self._more.wait()
@@ -6409,6 +6598,10 @@ class TelegramBot:
                     self.failed += 1
                     log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
                     await asyncio.sleep(LONG_PAUSE_S)
+                    continue
+                except ChatMigrated as moved:  # a group became a supergroup
+                    self._chat = str(moved.new_chat_id)
+                    log.warning("Telegram: the chat has a new id: TELEGRAM_CHAT_ID=%s", self._chat)
                     continue
                 except RetryAfter as wait:
                     wait_s = min(max(0.5, _seconds(wait.retry_after)) + 0.5, LONG_PAUSE_S)
@@ -7308,7 +7501,7 @@ class Bridge:
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self._want, self._language = services.recorder, want, bot.language
         self.telegram = TelegramBot(
-            settings.telegram_token, settings.telegram_chat, bot.telegram_api
+            settings.telegram_token, settings.telegram_chat, bot.telegram_api, bot.telegram_users
         )
         ledger = Ledger(bot.stock_fee_pct, bot.fund_fee_pct)
         self.journal_end = rebuild_ledger(self.journal, ledger)
@@ -7628,6 +7821,118 @@ class StatusFile:
                 self.broken = f"{self._path}: {error.strerror}"
 
 
+PHONE_HELP = (
+    "/status 지금 · /positions 보유 · /orders 미체결 · /holds 멈춘 이유\n"
+    "/stop 신규 진입 중지 · /reduce 미체결 진입도 취소\n"
+    "확인 번호 필요: /flatten 전량 매도 후 정지 · /resume 매매 재개",
+    "/status now · /positions held · /orders open · /holds why not\n"
+    "/stop no new entries · /reduce takes entries back too\n"
+    "with a code: /flatten sells all and halts · /resume trades again",
+)
+
+
+class Phone:
+    """What the words of the owner do. Downward at once; selling all and upward with a code."""
+
+    def __init__(self, trader: Trader) -> None:
+        self._trader, self._codes = trader, PhoneCodes()
+        self._korean = trader.bot.language == "ko"
+
+    async def run(self) -> None:
+        """Send alerts and hear words until cancelled; what an earlier process heard is over."""
+        telegram = self._trader.bridge.telegram
+        telegram.obey = self.obey
+        rows = self._trader.journal.rows("phone")
+        telegram.newest = max((int(row.ref) for row in rows), default=0)
+        await telegram.run()
+
+    def obey(self, word: PhoneWord) -> str:
+        """Write a word down, do it, and return the answer."""
+        trader, told = self._trader, self._tell(word.command)
+        if told is not None:
+            return told
+        what = {"user": word.user, "command": word.command}
+        try:
+            trader.bridge.execute([Record("phone", str(word.update_id), what)])
+            return self._act(word)
+        except JournalError as error:
+            log.error("/%s of the phone cannot be written down: %s", word.command, error)
+            return self._say(
+                "기록할 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
+            )
+
+    def _act(self, word: PhoneWord) -> str:
+        trader, reason = self._trader, f"phone /{word.command}"
+        if word.command in ("stop", "stopentry", "reduce"):
+            reduce = word.command == "reduce"
+            level = KillLevel.REDUCE_ONLY if reduce else KillLevel.ENTRIES_OFF
+            trader.tighten_level(level, reason)
+            now = trader.engine.core.ledger.level.name
+            return self._say(f"✓ 신규 진입을 멈췄습니다 ({now})", f"✓ no new entries ({now})")
+        if word.command not in ("flatten", "resume"):
+            return PHONE_HELP[not self._korean]
+        if word.command == "resume" and (trouble := trader.bridge.telegram.trouble):
+            return self._say(f"지금은 할 수 없습니다: {trouble}", f"not now: {trouble}")
+        now_s = asyncio.get_running_loop().time()
+        if not word.argument:
+            code = self._codes.issue(word.user, word.command, now_s)
+            if not code:
+                return self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes")
+            ask = f"/{word.command} {code}"
+            return self._say(f"60초 안에 보내십시오: {ask}", f"within 60 s send: {ask}")
+        if not self._codes.take(word.user, word.command, word.argument, now_s):
+            return self._say(
+                "번호가 맞지 않습니다. 처음부터 다시 하십시오", "wrong or old code: start again"
+            )
+        if word.command == "flatten":
+            trader.tighten_level(KillLevel.FLATTEN_AND_HALT, reason)
+            return self._say(
+                "전량 매도를 시작합니다. 체결되면 알립니다", "selling all; fills are told"
+            )
+        trader.set_level("ACTIVE", reason)
+        return self._say("▶ 매매를 다시 합니다", "▶ trading again")
+
+    def _say(self, korean: str, english: str) -> str:
+        return korean if self._korean else english
+
+    def _tell(self, command: str) -> str | None:
+        """Return the answer to a question, None when it is none."""
+        status = (
+            status_of(self._trader) if command in ("status", "positions", "orders", "holds") else {}
+        )
+        if command == "status":
+            held = sum(1 for each in status["symbols"] if each["position"])
+            feed = status["feed"]["connected"]
+            day, level = status["day"], status["level"]
+            head = f"{status['mode']} · {status['account_tail']} · {status['phase']} · {level}\n"
+            return self._say(
+                f"{head}오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목\n"
+                f"시세 {'연결됨' if feed else '끊김'} · 미체결 {len(status['orders'])}건",
+                f"{head}today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held\n"
+                f"feed {'up' if feed else 'down'} · {len(status['orders'])} open orders",
+            )
+        if command == "positions":
+            lines = [
+                f"{e['name'] or e['symbol']} {e['position']:,} @ {e['average']:,.0f} → {e['price']:,}"
+                f" · {e['gain_krw']:+,} ({e['gain_pct']:+.1f}%)"
+                for e in status["symbols"] if e["position"]
+            ]  # fmt: skip
+            return "\n".join(lines) or self._say("보유 종목이 없습니다", "nothing held")
+        if command == "orders":
+            words = SIDE_WORDS["ko" if self._korean else "en"]
+            lines = [
+                f"{e['symbol']} {words[e['side']]} {e['filled']:,}/{e['quantity']:,}"
+                f" @ {e['price']:,} · {e['state']}"
+                for e in status["orders"]
+            ]
+            return "\n".join(lines) or self._say("미체결 주문이 없습니다", "no open order")
+        if command == "holds":
+            lines = [f"{each['scope']}: {in_korean(each['text']) if self._korean else each['text']}"
+                for each in status["holds"]]  # fmt: skip
+            return "\n".join(lines) or self._say("멈춘 이유가 없습니다", "nothing is held back")
+        return PHONE_HELP[not self._korean] if command in ("help", "start") else None
+
+
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
@@ -7655,7 +7960,7 @@ class Trader:
 
     async def run(self, one_day: bool = False) -> None:
         """Trade day after day until stopped; with `one_day` end after the first day."""
-        telegram = asyncio.create_task(self.bridge.telegram.run())
+        telegram = asyncio.create_task(Phone(self).run())
         telegram.add_done_callback(_log_death)
         mode = self.profile.environment + (" (simulated)" if self.profile.simulated else "")
         try:

@@ -28,7 +28,8 @@ TREE = ast.parse(SOURCE)
 # classes, sections. Lower MOST_LINES whenever the file gets shorter; raise it only in a commit that
 # says what safety the lines buy.
 # + eight banners and the map that names them; + the gate, the second hand before the wire
-MOST_LINES = 8_533
+# + the phone: whose words count, codes, a bounded door to Telegram (issue on the phone)
+MOST_LINES = 8_838
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -71,7 +72,8 @@ ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
 # The broad `except`s, each with its reason.
 BROAD = {
     "Engine._consult": "a strategy is somebody else's code: whatever it raises, the guard goes on",
-    "TelegramBot.run": "a library reads what a stranger answers: the next alert must go out",
+    "TelegramBot._send_all": "a library reads what a stranger answers: the next alert must go out",
+    "TelegramBot._listen": "the same library: the next word must be heard",
     "_trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
 }
 
@@ -428,8 +430,9 @@ def test_money_and_shares_are_no_floats():
 
 
 def test_there_is_one_http_call():
-    """The network is reached by one line; everything else passes through Rest.call."""
-    assert [owner for owner, _ in calls(".request")] == ["AiohttpTransport.__call__"]
+    """KIS is reached by one line; everything else passes through Rest.call. Telegram has its own."""
+    doors = {"AiohttpTransport.__call__", "_bounded_request.BoundedRequest.do_request"}
+    assert {owner for owner, _ in calls(".request")} == doors
     assert [owner for owner, _ in calls("._transport")] == ["Rest.call"]
     assert {owner for owner, _ in [*calls(".rest.call"), *calls("self._call")]} == {
         "KISAuth._post", "KISClient._get_once", "KISOrder._send", "KISOrder._hash_of",

@@ -81,6 +81,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "wall clock": {
         "MarketClock.now": "the one market clock; a virtual day hands in another",
         "Rest._look_at_clock": "our own clock is what is compared with the server's Date",
+        "TelegramBot._hear": "the age of a message by Telegram's date; an old one never acts",
         "acknowledge": "a person signs before any trading; the signature carries its hour",
         "run_live": "the age of that signature, asked before any trading",
     },
@@ -95,7 +96,10 @@ SEAMS: dict[str, dict[str, str]] = {
         "StatusFile.show": "hands the text to that thread; nothing comes back",
     },
     "blocking": {"leave_control": "another process than the bot's, waiting for its answer"},
-    "chance": {"run_live": "--make-pin salts the hash of the account; trading is not near"},
+    "chance": {
+        "run_live": "--make-pin salts the hash of the account; trading is not near",
+        "PhoneCodes.__init__": "codes that a person types back; a test hands in another source",
+    },
     "processes": {
         "_run_tools": "hands the command over to the folder companions, which takes its place"
     },
@@ -105,7 +109,8 @@ SEAMS: dict[str, dict[str, str]] = {
         "KISWebSocket.run": "between two attempts to connect",
         "KISWebSocket._register_all": "between two registrations",
         "KISWebSocket._watch_silence": "until the feed counts as silent",
-        "TelegramBot.run": "as long as Telegram says, or a growing pause after trouble",
+        "TelegramBot._send_all": "as long as Telegram says, or a growing pause after trouble",
+        "TelegramBot._listen": "a growing pause after trouble",
         "TelegramBot.flush": "while the last messages go",
         "Trader._pump": "of zero: lets the others work between two batches",
         "Trader._timer": "the beat of the engine's time",
@@ -114,6 +119,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "task": {
         "KISWebSocket._one_session": "its two helpers, cancelled and awaited in its own finally",
         "Trader._trade_day": "one task group: a fault in one loop ends all",
+        "TelegramBot.run": "sending and listening, one task group, cancelled with the outbox",
         "Trader.run": "the outbox of messages, flushed and cancelled at the end",
         "_trade": "the run itself, beside the screen that watches it",
         "_check_socket": "one step of --check, cancelled and awaited in its own finally",
@@ -122,6 +128,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "AiohttpTransport.__call__": "the only HTTP session",
         "connect_websocket": "the only WebSocket",
         "TelegramBot.run": "the only other host",
+        "_bounded_request.BoundedRequest.do_request": "its door: no proxy, no redirect, bounded",
         "Watchdog.tell": "a datagram to systemd on this machine",
         "AccountLock.__init__": "a name of the kernel: one bot for an account on this machine",
     },

@@ -1,0 +1,153 @@
+"""The phone through the real library, against the small Bot API server on loopback."""
+
+import asyncio
+import contextlib
+
+import edge
+import harness
+import pytest
+import telegram.ext  # noqa: F401  not while a clock runs
+
+import kis_realtime_trading as bot
+from companions import telegram_server
+
+TOKEN, OWNER = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890", 4242
+
+
+@contextlib.asynccontextmanager
+async def phone(users=(OWNER,), obey=lambda word: f"heard {word.command}", newest=0):
+    """Run a TelegramBot that answers every word, beside its server."""
+    async with telegram_server.serve(TOKEN, OWNER) as (api, url):
+        box = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER), url, users)
+        box.obey, box.newest = obey, newest
+        task = asyncio.create_task(box.run())
+        try:
+            yield api, box
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_word_is_heard_once_and_answered():
+    """The update is confirmed by the next question's offset."""
+    words = []
+    async with phone(obey=lambda word: words.append(word.command) or "done") as (api, _):
+        number = api.say("/stop")
+        await edge.until(lambda: api.texts == ["done"] and api.confirmed == number + 1)
+    assert words == ["stop"]
+
+
+async def test_strangers_old_and_seen_words_do_nothing():
+    """Counted, not answered."""
+    words = []
+    async with phone(obey=lambda word: words.append(word.command) or "", newest=1000) as (api, box):
+        api.say("/resume")  # update 1000, seen before the restart
+        api.say("/resume", age_s=100)
+        api.say("/resume", **{"from": {"id": 7, "is_bot": False, "first_name": "x"}})
+        api.say("/stop")
+        await edge.until(lambda: words)
+    assert words == ["stop"] and box.strangers == 1
+
+
+async def test_without_listed_people_nothing_is_read():
+    """An empty list: no question for updates at all."""
+    async with phone(users=()) as (api, box):
+        api.say("/stop")
+        box.post("hello")
+        await edge.until(lambda: api.texts == ["hello"])
+        assert {method for method, _ in api.calls} == {"sendMessage"}
+
+
+@pytest.mark.parametrize("effect", [502, "garbage", "big", "lost reply"])
+async def test_trouble_of_the_server_costs_a_pause_not_a_message(effect):
+    """Also a body of 5 MB, which is not read to its end; a lost reply may double a message."""
+    async with phone(users=()) as (api, box):
+        api.fault(effect, "sendMessage")
+        box.post("one")
+        box.post("two")
+        await edge.until(lambda: "two" in api.texts)
+    assert list(dict.fromkeys(api.texts)) == ["one", "two"]
+
+
+async def test_a_redirect_is_not_followed():
+    """The token goes to the host of the settings and to no other."""
+    async with telegram_server.serve("other", 1) as (other, there), phone(users=()) as (api, box):
+        api.fault("redirect", "sendMessage", to=f"{there}/botother/sendMessage")
+        box.post("one")
+        await edge.until(lambda: api.texts == ["one"])
+        assert other.calls == []
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    """One rule for KIS and Telegram: straight to the host."""
+    async with telegram_server.serve("other", 1) as (other, there):
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, there)
+        async with phone(users=()) as (api, box):
+            box.post("one")
+            await edge.until(lambda: api.texts == ["one"])
+        assert other.calls == []
+
+
+async def test_a_chat_that_moved_is_followed():
+    """The group became a supergroup: nothing is lost."""
+    async with phone(users=()) as (api, box):
+        api.fault("migrate", "sendMessage", chat=-1001)
+        box.post("one")
+        await edge.until(lambda: api.texts == ["one"])
+        assert api.sent[0].chat_id == -1001
+
+
+async def test_a_second_reader_is_trouble_until_it_ends():
+    """409 is named as long as it lasts."""
+    async with phone() as (api, box):
+        api.fault(409, "getUpdates")
+        await edge.until(lambda: box.trouble)
+        api.say("/status")
+        await edge.until(lambda: api.texts == ["heard status"])
+        assert box.trouble == ""
+
+
+# --- what the words do ---
+
+
+def test_words_move_the_switch_of_a_trading_bot(tmp_path):
+    """Down at once; up and selling all only by the code; each word a row before it acts."""
+    world = harness.World(edge.config(), start="08:55:00")
+
+    async def main():
+        driver = asyncio.create_task(world.network.drive())
+        trader = world.make_trader(harness.Scripted([]))
+        run = asyncio.create_task(trader.run(one_day=True))
+        await world.until("09:30:00")
+        owner = bot.Phone(trader)
+        numbers = iter(range(1, 100))
+
+        def say(command, argument=""):
+            return owner.obey(bot.PhoneWord(next(numbers), OWNER, command, argument))
+
+        levels = []
+        for command in ("stop", "reduce", "stop", "resume"):
+            answer = say(command)
+            levels.append(trader.engine.core.ledger.level.name)
+        code = answer.split()[-1]
+        say("resume", "000000" if code != "000000" else "111111")
+        levels.append(trader.engine.core.ledger.level.name)
+        say("resume", say("resume").split()[-1])
+        levels.append(trader.engine.core.ledger.level.name)
+        shown = [say(each) for each in ("status", "positions", "orders", "holds", "help", "odd")]
+        rows = [row.ref for row in trader.journal.rows("phone")]
+        trader.stop("enough")
+        await run
+        trader.journal.close()
+        driver.cancel()
+        return levels, shown, rows
+
+    try:
+        levels, shown, rows = harness.run_virtual(main())
+    finally:
+        world.close()
+    tight = ["ENTRIES_OFF", "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY"]
+    assert [*tight, "REDUCE_ONLY", "ACTIVE"] == levels
+    assert all(shown) and "오늘" in shown[0] and "{" not in "".join(shown)
+    assert rows[:5] == ["1", "2", "3", "4", "5"]

@@ -1,0 +1,133 @@
+"""Whose words count: only a fresh message of a listed person in his own private chat."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kis_realtime_trading as bot
+
+OWNER, NOW, NEWEST = 4242, 1_795_000_000, 1000
+
+
+def update(number: Any = 1001, **changes: Any) -> dict[str, Any]:
+    """Return a good update of the owner, changed in parts."""
+    message = {
+        "message_id": 1, "date": NOW - 1, "chat": {"id": OWNER, "type": "private"},
+        "from": {"id": OWNER, "is_bot": False, "first_name": "x"}, "text": "/stop", **changes,
+    }  # fmt: skip
+    return {"update_id": number, "message": message}
+
+
+def heard(given_update: dict[str, Any]) -> bot.PhoneWord | str:
+    """Judge an update as the bot does."""
+    return bot.phone_word(given_update, {OWNER}, NEWEST, NOW)
+
+
+def test_a_fresh_word_of_the_owner_counts():
+    """With its argument; nothing else of the message is taken over."""
+    assert bot.PhoneWord(1001, OWNER, "stop", "") == heard(update())
+    assert bot.PhoneWord(1001, OWNER, "resume", "012345") == heard(update(text="/resume 012345"))
+
+
+def test_an_empty_list_means_nobody():
+    """Without telegram_users nobody commands."""
+    assert bot.phone_word(update(), (), NEWEST, NOW) == "stranger"
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    (update(**{"from": {"id": 4243, "is_bot": False}}), "stranger"),
+    (update(**{"from": {"id": "4242", "is_bot": False}}), "stranger"),
+    (update(**{"from": {"id": OWNER, "is_bot": True}}), "stranger"),
+    (update(chat={"id": -100, "type": "supergroup"}), "not a private chat"),
+    (update(chat={"id": 4243, "type": "private"}), "not a private chat"),
+    (update(sender_chat={"id": OWNER}), "not a private chat"),
+    (update(forward_origin={"type": "user"}), "not his own words"),
+    (update(edit_date=NOW), "not his own words"),
+    (update(via_bot={"id": 1}), "not his own words"),
+    (update(number=1000), "seen before"),
+    (update(number="1001"), "seen before"),
+    (update(date=NOW - 61), "too old"),
+    (update(date=NOW + 6), "too old"),
+    (update(text="/resume ０１２３４５"), "no command"),
+    (update(text="/stop\u200f"), "no command"),
+    (update(text="/STOP"), "no command"),
+    (update(text=" /stop"), "no command"),
+    (update(text="/stop\n"), "no command"),
+    (update(text="/sell 005930 1"), "no command"),
+    (update(text=None), "no command"),
+    ({"update_id": 1001, "edited_message": update()["message"]}, "no new message"),
+    ({"update_id": 1001, "channel_post": update()["message"]}, "no new message"),
+    ({"update_id": 1001, "callback_query": {"data": "/resume"}}, "no new message"),
+    ({**update(), "edited_message": update()["message"]}, "no new message"),
+]
+
+
+def test_everything_else_orders_nothing():
+    """Strangers, groups, edits, forwards, replays, old ones, odd letters: each says why."""
+    assert [why for _, why in WRONG] == [heard(each) for each, _ in WRONG]
+
+
+pieces = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(max_size=8), st.just(OWNER),
+    st.sampled_from(["private", "group", "/resume 123456", "/resume １２３４５６", NOW, NOW - 100]),
+)  # fmt: skip
+people = st.fixed_dictionaries({}, optional={"id": pieces, "is_bot": st.booleans()})
+chats = st.fixed_dictionaries({}, optional={"id": pieces, "type": pieces})
+extras = st.dictionaries(
+    st.sampled_from(["edit_date", "forward_origin", "forward_date", "via_bot", "sender_chat"]),
+    pieces, max_size=2,
+)  # fmt: skip
+messages = st.tuples(
+    st.fixed_dictionaries(
+        {}, optional={"from": people, "chat": chats, "date": pieces, "text": pieces}
+    ),
+    extras,
+).map(lambda pair: {**update()["message"], **pair[0], **pair[1]})
+kinds = st.sampled_from(["message", "edited_message", "channel_post", "callback_query"])
+numbers = st.one_of(st.integers(990, 1010), pieces)
+
+
+@given(numbers, kinds, st.one_of(messages, pieces))
+@settings(max_examples=2000, deadline=None)
+def test_no_generated_update_acts_without_every_proof(number, kind, message):
+    """Whatever comes: a word is only what a listed person said just now, in private, himself."""
+    word = heard({"update_id": number, kind: message})
+    if isinstance(word, bot.PhoneWord):
+        assert kind == "message" and word.user == OWNER == message["from"]["id"]
+        assert message["chat"] == {"id": OWNER, "type": "private"}
+        assert word.update_id > NEWEST and NOW - 60 <= message["date"] <= NOW + 5
+        assert not {"edit_date", "via_bot", "sender_chat"} & set(message)
+        assert not any(key.startswith("forward") for key in message)
+        assert message["text"].isascii() and word.command in message["text"]
+
+
+# --- codes ---
+
+
+def test_a_code_is_good_once_for_its_action_and_person():
+    """Bound to both; void after use."""
+    codes = bot.PhoneCodes(lambda most: 42)
+    assert codes.issue(1, "resume", 0.0) == "000042"
+    assert not codes.take(2, "resume", "000042", 1.0)
+    assert codes.take(1, "resume", "000042", 60.0)
+    assert not codes.take(1, "resume", "000042", 2.0)
+    codes.issue(1, "resume", 10.0)
+    assert not codes.take(1, "flatten", "000042", 11.0)
+
+
+def test_a_code_dies_after_a_minute():
+    """Also the right one."""
+    codes = bot.PhoneCodes(lambda most: 42)
+    codes.issue(1, "resume", 0.0)
+    assert not codes.take(1, "resume", "000042", 60.1)
+
+
+def test_three_wrong_codes_lock_for_a_quarter_of_an_hour():
+    """Guessing has three tries in fifteen minutes: one in 333,000."""
+    codes = bot.PhoneCodes(lambda most: 42)
+    for _ in range(3):
+        assert codes.issue(1, "resume", 0.0) == "000042"
+        assert not codes.take(1, "resume", "111111", 1.0)
+    assert codes.issue(1, "resume", 2.0) == ""
+    assert codes.issue(1, "resume", 902.0) == "000042"
