@@ -5,14 +5,11 @@ import functools
 import gc
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import hurry
 import pytest
 from hypothesis import settings
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # "ci" is quick and the same every time; HYPOTHESIS_PROFILE=long looks for what nobody thought of.
 settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True, database=None)

@@ -20,7 +20,7 @@ import pytest
 import kis_realtime_trading as bot
 from companions import simulator
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def encodings(secret: str) -> Iterator[str]:

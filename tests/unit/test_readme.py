@@ -132,7 +132,7 @@ def test_files_named_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     pattern = r"(?:[\w.~-]+/)*[\w.-]+\.(?:py|md|yaml\.example|yaml|txt|png)\b"
     named = {each for each in re.findall(pattern, text) if not each.startswith("//")} - MADE
-    places = (ROOT, ROOT / "tests", (ROOT / name).parent)
+    places = (ROOT, ROOT / "tests", ROOT / "tests" / "campaigns", (ROOT / name).parent)
     assert {
         each for each in named if not any((place / each).is_file() for place in places)
     } == set()

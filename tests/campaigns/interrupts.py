@@ -7,9 +7,9 @@ sends it (to the whole group), SIGTERM to the demo alone, or a second Ctrl-C 0.3
 Each time everything must be gone within 3 s, the simulator as well, with a sensible exit code and
 without a trace; the journal verifies, the picture is whole or absent, the terminal shows its cursor.
 
-    python tests/interrupts.py                          60 moments, dense at both ends of the day
-    python tests/interrupts.py --moments 20 --seed 3    20 others
-    python tests/interrupts.py --early --moments 6      the first seconds only; no day is measured
+    python tests/campaigns/interrupts.py                          60 moments, dense at both ends of the day
+    python tests/campaigns/interrupts.py --moments 20 --seed 3    20 others
+    python tests/campaigns/interrupts.py --early --moments 6      the first seconds only; no day is measured
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 import edge  # noqa: E402  the path is set above
 

@@ -4,7 +4,7 @@ Each case is made from a number: an operation (buy, sell, cancel, modify), a fau
 late the broker's list shows the order, what the owner does meanwhile, a crash, the environment. The
 whole bot runs in virtual time. At the end every order of ours is compared with the simulator.
 
-    python tests/ambiguity.py --cases 10000 --workers 2
+    python tests/campaigns/ambiguity.py --cases 10000 --workers 2
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 import harness  # noqa: E402  the path is set above
 

@@ -1,9 +1,9 @@
 """Whole days in virtual time, by the number: the journal against the simulator's books.
 
-python tests/days.py --days 1000 --workers 2          no faults: 0 differences expected
-python tests/days.py --days 200 --faults               with a random swarm of faults
-python tests/days.py --days 1 --first 7 --trace        print the hash of all that was done
-python tests/days.py --days 20 --until 10:40           only the first minutes of each day
+python tests/campaigns/days.py --days 1000 --workers 2          no faults: 0 differences expected
+python tests/campaigns/days.py --days 200 --faults               with a random swarm of faults
+python tests/campaigns/days.py --days 1 --first 7 --trace        print the hash of all that was done
+python tests/campaigns/days.py --days 20 --until 10:40           only the first minutes of each day
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 import harness  # noqa: E402  the path is set above
 

@@ -3,9 +3,9 @@
 Each property is tried in slices of differing seeds, so that all processors have work and a failure
 names the slice that shows it again.
 
-    python tests/properties.py                        100,000 examples of each property
-    python tests/properties.py --examples 2000 --only limit
-    python tests/properties.py --examples 2000 --seed 5 --only limit     the same ones again
+    python tests/campaigns/properties.py                        100,000 examples of each property
+    python tests/campaigns/properties.py --examples 2000 --only limit
+    python tests/campaigns/properties.py --examples 2000 --seed 5 --only limit     the same ones again
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from hypothesis import HealthCheck, seed, settings
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 # The slow ones come first, so that no processor waits for the last one alone.
 PROPERTIES = (

@@ -1,10 +1,10 @@
 """The same seed gives the same day: bit for bit, in any process, under any hash seed and host zone.
 
-Runs the same days of tests/days.py (with their swarm of faults) in processes of their own and
+Runs the same days of tests/campaigns/days.py (with their swarm of faults) in processes of their own and
 compares the hash of all journal rows, all order calls and the simulator's books.
 
-    python tests/determinism.py                           20 whole days, 10 hash seeds, twice each
-    python tests/determinism.py --days 2 --until 10:10 --hash-seeds 3
+    python tests/campaigns/determinism.py                           20 whole days, 10 hash seeds, twice each
+    python tests/campaigns/determinism.py --days 2 --until 10:10 --hash-seeds 3
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ intent may have two orders, and no row that was written may be missing.
 The market runs 240 times faster than real. It stands still while a process starts, so that a slow
 machine needs longer but tests the same; a run with few orders of the script counts as failed.
 
-    python tests/killsweep.py                 the whole sweep
-    python tests/killsweep.py --share 0.1     a random tenth
+    python tests/campaigns/killsweep.py                 the whole sweep
+    python tests/campaigns/killsweep.py --share 0.1     a random tenth
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 import harness  # noqa: E402  the path is set above
 

@@ -24,8 +24,7 @@ import websockets
 from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+ROOT = Path(__file__).resolve().parents[2]
 
 import companions.simulator as ks  # noqa: E402
 from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig  # noqa: E402

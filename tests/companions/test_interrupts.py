@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM on the demo: what tests/interrupts.py found, each shown alone."""
+"""Ctrl-C and SIGTERM on the demo: what tests/campaigns/interrupts.py found, each shown alone."""
 
 import asyncio
 import contextlib

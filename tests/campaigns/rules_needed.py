@@ -3,10 +3,10 @@
 The bot's file is copied, the name of the rule is taken out of the tuple RULES there, and the tests
 run on the copy until the first fails. A rule that nothing misses would be a rule in name only.
 
-    python tests/rules_needed.py                        every rule
-    python tests/rules_needed.py --rules rule_cash      this one
-    python tests/rules_needed.py --today                one: another one each day
-    python tests/rules_needed.py --tests tests/test_engine.py     which the whole path misses
+    python tests/campaigns/rules_needed.py                        every rule
+    python tests/campaigns/rules_needed.py --rules rule_cash      this one
+    python tests/campaigns/rules_needed.py --today                one: another one each day
+    python tests/campaigns/rules_needed.py --tests tests/unit/test_engine.py     which the whole path misses
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 BOT = "kis_realtime_trading.py"
 # It compares RULES with the names in the file: it would notice every time, and prove nothing.
 LIST_OF_RULES = "test_every_rule_of_the_file_is_on_the_one_path"
@@ -91,7 +91,7 @@ def main() -> int:
     _, every = rules_of((ROOT / BOT).read_text(encoding="utf-8"))
     parser.add_argument("--rules", nargs="*", choices=every, metavar="RULE")
     parser.add_argument("--today", action="store_true", help="one rule, chosen by the date")
-    parser.add_argument("--tests", nargs="*", default=["tests/test_risk.py"], metavar="FILE")
+    parser.add_argument("--tests", nargs="*", default=["tests/unit/test_risk.py"], metavar="FILE")
     options = parser.parse_args()
     rules = options.rules or every
     if options.today:
