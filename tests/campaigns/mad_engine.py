@@ -1,6 +1,6 @@
 """A mad engine at the gate: random calls, judged by a referee that counts for itself.
 
-PYTHONPATH=. python tests/campaigns/mad_engine.py --calls 100000 --seed 1
+python tests/campaigns/mad_engine.py --calls 100000 --seed 1
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import kis_realtime_trading as bot
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, seed, settings
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
+sys.path[:0] = [str(HERE.parent / each) for each in ("unit", "support", "..")]
 
 # The slow ones come first, so that no processor waits for the last one alone.
 PROPERTIES = (
