@@ -26,8 +26,8 @@ from Crypto.Util.Padding import unpad
 
 ROOT = Path(__file__).resolve().parents[2]
 
-import companions.simulator as ks  # noqa: E402
-from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig  # noqa: E402
+import companions.simulator as ks
+from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig
 
 FIELDS_FILE = ROOT.parent / "shared" / "kis-fields.json"
 DAY = date(2026, 11, 20)
@@ -2168,7 +2168,7 @@ def test_same_seed_same_bytes_under_any_hash_seed() -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", command],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
             cwd=Path(__file__).parent,
             stdout=subprocess.PIPE,
             text=True,
