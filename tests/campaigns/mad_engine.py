@@ -158,6 +158,8 @@ async def run(calls: int, seed: int) -> tuple[int, int, Counter[str]]:
             order = stage.ledger.orders.get(intent.intent_id)
             if order and order.status is bot.OrderStatus.SUBMITTING:
                 stage.answer(intent, bot.OrderEvent.NOT_SENT)
+            for gone in old[:-20]:  # a ledger forgets as well, day by day
+                stage.ledger.orders.pop(gone.intent_id, None)
             old = [*old[-20:], intent]
         return calls, len(referee.arrived), referee.faults
 
