@@ -8280,6 +8280,7 @@ def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     modes.add_argument("--why", metavar="ORDER", help="explain an order: number, id, stock, `last`")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
     modes.add_argument("--replay", type=Path, metavar="FILE", help="run a recording again, compare")
+    modes.add_argument("--find", metavar="WORD", help="codes of the stocks whose name holds a word")
     flag("--print-systemd-unit", help="print a unit for this file, user and settings")
     levels = ", ".join(KillLevel.__members__)
     modes.add_argument("--level", metavar="LEVEL", choices=KillLevel.__members__, help=levels)

@@ -13,6 +13,19 @@ from companions.replay import show_replay
 from companions.systemd import systemd_unit
 
 
+def show_names(options: argparse.Namespace) -> int:
+    """Print code and name of the stocks that a word finds."""
+    from companions import names
+
+    use_utf8(sys.stdin, sys.stdout)
+    found = names.find(options.find, options.state)
+    for code, name in found:
+        print(f"{code}  {name}")
+    if not found:
+        raise bot.BotError(f"no stock named {options.find!r}: its six-digit code always works")
+    return 0
+
+
 def run_command(options: argparse.Namespace) -> int:
     """Choose the command."""
     if options.decode:
@@ -37,6 +50,8 @@ def run_command(options: argparse.Namespace) -> int:
         return 0
     if options.demo:
         return run_demo(options)
+    if options.find:
+        return show_names(options)
     if options.page:
         from companions.page import server
 

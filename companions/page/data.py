@@ -12,6 +12,7 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions import reports
 from companions.journal_reader import JournalReader, find_journals
+from companions.names import names_of
 
 STALE_S = 15.0  # a status older than this is of a bot that stopped, or hangs
 MOST_JOURNAL_ROWS = 300
@@ -29,6 +30,9 @@ def read_status(folder: Path) -> dict[str, Any]:
     if not isinstance(status, dict):
         return {"stale": True, "written_s": None}
     age = max(0.0, time.time() - changed)
+    known = names_of(folder)
+    for each in status.get("symbols", ()):
+        each["name"] = each.get("name") or known.get(each.get("symbol", ""), "")
     return {**status, "written_s": round(age, 1), "stale": age > STALE_S}
 
 
@@ -66,6 +70,7 @@ def results(report: Any, language: str) -> dict[str, Any]:
 
     Reasons are worded in the reader's language; the journal keeps them in English.
     """
+    known = names_of(None)
     shown: dict[str, Any] = {
         "days": reports.to_json(report.days), "totals": reports.to_json(report.totals),
         "trips": reports.to_json(report.trips[-500:][::-1]), "notes": reports.to_json(report.notes),
@@ -75,6 +80,8 @@ def results(report: Any, language: str) -> dict[str, Any]:
         "by_symbol": reports.to_json(reports.group(report.trips, "symbol")),
         "by_month": reports.to_json(reports.group(report.trips, "month")),
     }  # fmt: skip
+    for line in (*shown["trips"], *shown["orders"]):
+        line["name"] = line.get("name") or known.get(line["symbol"], "")
     if language == "ko":
         for line in (*shown["trips"], *shown["orders"]):
             for key in ("reason", "entry_reason"):

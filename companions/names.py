@@ -1,0 +1,73 @@
+"""Names of stocks, so that a person reads 삼성전자 and not 005930; `--find WORD` searches them.
+
+A table of large stocks and funds is shipped, so that it works without a network. A file
+`stock-names.csv` (lines CODE,NAME) in the state folder adds to it and goes first. The broker's own
+name, where an answer carries one, goes before both. Names change: a code decides, never a name.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+FILE = "stock-names.csv"
+MOST_BYTES = 1_000_000
+
+_TEXT = """
+005930 삼성전자|000660 SK하이닉스|373220 LG에너지솔루션|207940 삼성바이오로직스|005380 현대차|000270 기아
+068270 셀트리온|005490 POSCO홀딩스|035420 NAVER|035720 카카오|051910 LG화학|006400 삼성SDI|105560 KB금융
+055550 신한지주|028260 삼성물산|012330 현대모비스|066570 LG전자|003670 포스코퓨처엠|086790 하나금융지주
+096770 SK이노베이션|034730 SK|015760 한국전력|032830 삼성생명|017670 SK텔레콤|018260 삼성에스디에스
+009150 삼성전기|033780 KT&G|030200 KT|323410 카카오뱅크|259960 크래프톤|011200 HMM|010130 고려아연
+316140 우리금융지주|090430 아모레퍼시픽|036570 엔씨소프트|251270 넷마블|352820 하이브|003550 LG|024110 기업은행
+000810 삼성화재|042700 한미반도체|009540 HD한국조선해양|329180 HD현대중공업|012450 한화에어로스페이스
+042660 한화오션|047810 한국항공우주|064350 현대로템|267260 HD현대일렉트릭|010140 삼성중공업
+034020 두산에너빌리티|000100 유한양행|128940 한미약품|326030 SK바이오팜|302440 SK바이오사이언스
+051900 LG생활건강|097950 CJ제일제당|004020 현대제철|011170 롯데케미칼|010950 S-Oil|078930 GS|006800 미래에셋증권
+005940 NH투자증권|016360 삼성증권|071050 한국금융지주|138040 메리츠금융지주|000720 현대건설|028050 삼성E&A
+021240 코웨이|271560 오리온|003490 대한항공|180640 한진칼|035250 강원랜드|069960 현대백화점|139480 이마트
+004170 신세계|023530 롯데쇼핑|011070 LG이노텍|034220 LG디스플레이|032640 LG유플러스|000990 DB하이텍
+377300 카카오페이|088980 맥쿼리인프라|018880 한온시스템|161390 한국타이어앤테크놀로지|011780 금호석유
+009830 한화솔루션|000880 한화|001040 CJ|004990 롯데지주|006260 LS|010120 LS ELECTRIC|298040 효성중공업
+003230 삼양식품|004370 농심|000080 하이트진로|007310 오뚜기|022100 포스코DX|047050 포스코인터내셔널
+247540 에코프로비엠|086520 에코프로|028300 HLB|196170 알테오젠|277810 레인보우로보틱스|066970 엘앤에프
+058470 리노공업|357780 솔브레인|240810 원익IPS|403870 HPSP|039030 이오테크닉스|145020 휴젤|214150 클래시스
+068760 셀트리온제약|293490 카카오게임즈|263750 펄어비스|112040 위메이드|041510 에스엠|035900 JYP Ent.
+122870 와이지엔터테인먼트|069500 KODEX 200|122630 KODEX 레버리지|114800 KODEX 인버스
+252670 KODEX 200선물인버스2X|229200 KODEX 코스닥150|233740 KODEX 코스닥150레버리지|102110 TIGER 200
+133690 TIGER 미국나스닥100|360750 TIGER 미국S&P500
+"""
+
+
+@functools.cache
+def shipped() -> Mapping[str, str]:
+    """Return the shipped table: code to name."""
+    entries = (entry.partition(" ") for entry in _TEXT.strip().replace("\n", "|").split("|"))
+    return {code: name for code, _, name in entries}
+
+
+def names_of(folder: Path | None) -> dict[str, str]:
+    """Return the shipped names with those of the user's own file; a line that is none is skipped."""
+    names = dict(shipped())
+    path = folder / FILE if folder else None
+    if path is None or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return names
+    for line in path.read_text("utf-8-sig", errors="replace").splitlines():
+        code, comma, name = line.strip().partition(",")
+        if comma and code.isalnum() and name.strip():
+            names[code.strip()] = name.strip()[:40]
+    return names
+
+
+def find(word: str, folder: Path | None = None) -> list[tuple[str, str]]:
+    """Return (code, name) of every stock whose code or name holds a word, the closest names first."""
+    wanted = word.strip().lower().replace(" ", "")
+    if not wanted:
+        return []
+    found = [
+        (code, name)
+        for code, name in names_of(folder).items()
+        if wanted in code.lower() or wanted in name.lower().replace(" ", "")
+    ]
+    return sorted(found, key=lambda each: (not each[1].lower().startswith(wanted), each[1]))

@@ -1,0 +1,50 @@
+"""Names of stocks: shipped, added by the user, searched."""
+
+from pathlib import Path
+
+import pytest
+
+import kis_realtime_trading as bot
+from companions import names
+
+
+def test_the_shipped_codes_are_codes_and_each_has_one_name():
+    """Six characters, a name, no doubled entry."""
+    table = names.shipped()
+    assert len(table) == names._TEXT.replace("\n", "|").strip("|").count("|") + 1
+    assert all(len(code) == 6 and code.isalnum() and name for code, name in table.items())
+    assert len(set(table.values())) == len(table)
+
+
+def test_the_users_own_file_goes_first_and_odd_lines_are_skipped(tmp_path: Path):
+    """CODE,NAME a line, with or without a byte order mark."""
+    (tmp_path / names.FILE).write_text("005930,삼전\nnonsense\n123456,새 종목\n", "utf-8-sig")
+    table = names.names_of(tmp_path)
+    assert (table["005930"], table["123456"]) == ("삼전", "새 종목")
+    assert table["000660"] == "SK하이닉스" and "nonsense" not in table
+
+
+@pytest.mark.parametrize(
+    ("word", "first"),
+    [("삼성전자", "005930"), ("005930", "005930"), ("kodex200", "069500"), ("sk하이", "000660")],
+)
+def test_a_word_finds_by_name_or_code_whatever_its_case(word: str, first: str):
+    """Capitals and blanks do not matter; names that begin with the word come first."""
+    assert names.find(word)[0][0] == first
+
+
+def test_nothing_finds_nothing():
+    """An empty word lists no stocks."""
+    assert names.find("  ") == []
+
+
+def test_find_is_a_command(capsys: pytest.CaptureFixture[str]):
+    """`--find` prints code and name, and says what to do when there is none."""
+    from companions import command_line
+
+    options = bot.build_parser().parse_args(["--find", "에코프로"])
+    assert command_line.run_command(options) == 0
+    assert "247540  에코프로비엠" in capsys.readouterr().out
+    options = bot.build_parser().parse_args(["--find", "없는종목"])
+    with pytest.raises(bot.BotError, match="없는종목"):
+        command_line.run_command(options)
