@@ -258,12 +258,12 @@ CALENDAR_END = date(2027, 12, 31)
 # Sell tax by the year of SETTLEMENT (two trading days after the trade), parts per 100,000:
 # (transaction tax, rural tax). KOSDAQ pays one rate. ETF and ETN pay none. (tax rule, 7.5)
 SELL_TAX: dict[int, dict[str, tuple[int, int]]] = {
-    2023: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},
-    2024: {"KOSPI": (30, 150), "KOSDAQ": (180, 0)},
-    2025: {"KOSPI": (0, 150), "KOSDAQ": (150, 0)},
-    2026: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},
-    2027: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},  # no change announced by 2026-11: unconfirmed
-    2028: {"KOSPI": (50, 150), "KOSDAQ": (200, 0)},  # for the last sells of 2027: unconfirmed
+    2023: {"KOSPI": (50, 150), "KOSDAQ": (200, 0), "KONEX": (100, 0)},
+    2024: {"KOSPI": (30, 150), "KOSDAQ": (180, 0), "KONEX": (100, 0)},
+    2025: {"KOSPI": (0, 150), "KOSDAQ": (150, 0), "KONEX": (100, 0)},
+    2026: {"KOSPI": (50, 150), "KOSDAQ": (200, 0), "KONEX": (100, 0)},
+    2027: {"KOSPI": (50, 150), "KOSDAQ": (200, 0), "KONEX": (100, 0)},  # not announced
+    2028: {"KOSPI": (50, 150), "KOSDAQ": (200, 0), "KONEX": (100, 0)},  # not announced
 }
 STOCK_FEE_PCT, FUND_FEE_PCT = Decimal("0.0140527"), Decimal("0.0146527")  # BanKIS online, each side
 
@@ -540,7 +540,7 @@ class Instrument:
     """What the market rules need to know of a stock on one day."""
 
     symbol: str
-    market: str  # KOSPI or KOSDAQ
+    market: str  # KOSPI, KOSDAQ or KONEX
     fund: bool  # ETF or ETN: other tick sizes, no sell tax
     base_price: int
     upper_limit: int
@@ -1112,7 +1112,7 @@ class Limits(_Strict):
     max_symbol_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won held in one stock")
     max_total_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won held in all stocks")
     max_daily_loss_krw: int = Field(gt=0, le=CEILING_TOTAL_KRW, description="won lost today")
-    max_daily_loss_pct: float = Field(3.0, gt=0, le=50, description="% of the morning's cash")
+    max_daily_loss_pct: float = Field(3.0, gt=0, le=50, description="% of the morning's equity")
     max_drawdown_krw: int | None = Field(None, gt=0, description="won below today's peak")
     losses_in_a_row: int = Field(3, ge=1, le=20, description="lost rounds: symbol pauses")
     losses_in_a_row_all: int = Field(5, ge=1, le=50, description="lost rounds: everything pauses")
@@ -1139,6 +1139,9 @@ class ClockAnchor(_Strict):
         if value.tzinfo is None or not 2000 <= value.year < 2100:
             raise ValueError("a time with zone, such as 2026-11-20T08:50:00+09:00")
         return value.astimezone(KST)
+
+
+LATEST_FLAT = clock_time(15, 29)  # the closing auction takes orders until 15:30 (rule)
 
 
 class BotSettings(_Strict):
@@ -1190,6 +1193,8 @@ class BotSettings(_Strict):
         last_entry = info.data.get("last_entry")
         if value and last_entry and info.field_name == "flat_at" and value < last_entry:
             raise ValueError(f"not before last_entry, {last_entry:%H:%M}: it would be sold at once")
+        if value and info.field_name == "flat_at" and value > LATEST_FLAT:
+            raise ValueError(f"not after {LATEST_FLAT:%H:%M}: no order is taken after 15:30")
         return value
 
 
@@ -1680,7 +1685,7 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
     if fund:
         return 0
     rates = SELL_TAX[settlement_year(day)]
-    transaction, rural = rates["KOSDAQ" if instrument_market == "KOSDAQ" else "KOSPI"]
+    transaction, rural = rates.get(instrument_market, rates["KOSPI"])
     return amount_krw * transaction // 100_000 + amount_krw * rural // 100_000
 
 
@@ -2172,10 +2177,17 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
         blocked = f"tick size {tick} contradicts the table"
     return Instrument(
         symbol=symbol, fund=fund, last_price=price, blocked=blocked,
-        market="KOSDAQ" if "KOSDAQ" in market_name or "KSQ" in market_name else "KOSPI",
+        market=_market_of(market_name),
         base_price=natural(record, "stck_sdpr"), upper_limit=natural(record, "stck_mxpr"),
         lower_limit=natural(record, "stck_llam"), name=text_of(record, "hts_kor_isnm"),
     )  # fmt: skip
+
+
+def _market_of(name: str) -> str:
+    """Return KOSPI, KOSDAQ or KONEX by the market's name (texts unconfirmed); KOSPI when unsure."""
+    if "KOSDAQ" in name or "KSQ" in name:
+        return "KOSDAQ"
+    return "KONEX" if "KONEX" in name or "코넥스" in name else "KOSPI"
 
 
 def parse_order_book(symbol: str, body: Mapping[str, Any]) -> OrderBook:
@@ -2289,8 +2301,27 @@ def parse_balance(holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[st
     ]  # fmt: skip
     return Balance(
         whole(summary, "prvs_rcdl_excc_amt"), whole(summary, "thdt_tlex_amt"),
-        whole(summary, "tot_evlu_amt"), tuple(each for each in holdings if each.quantity > 0),
+        whole(summary, "tot_evlu_amt"), _added_lines(each for each in holdings if each.quantity > 0),
     )  # fmt: skip
+
+
+def _added_lines(lines: Iterable[Holding]) -> tuple[Holding, ...]:
+    """Add the lines of one stock (cash and credit, several loan dates: the document's example).
+
+    Shares and sellable shares add up; the average price is that of all shares together.
+    """
+    found: dict[str, Holding] = {}
+    for line in lines:
+        had = found.get(line.symbol)
+        if had:
+            shares = had.quantity + line.quantity
+            cost = had.average_price * had.quantity + line.average_price * line.quantity
+            line = replace(
+                had, quantity=shares, sellable=had.sellable + line.sellable,
+                average_price=cost / shares,
+            )  # fmt: skip
+        found[line.symbol] = line
+    return tuple(found.values())
 
 
 def order_body(
@@ -2571,6 +2602,7 @@ class Ledger:
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
+        self.overnight: dict[str, tuple[int, Fraction]] = {}  # shares and cost as the day began
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken
@@ -2612,6 +2644,8 @@ class Ledger:
             self.level, self.level_by_rule = entry.level, entry.by_rule
         else:
             self.day, self.today, self.stopped = entry.day, DayTotals(), {}
+            held = {symbol: each for symbol, each in self.positions.items() if each.quantity}
+            self.overnight = {symbol: (each.quantity, each.cost) for symbol, each in held.items()}
             self._forget_old_orders(entry.day)
         return 0
 
@@ -2766,6 +2800,10 @@ class Ledger:
         position = self.position(symbol)
         quantity = max(0, min(quantity, position.quantity))
         if quantity:
+            shares, cost = self.overnight.get(symbol, (0, Fraction(0)))
+            gone = min(quantity, shares)  # what nobody of ours sold brings no result today
+            if shares:
+                self.overnight[symbol] = (shares - gone, cost - cost * Fraction(gone, shares))
             position.cost -= position.cost * Fraction(quantity, position.quantity)
             position.quantity -= quantity
             if not position.quantity:
@@ -2834,7 +2872,7 @@ class RiskFacts:
     orders_today: int = 0
     day_loss_krw: int = 0
     drawdown_krw: int = 0
-    morning_cash_krw: int = 0
+    morning_equity_krw: int = 0
     paused_until: datetime | None = None
     fee_pct: Decimal = STOCK_FEE_PCT
 
@@ -3028,15 +3066,15 @@ def rule_rate(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     return None
 
 
-def day_loss_limit(limits: Limits, morning_cash_krw: int) -> int:
+def day_loss_limit(limits: Limits, morning_equity_krw: int) -> int:
     """Return the loss in won that ends a day: the smaller of the won and the per cent limit."""
-    by_pct = int(morning_cash_krw * limits.max_daily_loss_pct / 100)
+    by_pct = int(morning_equity_krw * limits.max_daily_loss_pct / 100)
     return min(limits.max_daily_loss_krw, by_pct) if by_pct > 0 else limits.max_daily_loss_krw
 
 
 def rule_day_loss(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse entries after the loss of the day, in won or per cent."""
-    limit = day_loss_limit(facts.limits, facts.morning_cash_krw)
+    limit = day_loss_limit(facts.limits, facts.morning_equity_krw)
     if _entry(intent) and facts.day_loss_krw >= limit:
         return Refusal("DAY_LOSS", f"{facts.day_loss_krw:,} won lost today, at most {limit:,}")
     return None
@@ -3847,6 +3885,14 @@ class Core:
             return state.last_trade.price
         return state.quote_price if state else 0
 
+    def fresh_price(self, symbol: str) -> int:
+        """Return the newest price there is: REST's, when trades have been silent since."""
+        state = self.symbols.get(symbol)
+        if state is None or state.last_trade is None or state.quote_at is None:
+            return self.last_price(symbol)
+        later_s = (state.quote_at - state.last_trade.ts_exchange).total_seconds()
+        return state.quote_price if later_s > GUARD_SILENCE_S else state.last_trade.price
+
     def count_open(self, symbol: str) -> int:
         """Return how many orders of a symbol are or may be alive."""
         return len(self.ledger.open_orders(symbol))
@@ -3880,13 +3926,34 @@ class Core:
         return datetime.combine(session.day, at, KST) + (session.close - usual_close)
 
     def day_result_krw(self) -> int:
-        """Return today's P&L, won: realised net of costs, plus open positions at the last price."""
+        """Return today's P&L, won: realised net of costs, plus open positions at the last price.
+
+        What was held over night counts from yesterday's close: 10 bought at 70,000, close 84,000,
+        today 72,000 is a loss of 120,000 today, though a gain of 20,000 in all.
+        """
         result: int | Fraction = self.ledger.today.net_krw
         for symbol, position in self.ledger.positions.items():
-            price = self.last_price(symbol) if position.quantity else 0
+            price = self.fresh_price(symbol) if position.quantity else 0
             if price:
                 result += price * position.quantity - position.cost
-        return math.floor(result)
+        return math.floor(result - self._carried(lambda shares, cost, base: base * shares - cost))
+
+    def morning_equity_krw(self) -> int:
+        """Return what the account was worth at yesterday's close: cash, and shares of ours."""
+        held = self._carried(lambda shares, cost, base: Fraction(base * shares))
+        return self.ledger.morning_cash_krw + math.floor(held)
+
+    def _carried(self, worth: Callable[[int, Fraction, int], Fraction]) -> Fraction:
+        """Add up a figure of the shares held over night: shares, cost, base price of today.
+
+        The base price is yesterday's close, or what the exchange puts in its place on an ex-day.
+        """
+        total = Fraction(0)
+        for symbol, (shares, cost) in self.ledger.overnight.items():
+            state = self.symbols.get(symbol)
+            if state and state.instrument and state.instrument.base_price:
+                total += worth(shares, cost, state.instrument.base_price)
+        return total
 
     def stop_symbol(self, symbol: str, why: str) -> None:
         """Begin nothing more in a symbol today, and say so."""
@@ -4018,10 +4085,12 @@ class EntryDesk:
                 quantity=intent.quantity, price=intent.price, code=refusal.code,
                 numbers=refusal.numbers, purpose=intent.purpose,
             )  # fmt: skip
-            core.alert(
-                "refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-                code=refusal.code, numbers=refusal.numbers,
-            )  # fmt: skip
+            late = core.clock(core.settings.last_entry)
+            if not (refusal.code == "SESSION" and late and core.now >= late):  # as it was set
+                core.alert(
+                    "refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
+                    code=refusal.code, numbers=refusal.numbers,
+                )  # fmt: skip
             return refusal
         core.apply(intent)
         if core.ledger.orders[intent.intent_id].intent is not intent:
@@ -4076,7 +4145,7 @@ class EntryDesk:
             orders_today=core.ledger.today.orders,
             day_loss_krw=-result,
             drawdown_krw=core.ledger.today.peak_krw - result,
-            morning_cash_krw=core.ledger.morning_cash_krw,
+            morning_equity_krw=core.morning_equity_krw(),
             paused_until=self._paused_until(symbol),
             fee_pct=self._fee_pct(state),
         )
@@ -4329,7 +4398,7 @@ class ExitDesk:
         if not kind.priced:
             return kind, 0
         quote = state.view.quote
-        last = core.last_price(state.view.symbol)
+        last = core.fresh_price(state.view.symbol)  # a dead feed's last trade may be far away
         bid = min(last, quote.bid) if quote and quote.bid else last  # a quote may be the older one
         price = round_to_tick(bid, state.view.fund, up=False)
         return kind, max(price, instrument.lower_limit if instrument else 0)
@@ -4944,7 +5013,9 @@ class Engine:
             return
         if request is None:
             return
-        if request.side is Side.SELL:
+        if request.symbol != view.symbol:
+            core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
+        elif request.side is Side.SELL:
             self.exits.start(state, request.reason or "strategy")
         else:
             self.entries.consider(state, request)
@@ -4972,8 +5043,8 @@ class Engine:
     def _check_day_loss(self) -> None:
         """Tighten the kill switch for the rest of a day that lost too much."""
         core = self.core
-        limit = day_loss_limit(core.settings.limits, core.ledger.morning_cash_krw)
-        if core.ledger.level is KillLevel.ACTIVE and core.day_result_krw() <= -limit:
+        limit = day_loss_limit(core.settings.limits, core.morning_equity_krw())
+        if core.ledger.level < KillLevel.REDUCE_ONLY and core.day_result_krw() <= -limit:
             why = f"day loss of {limit:,} won reached"
             core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
 
@@ -5008,7 +5079,8 @@ class Engine:
             return
         self._next_second = event.now + timedelta(seconds=1)
         flat_at = core.clock(core.settings.flat_at)
-        flat = flat_at is not None and core.now >= flat_at
+        doubted = "clock" in core.holds  # nothing is sold by a time that may be wrong
+        flat = flat_at is not None and core.now >= flat_at and not doubted
         for state in core.symbols.values():
             self._each_second(state, flat)
         for order in core.ledger.open_orders():

@@ -23,7 +23,7 @@ LIMITS = bot.Limits(
 FACTS = bot.RiskFacts(
     now=NOW, phase=bot.Phase.CONTINUOUS, limits=LIMITS, instrument=STOCK, last_price=70_000,
     last_price_age_s=1.0, quote_price=70_000, quote_age_s=1.0, free_cash_krw=10_000_000,
-    position=10, positions=1, symbol_krw=700_000, total_krw=700_000, morning_cash_krw=10_000_000,
+    position=10, positions=1, symbol_krw=700_000, total_krw=700_000, morning_equity_krw=10_000_000,
     entries_until=NOW + timedelta(hours=4),
 )  # fmt: skip
 ENTRY = bot.OrderIntent(
@@ -114,8 +114,8 @@ CASES = [
     (bot.rule_rate, "DAY_RATE", facts(orders_today=100), ENTRY, facts(orders_today=100), EXIT),
     (bot.rule_day_loss, "DAY_LOSS", facts(day_loss_krw=200_000), ENTRY,
      facts(day_loss_krw=199_999), ENTRY),
-    (bot.rule_day_loss, "DAY_LOSS", facts(day_loss_krw=100_000, morning_cash_krw=5_000_000), ENTRY,
-     facts(day_loss_krw=99_999, morning_cash_krw=5_000_000), ENTRY),
+    (bot.rule_day_loss, "DAY_LOSS", facts(day_loss_krw=100_000, morning_equity_krw=5_000_000), ENTRY,
+     facts(day_loss_krw=99_999, morning_equity_krw=5_000_000), ENTRY),
     (bot.rule_day_loss, "DAY_LOSS", facts(day_loss_krw=900_000), ENTRY,
      facts(day_loss_krw=900_000), EXIT),
     (bot.rule_drawdown, "DRAWDOWN", facts(drawdown_krw=150_000), ENTRY,
