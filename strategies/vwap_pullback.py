@@ -24,9 +24,9 @@ class VwapPullback(TradingStrategy):
     class Parameters(TradingStrategy.Parameters):
         """Settings under `bot.parameters`, with unit and bounds; a value outside is refused."""
 
-        above_bars: int = Field(6, ge=2, le=100, description="bars before that closed above VWAP")
-        least_high_pct: float = Field(0.6, ge=0, le=10, description="% their high stood above it")
-        touch_pct: float = Field(0.1, ge=0, le=2, description="% above VWAP that counts as a touch")
+        above_bars: int = Field(3, ge=2, le=100, description="bars before that closed above VWAP")
+        least_high_pct: float = Field(0.3, ge=0, le=10, description="% their high stood above it")
+        touch_pct: float = Field(0.2, ge=0, le=2, description="% above VWAP that counts as a touch")
         stop_pct: float = Field(0.7, gt=0, le=20, description="% below VWAP")
         target_pct: float = Field(1.5, ge=0, le=50, description="% above the entry, 0: none")
         risk_krw: int = Field(50_000, ge=1_000, le=10_000_000, description="won lost at the stop")

@@ -183,6 +183,8 @@ def test_secrets_may_stand_in_the_environment_instead():
 
 SYMBOL, DAY = "005930", date(2026, 11, 20)
 SESSION = bot.session_of(DAY)
+RANGE = f"{ROOT / 'strategies' / 'opening_range.py'}:OpeningRange"
+PULLBACK = f"{ROOT / 'strategies' / 'vwap_pullback.py'}:VwapPullback"
 DIP = f"{ROOT / 'strategies' / 'mean_reversion.py'}:MeanReversion"
 
 
@@ -318,8 +320,10 @@ def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
     [
         (DIP, {"window_bars": 10, "entry_deviations": 0.5, "min_gain_pct": 0}, {"dip", "target"}),
         ("README.md", {}, {"above VWAP", "below VWAP"}),
+        (RANGE, {"range_minutes": 5, "volume_ratio": 0.5}, {"opening range"}),
+        (PULLBACK, {}, {"pullback"}),
     ],
-    ids=["mean reversion", "of the page"],
+    ids=["mean reversion", "of the page", "opening range", "VWAP pullback"],
 )
 def test_it_trades_an_hour_of_the_simulated_market(name, parameters, reasons, tmp_path, caplog):
     """The whole bot in virtual time: it buys and sells, and the books equal the simulator's."""

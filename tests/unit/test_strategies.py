@@ -102,7 +102,8 @@ TOUCH = bar_of(6, 70_000, low=69_900)
 
 def pullback(**parameters):
     """Return the strategy without slippage."""
-    return load("vwap_pullback.py", "VwapPullback", slippage_pct=0, **parameters)
+    usual = {"above_bars": 6, "least_high_pct": 0.6, "touch_pct": 0.1, "slippage_pct": 0}
+    return load("vwap_pullback.py", "VwapPullback", **{**usual, **parameters})
 
 
 def test_a_touch_of_the_mean_after_bars_above_it_is_bought():
