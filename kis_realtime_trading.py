@@ -8706,6 +8706,8 @@ def run_trader(
         log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
         set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
+        if strategy.past_days and settings.bot.flat_at:
+            log.warning("the strategy judges closed days; flat_at sells before each close")
         journal = Journal(journal_path(folder, settings.profile))
         last.callback(journal.close)
         journal.verify()
