@@ -24,11 +24,10 @@ import websockets
 from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
-ROOT = Path(__file__).resolve().parents[2]
-
 import companions.simulator as ks
 from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 FIELDS_FILE = ROOT.parent / "shared" / "kis-fields.json"
 DAY = date(2026, 11, 20)
 STOCK, KOSDAQ_STOCK, ETF = "005930", "247540", "069500"
