@@ -97,6 +97,7 @@ import math
 import os
 import queue
 import re
+import resource
 import secrets
 import signal
 import socket
@@ -889,6 +890,16 @@ class Position:
     def average_price(self) -> float:
         """Average price paid, won; 0 when flat."""
         return float(self.cost / self.quantity) if self.quantity else 0.0
+
+    def values(self) -> tuple[Any, ...]:
+        """Return everything that a position is, to compare it and to bring it back."""
+        return (
+            self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason,
+        )  # fmt: skip
+
+    def take(self, values: tuple[Any, ...]) -> None:
+        """Be again what values() returned."""
+        self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason = values
 
     def clear(self) -> None:
         """Be flat again; the object stays, since views hold it."""
@@ -3215,6 +3226,10 @@ def check_request(request: Any) -> None:
     names = (request.symbol, request.signal, request.reason)
     if not all(isinstance(each, str) for each in names):
         raise TypeError("symbol, signal and reason of an OrderRequest are texts")
+    if any(len(each) > 200 or not each.isprintable() for each in names):  # a lone surrogate too
+        raise TypeError("symbol, signal and reason of an OrderRequest are short, readable texts")
+    if not all(isinstance(name, str) and name.isprintable() for name, _ in request.facts):
+        raise TypeError("the names of facts are readable texts")
     if not isinstance(request.side, Side) or not isinstance(request.kind, OrderKind):
         raise TypeError("side is a Side and kind an OrderKind")
     numbers = [request.quantity, request.price, *(value for _, value in request.facts)]
@@ -5004,10 +5019,15 @@ class Engine:
             return
         view.now, view.last_price = core.now, core.last_price(view.symbol)
         view.day_vwap = state.builder.day_vwap
+        held, before = view.position, view.position.values()
         try:
             request = method(view, *seen)
             check_request(request)
-        except Exception as error:
+            if view.position is not held or held.values() != before:
+                raise TypeError("a position is shown to be read")
+        except BaseException as error:  # its sys.exit() or KeyboardInterrupt is no end of the bot
+            view.position = held
+            held.take(before)
             state.unasked = True
             core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_where(error)}")
             return
@@ -6265,10 +6285,22 @@ class _Frames:
                 yield await self._receive(decode=False)
 
 
+class _NoDetour(websocket_connect):
+    """Opens a session at the address of the settings or not at all.
+
+    The library follows a redirect, also to another host and in plain text: whoever answers the
+    handshake would be given the approval key and the HTS id.
+    """
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return the answer as the error that it is."""
+        return exc
+
+
 async def connect_websocket(url: str) -> Socket:
     """Open a session. Library pings are off: the server does not always answer them."""
     return _Frames(
-        await websocket_connect(
+        await _NoDetour(
             url, ping_interval=None, compression=None, max_size=1 << 20, proxy=None,
             open_timeout=10.0, close_timeout=1.0, max_queue=1024,  # full: no closing handshake ends
         )
@@ -7470,6 +7502,23 @@ class Broker:
         return Seen(PastBars(symbol, tuple(bars)), now)
 
 
+def _owners_text(path: Path) -> str:
+    """Return a short text that the owner himself left; of anything else not a word is read.
+
+    A link could lead to any file of the owner, and its lines would stand in the journal and on the
+    phone. Raises OSError or UnicodeDecodeError.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(opened, encoding="utf-8") as file:
+        seen = os.fstat(opened)
+        plain = stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1
+        if not plain or seen.st_size > MAX_CONTROL_BYTES:
+            return "unreadable: no short text"
+        if seen.st_uid != os.geteuid() or seen.st_mode & stat.S_IWOTH:
+            return "unreadable: not the owner's own file"
+        return file.read().strip()
+
+
 def take_words(path: Path) -> Iterator[str]:
     """Take away what the owner left in the control file; yield its lines, none without a file.
 
@@ -7482,8 +7531,7 @@ def take_words(path: Path) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.replace(path, taken)
     try:
-        odd = not taken.is_file() or taken.stat().st_size > MAX_CONTROL_BYTES
-        text = "unreadable: no short text" if odd else taken.read_text().strip()
+        text = _owners_text(taken)
     except (OSError, UnicodeDecodeError) as error:
         text = f"unreadable: {error}"
     yield from text.split("\n")
@@ -8685,6 +8733,11 @@ def all_secrets(settings: Settings) -> list[Secret]:
 Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
 
 
+def refuse_core_dumps() -> None:
+    """Lower the limit of a core dump to nothing: it would hold every secret."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def run_trader(
     settings: Settings, options: argparse.Namespace, watch: Watch | None = None,
     transport: Transport | None = None,
@@ -8695,6 +8748,7 @@ def run_trader(
     for the network in a test.
     """
     assert settings.bot is not None
+    refuse_core_dumps()
     folder = state_folder(options, settings.bot)
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))

@@ -126,7 +126,7 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "network": {
         "AiohttpTransport.__call__": "the only HTTP session",
-        "connect_websocket": "the only WebSocket",
+        "_NoDetour": "the only WebSocket",
         "TelegramBot.run": "the only other host",
         "_bounded_request.BoundedRequest.do_request": "its door: no proxy, no redirect, bounded",
         "Watchdog.tell": "a datagram to systemd on this machine",
@@ -261,6 +261,8 @@ class Reader(ast.NodeVisitor):
         for each in node.decorator_list:
             self.visit(each)
         self._enter(node)
+        for each in getattr(node, "bases", ()):
+            self.visit(each)
         if isinstance(node, FUNCTIONS):
             for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
                 self.visit(default)

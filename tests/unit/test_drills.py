@@ -1,0 +1,116 @@
+"""Drills against an adversary: each was seen to go wrong once, and is shown here the right way."""
+
+import os
+import resource
+from dataclasses import replace
+
+import edge
+import pytest
+from test_engine import SYMBOL, Bench, Scripted, wish
+
+import kis_realtime_trading as bot
+
+
+class Ending(Scripted):
+    """Ends, or writes where it may only read, at the first trade it is shown in a bar."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def on_bar(self, view, bar):
+        return self.act(view) if view.symbol == SYMBOL else None
+
+
+def leaves(error):
+    """Return what a strategy does that raises this."""
+
+    def act(view):
+        raise error
+
+    return act
+
+
+def writes(view):
+    """Take itself for the owner of three shares."""
+    view.position.quantity = 3
+
+
+def swaps(view):
+    """Put another position into the place of the one that is shown."""
+    view.position = bot.Position(quantity=3)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [leaves(SystemExit(0)), leaves(KeyboardInterrupt()), leaves(GeneratorExit()), writes, swaps],
+    ids=["exit", "interrupt", "generator", "writes", "swaps"],
+)
+def test_a_strategy_that_ends_or_writes_stops_its_own_stock_only(act):
+    """The program lives on, the stock is stopped, and the position shown is as it was."""
+    bench = Bench(Ending(act)).start()
+    bench.trade(70_000)
+    bench.at("10:05:00")
+    bench.trade(70_000)
+    assert "of the strategy" in bench.ledger.stopped[SYMBOL]
+    assert list(bench.ledger.stopped) == [SYMBOL]
+    assert bench.engine.core.symbols[SYMBOL].view.position.quantity == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(wish(), reason="\ud800"),
+        replace(wish(), signal="x" * 201),
+        replace(wish(), facts=(("\udfff", 1),)),
+    ],
+)
+def test_a_text_that_no_file_can_hold_is_no_wish(odd):
+    """A lone surrogate ended the program when the journal wrote it."""
+    with pytest.raises(TypeError):
+        bot.check_request(odd)
+
+
+async def test_a_redirected_handshake_is_not_followed():
+    """The approval key goes to the address of the settings or nowhere."""
+    asked_elsewhere = []
+
+    async def elsewhere(server, head, body, writer):
+        asked_elsewhere.append(head)
+        writer.write(edge.http(b"", "404 Not Found"))
+
+    async with edge.RawServer(elsewhere) as other:
+
+        async def away(server, head, body, writer):
+            writer.write(edge.http(b"", "302 Found", Location=other.url.replace("http", "ws")))
+
+        async with edge.RawServer(away) as server:
+            with pytest.raises(bot.WebSocketException):
+                await bot.connect_websocket(server.url.replace("http", "ws"))
+            assert server.connections == 1
+    assert asked_elsewhere == []
+
+
+@pytest.mark.parametrize("how", ["soft link", "hard link", "for all to write"])
+def test_a_control_file_that_is_not_the_owners_own_is_refused_without_its_words(tmp_path, how):
+    """Through a link the lines of any file of the owner stood in the journal and on the phone."""
+    secret, control = tmp_path / "secret", tmp_path / "control"
+    secret.write_text("level FLATTEN_AND_HALT my-secret")
+    if how == "soft link":
+        control.symlink_to(secret)
+    elif how == "hard link":
+        os.link(secret, control)
+    else:
+        control.write_text(secret.read_text())
+        control.chmod(0o666)
+    [said] = bot.take_words(control)
+    assert said.startswith("unreadable")
+    assert "secret" not in said.replace(str(tmp_path), "")
+    assert secret.read_text() == "level FLATTEN_AND_HALT my-secret"
+    assert not os.path.lexists(control)
+
+
+def test_a_core_dump_is_refused_by_the_program_itself():
+    """Secrets stand in the memory of the process: RLIMIT_CORE is lowered before anything runs."""
+    bot.refuse_core_dumps()
+    assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
