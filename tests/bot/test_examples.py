@@ -184,6 +184,7 @@ def test_secrets_may_stand_in_the_environment_instead():
 SYMBOL, DAY = "005930", date(2026, 11, 20)
 SESSION = bot.session_of(DAY)
 RANGE = f"{ROOT / 'strategies' / 'opening_range.py'}:OpeningRange"
+RULES = f"{ROOT / 'strategies' / 'week_dip.kis.yaml'}"
 PULLBACK = f"{ROOT / 'strategies' / 'vwap_pullback.py'}:VwapPullback"
 DIP = f"{ROOT / 'strategies' / 'mean_reversion.py'}:MeanReversion"
 
@@ -322,8 +323,9 @@ def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
         ("README.md", {}, {"above VWAP", "below VWAP"}),
         (RANGE, {"range_minutes": 5, "volume_ratio": 0.5}, {"opening range"}),
         (PULLBACK, {}, {"pullback"}),
+        (RULES, {}, {"entry rule"}),
     ],
-    ids=["mean reversion", "of the page", "opening range", "VWAP pullback"],
+    ids=["mean reversion", "of the page", "opening range", "VWAP pullback", "rules of a file"],
 )
 def test_it_trades_an_hour_of_the_simulated_market(name, parameters, reasons, tmp_path, caplog):
     """The whole bot in virtual time: it buys and sells, and the books equal the simulator's."""
