@@ -151,7 +151,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 if TYPE_CHECKING:
     import pandas
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # ======================================================================================
 # === 1. CONSTANTS AND WIRE TABLES ===
