@@ -927,6 +927,11 @@ class DayTotals:
         return (2 * gross.numerator + gross.denominator) // (2 * gross.denominator)
 
     @property
+    def exact_net(self) -> Fraction:
+        """Realised result net of costs, to the part of a won."""
+        return self.gross - self.fees_krw - self.taxes_krw
+
+    @property
     def net_krw(self) -> int:
         """Realised P&L after all fees and taxes of the day."""
         return self.gross_krw - self.fees_krw - self.taxes_krw
@@ -3880,6 +3885,8 @@ class Core:
         ref = getattr(entry, "intent_id", "")
         order = self.ledger.orders.get(ref)
         spent = order.filled_amount_krw if order else 0
+        before = replace(self.ledger.position(order.intent.symbol)) if order else Position()
+        worth = self.ledger.today.exact_net
         try:
             booked = self.ledger.apply(entry)
         except IllegalTransition as error:
@@ -3888,7 +3895,14 @@ class Core:
         ours = isinstance(entry, OrderIntent) and entry.purpose != "external"
         self.out.append(Record("intent" if ours else "ledger", ref, entry))
         if order and booked:
+            gain = before.result + self.ledger.today.exact_net - worth
             self._after_fill(order, booked, order.filled_amount_krw - spent)
+            if (
+                order.own
+                and before.quantity
+                and not self.ledger.position(order.intent.symbol).quantity
+            ):
+                self._tell_round(order, before, gain)
         if order and isinstance(entry, OrderUpdate):
             self._tell_update(order, entry)
         return booked
@@ -3995,6 +4009,18 @@ class Core:
         )  # fmt: skip
         self.on_fill(order, shares, price)
         self.ask("cash")
+
+    def _tell_round(self, order: Order, before: Position, gain: Fraction) -> None:
+        """Tell what a round trip earned after all its costs; per cent of what the shares cost."""
+        intent, opened = order.intent, before.opened_at or self.now
+        paid = before.average_price * order.filled_quantity
+        self.alert(
+            "round_closed", mark="▲" if gain >= 0 else "▼", symbol=intent.symbol,
+            quantity=order.filled_quantity, price=order.filled_amount_krw / order.filled_quantity,
+            gain=f"{math.floor(gain):+,}", percent=f"{100 * float(gain) / paid:+.1f}" if paid else "-",
+            minutes=math.floor((self.now - opened).total_seconds() / 60), reason=intent.reason,
+            day=f"{self.ledger.today.net_krw:+,}",
+        )  # fmt: skip
 
     def _tell_update(self, order: Order, update: OrderUpdate) -> None:
         """Alert about the ends and doubts of an order; words like "filled" only when proved."""
@@ -5459,6 +5485,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "✔ filled: {symbol} {side} {quantity} @ {price} ({reason})"),
     "partly_filled": ("◐ 일부 체결: {symbol} {side} {quantity}주 @ {price}, 잔량 {left}",
         "◐ partly filled: {symbol} {side} {quantity} @ {price}, {left} left"),
+    "round_closed": (
+        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 {day}",
+        "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
+        " · today {day}",
+    ),
     "refused": ("✋ 주문 보류: {symbol} {side} {quantity}주 [{code}] {numbers}",
         "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
     "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
@@ -5514,6 +5545,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "held: {positions}{unheard}",
     ),
 }  # fmt: skip
+# Not sent to the phone: what follows within seconds says more (filled, refused, cancelled).
+NOT_ON_THE_PHONE = frozenset({"order_sent", "feed_back"})
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
 URGENT = frozenset({"order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error"})
 
@@ -7611,6 +7644,13 @@ def left_behind(ledger: Ledger) -> str:
     )
 
 
+def name_of(core: Core, symbol: str) -> str:
+    """Return the name of a stock, "" unknown: the price answer names none, the balance does."""
+    state, holding = core.symbols.get(symbol), core.holdings.get(symbol)
+    instrument = state.instrument if state else None
+    return (instrument.name if instrument else "") or (holding.name if holding else "")
+
+
 class Bridge:
     """The only door of the engine: events in, recorded; actions out, journal first."""
 
@@ -7705,7 +7745,16 @@ class Bridge:
         self.messages.append(f"{self.clock.now():%H:%M:%S} {text}")
         urgent = alert.code in URGENT
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
-        self.telegram.post(text, urgent)
+        sold = alert.code == "filled" and alert.values["side"] is Side.SELL
+        held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
+        if held and alert.code not in NOT_ON_THE_PHONE:  # the round trip tells the sale
+            self.telegram.post(say(self._named(alert), self._language), urgent)
+
+    def _named(self, alert: Alert) -> Alert:
+        """Return an alert with the name of its stock instead of the code, where it is known."""
+        symbol = alert.values.get("symbol", "")
+        name = name_of(self.engine.core, symbol) if isinstance(symbol, str) else ""
+        return alert._replace(values={**alert.values, "symbol": name}) if name else alert
 
 
 class Morning:
@@ -7868,12 +7917,10 @@ def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
     state, position = core.symbols[symbol], core.ledger.position(symbol)
     trade, instrument, plan = state.last_trade, state.instrument, position.plan
     base = instrument.base_price if instrument else 0
-    holding = core.holdings.get(symbol)  # the price answer names no stock, the balance does
-    name = (instrument.name if instrument else "") or (holding.name if holding else "")
     price = trade.price if trade else (instrument.last_price if instrument else 0)
     gain = round(price * position.quantity - position.cost) if price else 0
     return {
-        "symbol": symbol, "name": name, "price": price,
+        "symbol": symbol, "name": name_of(core, symbol), "price": price,
         "age_s": round((now - trade.ts_exchange).total_seconds(), 1) if trade else None,
         "prev_close": base, "change_pct": round(100 * (price / base - 1), 2) if base else 0.0,
         "position": position.quantity, "average": round(position.average_price, 2),

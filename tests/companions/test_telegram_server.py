@@ -151,3 +151,46 @@ def test_words_move_the_switch_of_a_trading_bot(tmp_path):
     assert [*tight, "REDUCE_ONLY", "ACTIVE"] == levels
     assert all(shown) and "오늘" in shown[0] and "{" not in "".join(shown)
     assert rows[:5] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_round_trip_is_told_in_one_line_with_its_gain(tmp_path):
+    """Name or code, shares, price, won after all costs, per cent, minutes, reason, the day so far."""
+    values = {
+        "mark": "▲", "symbol": "현대차", "quantity": 13, "price": 219_500.0, "gain": "+62,300",
+        "percent": "+2.2", "minutes": 41, "reason": "target", "day": "+207,583",
+    }  # fmt: skip
+    told = bot.say(bot.Alert("round_closed", values), "ko")
+    assert told == "▲ 현대차 13주 매도 219,500 · +62,300원 (+2.2%, 41분, 목표가) · 오늘 +207,583"
+
+
+def test_the_gain_told_is_the_gain_of_the_books(tmp_path):
+    """The sum of the rounds told equals the day's net result, but for parts of a won."""
+    world = harness.World(edge.config(density=4.0), start="08:55:00")
+
+    async def main():
+        driver = asyncio.create_task(world.network.drive())
+        wishes = [harness.Wish("09:20:00", "005930", 5, 5), harness.Wish("09:40:00", "005930", -5, -40),
+                  harness.Wish("10:20:00", "005930", 7, 5), harness.Wish("10:40:00", "005930", -7, -40)]  # fmt: skip
+        trader = world.make_trader(harness.Scripted(wishes))
+        run = asyncio.create_task(trader.run(one_day=True))
+        await world.until("09:58:00")
+        trader.set_level("FLATTEN_AND_HALT", "test")
+        await world.until("10:10:00")
+        ledger = trader.engine.core.ledger
+        net, flat = ledger.today.net_krw, not ledger.position("005930").quantity
+        rows = [
+            bot.json.loads(r.body) for r in trader.journal.rows("alert") if r.ref == "round_closed"
+        ]
+        trader.stop("enough")
+        await run
+        trader.journal.close()
+        driver.cancel()
+        return net, flat, rows
+
+    try:
+        net, flat, rows = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert flat and rows
+    assert abs(sum(int(row["gain"].replace(",", "")) for row in rows) - net) <= len(rows)
+    assert rows[-1]["day"] == f"{net:+,}"
