@@ -5309,12 +5309,20 @@ def secrets_of(profile: Profile) -> list[Secret]:
     return [profile.app_key, profile.app_secret, profile.account, account, profile.hts_id]
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
+
+
 class _RedactingFormatter(logging.Formatter):
     """The last step of every log line, traces of libraries included."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._redact = redact
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return Korean time with its offset, in whatever zone the machine lives."""
+        at = EPOCH + timedelta(seconds=record.created)
+        return at.isoformat(" ", "milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redact(super().format(record))
@@ -5345,7 +5353,6 @@ class Watchdog:
             s.sendto(text.encode(), address)
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
 RECORD_SEGMENT_BYTES = 64 * 1024 * 1024
 
 
@@ -6809,12 +6816,16 @@ class Journal:
     VERSION, READS = 2, (1, 2)  # 1 had no row HoldSet; verify() raises a sound one to 2
     _FIRST_HASH = "0" * 64
 
-    def __init__(self, path: Path, read_only: bool = False) -> None:
+    # A lock of another program (a backup, a viewer) is waited for: an end would leave shares without
+    # their stops. Half of the watchdog's minute.
+    PATIENCE_S = 30.0
+
+    def __init__(self, path: Path, read_only: bool = False, patience_s: float = PATIENCE_S) -> None:
         self.path, self._tip = path, path.with_suffix(".tip")
         try:
             mode = "ro" if read_only else "rwc"
             uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience_s)
             if not read_only:
                 self._prepare()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -81,10 +81,12 @@ def _untyped(value: Any) -> Any:
     return [_untyped(item) for item in value] if isinstance(value, list) else value
 
 
-def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed:
+def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str = "") -> Replayed:
     """Drive codec and engine with a recording, as fast as they go.
 
-    `strategy` replaces the recorded one. Raises bot.BotError for what is no recording.
+    `strategy` replaces the recorded one. A file of code that the recording names runs only when the
+    user named it as well: a recording may be somebody else's. Raises bot.BotError for what is no
+    recording.
     """
     if not first.is_file():
         raise bot.BotError(
@@ -99,9 +101,20 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None) -> Replayed
     ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
     for kind, body in header["rows"]:
         bot.apply_row(ledger, kind, body)
-    chosen = strategy or bot.load_strategy(header["strategy"], settings.parameters)
+    recorded = str(header["strategy"])
+    if not strategy and recorded not in (*bot.STRATEGIES, named):
+        raise bot.BotError(
+            f"the recording ran {recorded}; if you trust that file, name it: --strategy {recorded}"
+        )
+    chosen = strategy or bot.load_strategy(recorded, settings.parameters)
     engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")
     return _drive(engine, lines, header)
+
+
+def recorded_strategy(first: Path) -> str:
+    """Return the strategy that a recording names, "" when it is none."""
+    start = next(read_lines(first), "") if first.is_file() else ""
+    return str(json.loads(start[1:]).get("strategy", "")) if start.startswith("S") else ""
 
 
 def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> Replayed:
@@ -159,9 +172,13 @@ def show_replay(options: argparse.Namespace) -> int:
     path: Path = options.replay
     strategy = None
     if options.strategy:
-        strategy = bot.load_strategy(options.strategy, {})
+        strategy = (
+            None
+            if options.strategy == recorded_strategy(path)
+            else bot.load_strategy(options.strategy, {})
+        )
     began = time.perf_counter()
-    result = replay(path, strategy)
+    result = replay(path, strategy, options.strategy or "")
     spent = time.perf_counter() - began
     bars = sum(kind == "bar" for kind, _, _ in result.rows)
     intents = sum(kind == "intent" for kind, _, _ in result.rows)

@@ -1,5 +1,8 @@
 """Drills against an adversary: each was seen to go wrong once, and is shown here the right way."""
 
+import gzip
+import json
+import logging
 import os
 import resource
 from dataclasses import replace
@@ -9,6 +12,7 @@ import pytest
 from test_engine import SYMBOL, Bench, Scripted, wish
 
 import kis_realtime_trading as bot
+from companions import replay
 
 
 class Ending(Scripted):
@@ -114,3 +118,26 @@ def test_a_core_dump_is_refused_by_the_program_itself():
     """Secrets stand in the memory of the process: RLIMIT_CORE is lowered before anything runs."""
     bot.refuse_core_dumps()
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+
+
+def test_log_lines_carry_korean_time_and_its_offset():
+    """On a server that lives in UTC nobody has to guess."""
+    formatter = bot._RedactingFormatter(str)
+    record = logging.LogRecord("kisbot", logging.INFO, "", 0, "said", None, None)
+    record.created = 1_795_737_600.25  # 2026-11-27 00:00:00.25 UTC
+    assert formatter.format(record) == "2026-11-27 09:00:00.250+09:00 INFO kisbot: said"
+
+
+def test_a_recording_runs_no_code_of_its_own_choice(tmp_path):
+    """Somebody's recording names a file: it runs only when the command line names it too."""
+    ran, file = tmp_path / "ran", tmp_path / "evil.py"
+    file.write_text(f"open({str(ran)!r}, 'w')\n")
+    settings = {"symbols": [SYMBOL], "limits": dict.fromkeys(
+        ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw"), 1_000_000)}  # fmt: skip
+    header = {"settings": settings, "rows": [], "strategy": f"{file}:Evil", "environment": "paper"}
+    recording = tmp_path / "20261120-085011-0000.gz"
+    with gzip.open(recording, "wt") as out:
+        out.write(f"S{json.dumps(header)}\n")
+    with pytest.raises(bot.BotError, match="--strategy"):
+        replay.replay(recording)
+    assert not ran.exists()

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import traceback
 import typing
 import urllib.parse
@@ -356,8 +357,10 @@ def test_two_writers_do_not_mix(journal):
 
 
 def test_a_writer_that_was_locked_out_says_so(journal):
-    """A backup that holds the file: an error after two seconds, nothing written (D03)."""
+    """A backup that holds the file for longer than is waited: an error, nothing written (D03)."""
     write(journal, 1)
+    journal = bot.Journal(journal.path, patience_s=0.1)
+    journal.verify()
     other = sqlite3.connect(journal.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     began = bot.time.monotonic()
@@ -372,6 +375,20 @@ def test_a_writer_that_was_locked_out_says_so(journal):
         journal.check_in_place()
     write(opened_again(journal), 1, start=1)
     assert len(reopened(journal.path)) == 4
+
+
+def test_a_lock_of_some_seconds_is_waited_for(journal):
+    """Another program holds the file: the row is written when it lets go, the bot goes on."""
+    write(journal, 1)
+    other = sqlite3.connect(journal.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(2.5, other.execute, ["ROLLBACK"])
+    release.start()
+    write(journal, 1, start=1)
+    release.join()
+    other.close()
+    assert len(reopened(journal.path)) == 4
+    assert bot.Journal.PATIENCE_S == 30.0
 
 
 def test_readers_do_not_disturb(journal):
