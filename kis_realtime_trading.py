@@ -5338,6 +5338,77 @@ def set_up_logging(redact: Callable[[str], str], stream: Any, level: int = loggi
     log.setLevel(level)
 
 
+class LogThread(logging.Handler):
+    """Hands redacted lines to a thread of its own: trading waits for no terminal and no disk.
+
+    Ctrl-S in a terminal or a marked text in a console holds the writer, once for two minutes the
+    whole bot with its stops. Lines that find no room are dropped, counted, and told afterwards.
+    """
+
+    MOST_LINES = 5_000
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream, self.dropped, self._told = stream, 0, 0
+        self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
+        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line; never waits."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self.dropped += 1
+
+    def _write_all(self) -> None:
+        while True:
+            line = self._lines.get()
+            if self.dropped > self._told:
+                self._told, missing = self.dropped, self.dropped - self._told
+                line += f"\n({missing} lines of the log were dropped: nobody took them)"
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # a pipe whose reader went, a closed file
+                self._write(line + "\n")
+            self._lines.task_done()
+
+    def _write(self, text: str) -> None:
+        """Write past the stream's buffer: a lock held in there would abort the end of the program."""
+        try:
+            place = self._stream.fileno()
+        except (OSError, AttributeError):  # no file at all
+            self._stream.write(text)
+            return
+        data = text.encode("utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(place, data) :]
+
+    def end(self, patience_s: float = 2.0) -> bool:
+        """Return whether all lines were written within a short while."""
+        with self._lines.all_tasks_done:
+            return self._lines.all_tasks_done.wait_for(
+                lambda: not self._lines.unfinished_tasks, patience_s
+            )
+
+
+def log_by_thread() -> Callable[[], None]:
+    """Let a thread write what the present handler would; return what ends that.
+
+    At the end the usual handler is back, unless the thread hangs: then nothing else may wait.
+    """
+    root = logging.getLogger()
+    [usual] = root.handlers
+    thread = LogThread(getattr(usual, "stream", sys.stderr))
+    thread.setFormatter(usual.formatter)
+    root.handlers[:] = [thread]
+
+    def end() -> None:
+        if thread.end():
+            root.handlers[:] = [usual]
+
+    return end
+
+
 class Watchdog:
     """Tells systemd that the program is ready and makes progress (sd_notify)."""
 
@@ -8818,6 +8889,7 @@ def run_trader(
         log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
         set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
+        last.callback(log_by_thread())
         if strategy.past_days and settings.bot.flat_at:
             log.warning("the strategy judges closed days; flat_at sells before each close")
         journal = Journal(journal_path(folder, settings.profile))

@@ -1,5 +1,6 @@
 """Drills against an adversary: each was seen to go wrong once, and is shown here the right way."""
 
+import contextlib
 import gzip
 import json
 import logging
@@ -141,3 +142,23 @@ def test_a_recording_runs_no_code_of_its_own_choice(tmp_path):
     with pytest.raises(bot.BotError, match="--strategy"):
         replay.replay(recording)
     assert not ran.exists()
+
+
+def test_a_held_terminal_holds_no_log_line_and_drops_are_told():
+    """Ctrl-S for a while: nobody waits, what found no room is counted and told when it goes on."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as held:
+        thread = bot.LogThread(held)
+        for number in range(20_000):  # several times the pipe and the queue
+            thread.emit(logging.LogRecord("kisbot", 20, "", 0, f"{number} {'x' * 80}", None, None))
+        assert thread.dropped > 0
+        assert not thread.end(0.01)
+        shown = b""
+        while b"lines of the log were dropped" not in shown:
+            shown += os.read(reading, 1 << 16)
+        os.set_blocking(reading, False)
+        while not thread.end(0.01):
+            with contextlib.suppress(BlockingIOError):
+                os.read(reading, 1 << 20)
+    os.close(reading)
+    assert f"({thread.dropped} lines".encode() in shown

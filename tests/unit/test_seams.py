@@ -92,6 +92,8 @@ SEAMS: dict[str, dict[str, str]] = {
         "StatusFile.show": "how long the program runs, for the status; decides nothing",
     },
     "threads": {
+        "LogThread.__init__": "a terminal that is held holds this thread, never the loop",
+        "LogThread.emit": "hands a line to that thread; nothing comes back",
         "StatusFile.__init__": "a disk that hangs holds this thread, never the loop",
         "StatusFile.show": "hands the text to that thread; nothing comes back",
     },
