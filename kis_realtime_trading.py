@@ -6720,23 +6720,24 @@ class TelegramBot:
         self.strangers = 0
         self.trouble = ""  # why words may not be ours: no upward command while it stands
         self.obey: Callable[[PhoneWord], str] = lambda word: ""
-        self._urgent: deque[str] = deque(maxlen=self.OUTBOX)
-        self._usual: deque[str] = deque(maxlen=self.OUTBOX)
+        self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
+        self._urgent: deque[tuple[str, int]] = deque(maxlen=self.OUTBOX)  # text, journal's row
+        self._usual: deque[tuple[str, int]] = deque(maxlen=self.OUTBOX)
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
-    def post(self, text: str, urgent: bool = False) -> None:
+    def post(self, text: str, urgent: bool = False, row: int = 0) -> None:
         """Put a message into the outbox; returns at once. The oldest goes when it is full."""
         if not self._token:
             return
         sendable = text[:4000].encode("utf-8", "replace").decode()
-        (self._urgent if urgent else self._usual).append(sendable)
+        (self._urgent if urgent else self._usual).append((sendable, row))
         self._more.set()
 
     @property
     def outbox(self) -> list[str]:
         """What waits to be sent, the urgent first."""
-        return [*self._urgent, *self._usual]
+        return [text for text, _ in (*self._urgent, *self._usual)]
 
     async def run(self) -> None:
         """Send what is in the outbox, and listen when somebody may command, until cancelled."""
@@ -6805,10 +6806,10 @@ class TelegramBot:
         while True:
             await self._more.wait()
             while box := self._urgent or self._usual:
-                text = box[0]
+                item = box[0]
                 try:
                     async with asyncio.timeout(20.0):
-                        await bot.send_message(chat_id=self._chat, text=text)
+                        await bot.send_message(chat_id=self._chat, text=item[0])
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
                     self.failed += 1
                     log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
@@ -6826,7 +6827,7 @@ class TelegramBot:
                 except BadRequest as error:  # this text will never be taken; the log has it
                     self.failed += 1
                     log.error("Telegram does not take a message: %s", error)
-                    self._take_out(box, text)
+                    self._take_out(box, item)
                     continue
                 except Exception as error:  # also an answer that the library cannot read
                     self.failed += 1
@@ -6836,12 +6837,14 @@ class TelegramBot:
                     continue
                 pause = 1.0
                 self.sent += 1
-                self._take_out(box, text)
+                if item[1]:
+                    self.on_told(item[1])
+                self._take_out(box, item)
             self._more.clear()
 
     @staticmethod
-    def _take_out(box: deque[str], text: str) -> None:
-        if box and box[0] is text:  # a full box may have dropped it meanwhile
+    def _take_out(box: deque[tuple[str, int]], item: tuple[str, int]) -> None:
+        if box and box[0] is item:  # a full box may have dropped it meanwhile
             box.popleft()
 
     async def flush(self, seconds: float) -> None:
@@ -7773,11 +7776,14 @@ class Bridge:
     def execute(self, actions: Sequence[Action]) -> None:
         """Write every row first, durably; only then do what they stand for."""
         rows: list[tuple[str, str, Any]] = []
+        says: list[Callable[[], None]] = []
         for action in actions:
             if isinstance(action, Record):
                 rows.append(action)
             elif isinstance(action, Alert):
                 rows.append(("alert", *action))
+                row = self.journal.last_seq + len(rows)
+                says.append(functools.partial(self.say, action, row))
             elif isinstance(action, OrderCall):
                 call = {"action": action.action, "kind": action.kind, "price": action.price}
                 rows.append(("request", action.intent.intent_id, call))
@@ -7791,11 +7797,12 @@ class Bridge:
         for action in actions:
             if isinstance(action, Ask):
                 self._want(action)
-            elif isinstance(action, Alert) and sends:  # the order goes first, then the words:
+        for words in says:
+            if sends:  # the order goes first, then the words:
                 loop = asyncio.get_running_loop()  # its task runs next, and writes one turn later
-                loop.call_soon(loop.call_soon, self.say, action)
-            elif isinstance(action, Alert):
-                self.say(action)
+                loop.call_soon(loop.call_soon, words)
+            else:
+                words()
 
     def _steady(self) -> float:
         return asyncio.get_running_loop().time() * self.clock.speed
@@ -7821,8 +7828,8 @@ class Bridge:
         """Tell a person something that the engine does not know of."""
         self.execute([Alert(code, values)])
 
-    def say(self, alert: Alert) -> None:
-        """Say an alert to the log, the screen and the phone."""
+    def say(self, alert: Alert, row: int = 0) -> None:
+        """Say an alert (the journal's row) to the log, the screen and the phone."""
         text = say(alert, self._language)
         self.messages.append(f"{self.clock.now():%H:%M:%S} {text}")
         urgent = alert.code in URGENT
@@ -7830,7 +7837,32 @@ class Bridge:
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
         held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
         if held and alert.code not in NOT_ON_THE_PHONE:  # the round trip tells the sale
-            self.telegram.post(say(self._named(alert), self._language), urgent)
+            text = say(self._named(alert), self._language)
+            self.telegram.post(text, urgent, row if urgent else 0)
+
+    def note_told(self, row: int) -> None:
+        """Write down that an urgent alert reached the phone: a later process does not repeat it."""
+        try:
+            self.journal.append([("told", str(row), {})], self.clock.now())
+        except JournalError as error:
+            log.error("an alert was told, but not written down as told: %s", error)
+
+    def tell_again(self, last: int) -> None:
+        """Tell the urgent alerts of the last day, up to a row, that nobody brought to the phone."""
+        told = {row.ref for row in self.journal.rows("told")}
+        after = (self.clock.now() - timedelta(days=1)).isoformat()
+        late = [
+            row for row in self.journal.rows("alert")
+            if row.ref in URGENT and row.at >= after and row.seq <= last
+            and str(row.seq) not in told
+        ]  # fmt: skip
+        for row in late[-TelegramBot.OUTBOX // 10 :]:
+            values = json.loads(row.body)
+            if "side" in values:
+                values["side"] = Side(values["side"])
+            text = say(self._named(Alert(row.ref, values)), self._language)
+            mark = "늦은 알림" if self._language == "ko" else "late"
+            self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
 
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
@@ -8086,11 +8118,13 @@ class Phone:
     def __init__(self, trader: Trader) -> None:
         self._trader, self._codes = trader, PhoneCodes()
         self._korean = trader.bot.language == "ko"
+        self._earlier = trader.journal.last_seq  # the last row of the process before this one
 
     async def run(self) -> None:
         """Send alerts and hear words until cancelled; what an earlier process heard is over."""
         telegram = self._trader.bridge.telegram
-        telegram.obey = self.obey
+        self._trader.bridge.tell_again(self._earlier)
+        telegram.obey, telegram.on_told = self.obey, self._trader.bridge.note_told
         rows = self._trader.journal.rows("phone")
         telegram.newest = max((int(row.ref) for row in rows), default=0)
         await telegram.run()

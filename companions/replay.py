@@ -153,7 +153,13 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
     return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
 
 
-UNCOMPARED = ("alert", "request", "day")  # rows that the trader adds around the engine's
+UNCOMPARED = (
+    "alert",
+    "request",
+    "day",
+    "phone",
+    "told",
+)  # rows that the trader adds around the engine's
 
 
 def live_rows(journal: bot.Journal, after: int) -> list[tuple[str, str, str]]:

@@ -194,3 +194,45 @@ def test_the_gain_told_is_the_gain_of_the_books(tmp_path):
     assert flat and rows
     assert abs(sum(int(row["gain"].replace(",", "")) for row in rows) - net) <= len(rows)
     assert rows[-1]["day"] == f"{net:+,}"
+
+
+def test_an_urgent_alert_that_was_not_told_is_told_by_the_next_process():
+    """Marked late; once it arrived it is written down and never told again. Usual ones are over."""
+    world = harness.World(edge.config(), start="08:55:00")
+
+    async def main():
+        trader = world.make_trader(harness.Scripted([]))
+        bridge = trader.bridge
+        values = {"symbol": "005930", "side": bot.Side.SELL, "quantity": 3}
+        bridge.execute([bot.Alert("order_unknown", values), bot.Alert("feed_back", {"count": "7"})])
+        bridge.execute([bot.Alert("error", {"what": "second"})])
+        boxes = []
+        for told in ((), (1,), (1, 3)):
+            for row in told:
+                bridge.note_told(row)
+            bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
+            bridge.tell_again(3)
+            boxes.append(bridge.telegram.outbox)
+        rows = [(row.seq, row.ref) for row in trader.journal.rows("alert")]
+        trader.journal.close()
+        return boxes, rows
+
+    try:
+        (both, one, none), rows = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert rows == [(1, "order_unknown"), (2, "feed_back"), (3, "error")]
+    assert len(both) == 2 and both[0].startswith("[늦은 알림 ") and "매도 3주" in both[0]
+    assert [both[1]] == one and none == []
+
+
+async def test_what_arrived_is_reported_by_its_row():
+    """The mark is made after the server took the message, not before."""
+    async with phone(users=()) as (api, box):
+        arrived = []
+        box.on_told = arrived.append
+        api.fault(502, "sendMessage")
+        box.post("urgent", urgent=True, row=17)
+        box.post("usual")
+        await edge.until(lambda: api.texts == ["urgent", "usual"])
+    assert arrived == [17]
