@@ -828,9 +828,45 @@ class HoldSet:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CloseKept:
+    """The last price of a day of a stock held over night, to know the next base price by."""
+
+    symbol: str
+    price: int
+    day: date
+    sure: bool  # of the closing auction or of REST after it; else the last trade that was heard
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSeen:
+    """Over night a held stock's price scale or share count changed; exits wait for its answer."""
+
+    symbol: str
+    kind: Literal["split", "reverse split", "ex-date", "unexplained"]
+    close: int  # of yesterday
+    base: int  # of today
+    before: int  # shares of ours
+    after: int  # the same for the same cost: only a split of either kind changes them
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActionAnswered:
+    """A corporate action is settled, by the owner or the settings; `plan` are the levels to come."""
+
+    symbol: str
+    base: int
+    plan: ExitPlan | None
+    note: str
+    at: datetime
+
+
 LedgerEntry: TypeAlias = (
     OrderIntent | OrderUpdate | NumberHeard | PlanUpdate | ExitStarted | DayOpened | AccountTaken
-    | LevelSet | SymbolStopped | PositionAdjusted | HoldSet
+    | LevelSet | SymbolStopped | PositionAdjusted | HoldSet | CloseKept | ActionSeen
+    | ActionAnswered
 )  # fmt: skip
 
 
@@ -1004,11 +1040,21 @@ class Command(NamedTuple):
 
     names: restarted (text: time of the last journal row), day (with the session), feed up, feed
     down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
-    INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries).
+    INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries),
+    levels (text: SYMBOL=scale or SYMBOL=keep, the answer to a corporate action).
     """
 
     name: Literal[
-        "restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "hold", "release"
+        "restarted",
+        "day",
+        "feed up",
+        "feed down",
+        "stop",
+        "level",
+        "resolve",
+        "hold",
+        "release",
+        "levels",
     ]
     at: datetime
     session: Session | None = None
@@ -1177,6 +1223,7 @@ class BotSettings(_Strict):
     last_entry: clock_time = clock_time(14, 50)
     flat_at: clock_time | None = Field(clock_time(15, 12), validate_default=True)
     on_stop: Literal["cancel", "keep"] = "cancel"
+    on_corporate_action: Literal["hold", "scale"] = Field("hold", description="stop and target")
     funds: tuple[str, ...] = Field((), description="symbols to be treated as ETF or ETN")
     stock_fee_pct: Decimal = Field(STOCK_FEE_PCT, ge=0, le=1)
     fund_fee_pct: Decimal = Field(FUND_FEE_PCT, ge=0, le=1)
@@ -1665,6 +1712,52 @@ def step_ticks(price: int, fund: bool, steps: int) -> int:
     for _ in range(abs(steps)):
         price = round_to_tick(price + (1 if steps > 0 else -1), fund, up=steps > 0)
     return price
+
+
+ActionKind: TypeAlias = Literal["nothing", "split", "reverse split", "ex-date", "unexplained"]
+
+
+def classify_action(
+    close: int, base: int, before: int, shown: int, fund: bool = False
+) -> ActionKind:
+    """Say what happened over night to a stock: yesterday's close, today's base price, shares.
+
+    The base price of a usual day is the close, to a tick. A split moves price and shares against
+    each other; on the ex-date of a bonus or rights issue the price falls first and the shares come
+    weeks later. Shares alone prove nothing here: the owner may have bought or sold.
+
+    >>> classify_action(70_000, 70_000, 10, 10), classify_action(70_000, 70_000, 10, 15)
+    ('nothing', 'nothing')
+    >>> classify_action(70_000, 14_000, 10, 50), classify_action(1_000, 10_000, 100, 10)
+    ('split', 'reverse split')
+    >>> classify_action(8_290, 2_765, 100, 100), classify_action(8_290, 8_300, 100, 100)
+    ('ex-date', 'nothing')
+    >>> classify_action(70_000, 14_000, 10, 20), classify_action(1_000, 10_000, 100, 100)
+    ('unexplained', 'unexplained')
+    """
+    if min(close, base, before) <= 0 or abs(base - close) <= tick_size(max(close, base), fund):
+        return "nothing"
+    if shown == before:
+        return "ex-date" if base < close else "unexplained"
+    expected = Fraction(before * close, base)
+    if abs(shown - expected) <= max(Fraction(1), expected / 50) and (shown > before) is (
+        base < close
+    ):
+        return "split" if shown > before else "reverse split"
+    return "unexplained"
+
+
+def scaled_plan(plan: ExitPlan, close: int, base: int, fund: bool) -> ExitPlan:
+    """Move stop and target by base / close, to a tick on the careful side of each.
+
+    >>> scaled_plan(ExitPlan(68_000, 75_000), 70_000, 14_000, False)
+    ExitPlan(stop_price=13600, target_price=15000, trail_ratio=0.0)
+    """
+    stop = round_to_tick(plan.stop_price * base / close, fund, up=False)
+    target = (
+        round_to_tick(plan.target_price * base / close, fund, up=True) if plan.target_price else 0
+    )
+    return replace(plan, stop_price=stop, target_price=target)
 
 
 def order_fee(amount_krw: int, rate_pct: Decimal) -> int:
@@ -2618,6 +2711,8 @@ class Ledger:
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
+        self.closes: dict[str, CloseKept] = {}
+        self.actions: dict[str, ActionSeen] = {}  # corporate actions without an answer
         self.overnight: dict[str, tuple[int, Fraction]] = {}  # shares and cost as the day began
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
@@ -2658,12 +2753,29 @@ class Ledger:
                 self.holds[entry.reason] = entry.at
         elif isinstance(entry, LevelSet):
             self.level, self.level_by_rule = entry.level, entry.by_rule
+        elif isinstance(entry, CloseKept):
+            self.closes[entry.symbol] = entry
+        elif isinstance(entry, ActionSeen | ActionAnswered):
+            self._apply_action(entry)
         else:
             self.day, self.today, self.stopped = entry.day, DayTotals(), {}
             held = {symbol: each for symbol, each in self.positions.items() if each.quantity}
             self.overnight = {symbol: (each.quantity, each.cost) for symbol, each in held.items()}
             self._forget_old_orders(entry.day)
         return 0
+
+    def _apply_action(self, entry: ActionSeen | ActionAnswered) -> None:
+        """Carry the cost over to the new count of shares; an answer sets the levels."""
+        symbol, position = entry.symbol, self.position(entry.symbol)
+        if isinstance(entry, ActionAnswered):
+            self.actions.pop(symbol, None)
+            self.closes.pop(symbol, None)  # it was looked at
+            position.plan = entry.plan if position.quantity else None
+            return
+        self.actions[symbol] = entry
+        if entry.after != position.quantity:
+            _, cost = self.overnight.get(symbol, (0, position.cost))
+            position.quantity, self.overnight[symbol] = entry.after, (entry.after, cost)
 
     def position(self, symbol: str) -> Position:
         """Return the position of a symbol, an empty one if there is none."""
@@ -2775,6 +2887,7 @@ class Ledger:
         self.cash_krw -= order.intent.side.sign * amount
         if not position.quantity:
             self._end_round(order.intent.symbol, position.result, at)
+            self.actions.pop(order.intent.symbol, None)
             position.clear()
 
     def _end_round(self, symbol: str, result: Fraction, at: datetime) -> None:
@@ -2823,6 +2936,7 @@ class Ledger:
             position.cost -= position.cost * Fraction(quantity, position.quantity)
             position.quantity -= quantity
             if not position.quantity:
+                self.actions.pop(symbol, None)
                 position.clear()
         return quantity
 
@@ -3796,6 +3910,7 @@ class SymbolState:
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
 
 
+KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
@@ -4044,6 +4159,70 @@ class Core:
 # an exit, goes through EntryDesk.submit. Never knows: how the broker is reached.
 
 
+def new_scale(core: Core, symbol: str) -> bool:
+    """Tell whether today's base price is not the close that we kept of yesterday."""
+    state, kept, session = (
+        core.symbols.get(symbol),
+        core.ledger.closes.get(symbol),
+        core.session,
+    )
+    if state is None or kept is None or session is None or state.instrument is None:
+        return False
+    fresh = kept.day == previous_trading_day(session.day)
+    base = state.instrument.base_price
+    if not kept.sure and abs(base - kept.price) * 10 <= kept.price:
+        return False  # the closing auction may have moved it so far
+    return fresh and classify_action(kept.price, base, 1, 1, state.view.fund) != "nothing"
+
+
+def action_doubt(core: Core, symbol: str) -> bool:
+    """Tell whether the price scale of a stock changed over night and nobody said what holds."""
+    return symbol in core.ledger.actions or ("account" in core.holds and new_scale(core, symbol))
+
+
+def answer_action(core: Core, symbol: str, word: str, note: str) -> bool:
+    """Settle a corporate action: scale the levels, or keep them; False when none waits."""
+    seen, position = core.ledger.actions.get(symbol), core.ledger.position(symbol)
+    if seen is None or word not in ("scale", "keep"):
+        return False
+    plan, state = position.plan, core.symbols.get(symbol)
+    if plan and word == "scale":
+        plan = scaled_plan(plan, seen.close, seen.base, bool(state and state.view.fund))
+    core.apply(ActionAnswered(symbol, seen.base, plan, f"{word}: {note}", core.now))
+    core.alert(
+        "levels_set", symbol=symbol, word=word, quantity=position.quantity,
+        stop=plan.stop_price if plan else 0, target=plan.target_price if plan else 0,
+    )  # fmt: skip
+    return True
+
+
+def note_action(core: Core, symbol: str, shown: int | None) -> None:
+    """Look at a held stock once a morning: what happened to its price scale and its shares?
+
+    `shown` are all shares of the account, None when they may have changed since the morning.
+    """
+    ours, external = core.ledger.position(symbol), core.ledger.external.get(symbol, 0)
+    if symbol in core.ledger.actions or not ours.quantity or not new_scale(core, symbol):
+        return
+    state, close = core.symbols[symbol], core.ledger.closes[symbol].price
+    known = state.instrument
+    base, before = known.base_price if known else 0, ours.quantity + external
+    kind = classify_action(close, base, before, shown, state.view.fund) if shown else "unexplained"
+    if kind == "nothing":
+        return
+    after = ours.quantity
+    if shown and kind in ("split", "reverse split"):
+        after = ours.quantity * shown // before
+    core.apply(ActionSeen(symbol, kind, close, base, ours.quantity, after, core.now))
+    explained = kind != "unexplained" and core.settings.on_corporate_action == "scale"
+    core.alert(
+        "corporate_action", symbol=symbol, kind=kind, close=close, base=base,
+        before=before, shown=shown or 0, ours=after,
+    )  # fmt: skip
+    if explained:
+        answer_action(core, symbol, "scale", "as the settings say")
+
+
 def intent_id_of(strategy: str, day: date, symbol: str, side: Side, signal: str, leg: str) -> str:
     """Return the id of an intent: the same cause gives the same id, also after a restart."""
     cause = "|".join((strategy, day.isoformat(), symbol, side, signal, leg))
@@ -4177,7 +4356,8 @@ class EntryDesk:
             halted=state.halted or state.auction,
             exiting=state.exit.reason if state.exit else "",
             holds=tuple(core.holds),
-            stopped=core.ledger.stopped.get(symbol, ""),
+            stopped=core.ledger.stopped.get(symbol, "")
+            or ("a corporate action waits for an answer" if action_doubt(core, symbol) else ""),
             level=core.ledger.level,
             stopping=core.stopping,
             entries_until=core.clock(core.settings.last_entry),
@@ -4277,6 +4457,8 @@ class ExitDesk:
         plan = position.plan
         if not position.quantity or plan is None or state.exit:
             return
+        if action_doubt(core, state.view.symbol):
+            return  # levels of another price scale
         age = abs((core.now - at).total_seconds())
         usual = state.quote_price or (state.instrument.base_price if state.instrument else 0)
         odd = abs(price - usual) > usual * EXIT_DOUBT_RATIO
@@ -4300,6 +4482,8 @@ class ExitDesk:
         core, position = self._core, state.view.position
         if state.exit or not position.quantity:
             return
+        if action_doubt(core, state.view.symbol) and reason != KILL_SWITCH:
+            return
         state.exit = ExitRun(reason)
         core.apply(ExitStarted(state.view.symbol, reason, core.now))
         core.record(
@@ -4313,6 +4497,8 @@ class ExitDesk:
         run, core, position = state.exit, self._core, state.view.position
         if run is None:
             return
+        if run.reason != KILL_SWITCH and action_doubt(core, state.view.symbol):
+            return  # begun before the night
         symbol = state.view.symbol
         own = core.todays_own(symbol)
         buys = [order for order in own if order.intent.side is Side.BUY]
@@ -4695,6 +4881,8 @@ class BrokerDesk:
         they are given up: one balance may be empty or old. Until then return False.
         """
         core, ledger = self._core, self._core.ledger
+        for symbol in sorted(set(core.holdings) & set(ledger.positions)):
+            note_action(core, symbol, core.holdings[symbol].quantity)
         external: dict[str, int] = {}
         missing: dict[str, int] = {}
         for symbol in sorted({*core.holdings, *ledger.positions}):
@@ -4742,6 +4930,8 @@ class BrokerDesk:
             state.lower_limit, state.upper_limit = instrument.lower_limit, instrument.upper_limit
         if instrument.last_price > 0:
             state.quote_price, state.quote_at = instrument.last_price, asked_at
+        if "account" not in core.holds:  # its answer came late
+            note_action(core, symbol, None)
         halted = instrument.blocked == "trading halted"
         by_feed = state.last_trade is not None and state.last_trade.halted  # only the feed lifts it
         if halted or (state.halted_by_rest and not by_feed):
@@ -4790,6 +4980,12 @@ class CommandDesk:
             self._core.set_level(command.level, command.text, by_rule=False)
         elif command.name == "resolve":
             self._resolve(command.text)
+        elif command.name == "levels":
+            symbol, _, word = command.text.partition("=")
+            if not answer_action(self._core, symbol, word, "the owner says so"):
+                self._core.alert(
+                    "error", what=f"no corporate action of {symbol} waits for {word!r}"
+                )
         elif command.name in ("hold", "release"):
             self._core.clock_doubted |= command.text == "clock"
             self._core.hold(command.text, on=command.name == "hold")
@@ -5084,7 +5280,7 @@ class Engine:
                 if order.intent.purpose == "entry":
                     self.exits.cancel(order)
         if level is KillLevel.FLATTEN_AND_HALT:
-            self.exits.start(state, "kill switch")
+            self.exits.start(state, KILL_SWITCH)
 
     def _check_day_loss(self) -> None:
         """Tighten the kill switch for the rest of a day that lost too much."""
@@ -5093,6 +5289,25 @@ class Engine:
         if core.ledger.level < KillLevel.REDUCE_ONLY and core.day_result_krw() <= -limit:
             why = f"day loss of {limit:,} won reached"
             core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
+
+    def _keep_closes(self) -> None:
+        """Keep the close of what is held over night: the next morning is compared with it."""
+        core, session = self.core, self.core.session
+        if session is None or core.now < session.close + timedelta(minutes=1):
+            return
+        for symbol, state in core.symbols.items():
+            kept, price = core.ledger.closes.get(symbol), core.fresh_price(symbol)
+            if not (state.view.position.quantity and price) or (kept and kept.day == session.day):
+                continue
+            last = state.last_trade
+            sure = (last is not None and last.ts_exchange >= session.close) or (
+                state.quote_at is not None and state.quote_at >= session.close
+            )
+            if sure or core.now >= session.close + timedelta(seconds=80):
+                core.apply(CloseKept(symbol, price, session.day, sure, core.now))
+            elif core.now >= state.price_due:
+                state.price_due = core.now + timedelta(seconds=GUARD_SILENCE_S)
+                core.ask("price", symbol)
 
     def _check_quiet(self) -> None:
         """Notice an order list that grew old, and a day on which nothing is traded."""
@@ -5135,6 +5350,7 @@ class Engine:
                 self.exits.cancel(order)
         self._check_day_loss()
         self._check_quiet()
+        self._keep_closes()
         self._look_for_unknown()
         for entry in give_up(core.ledger, core.now):
             core.apply(entry)
@@ -5599,6 +5815,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
         "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
     ),
+    "corporate_action": (
+        "⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 → "
+        "{shown}주 (봇 {ours}주). 답하실 때까지 이 종목은 사지도 팔지도 않습니다: "
+        "--levels {symbol}=scale (손절·목표가를 비율대로) 또는 =keep (그대로)",
+        "⛔ {symbol}, corporate action: {kind}. Last close {close}, base price {base} won; account "
+        "{before} → {shown} shares (ours {ours}). Neither bought nor sold until you answer: "
+        "--levels {symbol}=scale (move stop and target) or =keep (leave them)",
+    ),
+    "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
+        "✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won"),
     "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
     "feed_lost": ("⚠ 실시간 연결 끊김: {why}", "⚠ realtime feed lost: {why}"),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
@@ -5626,7 +5852,16 @@ TEXTS: dict[str, tuple[str, str]] = {
 # Not sent to the phone: what follows within seconds says more (filled, refused, cancelled).
 NOT_ON_THE_PHONE = frozenset({"order_sent", "feed_back"})
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
-URGENT = frozenset({"order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error"})
+URGENT = frozenset(
+    {
+        "order_unknown",
+        "order_quarantined",
+        "mismatch",
+        "symbol_stopped",
+        "error",
+        "corporate_action",
+    }
+)
 
 
 # The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
@@ -5645,7 +5880,8 @@ REASON_WORDS = {
     "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
     "end of day": "장 마감 청산", "kill switch": "비상 청산", "strategy": "전략", "a new day": "새 거래일",
     "the day is over": "하루 매매를 마쳤습니다", "no trading today": "오늘은 휴장입니다",
-    "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
+    "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
+    "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
     "the owner says so": "사용자 확인", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
@@ -7448,7 +7684,8 @@ POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds bet
 WAITED_LONG_S = 10.0  # a question that waited so long goes first
 REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
 STATUS_FILE = "status.json"  # in the state folder: how it is now
-CONTROL_FILE = "control"  # in the state folder, lines: `level NAME`, `resolve ID=WORD`, `accept`
+CONTROL_FILE = "control"  # in the state folder; a line: `level NAME`, `accept`, an answer
+ANSWERS: dict[str, Literal["resolve", "levels"]] = {"resolve": "resolve", "levels": "levels"}
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
@@ -8431,8 +8668,8 @@ class Trader:
         """Obey commands that the owner left as a file; what cannot be read halts entries."""
         for line in take_words(self._controls):
             name, _, rest = line.strip().partition(" ")
-            if name == "resolve":
-                self.feed(Command("resolve", self.clock.now(), text=rest))
+            if name in ANSWERS:
+                self.feed(Command(ANSWERS[name], self.clock.now(), text=rest))
             elif name == "accept":
                 self.feed(Command("release", self.clock.now(), text="journal"))
             else:
@@ -8568,6 +8805,7 @@ def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     levels = ", ".join(KillLevel.__members__)
     modes.add_argument("--level", metavar="LEVEL", choices=KillLevel.__members__, help=levels)
     modes.add_argument("--resolve", metavar="INTENT=absent|ORDER", help="answer a quarantine")
+    modes.add_argument("--levels", metavar="SYMBOL=scale|keep", help="answer a corporate action")
     flag("--accept-orders", help="orders that the journal does not know are your own")
     parser.add_argument("--version", action="version", version=__version__)
     add = parser.add_argument
@@ -8641,7 +8879,7 @@ def _run_mode(options: argparse.Namespace) -> int:
         return run_live(options)
     if options.check:
         return asyncio.run(check_set_up(options))
-    if options.level or options.resolve or options.accept_orders:
+    if options.level or options.resolve or options.levels or options.accept_orders:
         return leave_control(options)
     if not options.paper:
         return _run_tools()
@@ -8680,7 +8918,10 @@ def leave_control(options: argparse.Namespace) -> int:
     """Leave a command for a bot; wait for the answer of one that runs and print it."""
     if options.resolve and not _RESOLVE.fullmatch(options.resolve):
         raise BotError(f"{options.resolve!r} is neither INTENT=absent nor INTENT=ORDER NUMBER")
+    if options.levels and not re.fullmatch(r"Q?[0-9A-Z]{6}=(scale|keep)", options.levels):
+        raise BotError(f"{options.levels!r} is neither SYMBOL=scale nor SYMBOL=keep")
     text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
+    text = f"levels {options.levels}" if options.levels else text
     folder = folder_of_bot(options)
     path = folder / CONTROL_FILE
     before = {file: _last_row(file) for file in sorted(folder.glob("journal-*.sqlite3"))}

@@ -1017,6 +1017,9 @@ ENTRIES = (
     bot.SymbolStopped("005930", "why", AT),
     bot.PositionAdjusted("005930", 0, "n", AT),
     bot.HoldSet("journal", True, AT),
+    bot.CloseKept("005930", 70_000, AT.date(), True, AT),
+    bot.ActionSeen("005930", "split", 70_000, 14_000, 10, 50, AT),
+    bot.ActionAnswered("005930", 14_000, bot.ExitPlan(13_600), "scale", AT),
 )
 ROW = bot.BrokerOrder(
     "0000000762", "", "06010", "005930", bot.Side.SELL, "00", 3, 71_400, 1, 71_400, 1, 1, "100530"
