@@ -6910,6 +6910,13 @@ def _bounded_request() -> Any:
         def read_timeout(self) -> float:
             return 15.0
 
+        @staticmethod
+        def parse_json_payload(payload: bytes) -> Any:
+            try:
+                return json.loads(payload)
+            except (ValueError, RecursionError):  # the library would log all of it, with a trace
+                raise NetworkError(f"no JSON ({len(payload):,} bytes)") from None
+
         async def initialize(self) -> None:
             return None
 
@@ -6957,23 +6964,26 @@ class TelegramBot:
         self.trouble = ""  # why words may not be ours: no upward command while it stands
         self.obey: Callable[[PhoneWord], str] = lambda word: ""
         self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
-        self._urgent: deque[tuple[str, int]] = deque(maxlen=self.OUTBOX)  # text, journal's row
-        self._usual: deque[tuple[str, int]] = deque(maxlen=self.OUTBOX)
+        self._urgent: deque[tuple[str, int, str]] = deque(maxlen=self.OUTBOX)  # row, chat
+        self._usual: deque[tuple[str, int, str]] = deque(maxlen=self.OUTBOX)
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
-    def post(self, text: str, urgent: bool = False, row: int = 0) -> None:
-        """Put a message into the outbox; returns at once. The oldest goes when it is full."""
+    def post(self, text: str, urgent: bool = False, row: int = 0, chat: str = "") -> None:
+        """Put a message into the outbox; returns at once. The oldest goes when it is full.
+
+        `row` is the alert's in the journal; without `chat` it is for the chat of the settings.
+        """
         if not self._token:
             return
         sendable = text[:4000].encode("utf-8", "replace").decode()
-        (self._urgent if urgent else self._usual).append((sendable, row))
+        (self._urgent if urgent else self._usual).append((sendable, row, chat))
         self._more.set()
 
     @property
     def outbox(self) -> list[str]:
         """What waits to be sent, the urgent first."""
-        return [text for text, _ in (*self._urgent, *self._usual)]
+        return [text for text, *_ in (*self._urgent, *self._usual)]
 
     async def run(self) -> None:
         """Send what is in the outbox, and listen when somebody may command, until cancelled."""
@@ -7027,13 +7037,13 @@ class TelegramBot:
         if isinstance(word, PhoneWord):
             self.newest = word.update_id
             if answer := self.obey(word):
-                self.post(answer, urgent=True)
+                self.post(answer, urgent=True, chat=str(word.user))  # to him, not to a group
         elif word == "stranger":
             self.strangers += 1
             if self.strangers == 1:
                 log.warning("somebody who is not in telegram_users wrote to the bot")
         elif word == "no command":
-            self.post("/help", urgent=False)
+            self.post("/help", chat=str(update["message"]["chat"]["id"]))
 
     async def _send_all(self, bot: Any) -> NoReturn:
         from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
@@ -7045,7 +7055,7 @@ class TelegramBot:
                 item = box[0]
                 try:
                     async with asyncio.timeout(20.0):
-                        await bot.send_message(chat_id=self._chat, text=item[0])
+                        await bot.send_message(chat_id=item[2] or self._chat, text=item[0])
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
                     self.failed += 1
                     log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
@@ -7079,7 +7089,7 @@ class TelegramBot:
             self._more.clear()
 
     @staticmethod
-    def _take_out(box: deque[tuple[str, int]], item: tuple[str, int]) -> None:
+    def _take_out(box: deque[tuple[str, int, str]], item: tuple[str, int, str]) -> None:
         if box and box[0] is item:  # a full box may have dropped it meanwhile
             box.popleft()
 

@@ -236,3 +236,30 @@ async def test_what_arrived_is_reported_by_its_row():
         box.post("usual")
         await edge.until(lambda: api.texts == ["urgent", "usual"])
     assert arrived == [17]
+
+
+async def test_an_answer_goes_to_the_person_not_to_the_chat_of_alerts():
+    """A code is nobody else's business, where alerts go to a group."""
+    async with telegram_server.serve(TOKEN, OWNER) as (api, url):
+        api.chats.add(-77)
+        box = bot.TelegramBot(bot.Secret(TOKEN), "-77", url, (OWNER,))
+        box.obey = lambda word: "code"
+        task = asyncio.create_task(box.run())
+        box.post("alert")
+        api.say("/resume")
+        await edge.until(lambda: len(api.sent) == 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert {(each.chat_id, each.text) for each in api.sent} == {(-77, "alert"), (OWNER, "code")}
+
+
+async def test_garbage_is_one_short_line_in_the_log(caplog):
+    """The library would log the whole answer with a trace, at every try."""
+    async with phone(users=()) as (api, box):
+        api.fault("garbage", "sendMessage")
+        api.fault("big", "sendMessage", size=900_000)
+        box.post("one")
+        await edge.until(lambda: api.texts == ["one"])
+    lines = [record for record in caplog.records if record.levelno >= 30]
+    assert len(lines) == 2 and all(record.exc_info is None for record in lines)
+    assert max(len(record.getMessage()) for record in lines) < 200
