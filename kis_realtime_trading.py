@@ -2169,6 +2169,12 @@ def record_width(total: int, count: int) -> int:
     return width
 
 
+def stock_code(text: str) -> str:
+    """Return a stock's code in our one spelling: no padding, no leading A of an old format."""
+    code = text.strip()
+    return code[1:] if len(code) == 7 and code[0] == "A" else code
+
+
 def _notice(f: Sequence[str]) -> Notice:
     if f[4] not in SIDE_OF_CODE:
         raise BadData(f"side {f[4][:4]!r} in an order notice")
@@ -2184,7 +2190,7 @@ def _notice(f: Sequence[str]) -> Notice:
     if kind is NoticeKind.FILL and not (quantity and price):
         raise BadData(f"notice of a fill of {quantity} shares at {price} won")
     return Notice(
-        kind, f[5], normalize_order_no(f[2]), normalize_order_no(f[3]), f[8].strip(),
+        kind, f[5], normalize_order_no(f[2]), normalize_order_no(f[3]), stock_code(f[8]),
         SIDE_OF_CODE[f[4]], quantity, price, f[11],
     )  # fmt: skip
 
@@ -2379,7 +2385,7 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
         order = BrokerOrder(
             order_no=normalize_order_no(text_of(r, "odno")),
             original_no=normalize_order_no(text_of(r, "orgn_odno")),
-            branch=text_of(r, "ord_gno_brno"), symbol=text_of(r, "pdno"), side=side,
+            branch=text_of(r, "ord_gno_brno"), symbol=stock_code(text_of(r, "pdno")), side=side,
             kind=text_of(r, "ord_dvsn_cd"), time=text_of(r, "ord_tmd"),
             quantity=natural(r, "ord_qty"), price=natural(r, "ord_unpr"),
             filled_quantity=natural(r, "tot_ccld_qty"),
@@ -2403,7 +2409,7 @@ def parse_balance(holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[st
     """
     holdings = [
         Holding(
-            text_of(row, "pdno"), natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
+            stock_code(text_of(row, "pdno")), natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
             decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
         )
         for row in holding_rows
@@ -2885,7 +2891,7 @@ class Ledger:
             position.quantity = max(0, position.quantity - quantity)
             self.today.peak_krw = max(self.today.peak_krw, self.today.net_krw)
         self.cash_krw -= order.intent.side.sign * amount
-        if not position.quantity:
+        if not position.quantity and quantity:  # a corrected amount ends no round again
             self._end_round(order.intent.symbol, position.result, at)
             self.actions.pop(order.intent.symbol, None)
             position.clear()
@@ -3611,12 +3617,13 @@ class Reconciler:
 
     def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
         key, intent = order.intent.intent_id, order.intent
-        had, _ = order.fills.get(row.order_no, (0, 0))
+        had, had_krw = order.fills.get(row.order_no, (0, 0))
         if contradicts(order, row):
             if intent.symbol not in self._ledger.stopped:
                 yield SymbolStopped(intent.symbol, f"row {row.order_no} is not what was sent", now)
             return
-        if row.filled_quantity > had:
+        corrected = row.filled_quantity == had > 0 and row.filled_amount_krw != had_krw
+        if row.filled_quantity > had or corrected:
             yield OrderUpdate(
                 key, OrderEvent.FILL, now, row.order_no, quantity=row.filled_quantity,
                 amount_krw=row.filled_amount_krw,
@@ -5305,6 +5312,10 @@ class Engine:
             )
             if sure or core.now >= session.close + timedelta(seconds=80):
                 core.apply(CloseKept(symbol, price, session.day, sure, core.now))
+                if state.exit or core.settings.flat_at:
+                    quantity, why = state.view.position.quantity, "end of day"
+                    why = state.exit.reason if state.exit else why
+                    core.alert("unsold", symbol=symbol, quantity=quantity, reason=why)
             elif core.now >= state.price_due:
                 state.price_due = core.now + timedelta(seconds=GUARD_SILENCE_S)
                 core.ask("price", symbol)
@@ -5823,6 +5834,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{before} → {shown} shares (ours {ours}). Neither bought nor sold until you answer: "
         "--levels {symbol}=scale (move stop and target) or =keep (leave them)",
     ),
+    "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
+        "⛔ the session is over and {quantity} {symbol} are not sold ({reason})"),
     "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
         "✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won"),
     "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
@@ -5860,6 +5873,7 @@ URGENT = frozenset(
         "symbol_stopped",
         "error",
         "corporate_action",
+        "unsold",
     }
 )
 

@@ -322,3 +322,43 @@ def test_the_worked_examples_are_true(function):
     [found] = doctest.DocTestFinder(recurse=False).find(function, globs=vars(bot))
     assert doctest.DocTestRunner(verbose=False).run(found).failed == 0
     assert found.examples
+
+
+# --- other spellings, the end of a day, corrected amounts --------------------------------
+
+
+@pytest.mark.parametrize("code", ["A005930", " 005930 ", "005930"])
+def test_a_code_has_one_spelling(code):
+    """Lists and balances may write a code with a leading A, or padded."""
+    [held] = bot.parse_balance([{**HOLDING, "pdno": code}], SUMMARY).holdings
+    assert held.symbol == SYMBOL
+
+
+def test_lines_in_two_spellings_are_one_stock():
+    """They are added like any other lines of one stock."""
+    lines = [HOLDING, {**HOLDING, "pdno": "A005930"}]
+    assert [each.quantity for each in bot.parse_balance(lines, SUMMARY).holdings] == [8]
+
+
+def test_what_should_have_been_sold_is_told_by_name():
+    """A lower limit lock until the close: the stock and its shares are told, once, urgently."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.at("15:13:00")
+    bench.at("15:32:00")
+    done = bench.actions + bench.wait(30)
+    told = [each for each in done if isinstance(each, bot.Alert) and each.code == "unsold"]
+    assert [(each.values["symbol"], each.values["quantity"]) for each in told[:1]] == [(SYMBOL, 10)]
+    assert alerts(bench.actions).count("unsold") == 1
+    assert "unsold" in bot.URGENT
+
+
+def test_an_amount_that_the_list_corrects_is_booked():
+    """The same shares for another sum: the money follows the broker, the shares stay."""
+    bench = Bench().start()
+    order = bench.hold_shares()
+    before = bench.ledger.cash_krw
+    bench.list_of(bench.row(order, filled=10, price=69_900))
+    position = bench.ledger.position(SYMBOL)
+    assert (position.quantity, position.cost) == (10, 699_000)
+    assert bench.ledger.cash_krw - before in (1_000, 1_001)
