@@ -6692,6 +6692,7 @@ class KISWebSocket:
         self.expects_data: Callable[[], bool] = lambda: False
         self._acknowledged: set[tuple[str, str]] = set()
         self._keyed: set[str] = set()  # TRs whose key this session has told
+        self._clean: Callable[[str], str] = str
         self._last_frame_s = self._last_data_s = 0.0
         self._no_data_s = NO_DATA_S  # doubled each time, until data comes
         self._failure = ""
@@ -6729,6 +6730,10 @@ class KISWebSocket:
         self._last_frame_s = self._last_data_s = asyncio.get_running_loop().time()
         try:
             key = await self._auth.approval_key()
+            named = [
+                Secret(key) for tr_id, key in self.registrations if tr_id in NOTICE_TRS.values()
+            ]
+            self._clean = Redactor([key, *named])  # of what the server says: it may echo ours
             async with asyncio.timeout(15.0):
                 socket = await self._connect(self._url)
             self.sessions += 1
@@ -6789,8 +6794,9 @@ class KISWebSocket:
         try:
             control = parse_control(text)
         except BadData:
-            self.deliver(text)  # counted there like every broken frame
+            self.deliver(self._clean(text))  # counted there like every broken frame
             return
+        control = control._replace(code=self._clean(control.code), text=self._clean(control.text))
         if control.tr_id == "PINGPONG":
             await socket.send(text)  # the same text back keeps the session (measured 2026-08-19)
         else:
@@ -6808,7 +6814,8 @@ class KISWebSocket:
                 return
             self._acknowledged.add(pair)
         elif control.code in _LATER_CODES:
-            log.warning("registration of %s %s: %s; tried again", *pair, control.text)
+            what = self._clean(" ".join(pair))
+            log.warning("registration of %s: %s; tried again", what, control.text)
         elif control.result == "9" or control.code in _NEW_KEY_CODES:
             self._failure = f"{control.code} {control.text}"
         elif pair in self.registrations and pair not in self.refused:  # told once, nothing strange

@@ -919,3 +919,53 @@ def test_a_session_that_cannot_be_closed_does_not_hold_the_next(tmp_path):
         assert [up for up, _ in ear.changes] == [True, False, True]
 
     run(main)
+
+
+def test_a_server_that_echoes_the_approval_key_does_not_spread_it():
+    """In a refusal, as a later try and in a broken frame: `***` in what is told and recorded."""
+
+    async def main():
+        key = "0f1e2d3c-approval-4b5a6978"
+
+        class Auth:
+            async def approval_key(self):
+                return bot.Secret(key)
+
+        class Line:
+            """A session that answers each registration with the key in its text."""
+
+            def __init__(self):
+                self.answers = asyncio.Queue()
+
+            async def send(self, text):
+                sent = json.loads(text)["body"]["input"]
+                head = {"tr_id": sent["tr_id"], "tr_key": sent["tr_key"], "encrypt": "N"}
+                body = {"rt_cd": "1", "msg_cd": "OPSP8991", "msg1": f"no {key} {sent['tr_key']}"}
+                await self.answers.put(json.dumps({"header": head, "body": body}))
+                await self.answers.put('{"odd": "' + key)
+
+            async def close(self):
+                pass
+
+            async def __aiter__(self):
+                while True:
+                    yield await self.answers.get()
+
+        line, told, frames = Line(), [], []
+
+        async def connect(url):
+            return line
+
+        socket = bot.KISWebSocket("ws://127.0.0.1", Auth(), bot.FrameDecoder(), connect, 0.0)
+        socket.registrations = [("H0STCNI0", "hts-id-of-owner"), ("H0STCNT0", SYMBOL)]
+        socket.on_refused, socket.deliver = told.append, frames.append
+        task = asyncio.create_task(socket.run())
+        while len(told) < 2 or len(frames) < 2:
+            await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert all("***" in each for each in (*told, *frames))
+        shown = repr((told, frames, socket.refused.values()))
+        assert key not in shown and "hts-id-of-owner" not in shown
+
+    run(main)
