@@ -263,3 +263,38 @@ async def test_garbage_is_one_short_line_in_the_log(caplog):
     lines = [record for record in caplog.records if record.levelno >= 30]
     assert len(lines) == 2 and all(record.exc_info is None for record in lines)
     assert max(len(record.getMessage()) for record in lines) < 200
+
+
+async def test_stop_from_the_phone_takes_effect_within_two_seconds_while_it_trades(tmp_path):
+    """Through the real library and sockets; the same update after a restart does nothing."""
+    async with (
+        telegram_server.serve(TOKEN, OWNER) as (api, url),
+        edge.served(tmp_path, start="08:59:00", speed=600.0, density=5.0) as (desk, there),
+    ):
+        settings = harness.make_settings(
+            desk.sim, telegram_api=url, telegram_users=[OWNER], symbols=["005930"],
+            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 600.0},
+            rest_calls_per_second=1000,
+        )  # fmt: skip
+        settings = bot.replace(
+            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
+            telegram_chat=str(OWNER),
+        )  # fmt: skip
+        journal = bot.Journal(tmp_path / "journal.sqlite3")
+        journal.verify()
+        services = bot.Services(
+            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
+        )
+        trader = bot.Trader(settings, harness.Nothing(), services)
+        run = asyncio.create_task(trader.run(one_day=True))
+        await edge.until(lambda: trader.counts["Trade"] > 20)
+        number = api.say("/stop")
+        level = bot.KillLevel.ENTRIES_OFF
+        await edge.until(lambda: trader.engine.core.ledger.level is level, 2.0)
+        await edge.until(lambda: any("ENTRIES_OFF" in text for text in api.texts))
+        assert trader.bridge.telegram.newest == number
+        trader.stop("enough")
+        await run
+        rows = [row.ref for row in journal.rows("phone")]
+        journal.close()
+    assert rows == [str(number)]
