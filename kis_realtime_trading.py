@@ -4589,6 +4589,7 @@ class ExitDesk:
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         limits = state.instrument
         if not core.last_price(symbol) or not limits or limits.upper_limit <= 0:
+            self._tell_waiting(state, run, position.quantity)
             core.ask("price", symbol)  # ask; never a market order for want of a price
             return
         quantity = self._to_sell(symbol, run)
@@ -5180,6 +5181,9 @@ class Engine:
         if state is None or not state.day_start <= at < state.day_end:
             return  # not ours, or of another day
         if not state.lower_limit <= price <= state.upper_limit:
+            if self.core.now >= state.price_due:  # or the limits changed in the day: let REST say
+                state.price_due = self.core.now + timedelta(seconds=PRICE_RETRY_S)
+                self.core.ask("price", symbol)
             return  # impossible on this day: broken or forged
         if at > self.core.now + TRADE_AHEAD and not self.core.clock_doubted:
             return  # nor has that moment come: all later trades would be late for their bars
@@ -5258,7 +5262,7 @@ class Engine:
             view.position = held
             held.take(before)
             state.unasked = True
-            core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_where(error)}")
+            core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_fault_of(error)}")
             return
         if request is None:
             return
@@ -5416,6 +5420,17 @@ def _where(error: BaseException) -> str:
     while trace and trace.tb_next:
         trace = trace.tb_next
     return f"{type(error).__name__} in line {trace.tb_lineno if trace else 0}"
+
+
+def _fault_of(error: BaseException) -> str:
+    """Return the kind of a strategy's error and the last line of the user's own file in it."""
+    trace, place = error.__traceback__, ""
+    while trace:
+        file = trace.tb_frame.f_code.co_filename
+        own = file != __file__
+        place = f" in line {trace.tb_lineno} of {file.rpartition('/')[2]}" if own else place
+        trace = trace.tb_next
+    return type(error).__name__ + place if place else _where(error)
 
 
 def canonical_json(value: Any) -> str:

@@ -362,3 +362,42 @@ def test_an_amount_that_the_list_corrects_is_booked():
     position = bench.ledger.position(SYMBOL)
     assert (position.quantity, position.cost) == (10, 699_000)
     assert bench.ledger.cash_krw - before in (1_000, 1_001)
+
+
+# --- limits, hurry, a strategy's mistakes -------------------------------------------------
+
+
+def test_a_price_outside_the_limits_makes_rest_say():
+    """Limits may change in the day: a trade outside them is asked about, each 30 s at most."""
+    bench = Bench().start()
+    first, second = bench.trade(95_000), bench.trade(95_100)
+    assert [each.symbol for each in first if isinstance(each, bot.Ask)] == [SYMBOL]
+    assert [each for each in second if isinstance(each, bot.Ask)] == []
+
+
+def test_an_exit_without_limits_is_told_within_a_minute():
+    """Limits shown as 0: the exit waits, REST is asked again and again, the owner hears of it."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.state.instrument = bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 0, 0, 70_000)
+    bench.trade(68_000)
+    done = bench.wait(70)
+    assert "exit_waits" in alerts(done)
+    assert sum(isinstance(each, bot.Ask) and each.what == "price" for each in done) >= 2
+
+
+class Broken(Scripted):
+    """Divides by nothing."""
+
+    def on_bar(self, view, bar):
+        return 1 // 0
+
+
+def test_a_mistake_of_the_strategy_names_its_own_line():
+    """The kind of the error and the user's file: not a line of the bot."""
+    bench = Bench(Broken()).start()
+    bench.trade(70_000)
+    done = bench.at("10:05:00") + bench.trade(70_000)
+    [told] = [a for a in done if isinstance(a, bot.Alert) and a.code == "symbol_stopped"]
+    assert "ZeroDivisionError in line" in told.values["why"]
+    assert told.values["why"].endswith("of test_days_of_others.py")
