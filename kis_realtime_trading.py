@@ -4940,6 +4940,9 @@ class BrokerDesk:
             state.quote_price, state.quote_at = instrument.last_price, asked_at
         if "account" not in core.holds:  # its answer came late
             note_action(core, symbol, None)
+        waits = core.ledger.actions.get(symbol)
+        if waits and waits.before == waits.after and not new_scale(core, symbol):
+            answer_action(core, symbol, "keep", "the base price is the close after all")
         halted = instrument.blocked == "trading halted"
         by_feed = state.last_trade is not None and state.last_trade.halted  # only the feed lifts it
         if halted or (state.halted_by_rest and not by_feed):
@@ -8267,7 +8270,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
     worth = sum(each["price"] * each["position"] for each in symbols)
     today, open_orders = ledger.today, ledger.open_orders()
     limits, equity = core.settings.limits, ledger.cash_krw + worth
-    result = today.net_krw + opened
+    result = core.day_result_krw()  # the figure that the limit measures: from yesterday's close
     fills = [order for order in ledger.orders.values() if order.own and order.filled_quantity]
     return {
         "version": 1, "at": now.isoformat(timespec="seconds"),
@@ -8292,7 +8295,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
             "fees_krw": today.fees_krw, "taxes_krw": today.taxes_krw,
             "entries": sum(order.intent.purpose == "entry" for order in fills),
             "exits": sum(order.intent.purpose == "exit" for order in fills),
-            "limit_krw": limits.max_daily_loss_krw,
+            "limit_krw": day_loss_limit(limits, core.morning_equity_krw()),
         },
         "feed": {
             "connected": trader.broker.socket.up, "sessions": trader.broker.socket.sessions,

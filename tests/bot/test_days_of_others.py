@@ -286,6 +286,15 @@ def test_a_usual_night_asks_nothing():
     assert len(sells(bench.trade(67_900))) == 1
 
 
+def test_a_base_price_that_is_corrected_ends_the_question():
+    """An answer of the early morning may be of yesterday; a later one is the close: guarded."""
+    bench = morning_after(66_000, 10)
+    assert SYMBOL in bench.ledger.actions
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 91_000, 49_000, 70_000))
+    assert bench.ledger.actions == {}
+    assert len(sells(bench.trade(67_900))) == 1
+
+
 def test_a_close_that_nobody_heard_is_no_evidence():
     """Without the closing auction and REST the last trade may be some per cent off: no hold."""
     bench = Bench(flat_at=None).start()
