@@ -8826,6 +8826,40 @@ journal stays readable (--journal, --why ORDER).
 """
 
 
+def _add_options(add: Callable[..., Any]) -> None:
+    """Add what a mode may have beside it."""
+    add("--page", action="store_true", help="the page in the browser; also with --demo")
+    add("--port", type=int, default=8765, help="with --page: port on 127.0.0.1 (default 8765)")
+    add("--config", type=Path, metavar="FILE", help="settings file")
+    add("--state", type=Path, metavar="DIR", help="folder of journal and token")
+    add(
+        "--strategy",
+        metavar="FILE.py:CLASS|FILE.kis.yaml",
+        help="own strategy instead of the settings' one",
+    )
+    add("--credentials", type=Path, metavar="FILE", help="live-NAME.yaml with the real keys")
+    add("--real", action="store_true", help="with --check: test the real account, not paper")
+    add("--one-day", action="store_true", help="end after one trading day")
+    add("--plain", action="store_true", help="lines instead of the live screen")
+    add("--verbose", action="store_true", help="log more")
+    add("--seed", type=int, default=21, help="with --demo: another day (default 21)")
+    add("--speed", type=float, default=300.0, help="with --demo: times faster (default 300)")
+    add("--key", default="", help="with --decode: AES key of encrypted frames, 32 characters")
+    add("--iv", default="", help="with --decode: AES iv, 16 characters")
+    add("--from", dest="first", metavar="DAY", help="with --report, --journal: from 2026-11-01 on")
+    add("--to", dest="last", metavar="DAY", help="with --report, --journal: up to that day")
+    add("--symbol", metavar="CODE", help="with --report, --journal: one stock")
+    add("--data", type=Path, metavar="DIR", help="with --backtest: folder of CODE.csv, minutes")
+    add("--days", type=int, default=20, help="with --backtest: invented days (default 20)")
+    add("--money", type=int, default=10_000_000, help="with --backtest: won at the start")
+    add("--html", type=Path, metavar="FILE", help="with --backtest: where the report goes")
+    add("--csv", type=Path, metavar="FILE", help="with --report: all round trips as a file")
+    add("--type", metavar="KIND,...", help="with --journal: intent, ledger, alert, refusal, bar")
+    add("--follow", action="store_true", help="with --journal: go on as it grows")
+    add("--json", action="store_true", help="with --status: for programs")
+    add("--rows", action="store_true", help="with --why: the rows of the journal, not sentences")
+
+
 def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     """Return the parser of the command line; --page needs no mode beside it, but may have --demo."""
     parser = argparse.ArgumentParser(
@@ -8849,6 +8883,7 @@ def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     modes.add_argument("--why", metavar="ORDER", help="explain an order: number, id, stock, `last`")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")
     modes.add_argument("--replay", type=Path, metavar="FILE", help="run a recording again, compare")
+    flag("--backtest", help="a strategy over past or invented minutes, by the engine that trades")
     modes.add_argument("--find", metavar="WORD", help="codes of the stocks whose name holds a word")
     flag("--print-systemd-unit", help="print a unit for this file, user and settings")
     levels = ", ".join(KillLevel.__members__)
@@ -8857,33 +8892,7 @@ def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     modes.add_argument("--levels", metavar="SYMBOL=scale|keep", help="answer a corporate action")
     flag("--accept-orders", help="orders that the journal does not know are your own")
     parser.add_argument("--version", action="version", version=__version__)
-    add = parser.add_argument
-    add("--page", action="store_true", help="the page in the browser; also with --demo")
-    add("--port", type=int, default=8765, help="with --page: port on 127.0.0.1 (default 8765)")
-    add("--config", type=Path, metavar="FILE", help="settings file")
-    add("--state", type=Path, metavar="DIR", help="folder of journal and token")
-    add(
-        "--strategy",
-        metavar="FILE.py:CLASS|FILE.kis.yaml",
-        help="own strategy instead of the settings' one",
-    )
-    add("--credentials", type=Path, metavar="FILE", help="live-NAME.yaml with the real keys")
-    add("--real", action="store_true", help="with --check: test the real account, not paper")
-    add("--one-day", action="store_true", help="end after one trading day")
-    add("--plain", action="store_true", help="lines instead of the live screen")
-    add("--verbose", action="store_true", help="log more")
-    add("--seed", type=int, default=21, help="with --demo: another day (default 21)")
-    add("--speed", type=float, default=300.0, help="with --demo: times faster (default 300)")
-    add("--key", default="", help="with --decode: AES key of encrypted frames, 32 characters")
-    add("--iv", default="", help="with --decode: AES iv, 16 characters")
-    add("--from", dest="first", metavar="DAY", help="with --report, --journal: from 2026-11-01 on")
-    add("--to", dest="last", metavar="DAY", help="with --report, --journal: up to that day")
-    add("--symbol", metavar="CODE", help="with --report, --journal: one stock")
-    add("--csv", type=Path, metavar="FILE", help="with --report: all round trips as a file")
-    add("--type", metavar="KIND,...", help="with --journal: intent, ledger, alert, refusal, bar")
-    add("--follow", action="store_true", help="with --journal: go on as it grows")
-    add("--json", action="store_true", help="with --status: for programs")
-    add("--rows", action="store_true", help="with --why: the rows of the journal, not sentences")
+    _add_options(parser.add_argument)
     return parser
 
 

@@ -50,6 +50,10 @@ def run_command(options: argparse.Namespace) -> int:
         return 0
     if options.demo:
         return run_demo(options)
+    if options.backtest:
+        from companions.backtest import command
+
+        return command.show_backtest(options)
     if options.find:
         return show_names(options)
     if options.page:

@@ -1,0 +1,95 @@
+"""`--backtest`: read or invent a history, run it, print the report, leave JSON and one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+import kis_realtime_trading as bot
+from companions.backtest import history, html
+from companions.backtest.run import Options, run
+from companions.report_view import day_of, draw_report
+
+WORDS = {
+    "ko": {
+        "invented": "시세 파일이 없어 만들어 낸 시세로 돌립니다(추세 없는 무작위). 결과는 실제 시장과 무관합니다.",
+        "running": "백테스트", "equal": "장부와 증권사 쪽 계산이 원 단위까지 같습니다.",
+        "differ": "⛔ 장부와 증권사 쪽 계산이 다릅니다: ", "left": "보고서: {html}\n결과(JSON): {json}\n저널: {journal}",
+        "speed": "분봉 {minutes:,}개를 {s:.1f}초에 처리했습니다(초당 {rate:,.0f}개).",
+    },
+    "en": {
+        "invented": "No history given: invented prices (a random walk). The result says nothing of a market.",
+        "running": "backtest", "equal": "the ledger and the broker's books are equal to the won",
+        "differ": "⛔ the ledger and the broker's books differ: ", "left": "report: {html}\nresult (JSON): {json}\njournal: {journal}",
+        "speed": "{minutes:,} minutes in {s:.1f} s ({rate:,.0f} a second)",
+    },
+}  # fmt: skip
+
+
+def settings_for(options: argparse.Namespace) -> bot.BotSettings:
+    """Return the section `bot` of the user's settings, or limits made from the money."""
+    money = options.money
+    limits = {
+        "max_order_krw": money * 3 // 10, "max_symbol_krw": money * 4 // 10,
+        "max_total_krw": money, "max_daily_loss_krw": max(1, money // 20),
+    }  # fmt: skip
+    if options.config:
+        settings, _ = bot.load_settings(options, "paper")
+        assert settings.bot is not None
+        return settings.bot
+    return bot.BotSettings.model_validate({"symbols": ["005930"], "limits": limits})
+
+
+def show_backtest(options: argparse.Namespace) -> int:
+    """Run a backtest for a person; 1 when the two books differ."""
+    if options.money < 1_000_000:
+        raise bot.BotError("--money: at least 1,000,000 won")
+    if not 1 <= options.days <= 250:
+        raise bot.BotError("--days: 1 to 250")
+    settings = settings_for(options)
+    words, console = WORDS[settings.language], Console()
+    first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
+    if options.data:
+        past = history.read_folder(options.data, first, last)
+    else:
+        console.print(words["invented"], style="yellow")
+        past = history.invent(options.days, options.seed)
+    if options.symbol:
+        past.minutes = {s: bars for s, bars in past.minutes.items() if s == options.symbol}
+        if not past.minutes:
+            raise bot.BotError(f"--symbol {options.symbol}: no such stock in the history")
+    name = options.strategy or settings.strategy
+    strategy = bot.load_strategy(name, {} if options.strategy else settings.parameters)
+    if strategy.past_days:  # rules of days hold over night
+        settings = settings.model_copy(update={"flat_at": None})
+    base = options.state or Path(bot.BotSettings.model_fields["state_dir"].default)
+    stamp = f"{datetime.now(bot.KST):%Y%m%d-%H%M%S-%f}"
+    folder = (base / f"backtest-{stamp}").absolute()
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words["running"], total=len(past.days()))
+        step = Options(options.money, on_day=lambda done, of: bar.update(task, completed=done))
+        result = run(settings, strategy, past, step, folder)
+    page, plain = options.html or folder / "report.html", folder / "result.json"
+    title = f"{type(strategy).__name__} · {', '.join(sorted(past.minutes))}"
+    bot.write_private(page, html.draw(result, title, step.rules, settings.language))
+    bot.write_private(plain, json.dumps(result.to_json(), ensure_ascii=False, indent=1))
+    if options.json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+        return bot.EXIT_FAILED if result.differences else 0
+    console.print(draw_report(result.report, settings.language, console.width >= 100))
+    rate = result.minutes / max(result.took_s, 1e-9)
+    console.print(words["speed"].format(minutes=result.minutes, s=result.took_s, rate=rate))
+    if result.differences:
+        console.print(words["differ"] + "; ".join(result.differences), style="bold red")
+    else:
+        console.print(words["equal"])
+    paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
+    print(words["left"].format(**paths), file=sys.stdout)
+    return bot.EXIT_FAILED if result.differences else 0

@@ -1,0 +1,129 @@
+"""One-minute bars of the user, checked; or invented ones, said to be invented.
+
+A file CODE.csv a stock, with the columns time,open,high,low,close,volume; time is the start of the
+minute in KST, `2026-11-20 09:00` or ISO. Prices in won, volume in shares. Raw prices, not adjusted.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import kis_realtime_trading as bot
+
+COLUMNS = ("time", "open", "high", "low", "close", "volume")
+MOST_BYTES = 500_000_000
+BAND = 0.30  # the price limit of a day, as a share of the base price (rule since 2015-06-15)
+FIRST_DAY = date(2023, 1, 25)  # tick sizes and tax of the tables hold from here on
+INVENTED = {"005930": 71_000, "000660": 182_500, "035720": 41_250}
+
+
+@dataclass(slots=True)
+class History:
+    """Minutes by stock, oldest first, with a hash of all of them and notes about oddities."""
+
+    minutes: dict[str, list[bot.Bar]]
+    notes: list[str] = field(default_factory=list)
+    invented: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Return a hash that names exactly these bars."""
+        said = hashlib.sha256()
+        for symbol, bars in sorted(self.minutes.items()):
+            for bar in bars:
+                said.update(f"{symbol}{bar.start:%Y%m%d%H%M}{bar.open},{bar.high},{bar.low},"
+                            f"{bar.close},{bar.volume};".encode())  # fmt: skip
+        return said.hexdigest()[:16]
+
+    def days(self) -> list[date]:
+        """Return the days of any stock, oldest first."""
+        return sorted({bar.start.date() for bars in self.minutes.values() for bar in bars})
+
+
+def read_folder(folder: Path, first: date | None, last: date | None) -> History:
+    """Read every CODE.csv of a folder. Raises bot.BotError naming file and row of a fault."""
+    files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    if not files:
+        raise bot.BotError(f"no CODE.csv in {folder}: columns {','.join(COLUMNS)}, KST minutes")
+    history = History({})
+    for file in files:
+        bars = [bar for bar in _read_file(file) if _within(bar.start.date(), first, last)]
+        if bars:
+            history.minutes[file.stem.upper()] = bars
+    if not history.minutes:
+        raise bot.BotError(f"no minute of the period in {folder}")
+    for day in history.days():
+        if day < FIRST_DAY:
+            raise bot.BotError(f"{day}: the tables of ticks and taxes begin with {FIRST_DAY}")
+        if not bot.is_trading_day(day):
+            raise bot.BotError(f"{day} is no trading day of KRX, but the history has minutes of it")
+    return history
+
+
+def _within(day: date, first: date | None, last: date | None) -> bool:
+    return (first is None or day >= first) and (last is None or day <= last)
+
+
+def _read_file(file: Path) -> list[bot.Bar]:
+    if file.stat().st_size > MOST_BYTES:
+        raise bot.BotError(f"{file} is larger than {MOST_BYTES:,} bytes")
+    bars: list[bot.Bar] = []
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise bot.BotError(f"{file}: the first line must be {','.join(COLUMNS)}")
+        for row in reader:
+            where = f"{file} line {reader.line_num}"
+            try:
+                bar = _bar_of(file.stem.upper(), row)
+            except (ValueError, TypeError) as error:
+                raise bot.BotError(f"{where}: {error}") from None
+            if bars and bar.start <= bars[-1].start:
+                raise bot.BotError(f"{where}: {bar.start} does not come after the line before")
+            bars.append(bar)
+    return bars
+
+
+def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
+    start = datetime.fromisoformat(row["time"])
+    start = start.replace(tzinfo=bot.KST) if start.tzinfo is None else start.astimezone(bot.KST)
+    first, high, low, last, volume = (int(row[name]) for name in COLUMNS[1:])
+    if not 0 < low <= min(first, last) <= max(first, last) <= high:
+        raise ValueError(f"low {low} <= open {first}, close {last} <= high {high} does not hold")
+    if volume < 0:
+        raise ValueError(f"volume {volume}")
+    value = volume * (first + high + low + last) // 4
+    return bot.Bar(symbol, start, start + timedelta(minutes=1), first, high, low, last, volume, value, 4)  # fmt: skip
+
+
+def invent(days: int, seed: int, symbols: dict[str, int] | None = None) -> History:
+    """Return invented minutes: a random walk without drift. Results on it say nothing of a market."""
+    pick, minutes = random.Random(seed), {}
+    for symbol, price in (symbols or INVENTED).items():
+        bars: list[bot.Bar] = []
+        day, at = date(2026, 3, 2), float(price)
+        for _ in range(days):
+            day = bot.next_trading_day(day)
+            session = bot.session_of(day)
+            assert session
+            base, moment = at, session.open
+            while moment < session.auction_start:
+                walk = [at]
+                for _ in range(3):
+                    step = walk[-1] * (1 + pick.gauss(0, 0.0006))
+                    walk.append(min(max(step, base * 0.75), base * 1.25))
+                at = walk[-1]
+                ticks = [bot.round_to_tick(each, False, up=False) for each in walk]
+                volume = max(40, round(pick.lognormvariate(8, 0.7)))
+                bars.append(bot.Bar(
+                    symbol, moment, moment + timedelta(minutes=1), ticks[0], max(ticks), min(ticks),
+                    ticks[-1], volume, volume * sum(ticks) // 4, 4,
+                ))  # fmt: skip
+                moment += timedelta(minutes=1)
+        minutes[symbol] = bars
+    return History(minutes, ["invented prices: a random walk without drift"], invented=True)

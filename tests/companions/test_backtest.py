@@ -1,0 +1,195 @@
+"""Backtest: the engine over past minutes, a pessimistic broker, equal books, one meaning of time."""
+
+import json
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kis_realtime_trading as bot
+from companions import command_line
+from companions.backtest import history, html
+from companions.backtest.broker import Broker, Rules
+from companions.backtest.run import Options, run
+
+LIMITS = {
+    "max_order_krw": 3_000_000, "max_symbol_krw": 4_000_000, "max_total_krw": 9_000_000,
+    "max_daily_loss_krw": 500_000,
+}  # fmt: skip
+SETTINGS = bot.BotSettings.model_validate({"symbols": ["005930"], "limits": LIMITS})
+DAY = date(2026, 3, 3)
+TEN = datetime(2026, 3, 3, 10, 0, tzinfo=bot.KST)
+
+
+def breakout() -> bot.TradingStrategy:
+    """Return the built-in strategy."""
+    return bot.load_strategy("breakout", {})
+
+
+@given(seed=st.integers(0, 10_000), share=st.sampled_from([0.01, 0.1, 1.0]))
+def test_the_ledger_and_the_brokers_books_are_equal_to_the_won(tmp_path_factory, seed, share):
+    """Random walks, thin and thick volumes: cash, shares, fees and taxes agree in two books."""
+    folder = tmp_path_factory.mktemp("run") / "a"
+    result = run(
+        SETTINGS, breakout(), history.invent(2, seed), Options(rules=Rules(share=share)), folder
+    )
+    assert result.differences == ()
+    bought = sum(o.filled for o in result.report.orders if o.side == "BUY")
+    sold = sum(o.filled for o in result.report.orders if o.side == "SELL")
+    assert bought - sold == sum(each.quantity for each in result.report.open)
+
+
+def test_the_same_history_gives_the_same_rows(tmp_path: Path):
+    """Two runs: one digest; another seed: another."""
+    runs = [
+        run(SETTINGS, breakout(), history.invent(3, seed), Options(), tmp_path / name)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert runs[0].digest == runs[1].digest != runs[2].digest
+    assert runs[0].history == runs[1].history != runs[2].history
+    assert runs[0].report.trips  # something was traded
+
+
+def test_what_comes_later_changes_nothing_before_it(tmp_path: Path):
+    """The orders of two days are those of the same two days inside a longer history."""
+    past = history.invent(6, 1)
+    few = past.days()[:4]
+    cut = {
+        of: [bar for bar in bars if bar.start.date() in few] for of, bars in past.minutes.items()
+    }
+    short = run(SETTINGS, breakout(), history.History(cut), Options(), tmp_path / "short")
+    long = run(SETTINGS, breakout(), past, Options(), tmp_path / "long")
+    assert short.report.orders
+    days = {day.day for day in short.report.days}
+    first = [order for order in long.report.orders if order.day in days]
+    assert first == list(short.report.orders)
+
+
+# --- fills ------------------------------------------------------------------------------
+
+
+def sent(broker: Broker, side: bot.Side, price: int, kind: str = "00", quantity: int = 10) -> str:
+    """Send one order at ten o'clock; return its number."""
+    purpose = "entry" if side is bot.Side.BUY else "exit"
+    intent = bot.OrderIntent(
+        f"{side}{price}", DAY, "005930", side, bot.OrderKind(kind), quantity, price, purpose, "", "", TEN
+    )  # fmt: skip
+    return broker.take(bot.OrderCall("new", intent, kind=kind, price=price), TEN).order_no
+
+
+BUY, SELL = bot.Side.BUY, bot.Side.SELL
+FILLS = [
+    ("a buy that crosses pays a tick more", BUY, 70_500, "00", [70_000], 70_100),
+    ("a buy at the touch of its limit rests", BUY, 70_000, "00", [70_000, 70_000], 0),
+    ("a buy that rests is filled at its limit by a price through it", BUY, 70_000, "00", [70_300, 69_900], 70_000),
+    ("a sell that crosses gets a tick less", SELL, 69_500, "00", [70_000], 69_900),
+    ("a sell that rests is filled at its limit", SELL, 70_500, "00", [70_000, 70_600], 70_500),
+    ("a sell at the market gets a tick less", SELL, 0, "01", [68_000], 67_900),
+    ("a sell below a gap waits", SELL, 69_500, "00", [69_000, 69_200], 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "side", "price", "kind", "prices", "paid"), FILLS, ids=[f[0] for f in FILLS]
+)
+def test_an_order_is_filled_by_the_rule(rule, side, price, kind, prices, paid):
+    """Each line of the table: what the next prices do to one order."""
+    broker = Broker(Rules(), 10_000_000, shares={"005930": 10}, cost={"005930": 600_000})
+    number = sent(broker, side, price, kind)
+    for i, each in enumerate(prices, 1):
+        broker.meet("005930", each, 1_000, TEN + timedelta(seconds=i))
+    order = broker.orders[number]
+    assert (order.filled, order.amount) == ((10, 10 * paid) if paid else (0, 0)), rule
+
+
+def test_a_price_at_the_moment_of_arrival_fills_nothing():
+    """Only prices after the arrival count."""
+    broker = Broker(Rules(), 10_000_000)
+    number = sent(broker, BUY, 71_000)
+    assert not broker.meet("005930", 70_000, 1_000, TEN)
+    assert broker.meet("005930", 70_000, 1_000, TEN + timedelta(seconds=1))
+    assert broker.orders[number].filled == 10
+
+
+def test_no_more_than_the_share_of_the_volume_is_ours():
+    """A tenth of 30 shares is 3; the rest waits for the next price."""
+    broker = Broker(Rules(), 10_000_000)
+    number = sent(broker, BUY, 71_000)
+    broker.meet("005930", 70_000, 30, TEN + timedelta(seconds=1))
+    assert broker.orders[number].filled == 3
+    assert broker.orders[number].left == 7
+
+
+def test_shares_that_are_not_held_cannot_be_sold():
+    """A second sell of the same shares is refused, as the broker would."""
+    broker = Broker(Rules(), 0, shares={"005930": 10}, cost={"005930": 600_000})
+    assert sent(broker, SELL, 75_000)
+    assert sent(broker, SELL, 75_100) == ""
+
+
+# --- history ----------------------------------------------------------------------------
+
+
+GOOD = "2026-03-03 09:00,70000,70100,69900,70000,100\n"
+SPOILT = [
+    ("time,open\n", "first line"),
+    ("2026-03-03 09:00,70000,69000,69900,70000,100\n", "line 2"),
+    ("2026-03-03 09:00,x,70100,69900,70000,100\n", "line 2"),
+    (GOOD + GOOD, "line 3"),
+    ("2026-03-01 09:00,70000,70100,69900,70000,100\n", "no trading day"),
+    ("2019-03-04 09:00,70000,70100,69900,70000,100\n", "begin with"),
+    ("2026-03-03 09:00,70000,70100,69900,70000,-5\n", "line 2"),
+]
+
+
+@pytest.mark.parametrize(("text", "named"), SPOILT, ids=[n for _, n in SPOILT])
+def test_a_spoilt_history_is_named_by_file_and_line(tmp_path: Path, text: str, named: str):
+    """Nothing is guessed and nothing is left out silently."""
+    head = "" if text.startswith("time") else ",".join(history.COLUMNS) + "\n"
+    (tmp_path / "005930.csv").write_text(head + text)
+    with pytest.raises(bot.BotError, match=named):
+        history.read_folder(tmp_path, None, None)
+
+
+def test_the_users_own_minutes_are_read(tmp_path: Path):
+    """CODE.csv, Korean time, a period cut out of it."""
+    lines = [
+        "2026-03-03 09:00,70000,70100,69900,70000,100",
+        "2026-03-04 09:00,70000,70100,69900,70000,9",
+    ]
+    (tmp_path / "005930.csv").write_text(",".join(history.COLUMNS) + "\n" + "\n".join(lines))
+    past = history.read_folder(tmp_path, date(2026, 3, 4), None)
+    [bar] = past.minutes["005930"]
+    assert (bar.start.hour, bar.start.utcoffset(), bar.volume) == (9, timedelta(hours=9), 9)
+
+
+# --- the command ------------------------------------------------------------------------
+
+
+def test_the_command_leaves_a_report_that_needs_nothing_else(tmp_path: Path, capsys):
+    """Terminal, JSON and one HTML file without script or request; invented prices are said to be."""
+    arguments = ["--backtest", "--days", "3", "--state", str(tmp_path)]
+    assert command_line.run_command(bot.build_parser().parse_args(arguments)) == 0
+    said = capsys.readouterr().out
+    assert "만들어 낸 시세" in said and "원 단위까지 같습니다" in said
+    [page] = tmp_path.glob("*/report.html")
+    text = page.read_text("utf-8")
+    assert "만들어 낸 시세" in text and "<script" not in text
+    assert not re.search(r"(?:src|href)=", text)
+    [plain] = tmp_path.glob("*/result.json")
+    figures = json.loads(plain.read_text("utf-8"))
+    assert figures["differences"] == [] and figures["minutes"] == 3 * 3 * 380
+    assert f"{figures['report']['totals']['gain_krw']:+,}" in text
+
+
+def test_the_page_is_drawn_in_both_languages(tmp_path: Path):
+    """Korean and English words, the same figures."""
+    result = run(SETTINGS, breakout(), history.invent(2, 1), Options(), tmp_path / "x")
+    pages = [html.draw(result, "<b>&", Rules(), language) for language in ("ko", "en")]
+    assert "&lt;b&gt;&amp;" in pages[0] and "<b>&" not in pages[0]
+    assert "백테스트" in pages[0] and "Backtest" in pages[1]
+    total = f"{result.report.totals.gain_krw:+,}"
+    assert total in pages[0] and total in pages[1]
