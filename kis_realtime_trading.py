@@ -7470,14 +7470,17 @@ def gate_total(gate: Gate, intent: OrderIntent) -> str:
 
 
 def gate_holding(gate: Gate, intent: OrderIntent) -> str:
-    """Refuse to sell more than is held; a sell of unknown outcome does not hold a stop back."""
+    """Refuse to sell more than is held; a doubtful sell, or one of a day before, holds no stop back."""
     if intent.side is Side.BUY:
         return ""
     held = gate.ledger.positions.get(intent.symbol, Position()).quantity
     selling = sum(
         order.remaining
         for order in gate.ledger.open_orders(intent.symbol)
-        if order.own and order.intent.side is Side.SELL and order.status not in DOUBTFUL
+        if order.own
+        and order.intent.side is Side.SELL
+        and order.status not in DOUBTFUL
+        and order.intent.trade_date == intent.trade_date  # a day order is dead the next day
     )
     return "" if selling <= held and intent.quantity <= held else f"{selling} to sell, {held} held"
 

@@ -202,6 +202,12 @@ def test_a_stop_is_never_held_back_for_a_doubt(stage, level, moment):
     assert stage.gate.refusal(intent) == ""
 
 
+def test_a_sell_that_an_earlier_day_left_open_holds_no_stop_back(stage):
+    """Its state may never have become known; at the exchange it is dead since that evening."""
+    stage.write(sell(stage, trade_date=DAY - timedelta(days=1)))
+    assert stage.gate.refusal(stage.write(sell(stage))) == ""
+
+
 def test_a_market_entry_is_valued_by_the_highest_price_of_the_day(stage):
     """Without a price the upper limit counts; 10 at 91,000 are within a million, 11 are not."""
     stage.ledger.instruments[OURS] = bot.Instrument(
