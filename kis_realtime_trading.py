@@ -4958,6 +4958,9 @@ class BrokerDesk:
         state = self._core.symbols.get(seen.symbol)
         if state:
             known = list(state.view.bars)  # live bars may have closed before these came
+            if seen.bars and seen.bars[-1].end - seen.bars[-1].start > timedelta(hours=2):
+                # whole days: they take the place of everything of earlier days, short bars as well
+                known = [bar for bar in known if bar.start.date() > seen.bars[-1].start.date()]
             older = [bar for bar in seen.bars if known and bar.end <= known[0].start]
             newer = [bar for bar in seen.bars if not known or bar.start >= known[-1].end]
             state.view.bars.clear()

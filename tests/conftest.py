@@ -5,6 +5,7 @@ import functools
 import gc
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import hurry
@@ -21,6 +22,9 @@ settings.load_profile(PROFILE)
 SHARED_MEMORY = Path("/dev/shm")
 if SHARED_MEMORY.is_dir():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
+
+# A shell's nohup has children ignore SIGHUP; the bots that tests start must hear it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Slow on purpose, and asked a thousand times for the same invented keys and accounts.
 hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)

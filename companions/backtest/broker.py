@@ -4,6 +4,7 @@ Fill rules (pessimistic; each a field of Rules):
 - an order arrives `latency_s` after it was decided and meets only prices after that;
 - one that crosses the market pays `slip_ticks` more than the next price, never better than that;
 - one that rests is filled only when a price goes *through* its limit, not when it touches it;
+- at its upper limit nothing is bought, at its lower limit nothing is sold;
 - at most `share` of a price's volume is ours; the rest waits;
 - within a minute the low comes before the high: a stop is hit before a target.
 Fees and taxes are the ledger's own functions, so that both books must agree to the won.
@@ -63,6 +64,7 @@ class Broker:
     shares: dict[str, int] = field(default_factory=dict)
     cost: dict[str, int] = field(default_factory=dict)  # paid for what is held
     orders: dict[str, Working] = field(default_factory=dict)  # of today, by number
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # of today: lowest, highest
     fees_today: int = 0
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -115,7 +117,11 @@ class Broker:
         """Return what a price fills an order at, 0 when it does not."""
         fund = order.intent.symbol in self.funds
         sign = order.intent.side.sign
+        lowest, highest = self.limits.get(order.intent.symbol, (1, 1 << 40))
+        if (sign > 0 and price >= highest) or (sign < 0 and price <= lowest):
+            return 0  # locked at its limit: nobody is on the other side
         crossing = bot.step_ticks(price, fund, sign * self.rules.slip_ticks)
+        crossing = min(max(crossing, lowest), highest)
         if order.kind != bot.OrderKind.LIMIT:
             return crossing
         inside = (order.price - price) * sign  # above 0: the market went through the limit

@@ -153,7 +153,9 @@ class Stage:
             self._feed(bot.Command("restarted", at))
         self._feed(bot.Command("day", at, session))
         for symbol in self._base:
-            self._feed(bot.Seen(self._instrument(symbol), at))
+            known = self._instrument(symbol)
+            self.broker.limits[symbol] = known.lower_limit, known.upper_limit
+            self._feed(bot.Seen(known, at))
         self._feed(bot.Seen(self.broker.order_list(), at))
         self._feed(bot.Seen(self.broker.balance(), at))
         self._feed(bot.Seen(self.broker.orderable(), at))
@@ -190,8 +192,9 @@ class Stage:
                 part, rest = divmod(bar.volume, 4)
                 for i, price in enumerate((bar.open, bar.low, bar.high, bar.close)):
                     volume = part + (rest if i == 3 else 0)
-                    if volume:
-                        yield bar.start + timedelta(seconds=OFFSETS_S[i]), symbol, price, volume
+                    if bar.volume:  # every price shows, also of a minute of one share
+                        at = bar.start + timedelta(seconds=OFFSETS_S[i])
+                        yield at, symbol, price, max(volume, 1)
 
         return heapq.merge(*(of(symbol, bars) for symbol, bars in sorted(minutes.items())))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from companions import command_line
 from companions.backtest import history, html
 from companions.backtest.broker import Broker, Rules
 from companions.backtest.run import Options, run
+from companions.journal_reader import JournalReader
 
 LIMITS = {
     "max_order_krw": 3_000_000, "max_symbol_krw": 4_000_000, "max_total_krw": 9_000_000,
@@ -112,6 +114,30 @@ def test_a_price_at_the_moment_of_arrival_fills_nothing():
     assert not broker.meet("005930", 70_000, 1_000, TEN)
     assert broker.meet("005930", 70_000, 1_000, TEN + timedelta(seconds=1))
     assert broker.orders[number].filled == 10
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "limit"), [(BUY, 91_000, "upper"), (SELL, 49_000, "lower")]
+)
+def test_a_stock_that_is_locked_at_its_limit_fills_nothing(side, price, limit):
+    """Nobody sells at the upper limit, nobody buys at the lower."""
+    broker = Broker(Rules(), 10_000_000, shares={"005930": 10}, cost={"005930": 600_000})
+    broker.limits["005930"] = (49_000, 91_000)
+    sent(broker, side, 0, "01")
+    assert not broker.meet("005930", price, 1_000, TEN + timedelta(seconds=1)), limit
+    assert broker.meet("005930", 70_000, 1_000, TEN + timedelta(seconds=2))
+
+
+def test_a_minute_of_one_share_shows_its_low(tmp_path: Path):
+    """A stop at the low of a thin minute must see it: every bar's low is a price of the day."""
+    past = history.invent(1, 5, {"005930": 71_000})
+    thin = [replace(bar, volume=1) for bar in past.minutes["005930"]]
+    result = run(
+        SETTINGS, breakout(), history.History({"005930": thin}), Options(), tmp_path / "thin"
+    )
+    with JournalReader(result.journal) as reader:
+        lows = [row.data()["bar"]["low"] for row in reader.rows(("bar",))]
+    assert min(lows) == min(bar.low for bar in thin)
 
 
 def test_no_more_than_the_share_of_the_volume_is_ours():

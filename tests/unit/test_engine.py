@@ -1946,6 +1946,20 @@ def test_past_bars_that_come_late_stand_before_the_live_ones():
     assert bench.state.view.bars[2] is live[0]
 
 
+def test_whole_days_take_the_place_of_the_short_bars_of_the_day_before():
+    """A process that runs for days: yesterday's day is there, although its minutes were seen live."""
+    bench = Bench().start()
+    end = bench.engine.core.session.close
+    days = [end.date()]
+    while len(days) < 3:
+        days.insert(0, bot.previous_trading_day(days[0]))
+    whole = [bot.whole_day(SYMBOL, bot.DailyBar(day, 1, 2, 1, 2, 3, 4)) for day in days]
+    view = bench.engine.core.symbols[SYMBOL].view
+    view.bars.extend([whole[0], replace(whole[2], start=whole[2].start, end=whole[2].start + timedelta(minutes=5))])  # fmt: skip
+    bench.seen(bot.PastBars(SYMBOL, tuple(whole)))
+    assert list(view.bars) == whole
+
+
 def bar_from(hour, minute):
     """Return a five-minute bar."""
     start = datetime.combine(DAY, time(hour, minute), bot.KST)
