@@ -129,7 +129,7 @@ class Stage:
             self._base[symbol] = self._last.setdefault(symbol, first)
         self._open(session)
         self._warm_up(session)
-        due = session.open
+        due = session.open - OPENS + timedelta(minutes=2)  # an old list would hold the first order
         for at, symbol, price, volume in self._prices(minutes):
             while due <= at:
                 self._usual_questions(due)

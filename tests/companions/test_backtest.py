@@ -211,6 +211,18 @@ def test_the_command_leaves_a_report_that_needs_nothing_else(tmp_path: Path, cap
     assert f"{figures['report']['totals']['gain_krw']:+,}" in text
 
 
+def test_a_rule_file_of_days_trades_with_the_first_price_of_the_day(tmp_path: Path):
+    """A .kis.yaml strategy gets its closed days each morning and orders at the next open, as live."""
+    root = Path(bot.__file__).parent
+    strategy = bot.load_strategy(str(root / "strategies" / "up_day.kis.yaml"), {})
+    settings = SETTINGS.model_copy(update={"flat_at": None})
+    past = history.invent(15, 3, {"005930": 71_000})
+    result = run(settings, strategy, past, Options(), tmp_path / "days")
+    assert result.differences == ()
+    entries = [order for order in result.report.orders if order.purpose == "entry"]
+    assert entries and all(f"{order.at:%H:%M}" <= "09:10" for order in entries)
+
+
 def test_the_page_is_drawn_in_both_languages(tmp_path: Path):
     """Korean and English words, the same figures."""
     result = run(SETTINGS, breakout(), history.invent(2, 1), Options(), tmp_path / "x")
