@@ -15,6 +15,7 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions import reports
 from companions.journal_reader import JournalReader
+from companions.names import names_of
 
 UP, DOWN, GREY = "#d62728", "#1f5fb4", "#777777"
 WORDS = {
@@ -129,7 +130,8 @@ def read_drawn(
             else:
                 follower.ledger_row(row)
     instruments = follower.books.ledger.instruments
-    follower.drawn.names = {symbol: each.name for symbol, each in instruments.items()}
+    told = {symbol: each.name for symbol, each in instruments.items() if each.name}
+    follower.drawn.names = {**names_of(path.parent), **told}
     return follower.drawn
 
 

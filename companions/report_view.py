@@ -13,6 +13,7 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,7 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import reports
+from companions.names import names_of
 
 MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
 CSV_COLUMNS = (
@@ -270,6 +272,16 @@ def day_of(text: str, option: str) -> date | None:
         raise bot.wrong_setting(option, text, "a day as 2026-11-27") from None
 
 
+def named(report: reports.Report, folder: Path) -> reports.Report:
+    """Return a report that names each stock: as the journal does, else as the tables do."""
+    told = {symbol: name for symbol, name in report.names.items() if name}
+    names = {**names_of(folder), **told}
+    trips = tuple(
+        replace(trip, name=trip.name or names.get(trip.symbol, "")) for trip in report.trips
+    )
+    return replace(report, names=names, trips=trips)
+
+
 def show_report(options: argparse.Namespace, console: Console | None = None) -> int:
     """Print the report of each journal of the state folder."""
     language, fees = settings_of(options)
@@ -277,6 +289,7 @@ def show_report(options: argparse.Namespace, console: Console | None = None) -> 
     folder = bot.state_folder(options, None)
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
     found = reports.read_folder(folder, first, last, options.symbol or "", fees)
+    found = [named(report, folder) for report in found]
     console = console or Console()
     for report in found:
         console.print(Text(report.journal, "dim")) if len(found) > 1 else None

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 import kis_realtime_trading as bot
+from companions.names import names_of
 from companions.report_view import coloured
 
 STATUS_NAME = "status.json"
@@ -62,6 +63,16 @@ def read_status(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("version") != 1:
         raise bot.BotError(f"{path} is not a status of this bot")
     return data
+
+
+def name_stocks(status: dict[str, Any], folder: Path) -> None:
+    """Give the stocks without a name that of the tables; orders get one as well."""
+    known = names_of(folder)
+    for each in status.get("symbols") or []:
+        each["name"] = each.get("name") or known.get(str(each.get("symbol")), "")
+        known[str(each.get("symbol"))] = each["name"]
+    for each in status.get("orders") or []:
+        each["name"] = known.get(str(each.get("symbol")), "")
 
 
 def draw_status(status: dict[str, Any], age_s: float, language: str) -> RenderableType:
@@ -129,7 +140,7 @@ def _orders(status: dict[str, Any], language: str) -> Table:
     for each in (status.get("orders") or [])[-8:]:
         side = str(each.get("side", ""))
         table.add_row(
-            str(each.get("at") or "")[11:19], str(each.get("symbol")),
+            str(each.get("at") or "")[11:19], str(each.get("name") or each.get("symbol")),
             words.get(side.upper(), side), f"{each.get('filled') or 0}/{each.get('quantity') or 0}",
             f"{each.get('price') or 0:,}", str(each.get("state")), str(each.get("number") or ""),
         )  # fmt: skip
@@ -141,6 +152,7 @@ def show_status(options: argparse.Namespace, console: Console | None = None) -> 
     path = status_file(options)
     status = read_status(path)
     age_s = max(0.0, time.time() - path.stat().st_mtime)
+    name_stocks(status, path.parent)
     if options.json:
         print(
             json.dumps({**status, "file": str(path), "age_s": round(age_s, 1)}, ensure_ascii=False)
