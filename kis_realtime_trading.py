@@ -8838,11 +8838,7 @@ def _add_options(add: Callable[..., Any]) -> None:
     add("--port", type=int, default=8765, help="with --page: port on 127.0.0.1 (default 8765)")
     add("--config", type=Path, metavar="FILE", help="settings file")
     add("--state", type=Path, metavar="DIR", help="folder of journal and token")
-    add(
-        "--strategy",
-        metavar="FILE.py:CLASS|FILE.kis.yaml",
-        help="own strategy instead of the settings' one",
-    )
+    add("--strategy", metavar="FILE.py:CLASS|FILE.kis.yaml", help="instead of the settings' one")
     add("--credentials", type=Path, metavar="FILE", help="live-NAME.yaml with the real keys")
     add("--real", action="store_true", help="with --check: test the real account, not paper")
     add("--one-day", action="store_true", help="end after one trading day")
@@ -8885,6 +8881,7 @@ def build_parser(mode_needed: bool = True) -> argparse.ArgumentParser:
     flag("--decode", help="read raw frames from standard input, print one JSON object a record")
     flag("--journal", help="list the journal readably")
     flag("--status", help="how the running bot is now, on one screen")
+    flag("--screen", help="the same, live: `q` ends the screen, not the bot")
     flag("--report", help="results by day, stock and reason; round trips; costs; refused wishes")
     modes.add_argument("--why", metavar="ORDER", help="explain an order: number, id, stock, `last`")
     modes.add_argument("--picture", type=Path, metavar="FILE", help="draw the last day as PNG")

@@ -35,6 +35,10 @@ def run_command(options: argparse.Namespace) -> int:
         from companions import status
 
         return status.show_status(options)
+    if options.screen:
+        from companions import screen
+
+        return screen.run_screen(options)
     if options.journal or options.why or options.report:
         from companions import journal_view, report_view
 

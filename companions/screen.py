@@ -1,51 +1,378 @@
-"""The live screen of a day that runs."""
+"""`--screen`: the live screen of the running bot in any terminal, drawn from its status.json.
+
+It reads and never writes: `q` ends the screen and the bot goes on; when the bot ends, the screen
+ends with the day's report. The demo draws its own day with the same lines. From 80x24 on every
+part has its place, and messages always have lines of their own. Up is red, down is blue.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
+import os
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
 import kis_realtime_trading as bot
+from companions import report_view, status
+from companions.names import names_of
+from companions.report_view import coloured
+
+DRAW_EVERY_S = 0.5
+GONE_S = 3.0  # a status this old, of a process that is not there, is of a bot that ended
+BLOCKS = "▁▂▃▄▅▆▇█"
+MOST_PRICES = 240  # of one stock, for its sparkline
+LEAST_MESSAGES = 4  # lines of messages that nothing else takes
+BIG = {  # three lines a character
+    "0": ("┏━┓", "┃ ┃", "┗━┛"), "1": (" ╻ ", " ┃ ", " ╹ "), "2": ("╺━┓", "┏━┛", "┗━╸"),
+    "3": ("╺━┓", " ━┫", "╺━┛"), "4": ("╻ ╻", "┗━┫", "  ╹"), "5": ("┏━╸", "┗━┓", "╺━┛"),
+    "6": ("┏━╸", "┣━┓", "┗━┛"), "7": ("╺━┓", "  ┃", "  ╹"), "8": ("┏━┓", "┣━┫", "┗━┛"),
+    "9": ("┏━┓", "┗━┫", "╺━┛"), "+": ("   ", "╺╋╸", "   "), "-": ("   ", "╺━╸", "   "),
+    ",": (" ", " ", "╯"),
+}  # fmt: skip
+# Korean, English.
+WORDS: dict[str, tuple[str, str]] = {
+    **status.WORDS,
+    "orders": ("미체결 주문", "Open orders"), "messages": ("메시지", "Messages"),
+    "none": ("아직 없습니다", "none yet"), "more": ("외 {n}개", "{n} more"), "all": ("전체", "all"),
+    "quit": ("q 화면 닫기 (봇은 계속 실행됩니다)", "q closes this screen (the bot goes on)"),
+    "stop": ("손절가", "stop"), "stop_demo": ("Ctrl-C 데모 끝내기", "Ctrl-C ends the demo"),
+    "waiting": ("개장 준비 전", "waiting"), "preparing": ("준비 중", "preparing"),
+    "before_open": ("개장 전", "before the open"), "trading": ("장중", "trading"),
+    "closing": ("종가 단일가", "closing auction"), "after": ("장 마감", "after the close"),
+    "closed": ("휴장", "no trading today"), "stopping": ("종료하는 중", "stopping"),
+    "ACTIVE": ("정상 매매", "ACTIVE"), "ENTRIES_OFF": ("신규 진입 중지", "ENTRIES_OFF"),
+    "REDUCE_ONLY": ("축소만", "REDUCE_ONLY"), "FLATTEN_AND_HALT": ("전량 매도 후 정지", "FLATTEN_AND_HALT"),
+    "paper": ("모의투자", "paper"), "real": ("실전투자", "REAL MONEY"),
+    "simulated": ("시뮬레이터", "simulator"),
+    "no_screen": ("--screen은 터미널에서 실행합니다. 한 번만 보려면 --status를 쓰십시오",
+                  "--screen needs a terminal; --status prints the same once"),
+}  # fmt: skip
+Row = tuple[Text, ...]
+
+
+def sparkline(prices: Sequence[int], cells: int) -> str:
+    """Return prices as blocks, the newest last, each cell the last price of its share of them.
+
+    >>> sparkline([1, 2, 3, 4, 5, 6, 7, 8], 8)
+    '▁▂▃▄▅▆▇█'
+    """
+    if cells <= 0 or not prices:
+        return ""
+    count = len(prices)
+    cells = min(cells, count)
+    chosen = [prices[count * (at + 1) // cells - 1] for at in range(cells)]
+    low, span = min(chosen), max(chosen) - min(chosen)
+    steps = len(BLOCKS) - 1
+    return "".join(BLOCKS[(price - low) * steps // span if span else 0] for price in chosen)
+
+
+class Screen:
+    """Draws one status after the other, and remembers the prices it saw."""
+
+    def __init__(self, names: Mapping[str, str], footer: str = "quit") -> None:
+        self._names, self._footer, self._english = names, footer, False
+        self._seen: dict[str, deque[int]] = {}
+        self._console = Console()  # of the folding of lines only
+
+    def see(self, told: dict[str, Any]) -> None:
+        """Take the prices of a status."""
+        for each in told.get("symbols") or []:
+            price = each.get("price")
+            if isinstance(price, int) and price > 0:
+                key = str(each.get("symbol"))
+                self._seen.setdefault(key, deque(maxlen=MOST_PRICES)).append(price)
+
+    def draw(self, told: dict[str, Any], age_s: float, width: int, height: int) -> list[Text]:
+        """Return the lines of a terminal: never more than its height, none wider than it."""
+        self._english = told.get("language") == "en"
+        top = [self._head(told, width), *self._money(told, width), *self._warnings(told, age_s)]
+        table = self._table(told.get("symbols") or [], width)
+        orders = [self._order(each) for each in told.get("orders") or []]
+        room = height - len(top) - 3  # the heads of stocks and messages, the last line
+        spare = max(0, room - LEAST_MESSAGES)
+        for_orders = min(len(orders) + 1 if orders else 0, max(2, spare // 3) if spare > 3 else 0)
+        for_stocks = min(len(table) - 1, max(0, spare - for_orders))
+        lines = [*top, table[0], *self._cut(table[1:], for_stocks)]
+        if for_orders:
+            lines += [self._title("orders", width), *self._cut(orders, for_orders - 1)]
+        lines.append(self._title("messages", width))
+        left = max(0, height - 1 - len(lines))
+        said = self._messages(told.get("messages") or [], width, left)
+        lines += said + [Text()] * (left - len(said)) + [Text(self._word(self._footer), "dim")]
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        return lines[:height]
+
+    def _word(self, key: str, **values: Any) -> str:
+        return WORDS[key][self._english].format(**values) if key in WORDS else key
+
+    def _name(self, symbol: str, told: str = "") -> str:
+        return _plain(told or self._names.get(symbol, "") or symbol)
+
+    def _head(self, told: dict[str, Any], width: int) -> Text:
+        mode, _, simulated = str(told.get("mode") or "").partition(" ")
+        at = str(told.get("at") or "")[:19].replace("T", " ")
+        shown = self._word(mode) + (f" ({self._word('simulated')})" if simulated else "")
+        head = Text.assemble(
+            (at, "bold"), f"  {shown} {told.get('account_tail') or ''}  ",
+            (self._word(str(told.get("phase") or "")), "bold"), "  ",
+        )  # fmt: skip
+        done, cells = progress(told), min(20, width - head.cell_len - 5)
+        if done is not None and cells >= 4:
+            full = round(done * cells)
+            head.append("━" * full, "green")
+            head.append("━" * (cells - full), "bright_black")
+            head.append(f" {done:.0%}")
+        return head
+
+    def _money(self, told: dict[str, Any], width: int) -> list[Text]:
+        """Return the day's result in large figures with the other amounts beside it."""
+        day = told.get("day") or {}
+        result, word = day.get("result_krw") or 0, self._word
+        level, feed = str(told.get("level") or ""), told.get("feed") or {}
+        up, age = feed.get("connected"), feed_age(told)
+        since = "" if age is None else f" {age:,.0f}{word('ago')}"
+        beside = [
+            Text.assemble(
+                (f"{word('result')} ", "bold"), coloured(day.get("result_pct") or 0.0, 2, "%"),
+                f"  {word('equity')} ", (f"{told.get('equity_krw') or 0:,}", "bold")),
+            Text.assemble(
+                f"{word('realised')} ", coloured(day.get("realised_krw") or 0), f"  {word('open')} ",
+                coloured(day.get("open_krw") or 0)),
+            Text.assemble(
+                (word(level), "green" if level == "ACTIVE" else "bold yellow"),
+                f"  {word('feed')} ", (word("up" if up else "down") + since, "" if up else "bold red")),
+        ]  # fmt: skip
+        figures = f"{result:+,}" if result else "0"
+        style = f"bold {coloured(result).style}"
+        large = [" ".join(BIG[c][line] for c in figures) for line in range(3)]
+        if cell_len(large[0]) + 2 + max(text.cell_len for text in beside) > width:
+            large = ["", figures, ""]  # no room: the plain figure
+            large = [line.ljust(len(figures)) for line in large]
+        return [
+            Text.assemble((line, style), "  ", text)
+            for line, text in zip(large, beside, strict=True)
+        ]
+
+    def _warnings(self, told: dict[str, Any], age_s: float) -> list[Text]:
+        lines = []
+        if age_s > status.STALE_S:
+            lines.append(Text(self._word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
+        if told.get("unknown"):
+            lines.append(Text(f"{self._word('unknown')}: {told['unknown']}", "bold red"))
+        holds = []
+        for each in told.get("holds") or []:
+            scope = str(each.get("scope") or "all")
+            scope = self._word("all") if scope == "all" else self._name(scope)
+            text = _plain(each.get("text") or each.get("reason"))
+            holds.append(Text(f"{self._word('hold')} [{scope}] {text}", "yellow"))
+        return lines + self._cut(holds, 2)
+
+    def _table(self, stocks: Sequence[dict[str, Any]], width: int) -> list[Text]:
+        """Return the head and one line a stock, what is held first."""
+        keys = ("stock", "price", "change", "", "shares", "average", "stop", "target", "gain", "%")
+        rows: list[Row] = [tuple(Text(self._word(key), "dim") for key in keys)]
+        ordered = sorted(stocks, key=lambda each: not each.get("position"))
+        rows += [self._stock(each) for each in ordered]
+        widths = [max(row[at].cell_len for row in rows) for at in range(len(keys))]
+        widths[0], widths[3] = min(widths[0], 16), 0
+        for column in (9, 5, 7):  # of prices too large for a narrow terminal
+            if sum(widths) + len(keys) - 1 > width and widths[0] > 8:
+                widths[0] = max(8, widths[0] - (sum(widths) + len(keys) - 1 - width))
+            if sum(widths) + len(keys) - 1 > width:
+                widths[column] = 0
+        shown = [at for at, cells in enumerate(widths) if cells]
+        spark = min(30, width - sum(widths) - len(shown))
+        if spark >= 3:
+            widths[3], shown = spark, sorted({*shown, 3})
+        for at, each in enumerate(ordered, 1):
+            seen = self._seen.get(str(each.get("symbol")), ())
+            rows[at] = (*rows[at][:3], Text(sparkline(list(seen), spark), "cyan"), *rows[at][4:])
+        return [_line(row, widths, shown) for row in rows]
+
+    def _stock(self, each: dict[str, Any]) -> Row:
+        change = coloured(each.get("change_pct") or 0.0, 1, "%")
+        price = Text(f"{each.get('price') or 0:,}", change.style)
+        name = Text(
+            self._name(str(each.get("symbol")), str(each.get("name") or "")),
+            "bold" if each.get("position") else "",
+        )
+        if not each.get("position"):
+            return (name, price, change, *(Text() for _ in range(7)))
+        plan = (
+            f"{each.get(key) or 0:,.0f}" if each.get(key) else "-" for key in ("stop", "target")
+        )
+        return (
+            name, price, change, Text(), Text(f"{each['position']:,}", "bold"),
+            Text(f"{each.get('average') or 0:,.0f}"), *(Text(text) for text in plan),
+            coloured(each.get("gain_krw") or 0), coloured(each.get("gain_pct") or 0.0, 1, "%"),
+        )  # fmt: skip
+
+    def _order(self, each: dict[str, Any]) -> Text:
+        words, side = bot.SIDE_WORDS["en" if self._english else "ko"], str(each.get("side") or "")
+        side = side.upper()
+        return Text.assemble(
+            f"{str(each.get('at') or '')[11:19]} {self._name(str(each.get('symbol')))} ",
+            (words.get(side, side), "red" if side == "BUY" else "blue"),
+            f" {each.get('filled') or 0:,}/{each.get('quantity') or 0:,}",
+            f" @ {each.get('price') or 0:,}  {each.get('state')} {each.get('number') or ''}",
+        )  # fmt: skip
+
+    def _title(self, key: str, width: int) -> Text:
+        word = f"── {self._word(key)} "
+        return Text(word + "─" * (width - cell_len(word)), "dim")
+
+    def _cut(self, lines: list[Text], most: int) -> list[Text]:
+        """Return so many lines at most; the last says how many are left out."""
+        if len(lines) <= most:
+            return lines
+        rest = Text(f"… {self._word('more', n=len(lines) - most + 1)}", "dim")
+        return [*lines[: most - 1], rest] if most > 0 else []
+
+    def _messages(self, said: Sequence[str], width: int, most: int) -> list[Text]:
+        """Return the newest messages whole, as far as there is room; the newest shows its beginning."""
+        if not said:
+            return [Text(self._word("none"), "dim")][:most]
+        lines: list[Text] = []
+        for message in reversed(said):
+            parts = list(Text(_plain(message)).wrap(self._console, width, overflow="fold"))
+            if len(parts) + len(lines) > most:
+                return lines or parts[:most]
+            lines = parts + lines
+        return lines
+
+
+def _plain(text: object) -> str:
+    """Return a text in one line, without what would steer the terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def _line(row: Row, widths: Sequence[int], shown: Sequence[int]) -> Text:
+    """Return the cells of a row side by side: name and sparkline to the left, figures to the right."""
+    line = Text()
+    for place, at in enumerate(shown):
+        cell, cells = row[at], widths[at]
+        if place:
+            line.append(" ")
+        if at in (0, 3):
+            line.append(set_cell_size(cell.plain, cells), cell.style or None)
+        else:
+            line.append(" " * (cells - cell.cell_len)).append_text(cell)
+    return line
+
+
+def progress(told: dict[str, Any]) -> float | None:
+    """Return how much of the session has passed, 0 to 1; None without a session."""
+    try:
+        begin, end = (datetime.fromisoformat(text) for text in told["session"])
+        at = datetime.fromisoformat(told["at"])
+        return min(1.0, max(0.0, (at - begin) / (end - begin)))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def feed_age(told: dict[str, Any]) -> float | None:
+    """Return the age of the newest trade of all stocks in seconds, None before the first."""
+    ages = [each.get("age_s") for each in told.get("symbols") or []]
+    known = [age for age in ages if isinstance(age, int | float)]
+    return max(0.0, min(known)) if known else None
 
 
 async def show_screen(trader: bot.Trader) -> None:
-    """Draw the live screen until cancelled."""
-    from rich.live import Live
-
-    with Live(draw_screen(trader), refresh_per_second=4) as live:
+    """Draw the demo's own day until cancelled."""
+    screen = Screen(names_of(trader.journal.path.parent), "stop_demo")
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            await asyncio.sleep(0.25)
-            live.update(draw_screen(trader))
+            told = bot.status_of(trader)
+            screen.see(told)
+            live.update(_whole(screen.draw(told, 0.0, *console.size)), refresh=True)
+            await asyncio.sleep(DRAW_EVERY_S)
 
 
-def draw_screen(trader: bot.Trader) -> Any:
-    """Return what the screen shows now: head line, prices, orders, messages."""
-    from rich.console import Group
-    from rich.panel import Panel
-    from rich.table import Table
+def _whole(lines: Sequence[Text]) -> Text:
+    return Text("\n", no_wrap=True, end="").join(lines)
 
-    core, korean = trader.engine.core, trader.bot.language == "ko"
-    columns = "종목 현재가 보유 평단 평가손익" if korean else "stock price held average result"
-    prices = Table(*columns.split(), expand=True)
-    for symbol, state in core.symbols.items():
-        position, price = state.view.position, core.last_price(symbol)
-        result = round(price * position.quantity - float(position.cost))
-        prices.add_row(
-            symbol, f"{price:,}", f"{position.quantity:,}", f"{position.average_price:,.0f}",
-            f"{result:+,}" if position.quantity else "",
-        )  # fmt: skip
-    columns = "주문 상태 수량 체결 가격" if korean else "order status shares filled price"
-    orders = Table(*columns.split(), expand=True)
-    for order in list(core.ledger.orders.values())[-6:]:
-        intent = order.intent
-        side = bot.SIDE_WORDS[trader.bot.language][intent.side]
-        orders.add_row(
-            f"{intent.symbol} {side} {intent.reason}", str(order.status), f"{intent.quantity:,}",
-            f"{order.filled_quantity:,}", f"{order.price:,}",
-        )  # fmt: skip
-    head = (
-        f"{trader.clock.now():%Y-%m-%d %H:%M:%S} · {trader.profile.environment}"
-        f"{' · simulator' if trader.profile.simulated else ''} · {core.phase} · "
-        f"P&L {core.day_result_krw():+,} · {trader.counts['Trade']:,} trades"
-    )
-    return Group(Panel(head), prices, orders, Panel("\n".join(list(trader.bridge.messages)[-8:])))
+
+def is_running(folder: Path, told: dict[str, Any], age_s: float) -> bool:
+    """Return whether the bot of a folder runs: its lock is held, or its status is fresh."""
+    if age_s <= GONE_S and told.get("phase") != "stopping":
+        return True  # or a bot in a container, whose process cannot be seen from here
+    return folder.resolve() in status.running_folders()
+
+
+def run_screen(options: argparse.Namespace) -> int:
+    """Show the bot until `q` or its end; then print the day's report."""
+    path = status.status_file(options)
+    told = status.read_status(path)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise bot.BotError(WORDS["no_screen"][told.get("language") == "en"])
+    console = Console()
+    with keys() as pressed:
+        ended, told = watch(path, console, pressed)
+    if ended:
+        return end_report(options, path.parent, told, console)
+    return 0
+
+
+def watch(
+    path: Path, console: Console, pressed: Callable[[float], str]
+) -> tuple[bool, dict[str, Any]]:
+    """Draw until `q` (False) or until the bot has ended (True); return its last status as well."""
+    screen = Screen(names_of(path.parent))
+    told, at = status.read_status(path), 0.0
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            changed = path.stat().st_mtime
+            if changed != at:
+                told, at = status.read_status(path), changed
+                screen.see(told)
+            age_s = max(0.0, time.time() - changed)
+            if not is_running(path.parent, told, age_s):
+                return True, told
+            live.update(_whole(screen.draw(told, age_s, *console.size)), refresh=True)
+            if pressed(DRAW_EVERY_S) in ("q", "Q", "ㅂ"):  # the same key of a Korean keyboard
+                return False, told
+
+
+def end_report(
+    options: argparse.Namespace, folder: Path, told: dict[str, Any], console: Console
+) -> int:
+    """Print the report of the day of a status."""
+    options.state, options.language = folder, str(told.get("language") or "ko")
+    options.first = options.last = str(told.get("at") or "")[:10]
+    return report_view.show_report(options, console)
+
+
+@contextlib.contextmanager
+def keys() -> Iterator[Callable[[float], str]]:
+    """Let single keys be read from the terminal; Ctrl-C stays what it is."""
+    import termios
+    import tty
+
+    file = sys.stdin.fileno()
+    before = termios.tcgetattr(file)
+
+    def pressed(seconds: float) -> str:
+        if not select.select([file], [], [], seconds)[0]:
+            return ""
+        return os.read(file, 64).decode("utf-8", "replace")[:1]
+
+    try:
+        tty.setcbreak(file)
+        yield pressed
+    finally:
+        termios.tcsetattr(file, termios.TCSADRAIN, before)
