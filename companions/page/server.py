@@ -90,7 +90,7 @@ class Page:
             return answer
         cookie = request.cookies.get(COOKIE, "")
         if not hmac.compare_digest(cookie.encode(), self._key.encode()):
-            text = "열쇠가 붙은 주소로 여십시오 (터미널에 표시됨).\nOpen the address with the key, printed in the terminal."
+            text = "접속 키가 붙은 주소로 여십시오 (터미널에 나와 있습니다).\nOpen the address with the key, printed in the terminal."
             return web.Response(status=403, text=text, headers=HEADERS)
         try:
             response = await handler(request)
@@ -239,7 +239,7 @@ def run(folder: Path, port: int, language: str = "ko") -> int:
         tunnel = f"ssh -L {port}:127.0.0.1:{port} SERVER"
         if language == "ko":
             print(
-                f"화면 주소 (열쇠 포함, 남에게 주지 마십시오):\n  {url}\n서버에 있다면 내 컴퓨터에서: {tunnel}\n끝내기: Ctrl-C",
+                f"화면 주소 (접속 키가 들어 있으니 남에게 주지 마십시오):\n  {url}\n서버에 있다면 내 컴퓨터에서: {tunnel}\n끝내기: Ctrl-C",
                 flush=True,
             )
         else:

@@ -187,6 +187,7 @@ RANGE = f"{ROOT / 'strategies' / 'opening_range.py'}:OpeningRange"
 RULES = f"{ROOT / 'strategies' / 'week_dip.kis.yaml'}"
 PULLBACK = f"{ROOT / 'strategies' / 'vwap_pullback.py'}:VwapPullback"
 DIP = f"{ROOT / 'strategies' / 'mean_reversion.py'}:MeanReversion"
+PAGE = "docs/en/strategies.md"
 
 
 def from_page(page, folder):
@@ -299,7 +300,7 @@ def test_a_dip_of_any_price_makes_a_valid_order(price, fund, stop_pct, slippage_
     assert request.quantity * (request.price - plan.stop_price) <= risk
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+@pytest.mark.parametrize("page", ["docs/en/strategies.md", "docs/ko/strategies.md"])
 def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
     """First close above the VWAP after three below; a close below sells; else nothing."""
     strategy = bot.load_strategy(from_page(page, tmp_path), {})
@@ -320,7 +321,7 @@ def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
     ("name", "parameters", "reasons"),
     [
         (DIP, {"window_bars": 10, "entry_deviations": 0.5, "min_gain_pct": 0}, {"dip", "target"}),
-        ("README.md", {}, {"above VWAP", "below VWAP"}),
+        (PAGE, {}, {"above VWAP", "below VWAP"}),
         (RANGE, {"range_minutes": 5, "volume_ratio": 0.5}, {"opening range"}),
         (PULLBACK, {}, {"pullback"}),
         (RULES, {}, {"entry rule"}),
@@ -330,7 +331,7 @@ def test_the_strategy_of_the_page_buys_and_sells_as_it_says(page, tmp_path):
 def test_it_trades_an_hour_of_the_simulated_market(name, parameters, reasons, tmp_path, caplog):
     """The whole bot in virtual time: it buys and sells, and the books equal the simulator's."""
     caplog.set_level(logging.CRITICAL, logger="kisbot")
-    name = from_page(name, tmp_path) if name == "README.md" else name
+    name = from_page(name, tmp_path) if name == PAGE else name
     config = simulator.SimulatorConfig(symbols=("247540",), density=6, seed=4)
     limits = {"max_data_age_s": 60, "max_quote_age_s": 60}
     changes = {"limits": limits, "bar_minutes": 1}

@@ -13,8 +13,15 @@ from companions import simulator
 
 ROOT = Path(bot.__file__).resolve().parent
 PAGES = ("README.md", "README.ko.md")
-ALL = (*PAGES, "CHANGELOG.md", "strategies/README.md")
+TOPICS = sorted(path.name for path in (ROOT / "docs" / "en").glob("*.md"))
+GUIDES = {
+    language: (readme, *(f"docs/{language}/{topic}" for topic in TOPICS))
+    for language, readme in zip(("en", "ko"), PAGES, strict=True)
+}
+ALL = (*GUIDES["en"], *GUIDES["ko"], "CHANGELOG.md", "strategies/README.md")
 TEXT = {name: (ROOT / name).read_text(encoding="utf-8") for name in ALL}
+GUIDE = {language: "\n".join(TEXT[name] for name in names) for language, names in GUIDES.items()}
+LANGUAGES = tuple(GUIDES)
 EXAMPLE = (ROOT / "kis_devlp.yaml.example").read_text(encoding="utf-8")
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && "
 DEMO = SET_UP + ".venv/bin/python kis_realtime_trading.py --demo"
@@ -23,7 +30,7 @@ TESTS = SET_UP + ".venv/bin/python -m pytest -n auto"
 MADE = {
     "live-NAME.yaml", "live-이름.yaml", "live-mine.yaml", "live-keys.yaml", "kis_devlp.yaml",
     "strategies/vwap_cross.py", "rehearsal/kis_devlp.yaml", "FILE.py", "day.png", "days.csv", "frames.txt",
-    "~/KIS/config/kis_devlp.yaml", "path/to/file.py", "파일.py", ".kis.yaml", "kis_simulator.py",
+    "~/KIS/config/kis_devlp.yaml", "path/to/file.py", "파일.py", "FILE.kis.yaml", "venues.yaml", ".kis.yaml", "kis_simulator.py",
 }  # fmt: skip
 
 
@@ -47,7 +54,7 @@ def runs(text: str) -> list[list[str]]:
     for command in commands(text):
         for part in re.split(r"&&|\||<", command):
             words = shlex.split(part)
-            if words[1:2] == ["-m"] and words[2].startswith("companions"):
+            if words[1:2] == ["-m"] and words[2].split(".")[0] in ("companions", "venues"):
                 words[1:3] = [f"{words[2].replace('.', '/')}/__init__.py"]
             if len(words) > 1 and words[0].endswith("python") and words[1].endswith(".py"):
                 found.append(words[1:])
@@ -73,25 +80,34 @@ def test_every_command_is_understood(page):
     for file, *arguments in runs(TEXT[page]):
         assert (ROOT / file).is_file(), file
         if file == "kis_realtime_trading.py":
-            bot.build_parser().parse_args(arguments)
+            bot.build_parser("--page" not in arguments).parse_args(arguments)
         elif file == "companions/simulator/__init__.py":
             simulator.build_parser().parse_args(arguments)
         else:
-            source = (ROOT / file).read_text(encoding="utf-8")
+            of = "venues/cli.py" if file == "venues/__init__.py" else file
+            source = (ROOT / of).read_text(encoding="utf-8")
             named = [word for word in arguments if word.startswith("--")]
             assert [word for word in named if f'"{word}"' not in source] == []
 
 
-def test_both_languages_show_the_same_commands_and_code():
-    """What is typed, printed and programmed is the same text in both."""
-    english, korean = (TEXT[page] for page in PAGES)
+@pytest.mark.parametrize("page", range(len(TOPICS) + 1), ids=[PAGES[0], *TOPICS])
+def test_both_languages_show_the_same_commands_and_code(page):
+    """What is typed, printed and programmed is the same text in both; each page has its twin."""
+    english, korean = (TEXT[names[page]] for names in GUIDES.values())
     assert commands(english) == commands(korean)
     blocks = [re.findall(r"^```python\n(.*?)^```", text, re.M | re.S) for text in (english, korean)]
-    assert blocks[0] == blocks[1] and len(blocks[0]) == 1
+    assert blocks[0] == blocks[1]
     tables = [re.findall(r"^    +\w+ +[\d,]+ +[\d,]+$", text, re.M) for text in (english, korean)]
-    assert tables[0] == tables[1] and tables[0]
+    assert tables[0] == tables[1]
     assert english.count("\n## ") == korean.count("\n## ")
     assert english.count("\n|") == korean.count("\n|")
+
+
+def test_every_page_of_the_guide_is_linked_from_the_first():
+    """A page that nothing leads to is not read; a page without its twin is not found."""
+    assert sorted(path.name for path in (ROOT / "docs" / "ko").glob("*.md")) == TOPICS
+    for language, (readme, *pages) in GUIDES.items():
+        assert [page for page in pages if f"]({page})" not in TEXT[readme]] == [], language
 
 
 @pytest.mark.parametrize("name", [*ALL, "kis_devlp.yaml.example", ".env.example"])
@@ -102,13 +118,14 @@ def test_every_option_named_exists(name):
         word for file, *rest in runs(text) if file != "kis_realtime_trading.py" for word in rest
     }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - others - {"--now"}  # systemctl
+    named -= set(re.findall(r'"(--[a-z-]+)"', (ROOT / "venues" / "cli.py").read_text("utf-8")))
     assert named - BOT_OPTIONS == set()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_option_of_the_bot_is_explained(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_option_of_the_bot_is_explained(language):
     """The table of the command line is complete."""
-    table = "\n".join(line for line in TEXT[page].splitlines() if line.startswith("|"))
+    table = "\n".join(line for line in GUIDE[language].splitlines() if line.startswith("|"))
     assert {option for option in BOT_OPTIONS if f"`{option}" not in table} == set()
 
 
@@ -145,10 +162,10 @@ def test_pictures_are_pictures(page):
     assert shown and all((ROOT / each).read_bytes()[:4] == b"\x89PNG" for each in shown)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_settings_named_exist_with_the_default_stated(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_settings_named_exist_with_the_default_stated(language):
     """The table of settings: keys of BotSettings and Limits, and their defaults."""
-    rows = re.findall(r"^\| (`[a-z_.`, ]+`) \| .* \| (.+?) \|$", TEXT[page], re.M)
+    rows = re.findall(r"^\| (`[a-z_.`, ]+`) \| .* \| (.+?) \|$", GUIDE[language], re.M)
     assert len(rows) > 10
     for keys, defaults in rows:
         stated = [each.strip("` ") for each in defaults.split(", ")]
@@ -164,44 +181,44 @@ def test_settings_named_exist_with_the_default_stated(page):
 
 
 @pytest.mark.parametrize("model", [bot.BotSettings, bot.Limits])
-@pytest.mark.parametrize("page", PAGES)
-def test_every_setting_is_explained(page, model):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_is_explained(language, model):
     """In the page or in the example file that it points to."""
-    text = TEXT[page] + EXAMPLE
+    text = GUIDE[language] + EXAMPLE
     assert [key for key in model.model_fields if not re.search(rf"\b{key}\b", text)] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_environment_variables_named_exist(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_environment_variables_named_exist(language):
     """Variables of secrets are those that the program reads."""
     known = {*bot.ENVIRONMENT_KEYS, *bot.TELEGRAM_KEYS}
-    assert set(re.findall(r"\b(?:KIS|TELEGRAM)_[A-Z_]+\b", TEXT[page])) <= known
+    assert set(re.findall(r"\b(?:KIS|TELEGRAM)_[A-Z_]+\b", GUIDE[language])) <= known
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_exit_codes_are_the_programs(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_exit_codes_are_the_programs(language):
     """The table lists every exit code of the file, and 0, 2 and 130."""
     codes = {
         value
         for name, value in vars(bot).items()
         if name.startswith("EXIT_") and type(value) is int
     }
-    told = {int(each) for each in re.findall(r"^\| (\d+) \|", TEXT[page], re.M)}
+    told = {int(each) for each in re.findall(r"^\| (\d{1,3}) \|", GUIDE[language], re.M)}
     assert told == codes | {0, 2, 130}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_levels_and_places_named_exist(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_levels_and_places_named_exist(language):
     """Every level of the kill switch is told; classes and methods named exist."""
-    told = set(re.findall(r"--level ([A-Z_]+)", TEXT[page])) - {"LEVEL"}
+    told = set(re.findall(r"--level ([A-Z_]+)", GUIDE[language])) - {"LEVEL"}
     assert told == set(bot.KillLevel.__members__)
     for name in ("TradingStrategy", "ExitPlan", "Secret", "Ledger", "Trader"):
-        assert name in TEXT[page] and hasattr(bot, name)
-    assert "KISOrder._send" in TEXT[page] and hasattr(bot.KISOrder, "_send")
+        assert name in GUIDE[language] and hasattr(bot, name)
+    assert "KISOrder._send" in GUIDE[language] and hasattr(bot.KISOrder, "_send")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_figures_in_the_text_are_the_programs(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_figures_in_the_text_are_the_programs(language):
     """Numbers that the text repeats from the code."""
     facts = {
         "300": bot.build_parser().get_default("speed") == 300,
@@ -213,7 +230,7 @@ def test_figures_in_the_text_are_the_programs(page):
         "2027-12-31": bot.CALENDAR_END.isoformat() == "2027-12-31",
     }
     for figure, holds in facts.items():
-        assert holds and figure in TEXT[page], figure
+        assert holds and figure in GUIDE[language], figure
     assert [(below, float(part)) for below, _, part in bot.LIVE_RAMP] == [(5, 1.0), (15, 0.1)]
     assert bot.LIVE_RAMP[0][1] == 1
 
@@ -233,8 +250,8 @@ def test_the_environment_example_names_every_variable():
     assert {key: told[key] for key in bot.ENVIRONMENT_KEYS} == bot.ENVIRONMENT_KEYS
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_table_of_keys_has_a_row_for_each_key_of_the_interlock(page):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_table_of_keys_has_a_row_for_each_key_of_the_interlock(language):
     """What live_faults() looks at when nothing agrees, and the broker's own answer."""
     nobody = bot.Secret("")
     profile = bot.Profile("paper", "", "", nobody, nobody, nobody, "01", nobody, "")
@@ -242,8 +259,7 @@ def test_the_table_of_keys_has_a_row_for_each_key_of_the_interlock(page):
     section = {"symbols": ["005930"], "limits": {**limits, "max_daily_loss_krw": 1}}
     settings = bot.Settings(profile, bot.BotSettings.model_validate(section), nobody, "")
     faults = bot.live_faults(bot.LiveKeys(False, settings, "", {}, "", datetime.now(bot.KST)))
-    chapter = re.split(r"\n## (?:Real money|실전투자)\n", TEXT[page])[1]
-    rows = re.search(r"(?:^\|.*\n)+", chapter, re.M)[0]
+    rows = re.search(r"(?:^\|.*\n)+", TEXT[f"docs/{language}/real-money.md"], re.M)[0]
     assert rows.count("\n|") - 1 == len(faults) + 1
     for key in ("--live", "mode: live", "live_account_pin", "--credentials", "--acknowledge"):
         assert key in rows
