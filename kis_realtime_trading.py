@@ -286,6 +286,7 @@ CLOCK_TOLERANCE_S = 2.0  # small steps back of our clock are no time; the broker
 #    +-- SettingsError      fix the settings (exit code 78); carries every fault at once
 #    +-- AlreadyRunning     stop the other process first (exit code 75)
 #    +-- JournalError       stop trading; the journal cannot be trusted or written (exit code 74)
+#    |    +-- JournalLate    try again; nothing that rests on these rows may be done before
 #    +-- BadData            drop this frame or answer; never guess a price from it
 #    +-- RequestRefused     the broker said no: read `code` and `text`
 #    |    +-- TokenRefused  get a new token once
@@ -311,6 +312,10 @@ class AlreadyRunning(BotError):
 
 class JournalError(BotError):
     """The journal is broken, foreign, or cannot be written. Nothing may be sent."""
+
+
+class JournalLate(JournalError):
+    """The journal cannot be written just now: locked, a full disk, a folder that was moved."""
 
 
 class BadData(BotError):
@@ -3917,6 +3922,7 @@ class SymbolState:
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
 
 
+JOURNAL_LATE = "journal late"  # the hold while rows wait in memory: entries are taken back as well
 KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
@@ -5362,12 +5368,14 @@ class Engine:
         self._next_second = event.now + timedelta(seconds=1)
         flat_at = core.clock(core.settings.flat_at)
         doubted = "clock" in core.holds  # nothing is sold by a time that may be wrong
+        late = core.now > core.holds.get(JOURNAL_LATE, core.now) + timedelta(seconds=1)
         flat = flat_at is not None and core.now >= flat_at and not doubted
         for state in core.symbols.values():
             self._each_second(state, flat)
         for order in core.ledger.open_orders():
             age = (core.now - order.intent.at).total_seconds()
-            if order.intent.purpose == "entry" and (flat or age >= core.settings.entry_timeout_s):
+            old = flat or late or age >= core.settings.entry_timeout_s
+            if order.intent.purpose == "entry" and old:
                 self.exits.cancel(order)
         self._check_day_loss()
         self._check_quiet()
@@ -5855,6 +5863,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{before} → {shown} shares (ours {ours}). Neither bought nor sold until you answer: "
         "--levels {symbol}=scale (move stop and target) or =keep (leave them)",
     ),
+    "journal_late": (
+        "⛔ 매매 기록을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
+        "매도·취소는 저장되는 즉시 나갑니다. 디스크와 폴더를 확인하십시오",
+        "⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and "
+        "cancels leave as soon as it can. Please look at disk and folder",
+    ),
+    "journal_back": ("✓ 매매 기록을 다시 저장합니다 ({seconds}초 동안 멈춤)",
+        "✓ the journal is written again (after {seconds} s)"),
     "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
         "⛔ the session is over and {quantity} {symbol} are not sold ({reason})"),
     "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
@@ -5894,6 +5910,7 @@ URGENT = frozenset(
         "symbol_stopped",
         "error",
         "corporate_action",
+        "journal_late",
         "unsold",
     }
 )
@@ -5918,7 +5935,7 @@ REASON_WORDS = {
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
-    "the owner says so": "사용자 확인", "day ended": "하루가 끝남",
+    "the owner says so": "사용자 확인", "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
 }  # fmt: skip
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
@@ -7178,9 +7195,8 @@ class Journal:
     VERSION, READS = 2, (1, 2)  # 1 had no row HoldSet; verify() raises a sound one to 2
     _FIRST_HASH = "0" * 64
 
-    # A lock of another program (a backup, a viewer) is waited for: an end would leave shares without
-    # their stops. Half of the watchdog's minute.
-    PATIENCE_S = 30.0
+    PATIENCE_S = 30.0  # of the opening, for a lock of another program; append() waits for nobody
+    _LATE_CODES = frozenset({5, 6, 7, 8, 10, 13, 14})  # busy ... I/O error, full, cannot open
 
     def __init__(self, path: Path, read_only: bool = False, patience_s: float = PATIENCE_S) -> None:
         self.path, self._tip = path, path.with_suffix(".tip")
@@ -7204,7 +7220,11 @@ class Journal:
         here = os.stat(path)
         self._place = (here.st_dev, here.st_ino)
         self.last_seq, self._last_hash = 0, self._FIRST_HASH
-        self._failure = ""  # of an append; rows are missing, so that nothing may follow them
+        self._failure = ""  # of an append that no second try mends: nothing may follow it
+        self._doubtful = (
+            False  # whether the rows of the last try, which failed, are there after all
+        )
+        self._db.execute("PRAGMA busy_timeout=0")
 
     def _prepare(self) -> None:
         os.chmod(self.path, 0o600)
@@ -7265,15 +7285,15 @@ class Journal:
             raise self._damage(f"another journal was put in its place: row {seq} differs")
 
     def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
-        """Write rows (kind, ref, data) in one durable transaction, in order.
+        """Write rows (kind, ref, data) in one durable transaction, in order. Waits for nobody.
 
         Raises:
+            JournalLate: give the same rows again later, before any other.
             JournalError: nothing that depends on these rows may be done, written or not.
         """
         if not rows:
             return
-        if self._failure:
-            raise JournalError(self._failure)
+        self.check_in_place()
         stored, previous, seq = [], self._last_hash, self.last_seq
         for kind, ref, data in rows:
             seq += 1
@@ -7282,32 +7302,42 @@ class Journal:
             previous = _chain(previous, seq, at.isoformat(), kind, ref, body)
             stored.append((seq, at.isoformat(), kind, ref, body, previous))
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?)", stored)
-            made = [(ref,) for kind, ref, _ in rows if kind == "intent"]
-            self._db.executemany("INSERT INTO intents VALUES (?)", made)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            self._failure = f"{self.path} cannot be written: {error}"
-            raise JournalError(self._failure) from None
-        self.last_seq, self._last_hash = seq, previous
-        try:
+            if not (self._doubtful and self._last_row() == (seq, previous)):
+                self._write(stored)
+            self._doubtful = True
             tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(tip, "w") as file:
                 file.write(f"{seq} {previous}\n")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            text, self._doubtful = f"{self.path} cannot be written: {error}", True
+            if getattr(error, "sqlite_errorcode", -1) & 0xFF in self._LATE_CODES:
+                raise JournalLate(text) from None
+            self._failure = text
+            raise JournalError(text) from None
         except OSError as error:
-            raise JournalError(f"{self._tip} cannot be written: {error.strerror}") from None
+            raise JournalLate(f"{self._tip} cannot be written: {error.strerror}") from None
+        self.last_seq, self._last_hash, self._doubtful = seq, previous, False
+
+    def _write(self, stored: Sequence[tuple[Any, ...]]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?)", stored)
+        made = [(ref,) for _, _, kind, ref, _, _ in stored if kind == "intent"]
+        self._db.executemany("INSERT INTO intents VALUES (?)", made)
+        self._db.execute("COMMIT")
+
+    def _last_row(self) -> Any:
+        return self._db.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1").fetchone()
 
     def check_in_place(self) -> None:
-        """Raise JournalError when the file was deleted or replaced, or a row is missing in it."""
+        """Raise JournalError when the file was replaced or a row is missing, JournalLate: no file."""
         if self._failure:  # whoever heard of it may have been a signal's handler
             raise JournalError(self._failure)
         try:
             here = os.stat(self.path)
         except OSError as error:
-            raise JournalError(f"{self.path} is gone while in use: {error.strerror}") from None
+            raise JournalLate(f"{self.path} is gone while in use: {error.strerror}") from None
         if (here.st_dev, here.st_ino) != self._place:
             raise JournalError(f"{self.path} was replaced while in use: restore the right one")
 
@@ -7382,6 +7412,17 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
 # A second hand behind engine, rules and desks, of which it knows nothing, so that one mistake
 # does not hide in both. An exit meets only what makes it the same order twice, the ceilings,
 # the hours and the shares held: a stop is never held back for a doubt.
+#
+# What may leave without a durable row? Nothing. While the journal is late (locked, a full disk)
+# the process goes on: it watches stops, reads lists, and holds in memory what it would write.
+# - A new order: never. A process that died then would begin another for the same cause.
+# - A protective sell: no. After a death the next process would see the stop unfired and sell
+#   again; that the broker refuses more than is held is not proved. A row in advance ("this sell
+#   may leave") would not help: each restart would have to take it for an order of unknown
+#   outcome. The sell waits with its row, and leaves the moment the row is durable.
+# - A cancel or change: no. It cannot double an order, but a change gives the order a number that
+#   only memory knows. It waits like the sell: the disk was back in every drill within seconds.
+# So all that a death in this state loses is what the broker's lists and balance tell again.
 
 
 class Gate:
@@ -8012,12 +8053,14 @@ def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str
     return [notice, *itertools.product(trs, symbols)][:MAX_REGISTRATIONS]
 
 
-def left_behind(ledger: Ledger) -> str:
-    """Return what is left when the program ends: shares that nobody guards, orders."""
+def left_behind(ledger: Ledger, late: str) -> str:
+    """Return what is left when the program ends: shares that nobody guards, orders, rows."""
     held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
     left = [f"{order.intent.symbol} {order.order_no}" for order in ledger.open_orders()]
-    return (f"; held without a guard: {', '.join(held)}" if held else "") + (
-        f"; orders left at the broker: {', '.join(left)}" if left else ""
+    return (
+        (f"; held without a guard: {', '.join(held)}" if held else "")
+        + (f"; orders left at the broker: {', '.join(left)}" if left else "")
+        + (f"; {late}" if late else "")
     )
 
 
@@ -8028,8 +8071,16 @@ def name_of(core: Core, symbol: str) -> str:
     return (instrument.name if instrument else "") or (holding.name if holding else "")
 
 
+LATE_TOLD_S, LATE_RETRY_S = 1.0, 0.25
+LATE_MOST_S = 300.0  # then the program ends: what it would still learn, a new one asks again
+
+
 class Bridge:
-    """The only door of the engine: events in, recorded; actions out, journal first."""
+    """The only door of the engine: events in, recorded; actions out, journal first.
+
+    While the journal is late, rows wait here in their order, and every call with its rows. Facts
+    and words do not wait: stops are watched, the phone is told, lists are read.
+    """
 
     def __init__(
         self, settings: Settings, bot: BotSettings, strategy: TradingStrategy, services: Services,
@@ -8048,6 +8099,10 @@ class Bridge:
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
         self._ticket = itertools.count()
+        self._unwritten: deque[tuple[list[tuple[str, str, Any]], datetime, Callable[[], None]]]
+        self._unwritten = deque()  # rows, their time, what rests on them
+        self._late_since_s, self._late_told = math.inf, False  # loop time
+        self.late = ""  # why the journal cannot be written now
 
     def feed(self, event: Event) -> None:
         """Give the engine the time and an event, and carry out what it wants."""
@@ -8069,32 +8124,91 @@ class Bridge:
         """Write every row first, durably; only then do what they stand for."""
         rows: list[tuple[str, str, Any]] = []
         says: list[Callable[[], None]] = []
+        sends = [action for action in actions if isinstance(action, OrderCall)]
+        next_row = self.journal.last_seq + sum(len(each) for each, _, _ in self._unwritten) + 1
         for action in actions:
             if isinstance(action, Record):
                 rows.append(action)
             elif isinstance(action, Alert):
+                says.append(functools.partial(self.say, action, next_row + len(rows)))
                 rows.append(("alert", *action))
-                row = self.journal.last_seq + len(rows)
-                says.append(functools.partial(self.say, action, row))
             elif isinstance(action, OrderCall):
                 call = {"action": action.action, "kind": action.kind, "price": action.price}
                 rows.append(("request", action.intent.intent_id, call))
-        self.journal.append(rows, self.clock.now())
-        for action in actions:
-            if isinstance(action, OrderCall):
-                self.gate.expect(action.intent)
-                patient = action.action == "new" and action.intent.purpose == "entry"
-                self.calls.put_nowait((patient, next(self._ticket), action))
-        sends = any(isinstance(action, OrderCall) for action in actions)
+        self.write(rows, functools.partial(self._release, sends, says) if sends else None)
         for action in actions:
             if isinstance(action, Ask):
                 self._want(action)
-        for words in says:
-            if sends:  # the order goes first, then the words:
-                loop = asyncio.get_running_loop()  # its task runs next, and writes one turn later
-                loop.call_soon(loop.call_soon, words)
-            else:
-                words()
+        for words in says if not sends else ():
+            words()
+
+    def _release(self, sends: Sequence[OrderCall], says: Sequence[Callable[[], None]]) -> None:
+        """Let calls go whose rows are durable; the gate refuses an entry that waited long for them."""
+        for call in sends:
+            self.gate.expect(call.intent)
+            patient = call.action == "new" and call.intent.purpose == "entry"
+            self.calls.put_nowait((patient, next(self._ticket), call))
+        loop = asyncio.get_running_loop()
+        for words in says:  # the order goes first, then the words:
+            loop.call_soon(loop.call_soon, words)  # its task runs next, and writes one turn later
+
+    # --- rows ---
+
+    def write(
+        self, rows: list[tuple[str, str, Any]], then: Callable[[], None] | None = None
+    ) -> None:
+        """Write rows, then do what rests on them; both later, in order, while the journal is late.
+
+        Raises JournalError: it never will be written.
+        """
+        self._unwritten.append((rows, self.clock.now(), then or (lambda: None)))
+        self.write_waiting()
+
+    def write_waiting(self) -> bool:
+        """Write what waits; False while the journal is late, which holds entries at once."""
+        try:
+            self.journal.check_in_place()
+            while self._unwritten:
+                rows, at, then = self._unwritten[0]
+                self.journal.append(rows, at)
+                self._unwritten.popleft()
+                then()
+            return True
+        except JournalLate as error:
+            began, self.late = not self.late, str(error)
+            if began:
+                loop = asyncio.get_running_loop()
+                self._late_since_s, self._late_told = loop.time(), False
+                loop.call_later(LATE_RETRY_S, self._try_again)
+                self.feed(Command("hold", self.clock.now(), text=JOURNAL_LATE))
+            return False
+
+    def _try_again(self) -> None:
+        """Go on where the journal was late, or tell that it is, and wait on."""
+        loop = asyncio.get_running_loop()
+        late_s = loop.time() - self._late_since_s
+        try:
+            written = self.write_waiting()
+        except JournalError as error:  # wrong: check_journal() ends the program
+            log.error("%s", error)
+            return
+        if written:
+            self.late = ""
+            self.feed(Command("release", self.clock.now(), text=JOURNAL_LATE))
+            if self._late_told:
+                self.tell("journal_back", seconds=round(late_s))
+            return
+        loop.call_later(LATE_RETRY_S, self._try_again)
+        if late_s >= LATE_TOLD_S and not self._late_told:
+            self._late_told = True
+            self.tell("journal_late", why=self.late)
+
+    def check_journal(self) -> None:
+        """Raise JournalError when the journal is wrong, or late for too long."""
+        self.write_waiting()
+        late_s = asyncio.get_running_loop().time() - self._late_since_s
+        if self.late and late_s > LATE_MOST_S:
+            raise JournalError(f"{self.late}; tried for {late_s:.0f} s")
 
     def _steady(self) -> float:
         return asyncio.get_running_loop().time() * self.clock.speed
@@ -8135,7 +8249,7 @@ class Bridge:
     def note_told(self, row: int) -> None:
         """Write down that an urgent alert reached the phone: a later process does not repeat it."""
         try:
-            self.journal.append([("told", str(row), {})], self.clock.now())
+            self.write([("told", str(row), {})])
         except JournalError as error:
             log.error("an alert was told, but not written down as told: %s", error)
 
@@ -8561,7 +8675,7 @@ class Trader:
     def _say_goodbye(self) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
         self._why = "; ".join(map(_named_error, errors_of(sys.exception()))) or self._why
-        self._why += left_behind(self.engine.core.ledger)
+        self._why += left_behind(self.engine.core.ledger, self.bridge.late)
         try:
             self.tell("stopped", why=self._why)
         except JournalError as error:
@@ -8700,7 +8814,7 @@ class Trader:
             return
         self._next_wall_second_s = now + 1.0
         self._show(self)
-        self.journal.check_in_place()
+        self.bridge.check_journal()
         if self.recorder:
             self.recorder.flush()
             if self.recorder.broken and not self.counts["recorder broken"]:
@@ -9326,7 +9440,7 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
     watcher = asyncio.create_task(watch(trader)) if watch else None
     try:
         await run
-        return 0
+        return EXIT_JOURNAL if trader.bridge.late else 0
     except asyncio.CancelledError:
         log.warning("stopped before everything under way had ended")
         return 0

@@ -1438,7 +1438,7 @@ async def sigterm_with_an_order_under_way(tmp_path):
 
 
 async def a_disk_that_fills_up(tmp_path):
-    """Exit code 74, every order at the server has its intent in the journal (D01)."""
+    """It goes on and says so; ended then, 74: every order at the server has its intent (D01)."""
 
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
@@ -1449,7 +1449,8 @@ async def a_disk_that_fills_up(tmp_path):
             env=edge.environment(home), stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, preexec_fn=small_files,
         )  # fmt: skip
-        ended = await edge.end_of(process, 40)
+        await until_said(process, "저장할 수 없습니다")
+        ended, _ = await stopped(process, signal.SIGTERM)
         posted = [o for o in there.simulator.books()["orders"] if o["source"] == "api"]
     assert ended.code == bot.EXIT_JOURNAL, ended.err[-2000:]
     assert "Traceback" not in ended.err

@@ -107,6 +107,8 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "pause": {
         "MarketClock.sleep": "the one pause in market time",
+        "Bridge.write_waiting": "until a journal that is late is tried again",
+        "Bridge._try_again": "and again",
         "Governor._schedule": "the pace of calls",
         "KISWebSocket.run": "between two attempts to connect",
         "KISWebSocket._register_all": "between two registrations",
