@@ -5609,6 +5609,11 @@ class LogThread(logging.Handler):
         self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
+    @property
+    def waiting(self) -> int:
+        """Return how many lines wait to be written."""
+        return self._lines.qsize()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line; never waits."""
         try:
@@ -6082,6 +6087,13 @@ class KISAuth:
         keys = {"grant_type": "client_credentials", **app_keys(self._profile, "secretkey")}
         body = await self._post(OAUTH_APPROVAL, keys)
         return Secret(_needed(body, "approval_key"))
+
+    @property
+    def left_s(self) -> int:
+        """Return for how many seconds the token is still good, 0 without one."""
+        return max(0, round((self._expires - self._clock.now()).total_seconds())) * bool(
+            self._token
+        )
 
     def _is_good(self, spare: timedelta) -> bool:
         return bool(self._token) and self._clock.now() + spare < self._expires
@@ -8386,6 +8398,8 @@ def status_of(trader: Trader) -> dict[str, Any]:
     core, profile, clock = trader.engine.core, trader.profile, trader.clock
     ledger, now = core.ledger, clock.now()
     symbols = [_status_of_symbol(core, symbol, now) for symbol in core.symbols]
+    ages = [each["age_s"] for each in symbols if each["age_s"] is not None]
+    logs = [each for each in logging.getLogger().handlers if isinstance(each, LogThread)]
     opened = sum(each["gain_krw"] for each in symbols)
     worth = sum(each["price"] * each["position"] for each in symbols)
     today, open_orders = ledger.today, ledger.open_orders()
@@ -8419,6 +8433,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         },
         "feed": {
             "connected": trader.broker.socket.up, "sessions": trader.broker.socket.sessions,
+            "age_s": min(ages, default=None),  # of the newest trade of all stocks
             "registered": len(trader.broker.socket.registrations),
             "refused": len(trader.broker.socket.refused),
             "trades": trader.counts["Trade"], "quotes": trader.counts["Quote"],
@@ -8426,7 +8441,9 @@ def status_of(trader: Trader) -> dict[str, Any]:
         },
         "queues": {
             "calls": trader.bridge.calls.qsize(), "telegram": len(trader.bridge.telegram.outbox),
+            "log": sum(each.waiting for each in logs), "log_dropped": sum(e.dropped for e in logs),
         },
+        "token": {"left_s": trader.broker.auth.left_s},
         "calls": {name: each.figures() for name, each in trader.broker.rest.figures.items()},
         "messages": list(trader.bridge.messages)[-20:],
         "process": _status_of_process(trader),

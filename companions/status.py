@@ -90,7 +90,7 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
     )  # fmt: skip
     head.stylize("bold")
     state = "up" if feed.get("connected") else "down"
-    age = feed.get("last_frame_age_s")
+    age = feed.get("age_s")
     lines: list[RenderableType] = [
         Text(f"{str(status.get('at'))[:19].replace('T', ' ')}  {status.get('mode')}  "
              f"{status.get('account_tail')}  {status.get('phase')}", "dim"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import time
+import urllib.parse
 from collections import deque
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import kis_realtime_trading as bot
-from companions import reports
+from companions import reports, why
 from companions.journal_reader import JournalReader, find_journals
 from companions.names import names_of
 
@@ -124,6 +128,29 @@ def candles(folder: Path, symbol: str, report: Any, most: int = 400) -> dict[str
     return {"symbol": symbol, "bars": in_time, "marks": marks}
 
 
+def premium(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the premium of each coin by the minute in %, of the last day in the monitor's store.
+
+    The store stands beside the state folder, as both programs make them; {} when there is none.
+    """
+    path = folder.absolute().parent / "venue_state" / "premium.sqlite3"
+    since = int(time.time()) // 60 - 24 * 60
+    found: dict[str, list[dict[str, Any]]] = {}
+    with contextlib.suppress(sqlite3.Error):
+        db = sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True, timeout=1.0)
+        with contextlib.closing(db):
+            asked = "SELECT coin, minute, c FROM minute WHERE minute >= ? ORDER BY minute"
+            for coin, minute, ppm in db.execute(asked, (since,)):
+                point = {"time": minute * 60 + KST_S, "value": ppm / 10_000}
+                found.setdefault(str(coin)[:12], []).append(point)
+    return found
+
+
+def sentences(folder: Path, wanted: str, language: str) -> list[str]:
+    """Return what `--why` says of an order. Raises bot.BotError when the journal has none."""
+    return why.explain(newest_journal(folder), wanted, language)
+
+
 def journal_rows(folder: Path, kind: str, text: str, language: str) -> list[dict[str, Any]]:
     """Return the newest rows of a kind ("" for all but bars) that contain a text, newest first."""
     found: deque[dict[str, Any]] = deque(maxlen=MOST_JOURNAL_ROWS)
@@ -148,5 +175,24 @@ def in_words(kind: str, ref: str, data: dict[str, Any], language: str) -> str:
         except (KeyError, ValueError):  # a row of an earlier version of this text
             pass
     data = data.get("bar", data) if kind == "bar" else data
-    words = (f"{key}={value}" for key, value in data.items() if value not in (None, "", 0))
-    return " ".join(word for word in words if not word.startswith("type="))[:500]
+    return " · ".join(_parts(data, language))[:500]
+
+
+WORDS_KO = {
+    "symbol": "종목", "side": "구분", "quantity": "수량", "price": "가격", "reason": "사유",
+    "stop_price": "손절", "target_price": "목표", "trail_ratio": "추적", "status": "상태",
+    "order_no": "주문번호", "filled_quantity": "체결", "code": "코드", "text": "내용", "day": "날짜",
+    "level": "단계", "cash_krw": "현금", "close": "종가", "volume": "거래량", "open": "시가",
+    "high": "고가", "low": "저가",
+}  # fmt: skip
+
+
+def _parts(data: dict[str, Any], language: str) -> Iterator[str]:
+    """Yield `name value` of what a row says: nested values too, nothing empty, no type names."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _parts(value, language)
+        elif value not in (None, "", 0, []) and key not in ("type", "at"):
+            word = WORDS_KO.get(key, key) if language == "ko" else key.replace("_", " ")
+            shown = f"{100 * value:g}%" if key.endswith("_ratio") else value
+            yield f"{word} {shown:,}" if isinstance(shown, int) else f"{word} {shown}"

@@ -74,6 +74,8 @@ class Page:
         app.router.add_get("/api/results", self.results)
         app.router.add_get("/api/candles", self.candles)
         app.router.add_get("/api/journal", self.journal)
+        app.router.add_get("/api/why", self.why)
+        app.router.add_get("/api/premium", self.premium)
         app.router.add_post("/api/command", self.command)
         return app
 
@@ -158,6 +160,17 @@ class Page:
             data.journal_rows, self._folder, kind, text, _language(request)
         )
         return web.json_response(rows)
+
+    async def why(self, request: web.Request) -> web.StreamResponse:
+        """Return in sentences how one order came about and what became of it."""
+        wanted = request.query.get("ref", "last")[:20]
+        async with self._reading:
+            said = await asyncio.to_thread(data.sentences, self._folder, wanted, _language(request))
+        return web.json_response({"sentences": said})
+
+    async def premium(self, request: web.Request) -> web.StreamResponse:
+        """Return the last day of the kimchi premium, no coins when nobody watches it."""
+        return web.json_response({"coins": await asyncio.to_thread(data.premium, self._folder)})
 
     async def command(self, request: web.Request) -> web.StreamResponse:
         """Leave a downward command for the bot; the body names it and the word that was typed."""

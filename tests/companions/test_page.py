@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
+from fractions import Fraction
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +19,7 @@ from journals import make_journal
 import kis_realtime_trading as bot
 from companions import reports
 from companions.page import data, server
+from venues.store import PremiumStore
 
 STATUS = {
     "version": 1, "at": "2026-11-20T10:30:00+09:00", "mode": "paper", "account_tail": "******66",
@@ -26,7 +29,8 @@ STATUS = {
         "realised_krw": 0, "open_krw": 0, "result_krw": 0, "result_pct": 0.0, "fees_krw": 0,
         "taxes_krw": 0, "entries": 0, "exits": 0, "limit_krw": 1,
     },
-    "feed": {"connected": True, "trades": 0, "lost": 0}, "calls": {},
+    "feed": {"connected": True, "trades": 0, "lost": 0, "age_s": 0.4}, "calls": {},
+    "queues": {"calls": 0, "telegram": 0, "log": 0, "log_dropped": 0}, "token": {"left_s": 3600},
     "process": {"memory_mb": 1.0, "journal_mb": 1.0, "uptime_s": 1},
 }  # fmt: skip
 
@@ -41,7 +45,8 @@ def folder(tmp_path: Path) -> Path:
 
 def browser() -> aiohttp.ClientSession:
     """Return a client that keeps the cookies of an address of numbers too, as browsers do."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+    jar = aiohttp.CookieJar(unsafe=True)
+    return aiohttp.ClientSession(cookie_jar=jar, connector=aiohttp.TCPConnector(limit=0))
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +65,15 @@ async def opened(folder: Path) -> AsyncIterator[tuple[str, str]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-PATHS = ["/", "/page.js", "/events", "/api/results", "/api/candles?symbol=005930", "/api/journal"]
+PATHS = [
+    "/",
+    "/page.js",
+    "/events",
+    "/api/results",
+    "/api/candles?symbol=005930",
+    "/api/journal",
+    "/api/why",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -204,3 +217,55 @@ def test_the_command_line_starts_the_page_and_says_where(folder: Path):
         assert f"http://127.0.0.1:{port}/?key=" in lines[1]
         process.send_signal(2)
         assert process.wait(30) == 0
+
+
+async def test_an_order_is_explained_in_sentences_of_the_asked_language(folder: Path):
+    """The same words as `--why`; an order that the journal lacks is told, not shown as empty."""
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        for language, word in (("ko", "주문은 나가지 않았습니다"), ("en", "No order left")):
+            async with session.get(f"{base}/api/why?ref=last&language={language}") as reply:
+                said = (await reply.json())["sentences"]
+            assert said and any(word in text for text in said)
+        async with session.get(f"{base}/api/why?ref=nosuchorder") as reply:
+            assert reply.status == 404 and "nosuchorder" in (await reply.json())["error"]
+
+
+async def test_two_hundred_visitors_at_once_leave_the_page_alive(folder: Path):
+    """Streams beyond the limit are turned away with 503; the next question is still answered."""
+    async with opened(folder) as (base, url), browser() as session:
+        await (await session.get(url)).read()
+        replies = await asyncio.gather(*(session.get(base + "/events") for _ in range(200)))
+        statuses = [reply.status for reply in replies]
+        assert statuses.count(200) == server.MOST_STREAMS
+        assert statuses.count(503) == 200 - server.MOST_STREAMS
+        for reply in replies:
+            reply.close()
+        async with session.get(base + "/api/results") as reply:
+            assert reply.status == 200
+
+
+async def test_the_premium_shows_when_its_monitor_wrote_some(folder: Path):
+    """Percent by the minute from the store beside the state folder; no coins without one."""
+    state = folder / "kis_state"
+    state.mkdir()
+    assert data.premium(state) == {}
+    now = int(time.time() * 1000)
+    store = PremiumStore(folder / "venue_state" / "premium.sqlite3")
+    for minutes, value in ((26 * 60, "0.09"), (5, "0.0312"), (1, "-0.002")):
+        store.put(now - minutes * 60_000, "BTC", Fraction(value))
+    store.close()
+    found = data.premium(state)
+    assert [point["value"] for point in found["BTC"]] == [3.12, -0.2]
+    assert found["BTC"][1]["time"] - found["BTC"][0]["time"] == 240
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("ko", "손절 69,000 · 추적 1.2%"), ("en", "stop price 69,000")]
+)
+def test_a_row_of_the_journal_is_shown_in_words(language: str, words: str):
+    """Nested values too, without type names and empty values."""
+    row = {"type": "PlanSet", "symbol": "005930", "note": None,
+           "plan": {"type": "ExitPlan", "stop_price": 69_000, "trail_ratio": 0.012}}  # fmt: skip
+    shown = data.in_words("ledger", "", row, language)
+    assert words in shown and "type" not in shown and "None" not in shown

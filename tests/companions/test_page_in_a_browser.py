@@ -66,6 +66,8 @@ async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path):
                     await page.evaluate(f"location.hash = '#{tab}'")
                     await page.wait_for_selector("nav a[aria-current]")
                 await page.click("#language")
+            await page.evaluate("location.hash = '#why/last'")
+            await page.wait_for_selector("section p")
             await page.evaluate("location.hash = '#stock/005930'")
             await page.wait_for_selector("#candles canvas")
             overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -97,4 +99,25 @@ async def test_a_fill_shows_and_flatten_needs_its_word(folder: Path):
         other = await (await chromium.new_context()).new_page()
         await other.goto(url.partition("/?")[0])
         assert "삼성전자" not in await other.content()
+        await chromium.close()
+
+
+@pytest.mark.parametrize("tab", TABS)
+async def test_axe_finds_nothing_serious(folder: Path, tab: str):
+    """The rules of axe-core for contrast, names, roles and keyboard, in a wide and a narrow window."""
+    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="pip install axe")
+    async with opened(folder) as (_, url), playwright.async_playwright() as play:
+        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for width in (1280, 390):
+            context = await chromium.new_context(
+                viewport={"width": width, "height": 844}, bypass_csp=True
+            )
+            page = await context.new_page()
+            await page.goto(url)
+            await page.wait_for_selector("text=삼성전자")
+            await page.evaluate(f"location.hash = '#{tab}'")
+            await page.wait_for_selector("nav a[aria-current]")
+            found = (await axe.Axe().run(page)).response["violations"]
+            assert [f"{each['id']}: {each['help']}" for each in found
+                    if each["impact"] in ("serious", "critical")] == []  # fmt: skip
         await chromium.close()

@@ -27,7 +27,7 @@ SAMPLE = {
     "orders": [{"number": "0000015700", "symbol": "005930", "side": "buy", "quantity": 13,
                 "filled": 0, "price": 70_500, "state": "WORKING", "at": "2026-11-27T10:00:00+09:00"}],
     "day": {"result_krw": 6_500, "result_pct": 0.07, "realised_krw": 0, "open_krw": 6_500},
-    "feed": {"connected": True, "last_frame_age_s": 0.2},
+    "feed": {"connected": True, "age_s": 0.2},
 }  # fmt: skip
 
 
