@@ -22,8 +22,7 @@ if __name__ == "__main__":
     import kis_realtime_trading as bot
     from companions.command_line import run_command
 
-    exit_code = bot.run_guarded(
-        bot.build_parser("--page" not in sys.argv).parse_args(), run_command
-    )
+    bot.show_any_letter()
+    exit_code = bot.run_guarded(bot.read_arguments(sys.argv[1:]), run_command)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
     sys.exit(exit_code)

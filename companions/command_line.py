@@ -22,7 +22,10 @@ def show_names(options: argparse.Namespace) -> int:
     for code, name in found:
         print(f"{code}  {name}")
     if not found:
-        raise bot.BotError(f"no stock named {options.find!r}: its six-digit code always works")
+        raise bot.BotError(bot.Both(
+            f"no stock named {options.find!r}: its six-digit code always works",
+            f"이름에 {options.find!r}이(가) 든 종목을 찾지 못했습니다. 여섯 자리 종목코드는 언제나 쓸 수 있습니다.",
+        ))  # fmt: skip
     return 0
 
 
@@ -63,5 +66,8 @@ def run_command(options: argparse.Namespace) -> int:
     if options.page:
         from companions.page import server
 
-        return server.run(page_folder(options), options.port)
-    raise bot.BotError("start the bot itself for this option: python kis_realtime_trading.py")
+        return server.run(page_folder(options), options.port, options.speak)
+    raise bot.BotError(bot.Both(
+        "start the bot itself for this option: python kis_realtime_trading.py",
+        "이 옵션은 봇 파일로 시작하십시오: python kis_realtime_trading.py",
+    ))  # fmt: skip

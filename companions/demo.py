@@ -18,13 +18,35 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions.screen import show_screen
 
-MOST_SPEED = 1_000  # beyond it seconds of the market pass between two looks at anything
+WORDS = {
+    "ko": {
+        "start": "데모: 시세와 계좌는 모두 만들어 낸 것입니다. 하루가 약 {s:.0f}초에 지나갑니다.",
+        "page": "화면은 계속 열려 있습니다. Ctrl-C로 끝냅니다.",
+        "cut": "하루가 끝나기 전에 멈췄습니다. 장부 비교와 그림은 생략합니다.",
+        "journal": "저널: {folder}",
+        "picture": "그림: {file}",
+        "no_start": "시뮬레이터가 시작되지 않았습니다. 확인할 파일: {file}",
+        "equal": "두 장부가 원 단위까지 같습니다.",
+        "differ": "⛔ 두 장부가 다릅니다: {names}",
+        "trades": "체결(시장)", "bars": "봉", "orders": "주문", "fills": "체결(봇)", "gross": "실현손익",
+        "fees": "수수료", "taxes": "세금", "net": "순손익", "cash": "현금",
+    },
+    "en": {
+        "start": "demo: invented prices and account; one day in about {s:.0f} s",
+        "page": "the page stays open; Ctrl-C ends it",
+        "cut": "stopped before the end of the day: no comparison, no picture",
+        "journal": "journal: {folder}",
+        "picture": "picture: {file}",
+        "no_start": "the simulator did not start; see {file}",
+        "equal": "the books are equal to the won",
+        "differ": "THE BOOKS DIFFER: {names}",
+    },
+}  # fmt: skip
 
 
 def run_demo(options: argparse.Namespace) -> int:
     """Start the simulator as its own process, run the unchanged bot against it, compare books."""
-    if not 1 <= options.speed <= MOST_SPEED:
-        raise bot.wrong_setting("--speed", f"{options.speed:g}", f"1 to {MOST_SPEED} times")
+    words = WORDS[options.speak]
     base = options.state or Path(bot.BotSettings.model_fields["state_dir"].default)
     folder = (base / f"demo-{datetime.now(bot.KST):%Y%m%d-%H%M%S}-{os.getpid()}").absolute()
     folder.mkdir(mode=0o700, parents=True)
@@ -33,10 +55,7 @@ def run_demo(options: argparse.Namespace) -> int:
         "--seed", str(options.seed), "--speed", str(options.speed), "--start", "08:50",
         "--until-eof",
     ]  # fmt: skip
-    print(
-        f"demo: invented prices and account; one day in about {7 * 3600 / options.speed:.0f} s",
-        flush=True,
-    )
+    print(str(words["start"]).format(s=7 * 3600 / options.speed), flush=True)
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # as Ctrl-C, which ends the picture's process as well
@@ -47,11 +66,8 @@ def run_demo(options: argparse.Namespace) -> int:
         )  # fmt: skip
         try:
             ready = wait_ready(process, folder)
-            options.config, options.state, options.one_day = (
-                folder / bot.SETTINGS_NAME,
-                folder,
-                True,
-            )
+            options.config, options.state = folder / bot.SETTINGS_NAME, folder
+            options.one_day, options.language = True, options.speak
             settings, _ = bot.load_settings(options, "paper")
             watch = show_screen if sys.stdout.isatty() and not options.plain else None
             ends.enter_context(page_beside(options, folder))
@@ -59,9 +75,9 @@ def run_demo(options: argparse.Namespace) -> int:
             signal.signal(
                 signal.SIGTERM, signal.default_int_handler
             )  # the bot's own handler has gone with its loop
-            print(f"journal: {folder}", flush=True)
+            print(str(words["journal"]).format(folder=folder), flush=True)
             if figures["cut_short"]:  # what was under way would differ, and a picture takes long
-                print("stopped before the end of the day: no comparison, no picture")
+                print(words["cut"])
                 return code
             return code or finish_demo(options, figures, ready["rest"])
         finally:
@@ -90,7 +106,7 @@ def page_beside(options: argparse.Namespace, folder: Path) -> Iterator[None]:
     try:
         yield
         if sys.stdin.isatty():
-            print("화면은 계속 열려 있습니다. Ctrl-C로 끝냅니다.", flush=True)
+            print(WORDS[options.speak]["page"], flush=True)
             process.wait()
     finally:
         process.terminate()
@@ -101,7 +117,9 @@ def wait_ready(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
     """Return what the simulator says when it listens."""
     line = process.stdout.readline() if process.stdout else ""
     if not line.startswith("READY "):
-        raise bot.BotError(f"the simulator did not start; see {folder / 'simulator.log'}")
+        en, ko = (str(WORDS[language]["no_start"]) for language in ("en", "ko"))
+        file = folder / "simulator.log"
+        raise bot.BotError(bot.Both(en.format(file=file), ko.format(file=file)))
     ready: dict[str, Any] = json.loads(line[6:])
     return ready
 
@@ -122,23 +140,18 @@ def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> 
     }
     options.picture = options.state / "day.png"
     command = [
-        sys.executable,
-        str(bot.HERE / "companions"),
-        "--picture",
-        str(options.picture),
-        "--state",
-        str(options.state),
-    ]
+        sys.executable, str(bot.HERE / "companions"), "--picture", str(options.picture),
+        "--state", str(options.state), "--language", options.speak,
+    ]  # fmt: skip
     drawn = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    print(f"picture: {options.picture if drawn.returncode == 0 else drawn.stderr.strip()[-300:]}")
+    words: dict[str, Any] = WORDS[options.speak]
+    shown = options.picture if drawn.returncode == 0 else drawn.stderr.strip()[-300:]
+    print(words["picture"].format(file=shown))
     different = [name for name in theirs if ours[name] != theirs[name]]
     print(f"{'':8}{'bot':>16}{'simulator':>16}")
     for name in ("trades", "bars", "orders", "fills", "gross", "fees", "taxes", "net", "cash"):
-        shown = f"{theirs[name]:>16,}" if name in theirs else ""
-        print(f"{name:8}{ours[name]:>16,}{shown}{'  <- DIFFERENT' if name in different else ''}")
-    print(
-        f"THE BOOKS DIFFER: {', '.join(different)}"
-        if different
-        else "the books are equal to the won"
-    )
+        value = f"{theirs[name]:>16,}" if name in theirs else ""
+        print(f"{name:8}{ours[name]:>16,}{value}{'  <- DIFFERENT' if name in different else ''}")
+    names = ", ".join(words.get(name, name) for name in different)
+    print(words["differ"].format(names=names) if different else words["equal"])
     return bot.EXIT_FAILED if different else 0

@@ -132,4 +132,9 @@ def show_why(options: argparse.Namespace) -> int:
             continue
         print(*lines, sep="\n")
         return 0
-    raise failure or bot.BotError(f"the journal has no order {options.why}")
+    raise failure or bot.BotError(
+        bot.Both(
+            f"the journal has no order {options.why}",
+            f"저널에 {options.why} 주문이 없습니다.",
+        )
+    )

@@ -243,10 +243,11 @@ def _harmless(value: Any) -> Any:
 def settings_of(options: argparse.Namespace) -> tuple[str, tuple[Decimal, Decimal]]:
     """Return language and fee rates of the settings file, the usual ones when there is none."""
     fields = bot.BotSettings.model_fields
-    usual = fields["language"].default, (bot.STOCK_FEE_PCT, bot.FUND_FEE_PCT)
+    given = getattr(options, "language", None)
+    usual = given or fields["language"].default, (bot.STOCK_FEE_PCT, bot.FUND_FEE_PCT)
     try:
         section = bot.parse_yaml(bot.find_settings(options.config).read_text("utf-8"))[0]["bot"]
-        asked = str(section.get("language", usual[0]))
+        asked = given or str(section.get("language", usual[0]))
         fees = tuple(
             Decimal(str(section.get(key, rate)))
             for key, rate in zip(("stock_fee_pct", "fund_fee_pct"), usual[1], strict=True)
@@ -285,7 +286,6 @@ def named(report: reports.Report, folder: Path) -> reports.Report:
 def show_report(options: argparse.Namespace, console: Console | None = None) -> int:
     """Print the report of each journal of the state folder."""
     language, fees = settings_of(options)
-    language = getattr(options, "language", "") or language
     folder = bot.state_folder(options, None)
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
     found = reports.read_folder(folder, first, last, options.symbol or "", fees)

@@ -319,7 +319,7 @@ def run_screen(options: argparse.Namespace) -> int:
     path = status.status_file(options)
     told = status.read_status(path)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise bot.BotError(WORDS["no_screen"][told.get("language") == "en"])
+        raise bot.BotError(WORDS["no_screen"][(options.language or told.get("language")) == "en"])
     console = Console()
     with keys() as pressed:
         ended, told = watch(path, console, pressed)
@@ -352,7 +352,8 @@ def end_report(
     options: argparse.Namespace, folder: Path, told: dict[str, Any], console: Console
 ) -> int:
     """Print the report of the day of a status."""
-    options.state, options.language = folder, str(told.get("language") or "ko")
+    options.state = folder
+    options.language = options.language or str(told.get("language") or "ko")
     options.first = options.last = str(told.get("at") or "")[:10]
     return report_view.show_report(options, console)
 

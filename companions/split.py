@@ -85,7 +85,7 @@ def join(folder: Path) -> str:
 
 def main() -> int:
     """Split, or join and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--join", action="store_true", help="print the file that they make")
     options = parser.parse_args()

@@ -47,7 +47,12 @@ def status_file(options: argparse.Namespace) -> Path:
     running = running_folders()
     if len(running) > 1:
         names = ", ".join(map(str, running))
-        raise bot.BotError(f"several bots run; name one of their folders with --state: {names}")
+        raise bot.BotError(
+            bot.Both(
+                f"several bots run; name one of their folders with --state: {names}",
+                f"봇이 여럿 실행 중입니다. --state로 폴더를 고르십시오: {names}",
+            )
+        )
     return (running[0] if running else bot.state_folder(options, None)) / STATUS_NAME
 
 
@@ -57,7 +62,12 @@ def read_status(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = json.loads(file.read(MOST_BYTES))
     except OSError:
-        raise bot.BotError(f"no bot has written {path}; name its folder with --state") from None
+        raise bot.BotError(
+            bot.Both(
+                f"no bot has written {path}; name its folder with --state",
+                f"봇이 남긴 상태가 없습니다: {path}. 봇의 폴더를 --state로 알려 주십시오.",
+            )
+        ) from None
     except (ValueError, RecursionError):
         raise bot.BotError(f"{path} is not a status of this bot") from None
     if not isinstance(data, dict) or data.get("version") != 1:
@@ -158,6 +168,6 @@ def show_status(options: argparse.Namespace, console: Console | None = None) -> 
             json.dumps({**status, "file": str(path), "age_s": round(age_s, 1)}, ensure_ascii=False)
         )
     else:
-        language = str(status.get("language") or "ko")
+        language = options.language or str(status.get("language") or "ko")
         (console or Console()).print(draw_status(status, age_s, language))
     return 0 if age_s <= STALE_S else bot.EXIT_FAILED

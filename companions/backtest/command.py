@@ -54,6 +54,8 @@ def show_backtest(options: argparse.Namespace) -> int:
     if not 1 <= options.days <= 250:
         raise bot.BotError("--days: 1 to 250")
     settings = settings_for(options)
+    if options.language:
+        settings = settings.model_copy(update={"language": options.language})
     words, console = WORDS[settings.language], Console()
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
     if options.data:

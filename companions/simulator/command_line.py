@@ -91,6 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m companions.simulator",
+        allow_abbrev=False,
         description="A KIS broker server on loopback, with a market of its own. Nothing is real.",
         epilog="When it listens it prints one line: READY {json}. Stop it with Ctrl-C. While it "
         "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults). A client that "

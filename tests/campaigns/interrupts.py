@@ -103,6 +103,8 @@ class Demo:
             "--demo",
             "--speed",
             f"{speed:g}",
+            "--language",
+            "en",
             *([] if moment.screen else ["--plain"]),
         ]
         self._simulated: float | None = None  # when the simulator was first seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from argparse import ArgumentError
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def test_a_file_that_is_no_status_is_a_sentence(tmp_path, text):
 def test_a_speed_that_cannot_be_is_refused(tmp_path, speed):
     """--speed out of its bounds is a sentence, and no folder is left."""
     words = ["--demo", f"--speed={speed}", "--state", str(tmp_path / "demos")]
-    with pytest.raises(bot.SettingsError, match="1 to 1000 times"):
+    with pytest.raises(SystemExit):
+        bot.read_arguments(words)
+    with pytest.raises(ArgumentError, match="1부터 1,000까지"):
         run_demo(bot.build_parser().parse_args(words))
     assert not (tmp_path / "demos").exists()
