@@ -5715,6 +5715,7 @@ class Watchdog:
 
 
 RECORD_SEGMENT_BYTES = 64 * 1024 * 1024
+RECORD_WAITING = 64 * 1024 * 1024  # characters that a slow disk may leave in memory
 
 
 class Recorder:
@@ -5723,18 +5724,41 @@ class Recorder:
     Lines: S header (JSON), T market time in microseconds, F or X `monotonic_ns connection frame`
     (X: encrypted, its notice follows as an event), J the same with the frame as JSON because it
     holds a line break, E other events (JSON). Each flush adds one whole gzip member: a kill loses
-    at most what was not flushed, never breaks the file.
+    at most what was not flushed, never breaks the file. A day has a file of its own, which names
+    the one that it continues. A thread writes: a disk that hangs holds nothing else.
     """
 
-    def __init__(self, folder: Path, started: datetime, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, started: datetime, header: Mapping[str, Any], most_bytes: int = 1 << 60
+    ) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        self.path = folder / f"{started:%Y%m%d-%H%M%S}-0000.gz"  # the segment being written
-        while self.path.exists():  # two starts in one second of market time
-            self.path = folder / self.path.name.replace("-0000", "x-0000")
+        self.path = self._free(folder, started)  # the segment being written
+        self.header_of_now: Callable[[], Mapping[str, Any]] = dict  # for the file of a later day
+        self._most, self._room = most_bytes, 0
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
         self._last_time = _NO_TIME
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._written, self.broken = 0, ""
+        self._begun = self.path  # the newest file that was begun
+        self._handed = self._taken = 0  # characters
+        self._box: queue.Queue[tuple[str, Path | None] | None] = queue.Queue()
+        threading.Thread(target=self._write_all, name="recorder", daemon=True).start()
+
+    @staticmethod
+    def _free(folder: Path, at: datetime) -> Path:
+        path = folder / f"{at:%Y%m%d-%H%M%S}-0000.gz"
+        while path.exists():  # two starts in one second of market time
+            path = folder / path.name.replace("-0000", "x-0000")
+        return path
+
+    def begin_day(self, now: datetime) -> None:
+        """Go on in a file of this day; a replay may begin with it."""
+        if self._begun.name.startswith(f"{now:%Y%m%d}"):
+            return
+        self.flush()
+        header = {**self.header_of_now(), "continues": self._begun.name}
+        self._begun = self._free(self._begun.parent, now)
+        self._box.put(("S" + json.dumps(header, ensure_ascii=False) + "\n", self._begun))
 
     def time(self, now: datetime) -> None:
         """Record that market time moved."""
@@ -5755,49 +5779,86 @@ class Recorder:
         self._last_time = _NO_TIME
 
     def flush(self) -> None:
-        """Write what has gathered. A full disk ends the recording, not the trading."""
-        if self.broken:
-            self._lines.clear()
-        if not self._lines:
-            return
-        raw = ("\n".join(self._lines) + "\n").encode("utf-8", "backslashreplace")
+        """Have written what has gathered. A full or slow disk ends the recording, not the trading."""
+        if self._lines and not self.broken:
+            text = "\n".join(self._lines) + "\n"
+            self._handed += len(text)
+            if self._handed - self._taken > RECORD_WAITING:
+                self._end("the disk is too slow")
+            else:
+                self._box.put((text, None))
         self._lines.clear()
-        member = gzip.compress(raw, 1, mtime=0)
-        try:
-            if self._written >= RECORD_SEGMENT_BYTES:
-                self._begin_segment()
-            if os.write(self._file, member) < len(member):  # no room for the rest
-                os.ftruncate(self._file, self._written)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._written += len(member)
-        except OSError as error:
-            self.broken = f"recording stopped: {error.strerror}"
-            log.warning("%s", self.broken)
 
-    def _begin_segment(self) -> None:
+    def settle(self, seconds: float) -> bool:
+        """Tell whether all that was handed over is written, after a while at most."""
+        with self._box.all_tasks_done:
+            return self._box.all_tasks_done.wait_for(
+                lambda: not self._box.unfinished_tasks, seconds
+            )
+
+    def close(self) -> None:
+        """Flush and close; a disk that hangs is left alone."""
+        self.flush()
+        self._box.put(None)
+        self.settle(2.0)
+
+    def _write_all(self) -> None:
+        while item := self._box.get():
+            text, path = item
+            if not self.broken:
+                try:
+                    self._write(gzip.compress(text.encode("utf-8", "backslashreplace"), 1), path)
+                except OSError as error:
+                    self._end(error.strerror or "")
+            self._taken += len(text)
+            self._box.task_done()
+        os.close(self._file)
+        self._box.task_done()
+
+    def _end(self, why: str) -> None:
+        self.broken = f"recording stopped: {why}"
+        log.warning("%s", self.broken)
+
+    def _write(self, member: bytes, path: Path | None) -> None:
+        if path or self._written >= RECORD_SEGMENT_BYTES:
+            self._begin_segment(path)
+        if len(member) > self._room:
+            self._make_room(len(member))
+        if os.write(self._file, member) < len(member):  # no room for the rest
+            os.ftruncate(self._file, self._written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._written += len(member)
+        self._room -= len(member)
+
+    def _begin_segment(self, path: Path | None) -> None:
         stem, _, part = self.path.stem.rpartition("-")
-        path, old = self.path.with_name(f"{stem}-{int(part) + 1:04d}.gz"), self._file
+        path, old = path or self.path.with_name(f"{stem}-{int(part) + 1:04d}.gz"), self._file
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.path, self._written = path, 0
         os.close(old)
 
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        with contextlib.suppress(OSError):  # the goodbye comes next
-            os.close(self._file)
+    def _make_room(self, size: int) -> None:
+        """Delete the oldest recordings, never that of this day, until so many bytes fit."""
+        files = {file: file.stat().st_size for file in sorted(self.path.parent.glob("*.gz"))}
+        own = self.path.name.rpartition("-")[0]
+        for file in files:
+            if sum(files.values()) + size > self._most and not file.name.startswith(own):
+                files[file] = 0
+                file.unlink(missing_ok=True)
+        self._room = self._most - sum(files.values())
+        if size > self._room:
+            raise OSError(errno.EFBIG, "bot.record_max_mb is reached")
 
 
-def prune_recordings(folder: Path, now: datetime, days: int, max_mb: int) -> None:
-    """Delete recordings older than `days` and, oldest first, what exceeds `max_mb`.
+def prune_recordings(folder: Path, now: datetime, days: int) -> None:
+    """Delete recordings of days older than `days`. What cannot be deleted is logged, never fatal.
 
-    The newest, which may be open, stays. What cannot be deleted is logged, never fatal.
+    The newest, which may be open, stays.
     """
-    total, oldest = 0, f"{now - timedelta(days=days):%Y%m%d}"
+    oldest = f"{now - timedelta(days=days):%Y%m%d}"
     try:
-        for number, file in enumerate(sorted(folder.glob("*.gz"), reverse=True)):
-            total += file.stat().st_size
-            if number and (total > max_mb * 1_000_000 or file.name[:8] < oldest):
+        for file in sorted(folder.glob("*.gz"))[:-1]:
+            if file.name[:8] < oldest:
                 file.unlink(missing_ok=True)
     except OSError as error:
         log.warning("old recordings stay: %s", error)
@@ -8772,10 +8833,8 @@ class Trader:
         self.counts.clear()
         self.inbox.lost = 0
         if self.recorder:
-            prune_recordings(
-                self.recorder.path.parent, self.clock.now(), self.bot.record_days,
-                self.bot.record_max_mb,
-            )  # fmt: skip
+            prune_recordings(self.recorder.path.parent, self.clock.now(), self.bot.record_days)
+            self.recorder.begin_day(self.clock.now())
         self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
@@ -9742,17 +9801,22 @@ def start_recorder(
     bot = settings.bot
     if bot is None or not bot.record:
         return None
-    header = {
-        "version": __version__, "build": build_hash(), "environment": settings.profile.environment,
-        "strategy": options.strategy or bot.strategy, "settings": bot.model_dump(mode="json"),
-        "journal": journal.path.name, "journal_seq": journal.last_seq,
-        "rows": rows_since_flat(journal),
-    }  # fmt: skip
+
+    def header() -> dict[str, Any]:
+        return {
+            "version": __version__, "build": build_hash(), "rows": rows_since_flat(journal),
+            "environment": settings.profile.environment, "strategy": options.strategy or bot.strategy,
+            "settings": bot.model_dump(mode="json"), "journal": journal.path.name,
+            "journal_seq": journal.last_seq,
+        }  # fmt: skip
+
     try:
-        return Recorder(folder / "records", now, header)
+        recorder = Recorder(folder / "records", now, header(), bot.record_max_mb * 1_000_000)
     except OSError as error:
         log.warning("nothing is recorded: %s", error)
         return None
+    recorder.header_of_now = header
+    return recorder
 
 
 def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:

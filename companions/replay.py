@@ -28,22 +28,45 @@ class Replayed(NamedTuple):
 
 
 def read_lines(first: Path) -> Iterator[str]:
-    """Yield the lines of all segments of a run; damage ends a segment with an empty line."""
+    """Yield the lines of a run, all its segments and days; damage ends one with an empty line."""
+    later = sorted(file for file in first.parent.glob("*-0000.gz") if file.name > first.name)
+    while True:
+        yield from _segments(first)
+        following = [file for file in later if _continues(file) == first.name]
+        if not following:
+            return
+        first = following[0]
+
+
+def _continues(first: Path) -> str:
+    """Return the name of the file that a recording goes on from, "" for the first of a run."""
+    start = next(_lines_of(first), "")
+    try:
+        return str(json.loads(start[1:]).get("continues", "")) if start.startswith("S") else ""
+    except ValueError:
+        return ""
+
+
+def _segments(first: Path) -> Iterator[str]:
     stem = first.name.rpartition("-")[0]
     for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
-        rest = b""
-        try:
-            with gzip.open(segment) as file:
-                while block := file.read1(1 << 18):
-                    whole, newline, after = block.rpartition(b"\n")
-                    if newline:
-                        text = (rest + whole).decode("utf-8", "surrogateescape")
-                        yield from text.split("\n")
-                        rest = after
-                    else:
-                        rest += block
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            yield ""
+        yield from _lines_of(segment)
+
+
+def _lines_of(segment: Path) -> Iterator[str]:
+    rest = b""
+    try:
+        with gzip.open(segment) as file:
+            while block := file.read1(1 << 18):
+                whole, newline, after = block.rpartition(b"\n")
+                if newline:
+                    text = (rest + whole).decode("utf-8", "surrogateescape")
+                    yield from text.split("\n")
+                    rest = after
+                else:
+                    rest += block
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        yield ""
 
 
 _EVENT_TYPES: dict[str, Any] = {

@@ -434,6 +434,8 @@ class World:
 async def kill(run: asyncio.Task[None], trader: bot.Trader) -> None:
     """Let a bot vanish: nothing it would still say or write reaches anybody."""
     trader.journal.close()
+    if trader.recorder:
+        trader.recorder.settle(5.0)
     trader.bridge.execute = lambda actions: None  # type: ignore[method-assign]  # a dead process is silent
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)

@@ -94,6 +94,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "threads": {
         "LogThread.__init__": "a terminal that is held holds this thread, never the loop",
         "LogThread.emit": "hands a line to that thread; nothing comes back",
+        "Recorder.__init__": "a disk that hangs holds this thread, never the loop",
         "StatusFile.__init__": "a disk that hangs holds this thread, never the loop",
         "StatusFile.show": "hands the text to that thread; nothing comes back",
     },

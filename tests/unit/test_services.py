@@ -852,6 +852,7 @@ def test_a_flush_is_on_disk_without_a_close(tmp_path):
     recorder.frame(1, 1, "frame")
     recorder.flush()
     recorder.flush()
+    assert recorder.settle(5)
     assert gzip.decompress(recorder.path.read_bytes()).decode().splitlines() == [
         "S{}",
         "F1 1 frame",
@@ -884,6 +885,7 @@ def test_a_full_disk_ends_the_recording_not_the_trading(tmp_path):
         for n in range(200):
             recorder.frame(n, 1, os.urandom(50).hex())
             recorder.flush()
+        recorder.settle(5)
         print(recorder.broken, recorder.path)
         recorder.close()
     """
@@ -901,14 +903,14 @@ def test_a_disk_that_fills_up_within_a_write_leaves_whole_members(tmp_path, room
         import resource
         recorder = bot.Recorder(bot.Path(sys.argv[1]), bot.datetime.now(bot.KST), {})
         recorder.frame(0, 1, "before")
-        recorder.flush()
+        recorder.flush(); recorder.settle(5)
         full = recorder.path.stat().st_size + int(sys.argv[2])
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         recorder.frame(1, 1, os.urandom(50).hex())
-        recorder.flush()
+        recorder.flush(); recorder.settle(5)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         recorder.frame(2, 1, "after")
-        recorder.flush()
+        recorder.flush(); recorder.settle(5)
         print(recorder.broken, recorder.path)
         recorder.close()
     """
@@ -925,6 +927,7 @@ def test_a_next_segment_that_cannot_be_opened_ends_the_recording(tmp_path, monke
     recorder = bot.Recorder(tmp_path, AT, {})
     recorder.frame(0, 1, "first")
     recorder.flush()
+    assert recorder.settle(5)
     following = recorder.path.with_name(recorder.path.name.replace("-0000", "-0001"))
     following.mkdir()
     for n in (1, 2):
@@ -940,6 +943,7 @@ def test_a_last_flush_that_fails_is_logged(tmp_path, caplog):
     """At the end nobody looks at `broken` any more, and the goodbye must still be sent."""
     recorder = bot.Recorder(tmp_path, AT, {})
     recorder.flush()
+    assert recorder.settle(5)
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, recorder._file)
     os.close(full)
@@ -980,16 +984,62 @@ def test_two_runs_never_share_a_recording(tmp_path):
     assert first.path != second.path
 
 
-def test_old_and_surplus_recordings_go(tmp_path):
-    """By age first, then the oldest above the size; the newest stay."""
+def test_old_recordings_go_by_the_day_of_their_data(tmp_path):
+    """The newest stay; one process of many days has a file for each of them."""
     for n in range(1, 21):
-        (tmp_path / f"202611{n:02d}-085000-0000.gz").write_bytes(b"x" * 100_000)
-    bot.prune_recordings(tmp_path, edge.at("16:00"), days=12, max_mb=1000)
+        (tmp_path / f"202611{n:02d}-085000-0000.gz").write_bytes(b"x")
+    bot.prune_recordings(tmp_path, edge.at("16:00"), days=12)
     left = sorted(file.name[:8] for file in tmp_path.iterdir())
     assert left == [f"202611{n:02d}" for n in range(8, 21)]
-    bot.prune_recordings(tmp_path, edge.at("16:00"), days=12, max_mb=1)
-    left = sorted(file.name[:8] for file in tmp_path.iterdir())
-    assert left == [f"202611{n:02d}" for n in range(11, 21)]
+
+
+def test_each_day_of_a_process_has_a_file_that_names_the_one_before(tmp_path):
+    """Read from the first all days are one run; read from the second it begins with a header."""
+    recorder = bot.Recorder(tmp_path, AT, {"day": 1})
+    first = recorder.path
+    recorder.header_of_now = lambda: {"day": 2}
+    recorder.begin_day(AT)  # the same day: nothing
+    recorder.frame(1, 1, "one")
+    recorder.begin_day(AT + timedelta(days=1))
+    recorder.frame(2, 1, "two")
+    recorder.close()
+    marks = [line[:2] for line in lines_of(first)]
+    assert marks == ["S{", "F1", "S{", "F2"]
+    second = recorder.path
+    assert [line[:2] for line in lines_of(second)] == ["S{", "F2"]
+    assert second.name[:8] == f"{AT + timedelta(days=1):%Y%m%d}"
+
+
+def test_the_limit_of_recordings_holds_while_recording(tmp_path):
+    """The oldest go first; when only this day is left the recording ends, the folder never grows."""
+    old = tmp_path / "20261101-085000-0000.gz"
+    old.write_bytes(b"x" * 60_000)
+    recorder = bot.Recorder(tmp_path, AT, {}, most_bytes=100_000)
+    for n in range(40):
+        recorder.frame(n, 1, os.urandom(4_000).hex())
+        recorder.flush()
+        assert recorder.settle(5)
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000
+    recorder.close()
+    assert not old.exists()
+    assert "record_max_mb" in recorder.broken
+    assert len(lines_of(recorder.path)) > 15
+
+
+def test_a_disk_that_hangs_holds_no_flush(tmp_path, monkeypatch):
+    """The thread waits for it; what finds no room in memory ends the recording, told once."""
+    monkeypatch.setattr(bot, "RECORD_WAITING", 10_000)
+    reading, writing = os.pipe()
+    recorder = bot.Recorder(tmp_path, AT, {})
+    assert recorder.settle(5)
+    os.dup2(writing, recorder._file)  # a disk that takes 64 kB and then nothing
+    for n in range(400):
+        recorder.frame(n, 1, os.urandom(500).hex())
+        recorder.flush()
+    assert recorder.broken == "recording stopped: the disk is too slow"
+    os.close(reading)
+    recorder.close()
+    os.close(writing)
 
 
 # --- round trips ---
