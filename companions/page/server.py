@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -216,12 +217,13 @@ async def leave_command(level: str, folder: Path) -> tuple[bool, str]:
 
 async def serve(folder: Path, port: int, told: Callable[[str], None]) -> None:
     """Show the page until cancelled. `told` gets its address once it can be opened."""
-    key = secrets.token_urlsafe(24)
+    key, listening = secrets.token_urlsafe(24), socket.create_server(("127.0.0.1", port))
+    port = listening.getsockname()[1]  # 0 asked for a free one
     page = Page(folder, key, port)
     runner = web.AppRunner(page.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.SockSite(runner, listening).start()
         told(f"http://127.0.0.1:{port}/?key={key}")
         await asyncio.Event().wait()
     finally:

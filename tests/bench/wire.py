@@ -8,10 +8,12 @@ ours      the bot's Trader as a real start wires it: KISWebSocket, inbox, record
           all its rules, KISOrder, one kept-alive connection; a strategy that wants to buy on the
           frames that ask for it. With the journal's durable write before each order, and without
           (the journal then takes rows and writes nothing).
+watched   the same with the journal, while the page serves as many open browsers as it lets in, each
+          reading every status (--page; two processes more on the same cores).
 official  websockets, pandas.read_csv for each frame, requests.post for each order: a connection each.
 
 In: everything between the two stamps, the server's own write and read too. Set aside for ours: the
-limits of orders a second and a minute (the count that the rule is given is 0) and the pace of REST
+limits of orders a second and a minute (the counts that rule and gate see are 0) and the pace of REST
 calls (raised to 1,000 a second).
 
 Where the official way cannot read the asked rate its frames queue up, and its waits say how long the
@@ -27,17 +29,19 @@ import contextlib
 import importlib.util
 import json
 import logging
+import re
 import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import desk
 import frames
 import measure
@@ -46,10 +50,14 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 import kis_realtime_trading as bot
+from companions.page.server import MOST_STREAMS
 
 MARK = 777  # shares of the trades that ask for an order
 WARM_UP = 10  # orders that are not counted
 HERE = Path(__file__).resolve()
+LABELS = {
+    "without": "ours without journal", "durable": "ours with journal", "watched": "ours watched",
+}  # fmt: skip
 BUYING = bot.ENDPOINTS["buy"].path
 
 
@@ -207,13 +215,57 @@ class Exchange:
         connection.transport.write(raw)
 
 
+@contextlib.asynccontextmanager
+async def watched(folder: Path) -> AsyncIterator[None]:
+    """Serve the page of the client's folder to as many browsers as it lets in."""
+    page = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "companions.page", "--state", str(folder), "--port", "0",
+        cwd=HERE.parents[2], stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert page.stdout
+    async with asyncio.timeout(20):
+        while not (found := re.search(rb"http://\S+", await page.stdout.readline())):
+            pass
+    visitors = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE), "--visit", found[0].decode()
+    )
+    try:
+        yield
+    finally:
+        for process in (visitors, page):
+            process.kill()
+            await process.wait()
+
+
+async def visit(url: str) -> None:
+    """Hold every stream open that the page gives, and read what comes."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(
+        cookie_jar=jar, connector=aiohttp.TCPConnector(limit=0)
+    ) as one:
+        await (await one.get(url)).read()
+        events = url.partition("?")[0] + "events"
+
+        async def hold() -> None:
+            async with one.get(events, timeout=aiohttp.ClientTimeout(total=None)) as reply:
+                async for _ in reply.content:
+                    pass
+
+        await asyncio.gather(*(hold() for _ in range(MOST_STREAMS)))
+
+
 async def waits_of(way: str, rate: int, orders: int, every: int, folder: Path) -> dict[str, Any]:
     """Serve one client; return the waits in microseconds and what it says at its end."""
     exchange = Exchange(rate, orders, every)
     loop = asyncio.get_running_loop()
     http = await loop.create_server(lambda: Http(exchange), "127.0.0.1", 0)
-    async with http, serve(exchange.session, "127.0.0.1", 0, compression=None) as ws:
+    async with (
+        contextlib.AsyncExitStack() as stack, http,
+        serve(exchange.session, "127.0.0.1", 0, compression=None) as ws,
+    ):  # fmt: skip
         ports = [str(next(iter(each.sockets)).getsockname()[1]) for each in (http, ws)]
+        if way == "watched":
+            await stack.enter_async_context(watched(folder))
         client = await asyncio.create_subprocess_exec(
             sys.executable, str(HERE), "--client", way, *ports, str(exchange.started), str(folder),
             stdout=asyncio.subprocess.PIPE,
@@ -254,8 +306,18 @@ class OnDemand(bot.TradingStrategy):
         return view.buy(1, trade.price, str(trade.cum_volume), plan, "asked for")
 
 
+class Uncounted(dict[str, float]):
+    """What the gate let go, without its times: it counts no orders a second."""
+
+    def values(self) -> Any:
+        return ()
+
+
 class NoJournal(bot.Journal):
     """Takes rows and writes nothing: what a durable write costs is the difference."""
+
+    def has_intent(self, intent_id: str) -> bool:
+        return True
 
     def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
         return None
@@ -289,14 +351,14 @@ async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> 
     )
     settings = bot.Settings(profile, section, bot.Secret(""), "")
     strategy, clock = OnDemand(), bot.MarketClock(anchor)
-    kind = TimedJournal if way == "durable" else NoJournal
+    kind = NoJournal if way == "without" else TimedJournal
     journal = kind(folder / f"{way}-{ports[0]}.sqlite3")
     recorder = bot.Recorder(folder / f"records-{ports[0]}", clock.now(), {})
     services = bot.Services(
         clock, bot.AiohttpTransport(), bot.connect_websocket, journal, folder, recorder
     )
     trader = bot.Trader(settings, strategy, services)
-    strategy.core = trader.engine.core
+    strategy.core, trader.bridge.gate.left = trader.engine.core, Uncounted()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trader.stop, "told to")
     with (folder / f"{way}-{ports[0]}.log").open("w") as log:
         bot.set_up_logging(bot.Redactor([]), log, logging.INFO)
@@ -350,6 +412,8 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     has_requests = importlib.util.find_spec("requests") is not None
     if has_requests:
         ways[1:1] = [("official", options.rate), ("official", slow)]
+    if options.page:
+        ways.append(("watched", options.rate))
     waits: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
     writes: list[float] = []
     for _ in range(options.rounds):
@@ -362,7 +426,7 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     middle = {way: statistics.median(found) for way, found in waits.items()}
     tail = {way: at_percent(found, 99) for way, found in waits.items()}
     for way, rate in ways:
-        label = {"without": "ours without journal", "durable": "ours with journal"}.get(way, way)
+        label = LABELS.get(way, way)
         yield measure.plain(
             f"tick to order, {label}, {rate:,} frames/s: median", middle[way, rate], "us"
         )
@@ -385,6 +449,10 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         yield measure.at_least(
             f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours], 4
         )
+    if options.page:
+        seen = ("watched", options.rate)
+        yield measure.plain("tick to order, watched / not, median", middle[seen] / middle[durable])
+        yield measure.plain("tick to order, watched / not, 99 %", tail[seen] / tail[durable])
     write = statistics.median(writes)
     yield measure.plain("journal's durable write of an order: median", write, "us")
     yield measure.plain("its share of tick to order", write / middle[durable] * 100, "%")
@@ -405,9 +473,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["--client"]:
         return run_client(given[1:])
+    if given[:1] == ["--visit"]:
+        asyncio.run(visit(given[1]))
+        return 0
     parser = measure.parser_of(__doc__, 2)
     parser.add_argument("--rate", type=int, default=1_000, help="frames a second (default 1000)")
     parser.add_argument("--orders", type=int, default=100, help="orders a round (default 100)")
+    parser.add_argument("--page", action="store_true", help="measure with the page open as well")
     parser.add_argument("--folder", type=Path, help="where the journal is written (default: temp)")
     options = measure.read_options(parser, given)
     return measure.show(figures(options), options)
