@@ -206,6 +206,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = build_parser().parse_args(arguments)
+    options.speak = options.language  # the bot's guard speaks it
     if options.history:
         return show_history(options.store, options.language)
     return run_guarded(options, lambda given: asyncio.run(_kimchi(given)))
