@@ -80,6 +80,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import difflib
 import enum
 import errno
 import fcntl
@@ -374,21 +375,32 @@ class Fault(NamedTuple):
     key: str
     found: str
     expected: str
+    line: int = 0  # of the file, 0: none
 
     def __str__(self) -> str:
-        return f"{self.key}: found {self.found}, expected {self.expected}"
+        where = f" (line {self.line})" if self.line else ""
+        return f"{self.key}{where}: found {self.found}, expected {self.expected}"
 
     def said(self, language: str) -> str:
         """Return the fault as a line for the user."""
         if language != "ko":
             return str(self)
         found, expected = in_language(self.found, "ko"), in_language(self.expected, "ko")
-        return f"{self.key}: {found} → {expected}"
+        return f"{self.key}{f' ({self.line}행)' if self.line else ''}: {found} → {expected}"
 
 
 def wrong_setting(key: str, found: str, expected: str) -> SettingsError:
     """Return the error of a single fault."""
     return SettingsError([Fault(key, found, expected)])
+
+
+def near_words(word: str, known: Iterable[str]) -> list[str]:
+    """Return the words that somebody who typed another one may have meant, the nearest first."""
+    bare = word.strip("-–—−－_ ").lower().replace("_", "-")
+    by_bare = {each.strip("-").lower().replace("_", "-"): each for each in known}
+    longer = [each for each in by_bare if len(bare) > 1 and each.startswith(bare)]
+    found = longer[:2] or difflib.get_close_matches(bare, by_bare, 1, 0.6)
+    return [by_bare[each] for each in found]
 
 
 # ======================================================================================
@@ -1184,7 +1196,27 @@ def _shown(value: object) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     if len(text) <= 24 or (isinstance(value, str) and "://" in text and len(text) <= 62):
         return text
-    return f"a {type(value).__name__} of {len(text)} characters"
+    return _kind_of(value, f" of {len(text)} characters", f" ({len(text)}자)")
+
+
+_KINDS = {
+    "str": "글자",
+    "int": "숫자",
+    "float": "숫자",
+    "bool": "true/false",
+    "dict": "묶음",
+    "list": "목록",
+}
+
+
+def _kind_of(value: object, en: str = "", ko: str = "") -> Both:
+    """Return what kind of value stands there, where the value itself may be a secret."""
+    kind = type(value).__name__
+    return Both(f"a {kind}{en}", f"{_KINDS.get(kind, kind)}{ko}")
+
+
+NOTHING = Both("nothing", "비어 있음")
+UNKNOWN_KEY = Both("an unknown key", "모르는 항목")
 
 
 def _named(key: object) -> str:
@@ -1199,6 +1231,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False
     )
+
+
+MONEY_LIMITS = ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw")
 
 
 class Limits(_Strict):
@@ -1233,7 +1268,10 @@ class ClockAnchor(_Strict):
     @classmethod
     def _needs_zone(cls, value: datetime) -> datetime:
         if value.tzinfo is None or not 2000 <= value.year < 2100:
-            raise ValueError("a time with zone, such as 2026-11-20T08:50:00+09:00")
+            text = "2026-11-20T08:50:00+09:00"
+            raise ValueError(
+                Both(f"a time with zone, such as {text}", f"시간대가 있는 시각, 예: {text}")
+            )
         return value.astimezone(KST)
 
 
@@ -1275,23 +1313,35 @@ class BotSettings(_Strict):
     @classmethod
     def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
-        if wrong:
-            listed = ", ".join(_shown(code) for code in wrong[:3])
-            raise ValueError(f"six characters each, in quotes, such as '005930'; wrong: {listed}")
-        if len(set(value)) < len(value):
-            raise ValueError("each code once")
+        twice = [code for code, count in Counter(value).items() if count > 1]
+        if wrong or twice:
+            odd = ", ".join(
+                [*(_shown(code) for code in wrong[:3]), *map("{} x2".format, twice[:3])]
+            )
+            raise ValueError(Both(
+                f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
+                f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
+            ))  # fmt: skip
         return value
 
     @field_validator("last_entry", "flat_at")
     @classmethod
     def _times(cls, value: clock_time | None, info: ValidationInfo) -> clock_time | None:
         if value and value.tzinfo:
-            raise ValueError("a time of day without zone, such as 15:12")
+            raise ValueError(
+                Both("a time of day without zone, such as 15:12", "시간대 없는 시각, 예: 15:12")
+            )
         last_entry = info.data.get("last_entry")
         if value and last_entry and info.field_name == "flat_at" and value < last_entry:
-            raise ValueError(f"not before last_entry, {last_entry:%H:%M}: it would be sold at once")
+            raise ValueError(Both(
+                f"not before last_entry, {last_entry:%H:%M}: it would be sold at once",
+                f"last_entry({last_entry:%H:%M})보다 이르지 않게; 사자마자 팔게 됩니다",
+            ))  # fmt: skip
         if value and info.field_name == "flat_at" and value > LATEST_FLAT:
-            raise ValueError(f"not after {LATEST_FLAT:%H:%M}: no order is taken after 15:30")
+            raise ValueError(Both(
+                f"not after {LATEST_FLAT:%H:%M}: no order is taken after 15:30",
+                f"{LATEST_FLAT:%H:%M} 이전; 15:30이 지나면 주문을 받지 않습니다",
+            ))  # fmt: skip
         return value
 
 
@@ -1353,8 +1403,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = str(getattr(key_node, "value", ""))
             if key in seen:
-                found = f"a second time in line {key_node.start_mark.line + 1}"
-                self.doubled.append(Fault(_named(key), found, "each key once"))
+                line = key_node.start_mark.line + 1
+                found = Both(f"a second time in line {line}", f"{line}행에 또 있음")
+                self.doubled.append(Fault(_named(key), found, Both("each key once", "한 번만")))
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -1376,19 +1427,203 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
     """Read YAML text into a mapping; return it with the faults seen on the way."""
     try:
         if (size := len(text.encode())) > MAX_SETTINGS_BYTES:
-            return {}, [Fault("(file)", f"{size} bytes", f"at most {MAX_SETTINGS_BYTES}")]
+            most = Both(f"at most {MAX_SETTINGS_BYTES}", f"{MAX_SETTINGS_BYTES}바이트 이하")
+            return {}, [Fault("(file)", f"{size} bytes", most)]
         loader = _Loader(text)
         loader.doubled = []
         data = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         found = f"line {where.line + 1}: {getattr(error, 'problem', '')}" if where else "no YAML"
-        return {}, [Fault("(file)", found, "YAML text, two blanks a level, no tabs")]
+        expected = Both(
+            "YAML text, two blanks a level, no tabs", "YAML 형식: 한 단계에 빈칸 두 개, 탭 없이"
+        )
+        return {}, [Fault("(file)", found, expected)]
     if data is None:
         return {}, loader.doubled
     if not isinstance(data, dict):
-        return {}, [Fault("(file)", f"a {type(data).__name__}", "lines of `key: value`")]
+        return {}, [
+            Fault("(file)", _kind_of(data), Both("lines of `key: value`", "`항목: 값`으로 된 줄"))
+        ]
     return {str(key): value for key, value in data.items()}, loader.doubled
+
+
+def model_faults(model: type[BaseModel], prefix: str, error: ValidationError) -> list[Fault]:
+    """Turn the errors of pydantic into faults of our own words."""
+    faults = []
+    for item in error.errors():
+        *above, last = item["loc"] or ("",)
+        key = ".".join([prefix, *(_named(part) for part in item["loc"])])
+        inner: Any = model
+        for part in above:
+            inner = _inner_model(inner, part) or inner
+        cause = item.get("ctx", {}).get("error")
+        if item["type"] == "missing":
+            found: str = NOTHING
+        elif item["type"] == "extra_forbidden":
+            faults.append(Fault(key, UNKNOWN_KEY, _place_of(str(last), inner.model_fields, prefix)))
+            continue
+        else:
+            found = _shown(item["input"])
+        fields = inner.model_fields
+        field = fields.get(last) or fields.get(
+            next((p for p in reversed(above) if p in fields), "")
+        )
+        expected = cause.args[0] if isinstance(cause, ValueError) and cause.args else _wanted(field)
+        faults.append(Fault(key, found, expected))
+    return faults
+
+
+def _inner_model(model: Any, name: Any) -> Any:
+    """Return the model that stands under a key of another, None where there is none."""
+    field = model.model_fields.get(name)
+    kinds = get_args(field.annotation) or (field.annotation,) if field else ()
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+
+
+_WANTED = {
+    int: ("a whole number", "정수"), float: ("a number", "숫자"), Decimal: ("a number", "숫자"),
+    bool: ("true or false", "true 또는 false"), clock_time: ("a time as 15:12", "시각, 예: 15:12"),
+    str: ("a text in quotes", "따옴표로 묶은 글자"), tuple: ("a list as [a, b]", "목록, 예: [a, b]"),
+    datetime: ("a time with zone", "시간대가 있는 시각"),
+}  # fmt: skip
+
+
+def _wanted(field: Any) -> Both:
+    """Return what a setting has to be: its kind, its bounds, whether it may be null."""
+    if field is None:
+        return Both("lines of `key: value`, indented", "들여 쓴 `항목: 값` 줄")
+    kinds = get_args(field.annotation)
+    literal = getattr(field.annotation, "__origin__", None) is Literal
+    kind = next((k for k in (*kinds, field.annotation) if k in _WANTED), None)
+    if getattr(field.annotation, "__origin__", None) is tuple:
+        kind = tuple
+    section = ("lines of `key: value`, indented", "들여 쓴 `항목: 값` 줄")
+    en, ko = _WANTED.get(kind, section) if kind else section
+    if literal:
+        en = ko = ", ".join(map(str, kinds))
+        return Both(f"one of {en}", f"{ko} 중 하나")
+    for bound, english, korean in (
+        ("gt", "above {}", "{} 초과"), ("ge", "from {}", "{} 이상"), ("lt", "below {}", "{} 미만"),
+        ("le", "up to {}", "{} 이하"), ("min_length", "at least {}", "{}개 이상"),
+        ("max_length", "at most {}", "{}개 이하"),
+    ):  # fmt: skip
+        for mark in field.metadata:
+            if (value := getattr(mark, bound, None)) is not None:
+                shown = f"{value:,}" if isinstance(value, (int, float)) else str(value)
+                en, ko = f"{en}, {english.format(shown)}", f"{ko}, {korean.format(shown)}"
+    if type(None) in kinds:
+        en, ko = f"{en}, or null", f"{ko}, 또는 null"
+    if field.is_required():
+        en, ko = f"{en}; there is no default on purpose", f"{ko}; 기본값이 없습니다"
+    return Both(en, ko)
+
+
+def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
+    """Return what to write in place of a key that nobody knows there."""
+    sections = {
+        "": OFFICIAL_KEYS,
+        "bot": BotSettings.model_fields,
+        "bot.limits": Limits.model_fields,
+    }
+    for name, keys in sections.items():
+        if key in keys and name != prefix:
+            place = f"`{name}`" if name else "the left margin"
+            return Both(
+                f"to stand under {place}", f"{name or '맨 왼쪽'}{' 아래' if name else ''}에 둘 것"
+            )
+    near = ", ".join(near_words(key, known))
+    if near:
+        return Both(f"{near}, perhaps", f"혹시 {near}?")
+    where = "kis_devlp.yaml.example" if prefix in sections else ", ".join(sorted(known)) or "none"
+    return Both(f"one of the keys of {where}", f"{where}에 있는 항목")
+
+
+LATEST_ENTRY = clock_time(15, 20)  # continuous trading ends (rule)
+
+
+def contradictions(bot: BotSettings, wrong: Collection[str] = ()) -> list[Fault]:
+    """Return the settings that take each other's meaning away; `wrong` are faulty by themselves."""
+    limits, faults = bot.limits, []
+    not_above = (
+        ("max_order_krw", "max_symbol_krw", "one order would fill more than a stock may hold"),
+        ("max_symbol_krw", "max_total_krw", "one stock would hold more than all together may"),
+        ("max_daily_loss_krw", "max_total_krw", "more than is ever held cannot be lost at once"),
+        ("max_orders_per_minute", "max_orders_per_day", "a minute would use up the day"),
+    )
+    for name, other, why in not_above:
+        value, most = getattr(limits, name), getattr(limits, other)
+        if value > most and f"bot.limits.{other}" not in wrong:
+            expected = Both(f"at most {other}, {most:,}: {why}", f"{other}({most:,}) 이하")
+            faults.append(Fault(f"bot.limits.{name}", f"{value:,}", expected))
+    risk = bot.parameters.get("risk_krw")
+    most, known = limits.max_daily_loss_krw, "bot.limits.max_daily_loss_krw" not in wrong
+    if isinstance(risk, int) and risk > most and known:
+        expected = Both(
+            f"at most limits.max_daily_loss_krw, {most:,}: one stop would end the day",
+            f"하루 손실 한도({most:,}) 이하; 손절 한 번에 하루가 끝납니다",
+        )
+        faults.append(Fault("bot.parameters.risk_krw", f"{risk:,}", expected))
+    wait = bot.parameters.get("first_bar_minutes")
+    minutes = 9 * 60 + (wait if isinstance(wait, int) and 0 <= wait < 400 else 0)
+    opens = clock_time(minutes // 60, minutes % 60)
+    if not opens < bot.last_entry <= LATEST_ENTRY:
+        expected = Both(
+            f"after {opens:%H:%M} and not after {LATEST_ENTRY:%H:%M}: no time is left to buy",
+            f"{opens:%H:%M} 뒤, {LATEST_ENTRY:%H:%M}까지; 매수할 시간이 없습니다",
+        )
+        faults.append(Fault("bot.last_entry", f"{bot.last_entry:%H:%M}", expected))
+    return faults
+
+
+def _without(section: Any, error: ValidationError) -> BotSettings | None:
+    """Return a section without what is wrong in it, to look at the rest; None: nothing is left."""
+    if not isinstance(section, dict):
+        return None
+    rest = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in section.items()
+    }
+    for item in error.errors():
+        first, *more = item["loc"]
+        inner = rest.get(first)
+        if more and isinstance(inner, dict) and first != "market_clock":
+            inner.pop(more[0], None)
+        elif item["type"] != "missing":
+            rest.pop(first, None)
+    limits: dict[str, Any] = rest.get("limits") or {}
+    usual = dict.fromkeys(MONEY_LIMITS, 1)  # contradictions with one that is wrong are not told
+    rest |= {"symbols": rest.get("symbols", ["005930"]), "limits": usual | limits}
+    try:
+        return BotSettings.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def placed(faults: Iterable[Fault], text: str) -> list[Fault]:
+    """Return faults with the lines of the file that they are about, in the order of the file."""
+    lines: dict[str, int] = {}
+
+    def walk(node: Any, path: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = f"{path}.{key.value}".lstrip(".")
+                lines.setdefault(inner, key.start_mark.line + 1)
+                walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                lines[f"{path}.{number}"] = value.start_mark.line + 1
+
+    try:
+        walk(_Loader(text).get_single_node(), "")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        lines = {}  # such a file has one fault, which names its line itself
+    found = []
+    for fault in faults:
+        key = fault.key.split(" ")[0]
+        while key and key not in lines:  # one that is missing belongs to its section
+            key = key.rpartition(".")[0]
+        found.append(fault._replace(line=fault.line or lines.get(key, 0)))
+    return sorted(found, key=lambda fault: fault.line or math.inf)
 
 
 class SettingsReader:
@@ -1397,8 +1632,11 @@ class SettingsReader:
     def __init__(
         self, yaml_text: str, environ: Mapping[str, str], live_text: str | None = None
     ) -> None:
+        self.bot: BotSettings | None = None  # what could be read of the section, for a further look
+        self.simulated: bool | None = None
         self._environ = {key: value.strip() for key, value in environ.items() if value.strip()}
         self._data, self.faults = parse_yaml(yaml_text)
+        self._text_read, self._live = yaml_text, live_text is not None
         if live_text is not None:
             self._take_live_keys(live_text)
 
@@ -1409,11 +1647,14 @@ class SettingsReader:
         for name in ("my_app", "my_sec"):
             here = self._text(name)
             if here and not _is_placeholder(here):
-                self._fault(name, "a real key beside the paper keys", "only in the live- file")
+                self._fault(
+                    name, Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음"),
+                    Both("only in the live- file", "live- 파일에만"),
+                )  # fmt: skip
         for name in keys:
             if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
                 label = f"live file: {_named(name)}"
-                self._fault(label, "an unknown key", "my_app, my_sec, my_acct_stock ...")
+                self._fault(label, UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ...")
         self._environ = {k: v for k, v in self._environ.items() if k not in ENVIRONMENT_KEYS}
         self._data |= keys
 
@@ -1425,16 +1666,28 @@ class SettingsReader:
         """
         self._check_keys()
         profile = self._read_profile(environment)
+        self.simulated = profile.simulated
         bot = self._read_bot(profile, need_bot)
         token, chat = (self._environ.get(key, "") for key in TELEGRAM_KEYS)
         if not re.fullmatch(r"[!-~]*", token + chat):
-            self._fault(" ".join(TELEGRAM_KEYS), "blanks or odd characters", "plain texts")
+            odd = Both("blanks or odd characters", "빈칸이나 이상한 글자")
+            self._fault(" ".join(TELEGRAM_KEYS), odd, Both("plain texts", "영문자와 숫자"))
         if bool(token) != bool(chat):
             missing = TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0]
-            self._fault(missing, "nothing", "both Telegram values, or neither")
+            self._fault(
+                missing,
+                NOTHING,
+                Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이"),
+            )
         if self.faults:
-            raise SettingsError(self.faults)
+            ours = [fault for fault in self.faults if self._placeable(fault)]
+            others = [fault for fault in self.faults if not self._placeable(fault)]
+            raise SettingsError([*placed(ours, self._text_read), *others])
         return Settings(profile, bot, Secret(token), chat)
+
+    def _placeable(self, fault: Fault) -> bool:
+        """Return whether a fault is one of the common file: real keys have a file of their own."""
+        return not self._live or fault.key.startswith("bot")
 
     def _fault(self, key: str, found: str, expected: str) -> None:
         self.faults.append(Fault(key, found, expected))
@@ -1442,56 +1695,68 @@ class SettingsReader:
     def _check_keys(self) -> None:
         for key, value in self._data.items():
             if key not in OFFICIAL_KEYS:
-                near = [known for known in sorted(OFFICIAL_KEYS) if known[:4] == key[:4]]
-                hint = f"; near: {', '.join(near)}" if near else ""
-                expected = f"a key of the KIS sample file or `bot`{hint}"
-                self._fault(_named(key), "an unknown key", expected)
+                self._fault(_named(key), UNKNOWN_KEY, _place_of(key, OFFICIAL_KEYS, ""))
             elif key != "bot" and isinstance(value, (dict, list)):
-                self._fault(key, f"a {type(value).__name__}", "one text, in quotes")
+                self._fault(
+                    key, _kind_of(value), Both("one text, in quotes", "따옴표로 묶은 글자 하나")
+                )
         for variable, key in ENVIRONMENT_KEYS.items():
             in_file, outside = self._text(key), self._environ.get(variable, "")
             usable = in_file and not _is_placeholder(in_file)
             if usable and outside and in_file != outside:
-                found = f"another value than {variable}"
-                self._fault(key, found, "the same value, or one of them only")
+                found = Both(f"another value than {variable}", f"{variable}와 다른 값")
+                self._fault(
+                    key,
+                    found,
+                    Both("the same value, or one of them only", "같은 값, 또는 한쪽에만"),
+                )
 
     def _text(self, key: str) -> str:
         """Return a value as text, "" for none, a list or a mapping."""
         value = self._data.get(key)
         return str(value) if isinstance(value, (str, int, float)) else ""
 
-    def _credential(self, key: str, what: str, pattern: str) -> str:
+    def _credential(self, key: str, what: Both, pattern: str) -> str:
         """Return a value from the environment or the file, checked, "" after a fault."""
         variable = next((name for name, known in ENVIRONMENT_KEYS.items() if known == key), "")
         value = self._environ.get(variable, "") or self._text(key)
         label = f"{key} (or {variable})" if variable else key
         if not value.strip():
-            self._fault(label, "nothing", what)
+            self._fault(label, NOTHING, what)
         elif _is_placeholder(value):
-            self._fault(label, "the placeholder of the example", what)
+            self._fault(label, Both("the placeholder of the example", "예제의 문구 그대로"), what)
         elif isinstance(self._data.get(key), (float, bool)) and not self._environ.get(variable):
-            self._fault(label, f"a {type(self._data[key]).__name__}", what + ", in quotes")
+            self._fault(
+                label, _kind_of(self._data[key]), Both(f"{what}, in quotes", f"{what.ko}, 따옴표로")
+            )
         elif not re.fullmatch(pattern, value):
-            self._fault(label, f"{len(value)} characters of another form", what)
+            odd = Both(f"{len(value)} characters of another form", f"형식이 다른 {len(value)}자")
+            self._fault(label, odd, what)
         else:
             return value
         return ""
 
     def _read_profile(self, environment: Literal["real", "paper"]) -> Profile:
         real = environment == "real"
+        kind = "실전" if real else "모의투자"
         app_key = self._credential(
-            "my_app" if real else "paper_app", f"the app key ({environment})", r"[!-~]{8,128}"
-        )
+            "my_app" if real else "paper_app",
+            Both(f"the app key ({environment})", f"{kind} 앱키(36자)"), r"[!-~]{8,128}",
+        )  # fmt: skip
         secret = self._credential(
-            "my_sec" if real else "paper_sec", f"the app secret ({environment})", r"[!-~]{8,512}"
-        )
+            "my_sec" if real else "paper_sec",
+            Both(f"the app secret ({environment})", f"{kind} 앱시크릿(180자)"), r"[!-~]{8,512}",
+        )  # fmt: skip
         if app_key and secret and len(app_key) > len(secret):
-            self._fault("app key and secret", "a key longer than the secret", "not swapped")
+            longer = Both("a key longer than the secret", "앱키가 시크릿보다 김")
+            self._fault("app key and secret", longer, Both("not swapped", "서로 바뀌지 않게"))
         account, product = self._read_account("my_acct_stock" if real else "my_paper_stock")
-        hts_id = self._credential("my_htsid", "the HTS id, for order notices", r"[!-~]{2,40}")
+        what = Both("the HTS id, for order notices", "HTS 로그인 아이디(체결통보용)")
+        hts_id = self._credential("my_htsid", what, r"[!-~]{2,40}")
         agent = self._text("my_agent") or f"kis-realtime-trading/{__version__}"
         if not re.fullmatch(r"[ -~]{1,500}", agent):
-            self._fault("my_agent", "odd characters, or too many", "one line of plain text")
+            odd = Both("odd characters, or too many", "이상한 글자이거나 너무 김")
+            self._fault("my_agent", odd, Both("one line of plain text", "영문 한 줄"))
         rest, ws = ("prod", "ops") if real else ("vps", "vops")
         return Profile(
             environment=environment, rest_url=self._host(rest, "https", real),
@@ -1501,10 +1766,14 @@ class SettingsReader:
 
     def _read_account(self, key: str) -> tuple[str, str]:
         """Return the 8 and the 2 digits; `12345678`, `12345678-01` and `1234567801` are read."""
-        text = self._credential(key, "the account: 8 digits", r"[0-9]{8}(-?[0-9]{2})?")
+        what = Both("the account: 8 digits", "계좌번호 앞 8자리")
+        text = self._credential(key, what, r"[0-9]{8}(-?[0-9]{2})?")
         product = text.replace("-", "")[8:] or self._text("my_prod") or "01"
         if not re.fullmatch(r"[0-9]{2}", product):
-            self._fault("my_prod", _shown(product), "two digits in quotes, usually '01'")
+            expected = Both(
+                "two digits in quotes, usually '01'", "따옴표로 묶은 두 자리, 보통 '01'"
+            )
+            self._fault("my_prod", _shown(product), expected)
         return text[:8], product
 
     def _host(self, key: str, scheme: str, real: bool) -> str:
@@ -1514,32 +1783,58 @@ class SettingsReader:
         if url == official or (here and here[1] in (scheme, "http")):
             return url
         other = {REAL_REST, REAL_WS, PAPER_REST, PAPER_WS} - {official}
-        found = "the host of the other environment" if url in other else _shown(url)
-        self._fault(key, found, f"{official} ({'real' if real else 'paper'})")
+        wrong = Both("the host of the other environment", "다른 쪽(실전/모의)의 주소")
+        found = wrong if url in other else _shown(url)
+        kind = Both(
+            f"{official} ({'real' if real else 'paper'})",
+            f"{official} ({'실전' if real else '모의'})",
+        )
+        self._fault(key, found, kind)
         return official
 
     def _read_bot(self, profile: Profile, need_bot: bool) -> BotSettings | None:
         section = self._data.get("bot")
         if section is None:
             if need_bot:
-                self._fault("bot", "nothing", "our section; copy it from kis_devlp.yaml.example")
+                expected = "our section; copy it from kis_devlp.yaml.example"
+                self._fault(
+                    "bot", NOTHING, Both(expected, "kis_devlp.yaml.example의 bot 부분을 복사")
+                )
             return None
+        wrong: set[str] = set()
         try:
             bot = BotSettings.model_validate(section)
         except ValidationError as error:
-            self.faults += [_validation_fault("bot", item) for item in error.errors()]
-            return None
-        if not profile.simulated:
-            clock, pace = bot.market_clock, bot.rest_calls_per_second
-            most = REST_CALLS_PER_SECOND[profile.environment]
-            if clock:
-                self._fault("bot.market_clock", str(clock), "nothing outside a simulator")
-            if pace and pace > most:
-                expected = f"at most {most} outside a simulator"
-                self._fault("bot.rest_calls_per_second", str(pace), expected)
+            faults = model_faults(BotSettings, "bot", error)
+            self.faults += faults
+            wrong = {fault.key for fault in faults}
+            mended = _without(section, error)
+            if mended is None:
+                return None
+            bot = mended
+        self.bot = (
+            bot  # also when it is faulty: what can be read of it is looked at in the same round
+        )
+        meant = self._meanings(bot, profile, wrong)
+        self.faults += [fault for fault in meant if fault.key not in wrong]
+        return None if wrong else bot
+
+    def _meanings(self, bot: BotSettings, profile: Profile, wrong: set[str]) -> list[Fault]:
+        """Return what is well written and cannot be meant so."""
+        found = contradictions(bot, wrong)
+        clock, pace = bot.market_clock, bot.rest_calls_per_second
+        most = REST_CALLS_PER_SECOND[profile.environment]
+        if clock and not profile.simulated:
+            none = Both("nothing outside a simulator", "시뮬레이터가 아니면 비울 것")
+            found.append(Fault("bot.market_clock", str(clock), none))
+        if pace and pace > most and not profile.simulated:
+            expected = Both(
+                f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하"
+            )
+            found.append(Fault("bot.rest_calls_per_second", str(pace), expected))
         if bot.telegram_api != TELEGRAM_API and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
-            self._fault("bot.telegram_api", _shown(bot.telegram_api), TELEGRAM_API)
-        return bot
+            found.append(Fault("bot.telegram_api", _shown(bot.telegram_api), TELEGRAM_API))
+        return found
 
 
 # --- the keys to real money -------------------------------------------------------------
@@ -1581,7 +1876,9 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     """Return what keeps real money locked; empty when every key agrees. Sends nothing."""
     profile, bot = keys.settings.profile, keys.settings.bot
     if bot is None:
-        return [Fault("bot", "nothing", "our section with mode: live")]
+        return [
+            Fault("bot", NOTHING, Both("our section with mode: live", "mode: live가 든 bot 부분"))
+        ]
     pin, account = bot.live_account_pin, profile.account.reveal()
     right = make_pin(account, profile.product, pin.split("$")[0] or "-")
     pinned = hmac.compare_digest(right.encode(), pin.encode())
@@ -1595,16 +1892,22 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     said = signature(profile, bot.limits, keys.build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
     tests = (
-        (keys.command_line, "command line", "no --live", "--live"),
+        (keys.command_line, "command line", Both("no --live", "--live 없음"), "--live"),
         (bot.mode == "live", "bot.mode", repr(bot.mode), "live"),
-        (pinned, "bot.live_account_pin", "another account's pin, or none", "see --make-pin"),
+        (pinned, "bot.live_account_pin", Both("another account's pin, or none", "다른 계좌의 핀"), "--make-pin"),
         (hosts and ids, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
         (
             keys.credentials_file.startswith(LIVE_FILE_PREFIX),
-            "--credentials", keys.credentials_file or "none", f"a file named {LIVE_FILE_PREFIX}...",
+            "--credentials", keys.credentials_file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml",
         ),
-        (named, "acknowledgement", "other account, limits or program", "see --acknowledge"),
-        (timedelta(0) <= age <= ACKNOWLEDGED_FOR, "acknowledgement", "none within 24 h", "a fresh one"),
+        (
+            named, "acknowledgement",
+            Both("other account, limits or program", "다른 계좌·한도·프로그램의 서명"), "--acknowledge",
+        ),
+        (
+            timedelta(0) <= age <= ACKNOWLEDGED_FOR, "acknowledgement",
+            Both("none within 24 h", "24시간 안의 서명이 없음"), "--acknowledge",
+        ),
     )  # fmt: skip
     return [Fault(key, found, expected) for good, key, found, expected in tests if not good]
 
@@ -1613,21 +1916,10 @@ def ramped_limits(limits: Limits, live_days: int) -> Limits:
     """Return the limits of the first live days: one share an order, then a tenth of the money."""
     for below, shares, part in LIVE_RAMP:
         if live_days < below:
-            money = ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw")
-            smaller = {name: max(1, int(getattr(limits, name) * part)) for name in money}
+            smaller = {name: max(1, int(getattr(limits, name) * part)) for name in MONEY_LIMITS}
             smaller["max_quantity"] = min(shares, limits.max_quantity)
             return limits.model_copy(update=smaller)
     return limits
-
-
-def _validation_fault(prefix: str, item: Any) -> Fault:
-    """Turn one pydantic error into a Fault."""
-    key = ".".join([prefix, *(_named(part) for part in item["loc"])])
-    if item["type"] == "missing":
-        return Fault(key, "nothing", "a value; there is no default on purpose")
-    if item["type"] == "extra_forbidden":
-        return Fault(key, "an unknown key", "one of the keys in kis_devlp.yaml.example")
-    return Fault(key, _shown(item["input"]), str(item.get("ctx", {}).get("error", item["msg"])))
 
 
 # ======================================================================================
@@ -9274,17 +9566,6 @@ def language_of(arguments: Sequence[str]) -> str:
     return asked if asked in LANGUAGES else "ko"
 
 
-def near_words(word: str, known: Iterable[str]) -> list[str]:
-    """Return the words that somebody who typed another one may have meant, the nearest first."""
-    import difflib  # costs the start 5 ms; only mistakes need it
-
-    bare = word.strip("-–—−－_ ").lower().replace("_", "-")
-    by_bare = {each.strip("-").lower().replace("_", "-"): each for each in known}
-    longer = [each for each in by_bare if len(bare) > 1 and each.startswith(bare)]
-    found = longer[:2] or difflib.get_close_matches(bare, by_bare, 2, 0.6)
-    return [by_bare[each] for each in found]
-
-
 def flags_in(arguments: Sequence[str]) -> list[str]:
     """Return the words that are options, or were meant to be; values behind `=` cut off."""
     found = [word.partition("=")[0] for word in arguments if re.match(r"[-–—−－]+\D", word)]
@@ -9440,8 +9721,11 @@ def _run_mode(options: argparse.Namespace) -> int:
         return leave_control(options)
     if not options.paper:
         return _run_tools()
-    settings, _ = load_settings(options, "paper")
-    return run_trader(settings, options)[0]
+    settings, path = load_settings(options, "paper")
+    try:
+        return run_trader(settings, options)[0]
+    except SettingsError as error:  # of the strategy
+        raise SettingsError(placed(error.faults, path.read_text("utf-8"))) from None
 
 
 _RESOLVE = re.compile(r"[\w-]+=(absent|\d{1,10})", re.ASCII)
@@ -9567,6 +9851,9 @@ def _run_tools() -> int:
 # --- settings and files -----------------------------------------------------------------
 
 
+READABLE = Both("a readable UTF-8 file", "읽을 수 있는 UTF-8 파일")
+
+
 def find_settings(given: Path | None) -> Path:
     """Return the settings file. Raises SettingsError naming the places looked at."""
     if given:
@@ -9578,8 +9865,10 @@ def find_settings(given: Path | None) -> Path:
         if place.is_file():
             return place
     looked = ", ".join(str(place) for place in places)
-    expected = f"{SETTINGS_NAME}; copy kis_devlp.yaml.example"
-    raise wrong_setting("(file)", f"no settings in {looked}", expected)
+    found = Both(f"no settings in {looked}", f"설정 파일이 없음: {looked}")
+    copy = f"{SETTINGS_NAME}; copy kis_devlp.yaml.example"
+    expected = Both(copy, f"{SETTINGS_NAME}; kis_devlp.yaml.example을 복사하십시오")
+    raise wrong_setting("(file)", found, expected)
 
 
 def load_settings(
@@ -9596,10 +9885,16 @@ def load_settings(
         place = path
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise wrong_setting(str(place), str(error), "a readable UTF-8 file") from None
-    settings = SettingsReader(text, environ).read(environment, need_bot)
-    if not settings.profile.simulated:
-        refuse_open_files(path, path.parent / ".env", Path.cwd() / ".env")
+        raise wrong_setting(str(place), str(error), READABLE) from None
+    reader, faults = SettingsReader(text, environ), []
+    try:
+        settings = reader.read(environment, need_bot)
+    except SettingsError as error:  # what else there is to mend is told in the same round
+        faults = [*error.faults, *placed(strategy_faults(options, reader.bot), text)]
+    if reader.simulated is False:
+        faults += open_files(path, path.parent / ".env", Path.cwd() / ".env")
+    if faults:
+        raise SettingsError(sorted(faults, key=lambda fault: fault.line or math.inf))
     if settings.bot and options.language:
         language = {"language": options.language}
         settings = replace(settings, bot=settings.bot.model_copy(update=language))
@@ -9612,12 +9907,13 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
     if live is None and os.environ.get("CREDENTIALS_DIRECTORY"):
         live = options.credentials = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "live-keys.yaml"
     if live is None or not live.is_file():
-        raise wrong_setting("--credentials", str(live), f"a file {LIVE_FILE_PREFIX}NAME.yaml")
+        name = Both(f"a file {LIVE_FILE_PREFIX}NAME.yaml", f"{LIVE_FILE_PREFIX}이름.yaml 파일")
+        raise wrong_setting("--credentials", str(live or NOTHING), name)
     refuse_open_files(path, live)
     try:
         reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
     except UnicodeDecodeError:
-        raise wrong_setting("--credentials", str(live), "readable UTF-8 files") from None
+        raise wrong_setting("--credentials", str(live), READABLE) from None
     return reader.read("real")
 
 
@@ -9678,14 +9974,27 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
         strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
         return strategy
     except ValidationError as error:
-        faults = [_validation_fault("bot.parameters", item) for item in error.errors()]
+        faults = model_faults(kind.Parameters, "bot.parameters", error)
         raise SettingsError(faults) from None
+
+
+def strategy_faults(options: argparse.Namespace, bot: BotSettings | None) -> Sequence[Fault]:
+    """Return what is wrong with the strategy of a section and its parameters."""
+    try:
+        if bot:
+            load_strategy(options.strategy or bot.strategy, bot.parameters)
+    except SettingsError as error:
+        return error.faults
+    return ()
 
 
 def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     if not file.is_file() or file.suffix != ".py" or not class_name:
-        known = ", ".join(sorted(STRATEGIES))
-        raise wrong_setting("bot.strategy", f"{file}:{class_name}", f"{known}, or FILE.py:CLASS")
+        name = f"{file}:{class_name}".removeprefix(".:") if class_name else str(file)
+        near = near_words(class_name, STRATEGIES) if file == Path() else []
+        known = ", ".join(near or sorted(STRATEGIES))
+        expected = Both(f"{known}, or FILE.py:CLASS", f"{known}, 또는 있는 파일.py:클래스")
+        raise wrong_setting("bot.strategy", name, expected)
     sys.modules.setdefault("kis_realtime_trading", sys.modules[__name__])
     spec = importlib.util.spec_from_file_location(f"strategy_{file.stem}", file)
     assert spec and spec.loader
@@ -9695,11 +10004,13 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
         spec.loader.exec_module(module)
     except (SyntaxError, ImportError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise wrong_setting("bot.strategy", found, "a file that can be read") from None
+        expected = Both("a file that can be read", "오류 없이 읽히는 파일")
+        raise wrong_setting("bot.strategy", found, expected) from None
     kind = getattr(module, class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
-        expected = "a class derived from TradingStrategy"
-        raise wrong_setting("bot.strategy", f"{class_name} in {file}", expected)
+        expected = Both("a class derived from TradingStrategy", "TradingStrategy를 상속한 클래스")
+        found = Both(f"{class_name} in {file}", f"{file} 안의 {class_name}")
+        raise wrong_setting("bot.strategy", found, expected)
     return kind
 
 
@@ -9835,13 +10146,18 @@ def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
 
 def refuse_open_files(*paths: Path) -> None:
     """Refuse files and folders that others than their owner may read."""
-    faults = [
-        Fault(str(path), f"mode {stat.S_IMODE(path.stat().st_mode):o}", f"chmod go-rwx {path}")
-        for path in paths
-        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
-    if faults:
+    if faults := open_files(*paths):
         raise SettingsError(faults)
+
+
+def open_files(*paths: Path) -> list[Fault]:
+    """Return a fault for each file and folder that others than its owner may read."""
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in paths if path.exists()}
+    return [
+        Fault(str(path), Both(f"mode {mode:o}", f"권한 {mode:o}"), f"chmod go-rwx {path}")
+        for path, mode in modes.items()
+        if mode & 0o077
+    ]
 
 
 async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:

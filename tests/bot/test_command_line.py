@@ -77,6 +77,7 @@ FAULTY_KEYS = (
 def test_ten_faults_are_told_in_one_run(home, capsys, mode):
     """Exit code 78; each on a line with its key, what was found and what is expected."""
     (home / "kis_devlp.yaml").write_text(TEN_FAULTS, encoding="utf-8")
+    (home / "kis_devlp.yaml").chmod(0o600)
     assert bot.main([mode, "--language", "en"]) == bot.EXIT_SETTINGS
     head, *lines = capsys.readouterr().err.splitlines()
     assert head == "10 fault(s) in the settings; nothing was sent:"
@@ -100,7 +101,7 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(home, capsys, argum
     """Exit code 78 and what to do; nothing is made."""
     if "--live" in arguments:
         (home / "kis_devlp.yaml").write_text("my_prod: '01'\n")
-    assert bot.main(arguments) == bot.EXIT_SETTINGS
+    assert bot.main([*arguments, "--language", "en"]) == bot.EXIT_SETTINGS
     assert told in capsys.readouterr().err
     assert not (home / "kis_state").exists()
 
@@ -125,7 +126,8 @@ async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, cap
     async with simulator.serve(edge.config(seed=4201), edge.at("10:05:30")) as there:
         edge.write_config(home, there)
         for name, told in STRATEGIES.items():
-            assert bot.main(["--paper", "--strategy", name]) == bot.EXIT_SETTINGS
+            started = bot.main(["--paper", "--strategy", name, "--language", "en"])
+            assert started == bot.EXIT_SETTINGS
             assert told in capsys.readouterr().err
         assert not there.simulator.books()["requests"]
 

@@ -47,8 +47,8 @@ LAST_PURE_SECTION = 17
 PURE_IMPORTS = frozenset({
     "AES", "BaseModel", "Callable", "ConfigDict", "Counter", "Decimal", "Field", "Fraction",
     "Iterable", "Literal", "Mapping", "NamedTuple", "UTC", "ValidationError", "abc", "binascii",
-    "clock_time", "dataclass", "date", "datetime", "deque", "enum", "field", "field_validator",
-    "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "re", "replace",
+    "clock_time", "dataclass", "date", "datetime", "deque", "difflib", "enum", "field",
+    "field_validator", "functools", "get_args", "hashlib", "heapq", "hmac", "itertools", "json", "math", "re", "replace",
     "timedelta", "timezone", "urllib", "yaml",
 })  # fmt: skip
 # And of what needs no import: no files, no console, no code made at run time.

@@ -386,6 +386,110 @@ def test_entries_after_the_daily_exit_are_a_fault():
     assert read(with_bot(["flat_at: null", "last_entry: 15:19"])).bot.flat_at is None
 
 
+MANY_FAULTS = """\
+paper_app: "모의투자 앱키"
+paper_sec: ""
+my_htsid: "a b"
+my_paper_stock: "1234"
+my_prod: 1
+my_tokn: ""
+vps: "https://openapi.koreainvestment.com:9443"
+vops: "ws://evil.example:31000"
+flat_at: 15:10
+bot:
+  symbol: ["005930"]
+  symbols: ["005930", "삼성전자", "005930"]
+  max_positions: 3
+  strategy: breakot
+  langauge: en
+  mode: papr
+  bar_minutes: five
+  entry_timeout_s: -1
+  last_entry: 25:00
+  flat_at: 15:40
+  funds: [69500]
+  hashkey: maybe
+  record: "yes"
+  market_clock: {unix: 1, market: "2026-11-20T08:50:00"}
+  telegram_users: [me]
+  on_stop: panic
+  parameters: {risk_krw: 60_000}
+  limits:
+    max_order_krw: 3_000_000
+    max_symbol_krw: 2_000_000
+    max_total_krw: 1,000,000
+    max_daily_loss_krw: 50_000
+    max_order_per_minute: 5
+    collar_pct: 30
+    losses_in_a_row: 0
+    collar_pct: 1
+"""
+# key, line, a word of what was found or is expected, in Korean
+FOUND = {
+    "paper_app": (1, "예제의 문구"), "paper_sec": (2, "비어 있음"), "my_htsid": (3, "HTS"),
+    "my_paper_stock": (4, "8자리"), "my_prod": (5, "'01'"), "my_tokn": (6, "혹시 my_token"),
+    "vps": (7, "다른 쪽"), "vops": (8, "31000"), "flat_at": (9, "bot 아래"),
+    "bot.symbol": (11, "혹시 symbols"), "bot.symbols": (12, "'삼성전자', 005930 x2"),
+    "bot.max_positions": (13, "bot.limits 아래"), "bot.strategy": (14, "breakout"),
+    "bot.langauge": (15, "혹시 language"), "bot.mode": (16, "paper, live"),
+    "bot.bar_minutes": (17, "정수, 1 이상, 60 이하"), "bot.entry_timeout_s": (18, "1 이상"),
+    "bot.last_entry": (19, "시각"), "bot.flat_at": (20, "15:29"), "bot.funds": (21, "여섯 자리"),
+    "bot.hashkey": (22, "true 또는 false"), "bot.market_clock.market": (24, "시간대"),
+    "bot.telegram_users.0": (25, "목록"), "bot.on_stop": (26, "cancel, keep"),
+    "bot.parameters.risk_krw": (27, "50,000"), "bot.limits.max_order_krw": (29, "max_symbol_krw"),
+    "bot.limits.max_total_krw": (31, "정수"), "bot.limits.max_order_per_minute": (33, "혹시 max_orders_per_minute"),
+    "bot.limits.losses_in_a_row": (35, "1 이상"),
+    "collar_pct": (0, "36행"),
+}  # fmt: skip
+
+
+def test_every_fault_of_a_bad_file_is_found_in_the_first_round(tmp_path, monkeypatch, capsys):
+    """30 faults, contradictions and the strategy's name among them: each with its line, once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / bot.SETTINGS_NAME).write_text(MANY_FAULTS, encoding="utf-8")
+    (tmp_path / bot.SETTINGS_NAME).chmod(0o600)
+    assert bot.main(["--paper", "--language", "ko"]) == bot.EXIT_SETTINGS
+    head, *lines = capsys.readouterr().err.splitlines()
+    told = {line.split()[1].rstrip(":"): line for line in lines}
+    assert set(told) == set(FOUND) and len(lines) == len(FOUND)
+    for key, (line, word) in FOUND.items():
+        assert word in told[key], told[key]
+        assert (f"({line}행)" in told[key]) is (line > 0), told[key]
+    assert f"{len(FOUND)}군데" in head
+    assert not any(
+        leak in line for line in lines for leak in ("Input", "should", "valid", "pydantic")
+    )
+
+
+def test_a_limit_above_the_limit_that_holds_it_is_a_fault():
+    """Equal is allowed; one order above a stock's limit, a stock above all, a loss above all are not."""
+    assert read(FILE.replace("max_order_krw: 1000000", "max_order_krw: 2_000_000")).bot
+    for wrong in (
+        "    max_order_krw: 3_000_000\n", "    max_symbol_krw: 5_000_001\n",
+        "    max_daily_loss_krw: 5_000_001\n",
+    ):  # fmt: skip
+        key = wrong.strip().partition(":")[0]
+        lines = [line for line in FILE.splitlines(True) if f" {key}:" not in line]
+        assert set(faults("".join(lines) + wrong)) == {f"bot.limits.{key}"}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["last_entry: 09:00"], ["last_entry: 08:00"], ["last_entry: 15:21", "flat_at: null"],
+     ["last_entry: 09:30", "parameters: {first_bar_minutes: 30}"]],
+)  # fmt: skip
+def test_a_day_without_a_minute_to_buy_in_is_a_fault(lines):
+    """Before the open, after the last trade, or inside the strategy's own waiting time."""
+    assert set(faults(with_bot(lines))) == {"bot.last_entry"}
+
+
+def test_a_contradiction_with_a_faulty_value_is_not_told():
+    """The stand-in of a value that could not be read accuses nobody."""
+    assert set(faults(FILE.replace("max_symbol_krw: 2_000_000", "max_symbol_krw: x"))) == {
+        "bot.limits.max_symbol_krw"
+    }
+
+
 # --- YAML -------------------------------------------------------------------------------
 
 
