@@ -2,6 +2,7 @@
 
 A file CODE.csv a stock, with the columns time,open,high,low,close,volume; time is the start of the
 minute in KST, `2026-11-20 09:00` or ISO. Prices in won, volume in shares. Raw prices, not adjusted.
+A file stocks.csv beside them, columns code,market,fund, names what is not KOSPI (tax) or an ETF.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import kis_realtime_trading as bot
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
+STOCKS, MARKETS = "stocks.csv", ("KOSPI", "KOSDAQ", "KONEX")
 MOST_BYTES = 500_000_000
 BAND = 0.30  # the price limit of a day, as a share of the base price (rule since 2015-06-15)
 FIRST_DAY = date(2023, 1, 25)  # tick sizes and tax of the tables hold from here on
@@ -29,6 +31,9 @@ class History:
     minutes: dict[str, list[bot.Bar]]
     notes: list[str] = field(default_factory=list)
     invented: bool = False
+    bases: dict[str, int] = field(default_factory=dict)  # close of the day before the first one
+    markets: dict[str, str] = field(default_factory=dict)  # KOSPI unless said otherwise
+    funds: set[str] = field(default_factory=set)
 
     @property
     def digest(self) -> str:
@@ -48,13 +53,19 @@ class History:
 def read_folder(folder: Path, first: date | None, last: date | None) -> History:
     """Read every CODE.csv of a folder. Raises bot.BotError naming file and row of a fault."""
     files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    files = [file for file in files if file.name != STOCKS]
     if not files:
         raise bot.BotError(f"no CODE.csv in {folder}: columns {','.join(COLUMNS)}, KST minutes")
     history = History({})
     for file in files:
-        bars = [bar for bar in _read_file(file) if _within(bar.start.date(), first, last)]
+        symbol, every = file.stem.upper(), _read_file(file)
+        before = [bar.close for bar in every if first and bar.start.date() < first]
+        bars = [bar for bar in every if _within(bar.start.date(), first, last)]
         if bars:
-            history.minutes[file.stem.upper()] = bars
+            history.minutes[symbol] = bars
+        if before:
+            history.bases[symbol] = before[-1]
+    _read_stocks(folder / STOCKS, history)
     if not history.minutes:
         raise bot.BotError(f"no minute of the period in {folder}")
     for day in history.days():
@@ -63,6 +74,26 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
         if not bot.is_trading_day(day):
             raise bot.BotError(f"{day} is no trading day of KRX, but the history has minutes of it")
     return history
+
+
+def _read_stocks(file: Path, history: History) -> None:
+    """Take in market and kind of the stocks; what is not named is a KOSPI stock."""
+    rows = []
+    if file.is_file():
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    for number, row in enumerate(rows, 2):
+        code, market, fund = (row.get(name) or "" for name in ("code", "market", "fund"))
+        if not code or market not in MARKETS or fund not in ("", "0", "1"):
+            raise bot.BotError(
+                f"{file} line {number}: code, market of {'/'.join(MARKETS)}, fund 0 or 1"
+            )
+        history.markets[code] = market
+        if fund == "1":
+            history.funds.add(code)
+    unnamed = sorted(set(history.minutes) - set(history.markets))
+    if unnamed:
+        history.notes.append(f"taxed as KOSPI, for want of {STOCKS}: {', '.join(unnamed)}")
 
 
 def _within(day: date, first: date | None, last: date | None) -> bool:
@@ -97,6 +128,8 @@ def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
         raise ValueError(f"low {low} <= open {first}, close {last} <= high {high} does not hold")
     if volume < 0:
         raise ValueError(f"volume {volume}")
+    if start.second or start.microsecond:
+        raise ValueError(f"{row['time']} is no full minute")
     value = volume * (first + high + low + last) // 4
     return bot.Bar(symbol, start, start + timedelta(minutes=1), first, high, low, last, volume, value, 4)  # fmt: skip
 
@@ -126,4 +159,5 @@ def invent(days: int, seed: int, symbols: dict[str, int] | None = None) -> Histo
                 ))  # fmt: skip
                 moment += timedelta(minutes=1)
         minutes[symbol] = bars
-    return History(minutes, ["invented prices: a random walk without drift"], invented=True)
+    bases = dict(symbols or INVENTED)
+    return History(minutes, ["invented prices: a random walk without drift"], True, bases)

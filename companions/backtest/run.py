@@ -2,8 +2,10 @@
 
     result = run(settings, strategy, history, Options(money=10_000_000), Path("out"))
 
-Each minute becomes four trades: open, low, high, close. Questions of the engine are answered
-0.3 s later, orders by `broker.Broker` after its latency. Nothing here decides anything.
+Each minute becomes four trades (`path`); questions of the engine are answered 0.3 s later, orders by
+`broker.Broker` after its latency. Minutes in which nothing can happen are taken whole (`thin`), with
+the same result to the bit. Nothing here decides anything. A stock whose close of the day before is
+not known is only looked at: its first day teaches it.
 """
 
 from __future__ import annotations
@@ -11,21 +13,23 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import kis_realtime_trading as bot
 from companions import reports
 from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
+from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
+from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane
 
-OFFSETS_S = (0.5, 20.0, 40.0, 59.5)  # of the four prices within their minute
 ANSWER_S = 0.3
-LIST_EVERY_S, ACCOUNT_EVERY_S = 60, 120
 OPENS = timedelta(minutes=20)  # the morning's questions, before the open
+LEAST_AGE_S = 3.0  # four prices a minute are no measure of a feed: no rule may call them old
+MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Options:
     money: int = 10_000_000
     rules: Rules = field(default_factory=Rules)
     on_day: Callable[[int, int], None] = lambda done, of: None
+    lane: Literal["thin", "exact"] = "thin"
+    bars: bool = False  # a journal row for each bar, as live: slower, and no thin lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,15 @@ class BacktestResult:
     took_s: float
     differences: tuple[str, ...]  # between the ledger and the broker; empty when equal to the won
     notes: tuple[str, ...]
+    thin: int = 0  # minutes that were taken whole
 
     def to_json(self) -> dict[str, Any]:
         """Return everything a program wants of it."""
         return {
             "report": reports.to_json(self.report), "digest": self.digest, "history": self.history,
             "minutes": self.minutes, "minutes_per_s": round(self.minutes / max(self.took_s, 1e-9)),
-            "differences": list(self.differences), "notes": list(self.notes),
+            "whole_minutes": self.thin, "differences": list(self.differences),
+            "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -65,12 +73,16 @@ def run(
 ) -> BacktestResult:  # fmt: skip
     """Trade a history; leave `journal-backtest.sqlite3` in a folder. Raises bot.BotError."""
     symbols = tuple(sorted(history.minutes))
-    settings = settings.model_copy(update={"symbols": symbols, "bar_lateness_s": 0.0})
+    age = max(settings.limits.max_data_age_s, LEAST_AGE_S)
+    limits = settings.limits.model_copy(update={"max_data_age_s": age})
+    settings = settings.model_copy(
+        update={"symbols": symbols, "bar_lateness_s": 0.0, "limits": limits}
+    )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "journal-backtest.sqlite3"
     if path.exists():
         raise bot.BotError(f"{path} exists already: each run wants a folder of its own")
-    stage, began = Stage(settings, strategy, options, path), time.perf_counter()
+    stage, began = Stage(settings, strategy, history, options, path), time.perf_counter()
     days = history.days()
     by_day = {symbol: _by_day(bars) for symbol, bars in history.minutes.items()}
     for done, day in enumerate(days, 1):
@@ -81,8 +93,8 @@ def run(
     fees = (settings.stock_fee_pct, settings.fund_fee_pct)
     return BacktestResult(
         reports.read_report(path, fees=fees), path, stage.engine.digest.hexdigest(), history.digest,
-        sum(map(len, history.minutes.values())), took_s, tuple(stage.differences()),
-        tuple(history.notes),
+        sum(map(len, history.minutes.values())), took_s, tuple(stage.differences),
+        (*history.notes, *stage.notes), stage.thin.minutes,
     )  # fmt: skip
 
 
@@ -90,30 +102,56 @@ def _by_day(bars: Sequence[bot.Bar]) -> dict[date, list[bot.Bar]]:
     return {day: list(of) for day, of in itertools.groupby(bars, lambda bar: bar.start.date())}
 
 
+def by_minute(minutes: dict[str, list[bot.Bar]]) -> list[tuple[datetime, list[bot.Bar]]]:
+    """Return the bars of a day minute by minute, in order of the codes within each."""
+    found: dict[datetime, list[bot.Bar]] = {}
+    for _, bars in sorted(minutes.items()):
+        for bar in bars:
+            if bar.volume:  # a minute without a trade has no price
+                found.setdefault(bar.start, []).append(bar)
+    return sorted(found.items())
+
+
+class Due(NamedTuple):
+    """Something that happens later; what is due at one moment has an order of its own."""
+
+    at: datetime
+    order: tuple[str, str]
+    ticket: int
+    happen: Callable[[datetime], None]
+
+
 class Stage:
     """An engine, a broker, a journal, and the time between them."""
 
     def __init__(
-        self, settings: bot.BotSettings, strategy: bot.TradingStrategy, options: Options, path: Path
-    ) -> None:
-        self.settings, self._options = settings, options
+        self, settings: bot.BotSettings, strategy: bot.TradingStrategy, history: History,
+        options: Options, path: Path,
+    ) -> None:  # fmt: skip
+        self.settings, self._options, self._history = settings, options, history
         self.journal = bot.Journal(path)
         self.journal.verify()
         ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
-        self.engine = bot.Engine(settings, strategy, ledger, False)
+        kind = bot.Engine if options.bars else BarEngine
+        self.engine = kind(settings, strategy, ledger, False)
         self.broker = Broker(
             options.rules, options.money, settings.stock_fee_pct, settings.fund_fee_pct,
-            frozenset(settings.funds),
+            frozenset({*settings.funds, *history.funds}), markets=history.markets,
         )  # fmt: skip
-        self._later: list[tuple[datetime, int, Callable[[datetime], None]]] = []
+        self.thin = ThinLane(self, self.engine)
+        self.differences: list[str] = []
+        self.notes: list[str] = []
+        self.later: list[Due] = []
+        self.due = bot.EPOCH  # of the next full minute
         self._ticket = itertools.count()
         self._asked: set[bot.Ask] = set()
         self._rows: list[tuple[str, str, Any]] = []
-        self._last: dict[str, int] = {}  # price by symbol
-        self._base: dict[str, int] = {}  # yesterday's close
-        self._totals: dict[str, list[int]] = {}  # shares and won of the day
+        self._arrived: list[str] = []  # stocks of orders that came to the exchange
+        self.last: dict[str, int] = {}  # price by symbol
+        self.totals: dict[str, list[int]] = {}  # shares and won of the day
+        self._base: dict[str, int] = dict(history.bases)  # yesterday's close
         self._closed: dict[str, list[bot.Bar]] = {}  # whole days so far
-        self._started = False
+        self._started = self._calm = False  # calm: nobody needs to know the second
 
     # --- the day ---
 
@@ -122,46 +160,69 @@ class Stage:
         session = bot.session_of(day)
         if session is None:
             raise bot.BotError(f"{day} is no trading day of KRX")
-        self.broker.open_day()
-        self._totals = {symbol: [0, 0] for symbol in minutes}
-        for symbol, bars in minutes.items():
-            first = bars[0].open if bars else self._last.get(symbol, 0)
-            self._base[symbol] = self._last.setdefault(symbol, first)
+        self._base.update(self.last)
+        known = {symbol: bars for symbol, bars in minutes.items() if symbol in self._base}
+        if known:
+            self._trade_known(session, known)
+        for symbol in sorted(set(minutes) - set(known)):
+            if minutes[symbol]:
+                self.last[symbol] = minutes[symbol][-1].close
+                self.notes.append(f"{symbol}: {day} only taught its close")
+        self._keep_day(day, minutes)
+
+    def _trade_known(self, session: bot.Session, minutes: dict[str, list[bot.Bar]]) -> None:
+        cash, held = self.broker.cash, dict(self.broker.shares)
+        self.totals = {symbol: [0, 0] for symbol in minutes}
+        for symbol in minutes:
+            self.last.setdefault(symbol, self._base[symbol])
+        self.broker.open_day({symbol: self._base[symbol] for symbol in minutes})
         self._open(session)
         self._warm_up(session)
-        due = session.open - OPENS + timedelta(minutes=2)  # an old list would hold the first order
-        for at, symbol, price, volume in self._prices(minutes):
-            while due <= at:
-                self._usual_questions(due)
-                due += timedelta(seconds=LIST_EVERY_S)
-            self._pass(at)
-            self._meet(at, symbol, price, volume)
-        for minute in range(-10, 2):
-            moment = session.close + timedelta(minutes=minute)
-            if moment > due:
-                self._usual_questions(moment)
+        self.due = session.open - OPENS + 2 * MINUTE  # an old list would hold the first order
+        bars = by_minute(minutes)
+        self.thin.open_day(session, bars)
+        at = 0
+        while at < len(bars):
+            start, of = bars[at]
+            while self.due <= start:
+                self.full_minute()
+            self.pass_time(start + timedelta(seconds=1))
+            whole = self.thin.run(at) if self._options.lane == "thin" else 0
+            if not whole:
+                self._minute(session, start, of)
+            at += whole or 1
+        while self.due <= session.close + MINUTE:
+            self.full_minute()
         self._close(session)
-        self._keep_day(day, minutes)
+        for symbol, each in minutes.items():
+            if each and not self._options.bars:
+                self._rows.append(("bar", symbol, {"bar": each[-1]}))
+        figures = bot.day_figures(self.engine.core.ledger, 0, self.engine.bars_closed)
+        self._rows.append(("day", figures["day"], figures))
         self.journal.append(self._rows, session.close)
         self._rows = []
+        self.differences += [f"{session.day} {each}" for each in self._compare(cash, held)]
 
     def _open(self, session: bot.Session) -> None:
         at = session.open - OPENS
-        self._feed(bot.TimeEvent(at))
+        self.feed(bot.TimeEvent(at))
         if not self._started:
             self._started = True
-            self._feed(bot.Command("restarted", at))
-        self._feed(bot.Command("day", at, session))
-        for symbol in self._base:
+            self.feed(bot.Command("restarted", at))
+        self.feed(bot.Command("day", at, session))
+        for symbol in self.totals:
             known = self._instrument(symbol)
             self.broker.limits[symbol] = known.lower_limit, known.upper_limit
-            self._feed(bot.Seen(known, at))
-        self._feed(bot.Seen(self.broker.order_list(), at))
-        self._feed(bot.Seen(self.broker.balance(), at))
-        self._feed(bot.Seen(self.broker.orderable(), at))
-        self._feed(bot.Command("feed up", at))
-        self._pass(at + timedelta(seconds=5))
-        self._feed(bot.Seen(self.broker.order_list(), at + timedelta(seconds=5)))
+            self.feed(bot.Seen(known, at))
+        for answer in self.account():
+            self.feed(bot.Seen(answer, at))
+        self.feed(bot.Command("feed up", at))
+        self.pass_time(at + timedelta(seconds=5))
+        self.feed(bot.Seen(self.broker.order_list(), at + timedelta(seconds=5)))
+
+    def account(self) -> tuple[bot.OrderList, bot.Balance, bot.Cash]:
+        """Return what the broker shows of orders, shares and cash."""
+        return self.broker.order_list(), self.broker.balance(), self.broker.orderable()
 
     def _warm_up(self, session: bot.Session) -> None:
         """Show the strategy the closed days that it wants, as the morning of a live day does."""
@@ -170,7 +231,7 @@ class Stage:
         at = session.open - OPENS + timedelta(seconds=6)
         for symbol, days in self._closed.items():
             bars = tuple(days[-self.engine.strategy.past_days :])
-            self._feed(bot.Seen(bot.PastBars(symbol, bars), at))
+            self.feed(bot.Seen(bot.PastBars(symbol, bars), at))
 
     def _keep_day(self, day: date, minutes: dict[str, list[bot.Bar]]) -> None:
         for symbol, bars in minutes.items():
@@ -182,67 +243,154 @@ class Stage:
                 )  # fmt: skip
                 self._closed.setdefault(symbol, []).append(bot.whole_day(symbol, whole))
 
-    def _prices(
-        self, minutes: dict[str, list[bot.Bar]]
-    ) -> Iterator[tuple[datetime, str, int, int]]:
-        """Yield (moment, symbol, price, shares) of all stocks in order of time."""
-
-        def of(symbol: str, bars: list[bot.Bar]) -> Iterator[tuple[datetime, str, int, int]]:
-            for bar in bars:
-                part, rest = divmod(bar.volume, 4)
-                for i, price in enumerate((bar.open, bar.low, bar.high, bar.close)):
-                    volume = part + (rest if i == 3 else 0)
-                    if bar.volume:  # every price shows, also of a minute of one share
-                        at = bar.start + timedelta(seconds=OFFSETS_S[i])
-                        yield at, symbol, price, max(volume, 1)
-
-        return heapq.merge(*(of(symbol, bars) for symbol, bars in sorted(minutes.items())))
-
-    def _meet(self, at: datetime, symbol: str, price: int, volume: int) -> None:
-        totals = self._totals[symbol]
-        totals[0] += volume
-        totals[1] += volume * price
-        self._last[symbol] = price
-        filled = self.broker.meet(symbol, price, volume, at)
-        self._feed(bot.TimeEvent(at))
-        self._feed(bot.Trade(symbol, at, price, volume, totals[0], totals[1], False))
-        if filled:
-            self._feed(bot.Seen(self.broker.order_list(), at))
-
     def _close(self, session: bot.Session) -> None:
         end = session.close + timedelta(minutes=2)
-        self._pass(end)
-        self._feed(bot.TimeEvent(end))
-        self._feed(bot.Command("stop", end, text="cancel"))
-        self._pass(end + timedelta(seconds=10))
-        self._feed(bot.Seen(self.broker.order_list(), end + timedelta(seconds=10)))
-        self._feed(bot.Command("feed down", end + timedelta(seconds=11)))
-        self._later.clear()
+        self.pass_time(end)
+        self.feed(bot.TimeEvent(end))
+        self.feed(bot.Command("stop", end, text="cancel"))
+        self.pass_time(end + timedelta(seconds=10))
+        self.feed(bot.Seen(self.broker.order_list(), end + timedelta(seconds=10)))
+        self.feed(bot.Command("feed down", end + timedelta(seconds=11)))
+        self.later.clear()
         self._asked.clear()
-        figures = bot.day_figures(self.engine.core.ledger, 0, self.engine.bars_closed)
-        self._rows.append(("day", figures["day"], figures))
+
+    # --- the four prices of a minute ---
+
+    def _minute(self, session: bot.Session, start: datetime, bars: Sequence[bot.Bar]) -> None:
+        """Show a minute's prices: all opens, then all first extremes, the second ones, closes."""
+        share = self._options.rules.share
+        single = start >= session.auction_start
+        self._calm = self.thin.calm()
+        times = [start + offset for offset in OFFSETS]
+        self.pass_time(times[0])
+        for bar in bars:
+            volume = parts(bar.volume)[0]
+            opening = single or start == session.open
+            self._meet(bar.symbol, times[0], bar.open, volume, int(volume * share), opening)
+        prices = {bar.symbol: self._way(bar) for bar in bars}
+        for n in (1, 2, 3):
+            legs = []
+            for bar in bars:
+                room = int(parts(bar.volume)[n == 3] * share)
+                before, price = self.last[bar.symbol], prices[bar.symbol][n - 1]
+                legs.append(Leg(bar.symbol, times[n - 1], times[n], before, price, room))
+            if not self._calm or self.later:
+                self._walk(legs, times[n])
+            for leg, bar in zip(legs, bars, strict=True):
+                volume = max(1, parts(bar.volume)[n == 3] - leg.extra)
+                self._meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
+
+    def _way(self, bar: bot.Bar) -> tuple[int, int, int]:
+        """Return first extreme, second extreme and close."""
+        core = self.engine.core
+        state = core.symbols[bar.symbol]
+        open_orders = core.ledger.open_orders(bar.symbol)
+        buying = state.waiting is not None or any(
+            o.intent.side is bot.Side.BUY for o in open_orders
+        )
+        plan = state.view.position.plan if state.view.position.quantity else None
+        stop = (plan.stop_price if plan else 0) if state.view.position.quantity else None
+        if high_comes_first(self._options.rules.path, bar, buying, stop):
+            return bar.high, bar.low, bar.close
+        return bar.low, bar.high, bar.close
+
+    def _walk(self, legs: Sequence[Leg], end: datetime) -> None:
+        """Go to the end of some legs: what is due, and levels on the way, in order of time."""
+        by_symbol = {leg.symbol: leg for leg in legs}
+        while True:
+            due = self.later[0].at if self.later else None
+            levels = [(*found, leg) for leg in legs if (found := self._crossing(leg))]
+            first = min(levels, key=lambda each: (each[0], each[2].symbol), default=None)
+            if first and (due is None or first[0] < due):
+                at, level, leg = first
+                leg.passed.add(level)
+                self._between(leg, at, leg.at(at, leg.symbol in self.broker.funds))
+            elif due is not None and due <= end:
+                self._happen()
+                for symbol in self._arrived:
+                    if due + MOMENT < end and (arrived := by_symbol.get(symbol)):
+                        price = arrived.at(due, symbol in self.broker.funds)
+                        self._between(arrived, due + MOMENT, price)
+                self._arrived.clear()
+            else:
+                return
+
+    def _crossing(self, leg: Leg) -> tuple[datetime, int] | None:
+        """Return the next level on a leg that an order or a plan waits for."""
+        if leg.first == leg.last:
+            return None
+        state, fund = self.engine.core.symbols[leg.symbol], leg.symbol in self.broker.funds
+        falling, rising = [], []
+        plan = state.view.position.plan
+        if state.view.position.quantity and plan and not state.exit:
+            falling.append(plan.stop_price)
+            rising += [plan.target_price] if plan.target_price else []
+        step = 1 if self._options.rules.through else 0
+        for order in self.broker.alive(leg.symbol, bot.Side.BUY):
+            if order.met and order.price:
+                falling.append(bot.step_ticks(order.price, fund, -step))
+        for order in self.broker.alive(leg.symbol, bot.Side.SELL):
+            if order.met and order.price:
+                rising.append(bot.step_ticks(order.price, fund, step))
+        return leg.crossing(falling, rising) if falling or rising else None
+
+    def _between(self, leg: Leg, at: datetime, price: int) -> None:
+        """Show a price between two points: one share of the leg, but all its room."""
+        leg.extra += 1
+        leg.room -= self._meet(leg.symbol, at, price, 1, leg.room, False)
+
+    def _meet(
+        self, symbol: str, at: datetime, price: int, volume: int, room: int, single: bool
+    ) -> int:
+        totals = self.totals[symbol]
+        totals[0] += volume
+        totals[1] += volume * price
+        self.last[symbol] = price
+        if not self._calm or self.later:
+            self.feed(bot.TimeEvent(at))
+        filled = self.broker.meet(symbol, price, room, at, single)
+        if filled:  # what was bought is held at this very price: it may be its stop
+            self.feed(bot.Seen(self.broker.order_list(), at))
+        self.feed(bot.Trade(symbol, at, price, volume, totals[0], totals[1], False))
+        return filled
 
     # --- events and actions ---
 
-    def _usual_questions(self, at: datetime) -> None:
-        self._pass(at)
-        self._feed(bot.TimeEvent(at))
-        self._ask(bot.Ask("orders"), at)
-        if at.minute % (ACCOUNT_EVERY_S // 60) == 0:
-            self._ask(bot.Ask("holdings"), at)
-            self._ask(bot.Ask("cash"), at)
+    def full_minute(self) -> None:
+        """Let a full minute come: time, and now and then the usual questions."""
+        self.pass_time(self.due)
+        self.feed(bot.TimeEvent(self.due))
+        self.usual_questions()
 
-    def _pass(self, until: datetime) -> None:
+    def usual_questions(self) -> None:
+        """Ask what is asked every other minute, and go on to the next one."""
+        if self.due.minute % LIST_EVERY == 0:
+            self._ask(bot.Ask("orders"), self.due)
+        if self.due.minute % ACCOUNT_EVERY == 0:
+            self._ask(bot.Ask("holdings"), self.due)
+            self._ask(bot.Ask("cash"), self.due)
+        self.due += MINUTE
+
+    def pass_time(self, until: datetime) -> None:
         """Let what was due before a moment happen, each at its own time."""
-        while self._later and self._later[0][0] <= until:
-            at, _, happen = heapq.heappop(self._later)
-            self._feed(bot.TimeEvent(at))
-            happen(at)
+        while self.later and self.later[0].at <= until:
+            self._happen()
+        self._arrived.clear()
 
-    def _feed(self, event: bot.Event) -> None:
+    def _happen(self) -> None:
+        due = heapq.heappop(self.later)
+        self.feed(bot.TimeEvent(due.at))
+        due.happen(due.at)
+
+    def feed(self, event: bot.Event) -> None:
+        """Hand an event to the engine and do what it wants."""
+        if actions := self.engine.handle(event):
+            self.obey(actions)
+
+    def obey(self, actions: Iterable[bot.Action]) -> None:
+        """Keep rows, put questions and orders on their way."""
         now = self.engine.core.now
-        for action in self.engine.handle(event):
-            now = self.engine.core.now
+        for action in actions:
             if isinstance(action, bot.Record):
                 self._rows.append(action)
             elif isinstance(action, bot.Alert):
@@ -252,29 +400,35 @@ class Stage:
             else:
                 self._send(action, now)
 
-    def _at(self, moment: datetime, happen: Callable[[datetime], None]) -> None:
-        heapq.heappush(self._later, (moment, next(self._ticket), happen))
+    def _at(
+        self, moment: datetime, order: tuple[str, str], happen: Callable[[datetime], None]
+    ) -> None:
+        heapq.heappush(self.later, Due(moment, order, next(self._ticket), happen))
 
     def _send(self, call: bot.OrderCall, now: datetime) -> None:
         kept = {"action": call.action, "kind": call.kind, "price": call.price}
         self._rows.append(("request", call.intent.intent_id, kept))
+        symbol = call.intent.symbol
 
         def arrive(at: datetime) -> None:
-            answer = self.broker.take(call, at)
-            self._feed(bot.OrderAnswered(call.intent.intent_id, answer, at))
+            answer = self.broker.take(call, at, self.last[symbol])
+            if answer.order_no and call.action != "cancel":
+                self._arrived.append(symbol)
+            self.feed(bot.OrderAnswered(call.intent.intent_id, answer, at))
 
-        self._at(now + timedelta(seconds=self._options.rules.latency_s), arrive)
+        delay = timedelta(seconds=self._options.rules.latency_s)
+        self._at(now + delay, ("order", call.intent.intent_id), arrive)
 
     def _ask(self, ask: bot.Ask, asked_at: datetime) -> None:
-        if ask in self._asked:
+        if ask in self._asked or (ask.what == "price" and ask.symbol not in self.totals):
             return
         self._asked.add(ask)
 
         def answer(at: datetime) -> None:
             self._asked.discard(ask)
-            self._feed(bot.Seen(self._answer_to(ask), asked_at))
+            self.feed(bot.Seen(self._answer_to(ask), asked_at))
 
-        self._at(asked_at + timedelta(seconds=ANSWER_S), answer)
+        self._at(asked_at + timedelta(seconds=ANSWER_S), ask, answer)
 
     def _answer_to(self, ask: bot.Ask) -> Any:
         if ask.what == "price":
@@ -284,15 +438,27 @@ class Stage:
         return self.broker.orderable() if ask.what == "cash" else self.broker.balance()
 
     def _instrument(self, symbol: str) -> bot.Instrument:
-        fund = symbol in self.settings.funds
-        return instrument(symbol, self._base[symbol], self._last[symbol], fund)
+        fund, market = symbol in self.broker.funds, self._history.markets.get(symbol, "KOSPI")
+        return instrument(symbol, self._base[symbol], self.last[symbol], fund, market)
 
-    def differences(self) -> Iterator[str]:
-        """Yield where the ledger and the broker's books differ."""
-        ledger = self.engine.core.ledger
-        if ledger.cash_krw != self.broker.cash:
-            yield f"cash: ledger {ledger.cash_krw:,}, broker {self.broker.cash:,}"
-        for symbol in sorted({*ledger.positions, *self.broker.shares}):
-            ours, theirs = ledger.position(symbol).quantity, self.broker.shares.get(symbol, 0)
-            if ours != theirs:
-                yield f"{symbol}: ledger {ours}, broker {theirs}"
+    def _compare(self, cash: int, held: dict[str, int]) -> Iterator[str]:
+        """Yield where a day lost or made won or shares, and where the two books differ.
+
+        `cash` and `held` are the broker's as the day began.
+        """
+        ledger, broker = self.engine.core.ledger, self.broker
+        for order in broker.orders.values():
+            cash -= order.intent.side.sign * order.amount
+            symbol = order.intent.symbol
+            held[symbol] = held.get(symbol, 0) + order.intent.side.sign * order.filled
+        if cash - broker.fees_today != broker.cash:
+            yield f"cash: {cash - broker.fees_today:,} by the orders, {broker.cash:,} at the broker"
+        if ledger.cash_krw != broker.cash:
+            yield f"cash: ledger {ledger.cash_krw:,}, broker {broker.cash:,}"
+        costs = ledger.today.fees_krw + ledger.today.taxes_krw
+        if costs != broker.fees_today:
+            yield f"costs of the day: ledger {costs:,}, broker {broker.fees_today:,}"
+        for symbol in sorted({*ledger.positions, *broker.shares, *held}):
+            ours, theirs = ledger.position(symbol).quantity, broker.shares.get(symbol, 0)
+            if not ours == theirs == held.get(symbol, 0):
+                yield f"{symbol}: ledger {ours}, broker {theirs}, orders {held.get(symbol, 0)}"

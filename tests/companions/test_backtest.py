@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import kis_realtime_trading as bot
 from companions import command_line
 from companions.backtest import history, html
-from companions.backtest.broker import Broker, Rules
+from companions.backtest.broker import Rules
 from companions.backtest.run import Options, run
 from companions.journal_reader import JournalReader
 
@@ -62,7 +62,9 @@ def test_what_comes_later_changes_nothing_before_it(tmp_path: Path):
     cut = {
         of: [bar for bar in bars if bar.start.date() in few] for of, bars in past.minutes.items()
     }
-    short = run(SETTINGS, breakout(), history.History(cut), Options(), tmp_path / "short")
+    short = run(
+        SETTINGS, breakout(), history.History(cut, bases=past.bases), Options(), tmp_path / "short"
+    )
     long = run(SETTINGS, breakout(), past, Options(), tmp_path / "long")
     assert short.report.orders
     days = {day.day for day in short.report.days}
@@ -70,90 +72,20 @@ def test_what_comes_later_changes_nothing_before_it(tmp_path: Path):
     assert first == list(short.report.orders)
 
 
-# --- fills ------------------------------------------------------------------------------
-
-
-def sent(broker: Broker, side: bot.Side, price: int, kind: str = "00", quantity: int = 10) -> str:
-    """Send one order at ten o'clock; return its number."""
-    purpose = "entry" if side is bot.Side.BUY else "exit"
-    intent = bot.OrderIntent(
-        f"{side}{price}", DAY, "005930", side, bot.OrderKind(kind), quantity, price, purpose, "", "", TEN
-    )  # fmt: skip
-    return broker.take(bot.OrderCall("new", intent, kind=kind, price=price), TEN).order_no
-
-
-BUY, SELL = bot.Side.BUY, bot.Side.SELL
-FILLS = [
-    ("a buy that crosses pays a tick more", BUY, 70_500, "00", [70_000], 70_100),
-    ("a buy at the touch of its limit rests", BUY, 70_000, "00", [70_000, 70_000], 0),
-    ("a buy that rests is filled at its limit by a price through it", BUY, 70_000, "00", [70_300, 69_900], 70_000),
-    ("a sell that crosses gets a tick less", SELL, 69_500, "00", [70_000], 69_900),
-    ("a sell that rests is filled at its limit", SELL, 70_500, "00", [70_000, 70_600], 70_500),
-    ("a sell at the market gets a tick less", SELL, 0, "01", [68_000], 67_900),
-    ("a sell below a gap waits", SELL, 69_500, "00", [69_000, 69_200], 0),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("rule", "side", "price", "kind", "prices", "paid"), FILLS, ids=[f[0] for f in FILLS]
-)
-def test_an_order_is_filled_by_the_rule(rule, side, price, kind, prices, paid):
-    """Each line of the table: what the next prices do to one order."""
-    broker = Broker(Rules(), 10_000_000, shares={"005930": 10}, cost={"005930": 600_000})
-    number = sent(broker, side, price, kind)
-    for i, each in enumerate(prices, 1):
-        broker.meet("005930", each, 1_000, TEN + timedelta(seconds=i))
-    order = broker.orders[number]
-    assert (order.filled, order.amount) == ((10, 10 * paid) if paid else (0, 0)), rule
-
-
-def test_a_price_at_the_moment_of_arrival_fills_nothing():
-    """Only prices after the arrival count."""
-    broker = Broker(Rules(), 10_000_000)
-    number = sent(broker, BUY, 71_000)
-    assert not broker.meet("005930", 70_000, 1_000, TEN)
-    assert broker.meet("005930", 70_000, 1_000, TEN + timedelta(seconds=1))
-    assert broker.orders[number].filled == 10
-
-
-@pytest.mark.parametrize(
-    ("side", "price", "limit"), [(BUY, 91_000, "upper"), (SELL, 49_000, "lower")]
-)
-def test_a_stock_that_is_locked_at_its_limit_fills_nothing(side, price, limit):
-    """Nobody sells at the upper limit, nobody buys at the lower."""
-    broker = Broker(Rules(), 10_000_000, shares={"005930": 10}, cost={"005930": 600_000})
-    broker.limits["005930"] = (49_000, 91_000)
-    sent(broker, side, 0, "01")
-    assert not broker.meet("005930", price, 1_000, TEN + timedelta(seconds=1)), limit
-    assert broker.meet("005930", 70_000, 1_000, TEN + timedelta(seconds=2))
-
-
 def test_a_minute_of_one_share_shows_its_low(tmp_path: Path):
     """A stop at the low of a thin minute must see it: every bar's low is a price of the day."""
     past = history.invent(1, 5, {"005930": 71_000})
     thin = [replace(bar, volume=1) for bar in past.minutes["005930"]]
     result = run(
-        SETTINGS, breakout(), history.History({"005930": thin}), Options(), tmp_path / "thin"
+        SETTINGS,
+        breakout(),
+        history.History({"005930": thin}, bases=past.bases),
+        Options(bars=True),
+        tmp_path / "x",
     )
     with JournalReader(result.journal) as reader:
         lows = [row.data()["bar"]["low"] for row in reader.rows(("bar",))]
     assert min(lows) == min(bar.low for bar in thin)
-
-
-def test_no_more_than_the_share_of_the_volume_is_ours():
-    """A tenth of 30 shares is 3; the rest waits for the next price."""
-    broker = Broker(Rules(), 10_000_000)
-    number = sent(broker, BUY, 71_000)
-    broker.meet("005930", 70_000, 30, TEN + timedelta(seconds=1))
-    assert broker.orders[number].filled == 3
-    assert broker.orders[number].left == 7
-
-
-def test_shares_that_are_not_held_cannot_be_sold():
-    """A second sell of the same shares is refused, as the broker would."""
-    broker = Broker(Rules(), 0, shares={"005930": 10}, cost={"005930": 600_000})
-    assert sent(broker, SELL, 75_000)
-    assert sent(broker, SELL, 75_100) == ""
 
 
 # --- history ----------------------------------------------------------------------------
@@ -168,6 +100,7 @@ SPOILT = [
     ("2026-03-01 09:00,70000,70100,69900,70000,100\n", "no trading day"),
     ("2019-03-04 09:00,70000,70100,69900,70000,100\n", "begin with"),
     ("2026-03-03 09:00,70000,70100,69900,70000,-5\n", "line 2"),
+    ("2026-03-03 09:00:30,70000,70100,69900,70000,5\n", "no full minute"),
 ]
 
 
@@ -190,6 +123,21 @@ def test_the_users_own_minutes_are_read(tmp_path: Path):
     past = history.read_folder(tmp_path, date(2026, 3, 4), None)
     [bar] = past.minutes["005930"]
     assert (bar.start.hour, bar.start.utcoffset(), bar.volume) == (9, timedelta(hours=9), 9)
+    assert past.bases == {"005930": 70_000}  # the close of the day before the period
+
+
+def test_market_and_kind_come_from_a_file_beside_the_minutes(tmp_path: Path):
+    """KOSDAQ pays another tax, a fund none; what is not named is told to be taxed as KOSPI."""
+    for code in ("005930", "247540", "069500"):
+        (tmp_path / f"{code}.csv").write_text(",".join(history.COLUMNS) + "\n" + GOOD)
+    stocks = tmp_path / "stocks.csv"
+    stocks.write_text("code,market,fund\n247540,KOSDAQ,0\n069500,KOSPI,1\n")
+    past = history.read_folder(tmp_path, None, None)
+    assert (past.markets["247540"], past.funds) == ("KOSDAQ", {"069500"})
+    assert any("taxed as KOSPI" in note and "005930" in note for note in past.notes)
+    stocks.write_text("code,market,fund\n247540,NASDAQ,0\n")
+    with pytest.raises(bot.BotError, match="line 2"):
+        history.read_folder(tmp_path, None, None)
 
 
 # --- the command ------------------------------------------------------------------------

@@ -45,6 +45,16 @@ def test_a_bench_prints_its_ratios(name, ratios):
         assert any(word.replace(",", "").replace(".", "").isdigit() for word in line.split())
 
 
+def test_the_backtest_bench_shows_both_lanes():
+    """A line for the bare loop and for each lane, with orders; peers only when named."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert importlib.import_module("backtest").main(["--quick", "--peer", "x=/no/python"]) == 0
+    said = shown.getvalue()
+    assert all(f"ours, {lane} lane" in said for lane in ("thin", "exact"))
+    assert "x: left out" in said and "bare loop" in said
+
+
 @pytest.mark.parametrize("name", ["wire", "nautilus", "run"])
 def test_the_larger_benches_explain_themselves(name):
     """They start processes or install packages, so only their help is run here."""

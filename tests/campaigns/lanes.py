@@ -1,0 +1,173 @@
+"""Campaign: the thin lane against the exact one, over random histories, rules and strategies.
+
+    python tests/campaigns/lanes.py [RUNS] [FIRST SEED]
+
+Both lanes must leave the same journal rows, byte for byte, the same digest and the same books.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [each for each in (str(ROOT),) if each not in sys.path]
+import kis_realtime_trading as bot  # noqa: E402
+from companions.backtest.broker import Rules  # noqa: E402
+from companions.backtest.history import History  # noqa: E402
+from companions.backtest.run import Options, run  # noqa: E402
+
+
+class Dice(bot.TradingStrategy):
+    """Wants something now and then, by dice that depend on seed, stock and bar alone."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed, pick = seed, random.Random(seed)
+        self._often = pick.choice((0.01, 0.05, 0.3))
+        self._kinds = pick.choice(((bot.OrderKind.LIMIT,), (bot.OrderKind.LIMIT, bot.OrderKind.MARKET)))  # fmt: skip
+        self._widest = pick.choice((0.002, 0.01, 0.05))
+        self.filled = 0
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Buy or sell by the dice of this bar."""
+        pick = random.Random(f"{self._seed} {view.symbol} {bar.end}")
+        if pick.random() > self._often:
+            return None
+        if view.position.quantity and pick.random() < 0.6:
+            return view.sell(f"{bar.end}", "dice", cash=view.cash_krw)
+        price = view.round_price(bar.close * (1 + pick.uniform(-0.003, 0.004)), up=False)
+        wide = price * pick.uniform(0.0005, self._widest)
+        stop = view.round_price(max(1, price - wide), up=False)
+        target = view.round_price(price + 2 * wide, up=True) if pick.random() < 0.6 else 0
+        trail = pick.choice((0.0, 0.0, 0.002, 0.01))
+        kind = pick.choice(self._kinds)
+        return bot.OrderRequest(
+            view.symbol, bot.Side.BUY, pick.randint(1, 60), f"{bar.end}", kind,
+            price if kind.priced else 0, bot.ExitPlan(stop, target, trail), "dice",
+            (("cash", view.cash_krw), ("vwap", view.day_vwap)),
+        )  # fmt: skip
+
+    def on_fill(self, view: bot.StrategyView, side: bot.Side, quantity: int, price: float) -> None:
+        """Count what was filled."""
+        self.filled += quantity
+
+
+class TradeDice(Dice):
+    """The same, and it listens to every trade: the thin lane must keep away."""
+
+    def on_trade(self, view: bot.StrategyView, trade: bot.Trade) -> bot.OrderRequest | None:
+        """Sell by the dice of a trade."""
+        dice = random.Random(f"{self._seed} {trade.ts_exchange}").random()
+        return view.sell(f"{trade.ts_exchange}", "dice") if dice < 0.01 else None
+
+
+def made_history(pick: random.Random, symbols: list[str]) -> History:
+    """Return some days of ragged minutes: holes, jumps, thin volumes, limits touched."""
+    wild, hole = pick.choice((0.0003, 0.001, 0.004)), pick.choice((0.0, 0.02, 0.3))
+    volume, first = pick.choice((3, 400, 20_000)), date(2026, 11, pick.choice((2, 16)))
+    minutes: dict[str, list[bot.Bar]] = {}
+    bases = {}
+    for symbol in symbols:
+        at = float(pick.choice((1_500, 9_000, 71_000, 400_000)))
+        bases[symbol] = bot.round_to_tick(at, False, up=False)
+        bars, day = [], first - timedelta(days=1)
+        for _ in range(pick.randint(1, 3)):
+            day = bot.next_trading_day(day)
+            session = bot.session_of(day)
+            assert session
+            base, moment = bars[-1].close if bars else bases[symbol], session.open
+            last = session.close if pick.random() < 0.5 else session.auction_start
+            step = 1 if pick.random() < 0.8 else 4  # a file of minutes, or of every fourth
+            while moment <= last:
+                jump = 0.02 if pick.random() < 0.003 else wild
+                walk = [at]
+                for _ in range(3):
+                    near = walk[-1] * (1 + pick.gauss(0, jump))
+                    walk.append(min(max(near, base * 0.72), base * 1.28))
+                at = walk[-1]
+                ticks = [bot.round_to_tick(each, False, up=False) for each in walk]
+                shares = pick.randint(0, volume)
+                if pick.random() >= hole:
+                    bars.append(bot.Bar(
+                        symbol, moment, moment + timedelta(minutes=1), ticks[0], max(ticks),
+                        min(ticks), ticks[-1], shares, shares * sum(ticks) // 4, 4,
+                    ))  # fmt: skip
+                moment += timedelta(minutes=step)
+        minutes[symbol] = bars
+    markets = {symbols[-1]: "KOSDAQ"}
+    return History({s: bars for s, bars in minutes.items() if bars}, [], True, bases, markets)
+
+
+def made_settings(pick: random.Random) -> bot.BotSettings:
+    """Return settings with narrow or wide limits."""
+    loss = pick.choice((20_000, 500_000, 5_000_000))
+    limits = {
+        "max_order_krw": 9_000_000, "max_symbol_krw": 12_000_000, "max_total_krw": 30_000_000,
+        "max_daily_loss_krw": loss, "max_daily_loss_pct": pick.choice((0.1, 3.0)),
+        "max_orders_per_minute": 30, "losses_in_a_row": 20, "losses_in_a_row_all": 50,
+        "max_quantity": 40,
+    }  # fmt: skip
+    if pick.random() < 0.2:
+        limits["max_drawdown_krw"] = 30_000
+    return bot.BotSettings.model_validate({
+        "symbols": ["005930"], "limits": limits, "bar_minutes": pick.choice((1, 1, 3, 5, 60)),
+        "flat_at": pick.choice((None, "15:12:00")), "entry_timeout_s": pick.choice((5, 30, 600)),
+    })  # fmt: skip
+
+
+def one(seed: int, folder: Path) -> tuple[int, int, str]:
+    """Run a seed in both lanes; return whole minutes, shares filled, and a difference or ""."""
+    pick = random.Random(seed)
+    symbols = ["005930", "000660", "247540"][: pick.choice((1, 1, 2, 3))]
+    history, settings = made_history(pick, symbols), made_settings(pick)
+    rules = Rules(
+        latency_s=pick.choice((0.2, 1.0, 25.0)), slip_ticks=pick.choice((0, 1, 3)),
+        share=pick.choice((0.01, 0.1, 1.0)), through=pick.random() < 0.7, worse=pick.random() < 0.7,
+        path=pick.choice(("adverse", "adverse", "nearer", "high first", "low first")),
+        vi=pick.random() < 0.8,
+    )  # fmt: skip
+    kind = TradeDice if pick.random() < 0.1 else Dice
+    rows: list[Any] = []
+    results, filled = [], 0
+    for lane in ("exact", "thin"):
+        strategy = kind(seed)
+        options = Options(30_000_000, rules, lane=lane)
+        result = run(settings, strategy, history, options, folder / f"{seed}-{lane}")
+        journal = bot.Journal(result.journal, read_only=True)
+        rows.append([(row.kind, row.ref, row.body) for row in journal.rows()])
+        results.append((result.digest, result.differences, result.report.totals))
+        filled += strategy.filled
+    for n, (left, right) in enumerate(zip(*rows, strict=False)):
+        if left != right:
+            return result.thin, filled, f"row {n}: exact {left} thin {right}"
+    if len(rows[0]) != len(rows[1]) or results[0] != results[1]:
+        return result.thin, filled, f"{len(rows[0])} and {len(rows[1])} rows, {results}"
+    return result.thin, filled, "; ".join(result.differences)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the campaign; print each difference and a line of sums."""
+    runs, first = (int(each) for each in [*arguments, "1000", "0"][:2]) if len(arguments) != 1 else (int(arguments[0]), 0)  # fmt: skip
+    began, whole, filled, wrong = time.perf_counter(), 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(first, first + runs):
+            minutes, shares, difference = one(seed, Path(folder))
+            whole, filled = whole + minutes, filled + shares
+            if difference:
+                wrong += 1
+                print(f"seed {seed}: {difference[:1000]}")
+    spent = time.perf_counter() - began
+    print(
+        f"{runs} runs, {whole:,} whole minutes, {filled:,} shares, {wrong} different, {spent:.0f} s"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
