@@ -5249,6 +5249,10 @@ class BrokerDesk:
                 core.alert("mismatch", what=what)
         if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
             return False
+        unknown = [f"{each} {external[each]}" for each in external if each in core.symbols]
+        if ledger.account_day is None and unknown:  # the first day of a journal, or it was lost
+            core.hold("journal", on=True)
+            core.alert("journal_empty", what=", ".join(unknown))
         for symbol, theirs in missing.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
         self._missing = {}
@@ -6257,6 +6261,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
         "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
     ),
+    "journal_empty": (
+        "⛔ 매매 기록이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 기록을 되살리고, 직접 사신 주식이면 "
+        "--accept-orders (그때까지 새 주문 없음)",
+        "⛔ the journal is empty, but the account holds {what}. Bought by the bot: restore the "
+        "journal; your own: --accept-orders (no entries until then)",
+    ),
     "corporate_action": (
         "⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 → "
         "{shown}주 (봇 {ours}주). 답하실 때까지 이 종목은 사지도 팔지도 않습니다: "
@@ -6312,6 +6322,7 @@ URGENT = frozenset(
         "symbol_stopped",
         "error",
         "corporate_action",
+        "journal_empty",
         "journal_late",
         "unsold",
     }
@@ -6351,6 +6362,8 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
     (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
+    (r"this clock says (.+): waiting for the right time",
+        r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
     (r"recording stopped: ", "기록을 멈췄습니다: "),
     (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
     (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
@@ -8484,6 +8497,53 @@ LATE_TOLD_S, LATE_RETRY_S = 1.0, 0.25
 LATE_MOST_S = 300.0  # then the program ends: what it would still learn, a new one asks again
 
 
+class ClockDoubt:
+    """Whether our clock may be believed: steady time tells a jump, the broker's Date the rest.
+
+    Prices go on being judged meanwhile; nothing is sold or ended by a time that may be wrong.
+    """
+
+    FAR_S = 600.0  # a clock so far off may mean another day
+
+    def __init__(self, clock: MarketClock, rest: Rest, real: bool, newest: datetime) -> None:
+        self._clock, self._rest, self._real = clock, rest, real
+        self._seen: tuple[datetime, float] | None = None
+        self._jumped_s = -math.inf  # loop time
+        self._newest = newest  # of the journal: it was not written in the future
+
+    def doubts(self, now: datetime) -> bool:
+        """Tell whether the clock differs from the broker's, or jumped and no answer confirmed it."""
+        if not self._real:
+            return False
+        steady_s, before = asyncio.get_running_loop().time(), self._seen
+        self._seen = now, steady_s
+        if before:
+            moved_s = (now - before[0]).total_seconds() / self._clock.speed
+            if abs(moved_s - (steady_s - before[1])) > CLOCK_TOLERANCE_S:
+                self._jumped_s = steady_s
+        return self._rest.clock_off or self._rest.answered_s < self._jumped_s
+
+    def far(self) -> bool:
+        """Tell whether even the day may be another one."""
+        doubted, rest = self.doubts(self._clock.now()), self._rest
+        near = rest.answered_s >= self._jumped_s and abs(rest.clock_offset_s) < self.FAR_S
+        return doubted and not near
+
+    async def astray(self) -> str:
+        """Return why no day may begin yet; "" when the clock is sane. Asks the broker when in doubt."""
+        now = self._clock.now()
+        strange = now.year not in CLOSED_DAYS
+        if not (self.far() or strange or now < self._newest):
+            return ""
+        with contextlib.suppress(NotSent, NoAnswer):  # any answer has a Date; it needs no token
+            path = ENDPOINTS["price"].path
+            await self._rest.call("GET", path, headers={}, lane=LANE_QUERY)
+            if not (self.far() or strange):
+                self._newest = now  # the broker's clock agrees with ours
+                return ""
+        return f"this clock says {now:%Y-%m-%d %H:%M}: waiting for the right time"
+
+
 class Bridge:
     """The only door of the engine: events in, recorded; actions out, journal first.
 
@@ -8507,6 +8567,7 @@ class Bridge:
         self.messages: deque[str] = deque(maxlen=200)
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
+        self.doubts: Callable[[datetime], bool] = lambda now: False  # of our clock
         self._ticket = itertools.count()
         self._unwritten: deque[tuple[list[tuple[str, str, Any]], datetime, Callable[[], None]]]
         self._unwritten = deque()  # rows, their time, what rests on them
@@ -8520,6 +8581,11 @@ class Bridge:
 
     def handle(self, event: Event) -> None:
         """Give the engine an event, recorded, and carry out what it wants."""
+        known = "clock" in self.engine.core.holds
+        if isinstance(event, TimeEvent) and not known and self.doubts(event.now):
+            # before anything is done by this time
+            self.handle(Command("hold", event.now, text="clock"))
+            self._want(Ask("cash"))  # its answer confirms the clock, or does not
         if self.recorder:
             if isinstance(event, TimeEvent):
                 self.recorder.time(event.now)
@@ -8768,6 +8834,26 @@ class Morning:
         seen = await self._broker.answer(ask)
         if seen:
             self._bridge.feed(seen)
+
+
+def tell_troubles(trader: Trader) -> None:
+    """Flush the recording; tell of recorder, lost frames and clock once, when they go wrong."""
+    counts, recorder, rest = trader.counts, trader.recorder, trader.broker.rest
+    if recorder:
+        recorder.flush()
+        if recorder.broken and not counts["recorder broken"]:
+            counts["recorder broken"] += 1
+            trader.tell("error", what=recorder.broken)
+    if (lost := trader.inbox.lost) and not counts["frames lost"]:
+        counts["frames lost"] = lost
+        trader.tell("error", what=f"this computer is too slow: {lost} frames lost")
+    now = trader.clock.now()
+    off = trader.doubt.doubts(now)
+    if off is not ("clock" in trader.engine.core.holds):
+        trader.feed(Command("hold" if off else "release", now, text="clock"))
+    if off and rest.clock_off and not counts["clock off"]:
+        trader.tell("error", what=f"this clock is {rest.clock_offset_s:.0f} s off the broker's")
+    counts["clock off"] = off and rest.clock_off
 
 
 def phase_word(trader: Trader) -> str:
@@ -9056,7 +9142,11 @@ class Trader:
         self.counts: Counter[str] = Counter()
         self._why, self._show = "the day is over", services.show_status
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
-        self._clock_off, self._bars_before = False, 0  # bars closed before this day
+        self._bars_before = 0  # bars closed before this day
+        newest = datetime.fromisoformat(self.bridge.journal_end or EPOCH.isoformat())
+        real = self.bot.market_clock is None
+        self.doubt = ClockDoubt(self.clock, self.broker.rest, real, newest)
+        self.bridge.doubts = self.doubt.doubts
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
 
     # --- days ---
@@ -9107,8 +9197,14 @@ class Trader:
 
         It looks again and again: a host that starts with a wrong clock sets it soon after.
         """
-        told = None
+        told: date | str | None = None
         while not self._stop.is_set():
+            if why := await self.doubt.astray():
+                if not isinstance(told, str):
+                    told = why
+                    self.tell("error", what=why)
+                await self._pause(60.0)
+                continue
             now = self.clock.now()
             session = session_ahead(now)
             if session.day not in (now.date(), told):
@@ -9220,29 +9316,15 @@ class Trader:
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
 
     def _each_wall_second(self) -> None:
-        """Flush the recording; feed the watchdog only while calls and questions get on."""
+        """Look after what may go wrong; feed the watchdog only while calls and questions get on."""
         now = asyncio.get_running_loop().time()
         if now < self._next_wall_second_s:
             return
         self._next_wall_second_s = now + 1.0
         self._show(self)
         self.bridge.check_journal()
-        if self.recorder:
-            self.recorder.flush()
-            if self.recorder.broken and not self.counts["recorder broken"]:
-                self.counts["recorder broken"] += 1
-                self.tell("error", what=self.recorder.broken)
-        if (lost := self.inbox.lost) and not self.counts["frames lost"]:
-            self.counts["frames lost"] = lost
-            self.tell("error", what=f"this computer is too slow: {lost} frames lost")
-        rest = self.broker.rest
-        off = self.bot.market_clock is None and rest.clock_off
-        if off != self._clock_off:
-            self._clock_off, off_s = off, f"{rest.clock_offset_s:.0f} s"
-            self.feed(Command("hold" if off else "release", self.clock.now(), text="clock"))
-            if off:
-                self.tell("error", what=f"this clock is {off_s} off the broker's")
-        if gets_on(self._busy_since, now, rest.answered_s):
+        tell_troubles(self)
+        if gets_on(self._busy_since, now, self.broker.rest.answered_s):
             self.watchdog.tell("WATCHDOG=1")
 
     def _read_control(self) -> None:
@@ -9297,7 +9379,10 @@ class Trader:
 
     async def _until_day_over(self, session: Session) -> None:
         """Wait for the end of the day or a stop."""
-        await self._wait_until(session.close + timedelta(seconds=90))
+        end = session.close + timedelta(seconds=90)
+        while not self._stop.is_set() and (self.doubt.far() or self.clock.now() < end):
+            await self._wait_until(min(end, self.clock.now() + timedelta(seconds=10)))
+            await self._pause(0.1)
         ledger, last = self.engine.core.ledger, session.close + END_AFTER_CLOSE
         while ledger.open_orders() and self.clock.now() < last and not self._stop.is_set():
             await self._wait_until(self.clock.now() + timedelta(seconds=1))

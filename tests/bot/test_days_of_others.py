@@ -410,3 +410,28 @@ def test_a_mistake_of_the_strategy_names_its_own_line():
     [told] = [a for a in done if isinstance(a, bot.Alert) and a.code == "symbol_stopped"]
     assert "ZeroDivisionError in line" in told.values["why"]
     assert told.values["why"].endswith("of test_days_of_others.py")
+
+
+# --- an empty journal ---------------------------------------------------------------------
+
+
+def test_an_empty_journal_beside_shares_of_ours_asks_first():
+    """The folder was lost: the shares may be the bot's. No entry, one urgent question, an answer."""
+    bench = Bench().start(holdings=[(SYMBOL, 10)])
+    assert alerts(bench.actions).count("journal_empty") == 1
+    assert calls(bench.want(wish("s1"))) == []
+    again = Bench(ledger=bench.ledger)  # a restart lifts nothing and asks nothing twice
+    again.now = bench.now
+    again.start("10:10:00", [(SYMBOL, 10)])
+    assert "journal_empty" not in alerts(again.actions)
+    assert calls(again.want(wish("s2"))) == []
+    again.command("release", text="journal")
+    assert len(calls(again.want(wish("s3")))) == 1
+    assert "journal_empty" in bot.URGENT
+
+
+def test_an_empty_journal_beside_other_stocks_asks_nothing():
+    """Shares that the settings do not name are the owner's."""
+    bench = Bench().start(holdings=[("123450", 10)])
+    assert "journal_empty" not in alerts(bench.actions)
+    assert len(calls(bench.want(wish("s1")))) == 1

@@ -1280,6 +1280,7 @@ def test_an_unknown_exit_is_sent_again_only_when_the_shares_are_free():
 def test_shares_of_the_owner_forbid_a_second_exit():
     """Free shares may be his."""
     bench = Bench().start(holdings=[(SYMBOL, 5)])
+    bench.command("release", text="journal")  # they are his
     bench.hold_shares()
     [call] = calls(bench.trade(68_900))
     bench.answer(call, bot.Outcome.UNKNOWN)
@@ -1906,6 +1907,7 @@ def test_shares_that_left_over_night_are_adjusted_and_told():
 def test_the_account_is_not_taken_before_the_order_list_was_read():
     """The owner sold his own shares this morning: his order first, else they would be ours."""
     first = Bench().start(holdings=[(SYMBOL, 10)])
+    first.command("release", text="journal")  # they are his
     first.hold_shares()
     bench = Bench(ledger=restarted(first).ledger)
     bench.now = datetime.combine(NEXT_DAY, time(9, 10), bot.KST)
