@@ -23,6 +23,7 @@ import kis_realtime_trading as bot
 from companions import reports
 from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
+from companions.backtest.metrics import metrics_of
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
 from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane
 
@@ -56,11 +57,17 @@ class BacktestResult:
     differences: tuple[str, ...]  # between the ledger and the broker; empty when equal to the won
     notes: tuple[str, ...]
     thin: int = 0  # minutes that were taken whole
+    money: int = 0
+    market: tuple[float, ...] = ()  # what buying all stocks alike and holding them is worth, from 1
+
+    def metrics(self, trials: int = 1, spread: float = 0.0) -> dict[str, Any]:
+        """Return the figures of `metrics`, after so many trials on this history."""
+        return metrics_of(self.report, self.money, self.market, trials, spread)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything a program wants of it."""
         return {
-            "report": reports.to_json(self.report), "digest": self.digest, "history": self.history,
+            "report": reports.to_json(self.report), "metrics": self.metrics(), "digest": self.digest, "history": self.history,
             "minutes": self.minutes, "minutes_per_s": round(self.minutes / max(self.took_s, 1e-9)),
             "whole_minutes": self.thin, "differences": list(self.differences),
             "notes": list(self.notes),
@@ -94,7 +101,7 @@ def run(
     return BacktestResult(
         reports.read_report(path, fees=fees), path, stage.engine.digest.hexdigest(), history.digest,
         sum(map(len, history.minutes.values())), took_s, tuple(stage.differences),
-        (*history.notes, *stage.notes), stage.thin.minutes,
+        (*history.notes, *stage.notes), stage.thin.minutes, options.money, tuple(stage.market),
     )  # fmt: skip
 
 
@@ -141,6 +148,8 @@ class Stage:
         self.thin = ThinLane(self, self.engine)
         self.differences: list[str] = []
         self.notes: list[str] = []
+        self.market = [1.0]
+        self._bought: dict[str, int] = {}  # first base price of each stock
         self.later: list[Due] = []
         self.due = bot.EPOCH  # of the next full minute
         self._ticket = itertools.count()
@@ -201,6 +210,10 @@ class Stage:
         self._rows.append(("day", figures["day"], figures))
         self.journal.append(self._rows, session.close)
         self._rows = []
+        for symbol in minutes:
+            self._bought.setdefault(symbol, self._base[symbol])
+        worth = [self.last[symbol] / price for symbol, price in self._bought.items()]
+        self.market.append(sum(worth) / len(worth))
         self.differences += [f"{session.day} {each}" for each in self._compare(cash, held)]
 
     def _open(self, session: bot.Session) -> None:
