@@ -228,6 +228,7 @@ MAX_PAGES = 150  # 2,250 rows of a paper day at 15 a page; each cancel is a row 
 REST_CALLS_PER_SECOND = {"real": 15.0, "paper": 0.9}
 RATE_LIMIT_CODES = frozenset({"EGW00201", "EGW00215"})  # nothing was executed
 TOKEN_CODES = frozenset({"EGW00121", "EGW00122", "EGW00123"})  # invalid, not found, expired
+KEY_CODES = {"EGW00102": "appkey", "EGW00103": "appkey", "EGW00104": "secret", "EGW00105": "secret"}
 # Passing trouble of the server: a question may be asked again, an order never (doc).
 PASSING_CODES = frozenset({"EGW00001", "EGW00002", "EGW00300", "EGW00301", "90020000"})
 EMPTY_CODES = frozenset({"KIOK0560", "70070000", "APBK1631"})  # "nothing to show" is no failure
@@ -327,6 +328,10 @@ class SettingsError(BotError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+
+class KeysRefused(SettingsError):
+    """KIS calls our app key or secret invalid. It is not asked again: a person must mend them."""
 
 
 class AlreadyRunning(BotError):
@@ -5682,10 +5687,7 @@ class Engine:
         if core.phase is not Phase.CONTINUOUS or core.session is None:
             return
         age = (core.now - core.list_asked_at).total_seconds()
-        old = age > LIST_MAX_AGE_S
-        if old and "old order list" not in core.holds:
-            core.alert("error", what=f"no broker's answer for {age:.0f} s: nothing can be sold")
-        core.hold("old order list", on=old)
+        core.hold("old order list", on=age > LIST_MAX_AGE_S)
         late = core.now >= core.session.open + timedelta(minutes=5)
         silent = all(state.last_trade is None for state in core.symbols.values())
         if late and silent and "no trades" not in core.holds and "feed" not in core.holds:
@@ -6217,8 +6219,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "started": ("▶ 시작: {mode} · 계좌 {account} · 종목 {symbols} · 전략 {strategy}",
         "▶ started: {mode} · account {account} · symbols {symbols} · strategy {strategy}"),
     "stopped": ("■ 종료: {why}", "■ stopped: {why}"),
-    "no_session": ("오늘은 휴장입니다. 다음 거래일: {next}",
-        "No trading today. Next session: {next}"),
+    "closed_day": ("오늘은 휴장일입니다 ({why}). 다음 개장: {next}",
+        "closed today ({why}). Next session: {next}"),
+    "session_over": ("오늘 장은 끝났습니다. 다음 개장: {next}{held}",
+        "today's session is over. Next session: {next}{held}"),
+    "before_start": ("{start}에 매매 준비를 시작합니다. 개장 {next}",
+        "preparation starts at {start}, the session at {next}"),
     "order_sent": ("→ 주문 전송: {symbol} {side} {quantity}주 @ {price} ({reason})",
         "→ order sent: {symbol} {side} {quantity} @ {price} ({reason})"),
     "filled": ("✔ 체결 완료: {symbol} {side} {quantity}주 @ {price} ({reason})",
@@ -6288,7 +6294,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
         "✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won"),
     "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
-    "feed_lost": ("⚠ 실시간 연결 끊김: {why}", "⚠ realtime feed lost: {why}"),
+    "trouble": ("⚠ 주의: {what}{held}", "⚠ attention: {what}{held}"),
+    "trouble_lasts": ("⚠ {minutes}분째 {what}{held}", "⚠ for {minutes} min: {what}{held}"),
+    "trouble_over": ("✓ 해결됨 ({minutes}분 만에): {what}", "✓ over, after {minutes} min: {what}"),
+    "keys_refused": (
+        "■ 종료: 증권사가 앱키를 인정하지 않습니다. {what} 값을 고치고 다시 시작하십시오{held}",
+        "■ stopped: KIS does not accept our key. Correct {what}, then start again{held}",
+    ),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
     "halted": ("⚠ {symbol} 거래정지 (보유 {quantity}주)", "⚠ {symbol} is halted ({quantity} held)"),
     "resumed": ("✓ {symbol} 거래재개 (보유 {quantity}주)", "✓ {symbol} resumed ({quantity} held)"),
@@ -6305,10 +6317,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
     "day_report": (
         "📋 {day} 체결가격 {trades}건 · 봉 {bars}개 · 주문 {orders}건 · 체결 {fills}건\n"
-        "실현손익 {gross}원 · 수수료 {fees}원 · 세금 {taxes}원 · 순손익 {net}원\n보유: {positions}{unheard}",
+        "실현손익 {gross}원 · 수수료 {fees}원 · 세금 {taxes}원 · 순손익 {net}원\n보유: {positions}{unheard}\n다음 개장: {next}",
         "📋 {day}: {trades} trades · {bars} bars · {orders} orders · {fills} fills\n"
         "realised P&L {gross} won · fees {fees} won · taxes {taxes} won · net {net} won\n"
-        "held: {positions}{unheard}",
+        "held: {positions}{unheard}\nnext session: {next}",
     ),
 }  # fmt: skip
 # Not sent to the phone: what follows within seconds says more (filled, refused, cancelled).
@@ -6344,7 +6356,7 @@ REFUSAL_WORDS = {
 REASON_WORDS = {
     "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
     "end of day": "장 마감 청산", "kill switch": "비상 청산", "strategy": "전략", "a new day": "새 거래일",
-    "the day is over": "하루 매매를 마쳤습니다", "no trading today": "오늘은 휴장입니다",
+    "the day is over": "하루 매매를 마쳤습니다", "no session now": "지금은 장이 아닙니다",
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
@@ -6356,11 +6368,18 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"held without a guard: ", "봇 없이 남는 보유: "),
     (r"orders left at the broker: ", "증권사에 남은 주문: "),
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
+    (r"KIS cannot be reached: no connection: \w+", "증권사에 연결되지 않습니다 (인터넷 연결 확인)"),
+    (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
+        r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
+    (r"KIS cannot be reached: ", "증권사가 응답하지 않습니다: "),
+    (r"realtime feed lost: ", "실시간 시세 끊김: "),
+    (r"no order list for (\d+) s", r"주문 목록을 \1초 동안 받지 못했습니다"),
+    (r"; not guarded: ", " · 손절을 볼 수 없는 보유: "),
+    (r"; should have been sold: ", " · 팔렸어야 할 보유: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "),
     (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
     (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
-    (r"no broker's answer for (\d+) s: .*", r"\1초 동안 증권사 응답이 없어 팔 수도 없습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"this clock says (.+): waiting for the right time",
         r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
@@ -6383,6 +6402,104 @@ def in_korean(text: str) -> str:
     for english, korean in PHRASES:
         text = english.sub(korean, text)
     return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; "))
+
+
+class AlarmRule(NamedTuple):
+    """How a kind of trouble is told. Seconds of the market's clock."""
+
+    patience_s: float = 0.0  # it must have stood so long
+    steady_s: float = 60.0  # it must have been away so long before it counts as over
+    again_s: float = 3_600.0  # while it stands it is told again after this
+    under: tuple[str, ...] = ()  # while one of these stands, that one says it all
+
+
+# Every kind of trouble: something is wrong now, and will be right again. What merely happens (a
+# refusal, a fill) is no trouble and is told as it comes.
+ALARMS: dict[str, AlarmRule] = {
+    "broker": AlarmRule(patience_s=45.0),  # no answer, or pages of a maintenance
+    "token": AlarmRule(under=("broker",)),
+    "earlier": AlarmRule(under=("broker",)),  # the order list of an earlier day
+    "answer": AlarmRule(under=("broker",)),  # one question is refused again and again
+    "list": AlarmRule(
+        patience_s=300.0, under=("broker", "token")
+    ),  # it answers, but gives no order list
+    "feed": AlarmRule(patience_s=90.0, under=("broker",)),
+    "refused": AlarmRule(again_s=math.inf),  # a registration
+    "clock": AlarmRule(steady_s=600.0),
+    "recording": AlarmRule(again_s=math.inf),
+    "slow": AlarmRule(again_s=math.inf),  # frames were lost: this computer is too slow
+}
+
+
+@dataclass(slots=True)
+class _Episode:
+    """One trouble from its beginning to its end."""
+
+    what: str
+    since: datetime
+    away: datetime | None = None
+    told: datetime | None = None
+
+
+def minutes_between(earlier: datetime, later: datetime) -> int:
+    """Return whole minutes as people count them: at least one."""
+    return max(1, round((later - earlier).total_seconds() / 60))
+
+
+class Alarms:
+    """Decides when a trouble is told: first, once an hour while it stands, and when it is over.
+
+    It is shown all that stands now, again and again, and keeps nothing else. A trouble that comes
+    and goes is one trouble until it stayed away; what nobody was told of has no end to be told.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Episode] = {}
+
+    def look(
+        self, now: datetime, standing: Mapping[str, str], awake: bool, held: str = ""
+    ) -> list[Alert]:
+        """Return what to tell now. Keys of `standing` are kinds, or kind and detail: "answer cash".
+
+        Not `awake`: an hour in which nobody can act; what still stands then is told later.
+        `held` names what is unguarded meanwhile.
+        """
+        for key, what in standing.items():
+            episode = self._open.setdefault(key, _Episode(what, now))
+            if episode.away and not episode.told:
+                episode.since = now  # patience is for trouble that stays
+            episode.what, episode.away = what, None
+        found = (self._judge(key, key in standing, now, held) for key in list(self._open))
+        return [alert for alert in found if alert] if awake else []
+
+    def _judge(self, key: str, stands: bool, now: datetime, held: str) -> Alert | None:
+        rule, episode = ALARMS[key.partition(" ")[0]], self._open[key]
+        if not stands:
+            episode.away = episode.away or now
+            if (now - episode.away).total_seconds() < rule.steady_s:
+                return None
+            del self._open[key]
+            lasted = minutes_between(episode.since, episode.away)
+            over = Alert("trouble_over", {"what": episode.what, "minutes": lasted})
+            return over if episode.told else None
+        above = [self._open[kind] for kind in rule.under if kind in self._open]
+        if any(each.told for each in above) and not episode.told:
+            episode.since = now  # it is told for itself when it outlasts the other
+        if any(each.told or not each.away for each in above):
+            return None
+        waits_s = rule.again_s if episode.told else rule.patience_s
+        if (now - (episode.told or episode.since)).total_seconds() < waits_s:
+            return None
+        code = "trouble_lasts" if episode.told else "trouble"
+        episode.told = now
+        lasted = minutes_between(episode.since, now)
+        return Alert(code, {"what": episode.what, "minutes": lasted, "held": held})
+
+    def end_day(self) -> list[str]:
+        """Forget everything at the end of a day; return what was told and never ended."""
+        left = [each.what for each in self._open.values() if each.told and not each.away]
+        self._open.clear()
+        return left
 
 
 def say(alert: Alert, language: str) -> str:
@@ -6461,6 +6578,7 @@ class KISAuth:
         self._expires = _NO_TIME
         self._dead = Secret("")
         self._next_issue = -math.inf  # loop time
+        self._cause: BotError | None = None  # why the last issue failed
 
     async def token(self, spare: timedelta = TOKEN_SPARE) -> Secret:
         """Return a token good for at least `spare`: from memory, the file, or a new one.
@@ -6468,7 +6586,8 @@ class KISAuth:
         When no new one can be had, one that is good for less is returned as long as it is good.
 
         Raises:
-            RequestRefused: the broker gives none (wrong keys, or EGW00133: wait a minute).
+            KeysRefused: app key or secret are invalid; KIS is not asked with them again.
+            RequestRefused: the broker gives none (EGW00133: wait a minute).
             NoAnswer, NotSent, BadData: asked and got nothing usable; try again later.
         """
         if self._is_good(spare):
@@ -6479,7 +6598,8 @@ class KISAuth:
             if not self._is_good(spare):
                 try:
                     await self._issue()
-                except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                except (KeysRefused, RequestRefused, NoAnswer, NotSent, BadData) as error:
+                    self._cause = error
                     if not self._is_good(min(spare, TOKEN_SPARE)):
                         raise
                     log.warning("no new token (%s); the old one is good for now", error)
@@ -6511,6 +6631,10 @@ class KISAuth:
     async def _issue(self) -> None:
         """Ask for a token; inside six hours the server hands out the same one again (doc)."""
         loop = asyncio.get_running_loop()
+        if isinstance(self._cause, KeysRefused) or (self._cause and loop.time() < self._next_issue):
+            raise self._cause.with_traceback(
+                None
+            )  # the true one: our own pace says nothing about the broker
         if loop.time() < self._next_issue:
             raise RequestRefused("EGW00133", "a token was asked for less than a minute ago", 403)
         self._next_issue = loop.time() + TOKEN_PAUSE_S / self._clock.speed
@@ -6521,16 +6645,28 @@ class KISAuth:
         except NotSent:
             self._next_issue = loop.time()  # the server saw nothing: its minute did not begin
             raise
+        except RequestRefused as refusal:
+            if refusal.code in KEY_CODES:
+                raise self._refused_keys(refusal.code) from None
+            raise
         token = Secret(_needed(body, "access_token"))
         if token == self._dead:  # a dead token comes back inside six hours (one source)
             keys = {**app_keys(self._profile), "token": token.reveal()}
             await self._post(OAUTH_REVOKE, keys)
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
-        self._token, self._expires = token, _token_expiry(body, asked)
+        self._token, self._expires, self._cause = token, _token_expiry(body, asked), None
         try:
             self._store()
         except OSError as error:
             log.warning("the token is not kept for a restart: %s", error)
+
+    def _refused_keys(self, code: str) -> KeysRefused:
+        """Return the error of keys that KIS calls invalid, with the line of the file to look at."""
+        what, environment = KEY_CODES[code], self._profile.environment
+        line = {"appkey": "app", "secret": "sec"}[what]
+        expected = f"the {what} of the {environment} server, copied anew from the KIS site"
+        key = f"{'paper' if environment == 'paper' else 'my'}_{line}"
+        return KeysRefused([Fault(key, f"one that KIS calls invalid ({code})", expected)])
 
     def _load(self) -> None:
         """Take the cached token if it is ours and readable by nobody else."""
@@ -6760,6 +6896,7 @@ class Rest:
         self.clock_offset_s = 0.0  # server minus ours, from the Date header
         self.clock_off = False
         self.answered_s = -math.inf  # loop time of the last answer to anything
+        self.trouble = ""  # why nothing usable comes, "" after an answer in JSON
         self.figures: dict[str, CallFigures] = {}  # by the last part of the path
 
     async def call(
@@ -6778,12 +6915,14 @@ class Rest:
             reply = await self._transport(method, url, sent, params or {}, raw)
             error = refusal_in(reply)
         except (NotSent, NoAnswer) as failure:
-            error = type(failure).__name__
+            error, self.trouble = type(failure).__name__, str(failure)
             raise
         finally:
             took = asyncio.get_running_loop().time() - began
             self.figures.setdefault(path.rpartition("/")[2], CallFigures()).note(took, error)
         self.answered_s = asyncio.get_running_loop().time()
+        page = reply.text.lstrip()[:1] != "{"
+        self.trouble = f"HTTP {reply.status} with a page, maintenance?" if page else ""
         self._look_at_clock(reply.headers.get("date", ""))
         return reply
 
@@ -8088,7 +8227,7 @@ class KISOrder:
             if self._hashkey:
                 headers["hashkey"] = await self._hash_of(body)
             await self._client.rest.governor.turn(lane)
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except (KeysRefused, RequestRefused, NoAnswer, NotSent, BadData) as error:
             return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
         if veto and (reason := veto()):
             return OrderAnswer(Outcome.NOT_SENT, text=reason)
@@ -8273,7 +8412,7 @@ class Broker:
         self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
         pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
         self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
-        self.on_refused: Callable[[str], None] = lambda what: None
+        self.troubles: dict[str, str] = {}  # what is wrong now, by the keys of ALARMS
         self._refusals: Counter[Ask] = Counter()  # in a row
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
@@ -8328,7 +8467,7 @@ class Broker:
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
         asked_at, began = self._clock.now(), asyncio.get_running_loop().time()
-        self._last_asked[ask.what] = asked_at
+        self._last_asked[ask.what], key = asked_at, f"answer {ask.what} {ask.symbol}"
         try:
             if ask.what == "price":
                 value: Any = await self.market.price(ask.symbol, LANE_LOOK)
@@ -8341,10 +8480,11 @@ class Broker:
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
             self._refusals[ask] += isinstance(error, RequestRefused | BadData)
-            if self._refusals[ask] == REFUSALS_UNTOLD:
-                self.on_refused(f"{ask.what} {ask.symbol}: {error}")
+            if self._refusals[ask] >= REFUSALS_UNTOLD:
+                self.troubles[key] = f"no answer to: {ask.what} {ask.symbol}: {error}"
             return None
         del self._refusals[ask]
+        self.troubles.pop(key, None)
         self._spent_s[ask.what] = asyncio.get_running_loop().time() - began
         return Seen(value, asked_at)
 
@@ -8771,9 +8911,11 @@ class Morning:
         while not self._stop.is_set():
             try:
                 await self._broker.auth.token(TOKEN_MORNING_SPARE)
+                self._broker.troubles.pop("token", None)
                 break
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-                self._bridge.tell("error", what=f"no access token: {error}")
+                log.warning("no access token: %s", error)
+                self._broker.troubles["token"] = f"no access token: {error}"
                 await self._wait(self._bridge.clock.now() + timedelta(seconds=pause))
                 pause = min(61.0, pause * 4)
         await self._confirm_calendar(session)
@@ -8821,9 +8963,11 @@ class Morning:
             asked_at = self._bridge.clock.now()
             try:
                 self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
+                self._broker.troubles.pop("earlier", None)
                 return
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-                self._bridge.tell("error", what=f"no order list of {ledger.day}: {error}")
+                log.warning("no order list of %s: %s", ledger.day, error)
+                self._broker.troubles["earlier"] = f"no order list of {ledger.day}: {error}"
                 late = pause == 60.0 and asked_at >= session.open - timedelta(minutes=5)
                 if self._stop.is_set() or (late and not isinstance(error, NotSent)):
                     return
@@ -8834,26 +8978,6 @@ class Morning:
         seen = await self._broker.answer(ask)
         if seen:
             self._bridge.feed(seen)
-
-
-def tell_troubles(trader: Trader) -> None:
-    """Flush the recording; tell of recorder, lost frames and clock once, when they go wrong."""
-    counts, recorder, rest = trader.counts, trader.recorder, trader.broker.rest
-    if recorder:
-        recorder.flush()
-        if recorder.broken and not counts["recorder broken"]:
-            counts["recorder broken"] += 1
-            trader.tell("error", what=recorder.broken)
-    if (lost := trader.inbox.lost) and not counts["frames lost"]:
-        counts["frames lost"] = lost
-        trader.tell("error", what=f"this computer is too slow: {lost} frames lost")
-    now = trader.clock.now()
-    off = trader.doubt.doubts(now)
-    if off is not ("clock" in trader.engine.core.holds):
-        trader.feed(Command("hold" if off else "release", now, text="clock"))
-    if off and rest.clock_off and not counts["clock off"]:
-        trader.tell("error", what=f"this clock is {rest.clock_offset_s:.0f} s off the broker's")
-    counts["clock off"] = off and rest.clock_off
 
 
 def phase_word(trader: Trader) -> str:
@@ -9122,6 +9246,122 @@ class Phone:
         return PHONE_HELP[not self._korean] if command in ("help", "start") else None
 
 
+class Teller:
+    """Tells people what no event tells: the wait for a session, trouble, the evening, the end."""
+
+    def __init__(self, trader: Trader) -> None:
+        self._trader, self._bridge, self._broker = trader, trader.bridge, trader.broker
+        self._core, self._alarms = trader.engine.core, Alarms()
+        self._told_day = date.min  # the session whose waiting was told
+
+    def wait(self, now: datetime, session: Session) -> None:
+        """Say once why nothing is traded now and when the next session is."""
+        if session.day == self._told_day:
+            return
+        self._told_day = session.day
+        following, today = f"{session.open:%Y-%m-%d %H:%M}", session_of(now.date())
+        if session.day == now.date():
+            start = f"{session.open - START_BEFORE_OPEN:%H:%M}"
+            self._bridge.tell("before_start", start=start, next=f"{session.open:%H:%M}")
+        elif today:
+            held = self._held() if self._core.settings.flat_at else ""
+            late = f"; should have been sold: {held}" if held else ""
+            self._bridge.tell("session_over", next=following, held=late)
+        else:
+            why = f"{now:%A}" if now.weekday() > 4 else "holiday"
+            self._bridge.tell("closed_day", why=why, next=following)
+
+    def _held(self) -> str:
+        """Return what is held, by name, with its shares."""
+        held = self._core.ledger.positions.items()
+        named = ((name_of(self._core, symbol) or symbol, each.quantity) for symbol, each in held)
+        return ", ".join(f"{name} {quantity:,}" for name, quantity in named if quantity)
+
+    def look(self) -> None:
+        """Show the alarms what is wrong now, and tell what they decide."""
+        core, now, standing = self._core, self._bridge.clock.now(), dict(self._broker.troubles)
+        recorder, inbox, rest = self._bridge.recorder, self._trader.inbox, self._broker.rest
+        off = self._trader.doubt.doubts(now)
+        if off is not ("clock" in core.holds):
+            self._bridge.feed(Command("hold" if off else "release", now, text="clock"))
+        if off and rest.clock_off:
+            standing["clock"] = f"this clock is {rest.clock_offset_s:.0f} s off the broker's"
+        if trouble := rest.trouble:
+            standing["broker"] = f"KIS cannot be reached: {trouble}"
+        if "old order list" in core.holds:
+            age_s = (now - core.list_asked_at).total_seconds()
+            standing["list"] = f"no order list for {age_s:.0f} s"
+        for (
+            pair,
+            why,
+        ) in self._broker.socket.refused.items():  # the key of the notices is the HTS id
+            what = pair[0] if pair[0] in NOTICE_TRS.values() else " ".join(pair)
+            standing[f"refused {what}"] = f"no realtime data: {what}: {why}"
+        if recorder:
+            recorder.flush()
+            if recorder.broken:
+                standing["recording"] = recorder.broken
+        if inbox.lost:
+            standing["slow"] = f"this computer is too slow: {inbox.lost} frames lost"
+        held = self._held() if "broker" in standing else ""
+        unguarded = f"; not guarded: {held}" if held else ""
+        alerts = self._alarms.look(now, standing, self._awake(now), unguarded)
+        if alerts:
+            self._bridge.execute(alerts)
+
+    def _awake(self, now: datetime) -> bool:
+        """Tell whether this is an hour of alarms: from the preparation to the close.
+
+        With shares or orders left a while longer: as long as something can be done about them.
+        """
+        session = self._core.session
+        if session is None or "clock" in self._core.holds:  # an hour that may be wrong says nothing
+            return session is not None
+        exposed = has_exposure(self._core.ledger)
+        end = session.close + (END_AFTER_CLOSE if exposed else timedelta())
+        return session.open - START_BEFORE_OPEN <= now < end  # of its own day
+
+    async def evening(self, figures: Mapping[str, Any]) -> None:
+        """Report the day and compare its costs with the broker's own figures."""
+        digest = self._trader.engine.digest.hexdigest()
+        self._bridge.execute([Record("day", figures["day"], {**figures, "digest": digest})])
+        states = self._core.symbols.items()
+        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
+        unheard = f"\nno trade came of: {mute}" if mute and figures["trades"] else ""
+        self._alarms.end_day()
+        following = session_ahead(self._bridge.clock.now())
+        self._told_day = following.day
+        at = f"{following.open:%Y-%m-%d %H:%M}"
+        self._bridge.tell("day_report", **figures, unheard=unheard, next=at)
+        if self._trader.stopping():
+            return
+        try:
+            theirs = (await self._broker.orders.balance()).fees_today_krw
+            realized = await self._broker.orders.realized_today(self._bridge.clock.now().date())
+        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            log.warning("the broker's figures of the day could not be read: %s", error)
+            return
+        more = "" if realized is None else f" · P&L {realized:,}"
+        difference = theirs - figures["fees"] - figures["taxes"]
+        self._bridge.tell("costs", theirs=theirs, difference=difference, realized=more)
+
+    def goodbye(self, why: str) -> None:
+        """Tell that the program ends, also when that cannot be written any more."""
+        errors = errors_of(sys.exception())
+        left = left_behind(self._core.ledger, self._bridge.late)
+        why = ("; ".join(map(_named_error, errors)) or why) + left
+        keys = [
+            fault.key for each in errors if isinstance(each, KeysRefused) for fault in each.faults
+        ]
+        try:
+            if keys:
+                self._bridge.tell("keys_refused", what=", ".join(keys), held=left)
+            else:
+                self._bridge.tell("stopped", why=why)
+        except JournalError as error:
+            self._bridge.say(Alert("stopped", {"why": f"{why}; {error}"}))
+
+
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
@@ -9148,6 +9388,7 @@ class Trader:
         self.doubt = ClockDoubt(self.clock, self.broker.rest, real, newest)
         self.bridge.doubts = self.doubt.doubts
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
+        self._teller = Teller(self)
 
     # --- days ---
 
@@ -9172,20 +9413,11 @@ class Trader:
                     break
         finally:
             self.watchdog.tell("STOPPING=1")
-            self._say_goodbye()
+            self._teller.goodbye(self._why)
+            if self.recorder:
+                self.recorder.close()
             await self.bridge.telegram.flush(2.0)
             telegram.cancel()
-
-    def _say_goodbye(self) -> None:
-        """Tell that the program ends, also when that cannot be written any more."""
-        self._why = "; ".join(map(_named_error, errors_of(sys.exception()))) or self._why
-        self._why += left_behind(self.engine.core.ledger, self.bridge.late)
-        try:
-            self.tell("stopped", why=self._why)
-        except JournalError as error:
-            self.bridge.say(Alert("stopped", {"why": f"{self._why}; {error}"}))
-        if self.recorder:
-            self.recorder.close()
 
     def stop(self, why: str) -> None:
         """End the program in an orderly way; may be called from a signal handler, also twice."""
@@ -9197,25 +9429,23 @@ class Trader:
 
         It looks again and again: a host that starts with a wrong clock sets it soon after.
         """
-        told: date | str | None = None
+        told = ""
         while not self._stop.is_set():
             if why := await self.doubt.astray():
-                if not isinstance(told, str):
+                if not told:
                     told = why
                     self.tell("error", what=why)
                 await self._pause(60.0)
                 continue
             now = self.clock.now()
             session = session_ahead(now)
-            if session.day not in (now.date(), told):
-                told = session.day
-                self.tell("no_session", next=f"{session.open:%Y-%m-%d %H:%M}")
-                if one_day:
-                    self._why = "no trading today"
-                    break
             left = (session.open - START_BEFORE_OPEN - now).total_seconds()
             if left <= 0:
                 return session
+            self._teller.wait(now, session)
+            if one_day and session.day != now.date():
+                self._why = "no session now"
+                break
             await self._pause(left)
         return None
 
@@ -9242,8 +9472,6 @@ class Trader:
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         socket.expects_data = self.engine.expects_data
-        socket.on_refused = lambda what: self.tell("error", what=f"no realtime data: {what}")
-        self.broker.on_refused = lambda what: self.tell("error", what=f"no answer to: {what}")
         async with asyncio.TaskGroup() as group:
             loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
@@ -9263,14 +9491,15 @@ class Trader:
                 task.cancel()
         self._busy_since.clear()
         self.bridge.end_calls()
-        await self._report_day()
+        await self._teller.evening(self.summary())
 
     def _on_feed(self, up: bool, why: str) -> None:
         self.feed(Command("feed up" if up else "feed down", self.clock.now()))
         if up:
+            self.broker.troubles.pop("feed", None)
             self.tell("feed_back", count=why)
         else:
-            self.tell("feed_lost", why=why)
+            self.broker.troubles["feed"] = f"realtime feed lost: {why}"
 
     # --- the loops ---
 
@@ -9323,7 +9552,7 @@ class Trader:
         self._next_wall_second_s = now + 1.0
         self._show(self)
         self.bridge.check_journal()
-        tell_troubles(self)
+        self._teller.look()
         if gets_on(self._busy_since, now, self.broker.rest.answered_s):
             self.watchdog.tell("WATCHDOG=1")
 
@@ -9398,27 +9627,6 @@ class Trader:
         """Return the figures of the day; money in won."""
         bars = self.engine.bars_closed - self._bars_before
         return day_figures(self.engine.core.ledger, self.counts["Trade"], bars)
-
-    async def _report_day(self) -> None:
-        """Report the day and compare its costs with the broker's own figures."""
-        figures = self.summary()
-        digest = self.engine.digest.hexdigest()
-        self.bridge.execute([Record("day", figures["day"], {**figures, "digest": digest})])
-        states = self.engine.core.symbols.items()
-        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
-        unheard = f"\nno trade came of: {mute}" if mute and figures["trades"] else ""
-        self.tell("day_report", **figures, unheard=unheard)
-        if self._stop.is_set():
-            return
-        try:
-            theirs = (await self.broker.orders.balance()).fees_today_krw
-            realized = await self.broker.orders.realized_today(self.clock.now().date())
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            log.warning("the broker's figures of the day could not be read: %s", error)
-            return
-        more = "" if realized is None else f" · P&L {realized:,}"
-        difference = theirs - figures["fees"] - figures["taxes"]
-        self.tell("costs", theirs=theirs, difference=difference, realized=more)
 
 
 # ======================================================================================
@@ -10297,7 +10505,7 @@ def _explain_failure(group: BaseException) -> int:
     for error in errors:
         known = isinstance(error, BotError)
         log.critical("%s: %s", type(error).__name__, error, exc_info=None if known else error)
-    codes = {JournalError: EXIT_JOURNAL, SettingsError: EXIT_SETTINGS}
+    codes = {JournalError: EXIT_JOURNAL, SettingsError: EXIT_SETTINGS, KeysRefused: EXIT_SETTINGS}
     return max((codes.get(type(e), EXIT_INTERNAL) for e in errors), default=EXIT_INTERNAL)
 
 

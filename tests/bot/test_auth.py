@@ -131,11 +131,42 @@ def test_twenty_askers_of_a_failing_server_cause_one_request(tmp_path):
 
     async def main():
         desk = quiet_desk(tmp_path)
-        desk.fault("error", {"path": "tokenP"}, code="EGW00103", status=403)
+        desk.fault("error", {"path": "tokenP"}, code="EGW00133", status=403)
         found = await asyncio.gather(
             *(desk.auth.token() for _ in range(20)), return_exceptions=True
         )
         assert {bot.RequestRefused} == {type(each) for each in found}
+        assert desk.requests("tokenP") == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("code", sorted(bot.KEY_CODES))
+def test_a_key_that_kis_calls_invalid_is_not_sent_again(tmp_path, code):
+    """Hours later neither: the same error, one request. A good old token is used as long as it is."""
+
+    async def main():
+        desk = quiet_desk(tmp_path)
+        desk.fault("error", {"path": "tokenP"}, code=code, status=403)
+        for _ in range(3):
+            with pytest.raises(bot.KeysRefused, match=code):
+                await desk.auth.token()
+            await asyncio.sleep(3_600)
+        assert desk.requests("tokenP") == 1
+
+    run(main)
+
+
+def test_our_own_pace_does_not_hide_why_there_is_no_token(tmp_path):
+    """Asked again within the minute: the true cause, not EGW00133 of a question never put."""
+
+    async def main():
+        desk = quiet_desk(tmp_path)
+        desk.fault("error", {"path": "tokenP"}, code="EGW00002", status=500)
+        for _ in range(3):
+            with pytest.raises(bot.RequestRefused, match="EGW00002"):
+                await desk.auth.token()
+            await asyncio.sleep(5)
         assert desk.requests("tokenP") == 1
 
     run(main)
@@ -623,7 +654,8 @@ def test_every_useless_answer_is_an_error_of_ours(tmp_path, what, answer, error)
     async def main():
         desk = quiet_desk(tmp_path)
         auth, _ = scripted(desk, answer)
-        with pytest.raises(error):
+        refused_key = what == "token" and isinstance(answer, tuple) and "EGW00103" in str(answer[1])
+        with pytest.raises(bot.KeysRefused if refused_key else error):
             await getattr(auth, what)()
         assert not token_files(tmp_path)
 
@@ -637,7 +669,7 @@ def test_no_error_shows_a_secret(tmp_path):
         desk = quiet_desk(tmp_path)
         wrong = edge.profile_of(desk.sim, app_secret=bot.Secret("wrong" * 36))
         auth = bot.KISAuth(wrong, desk.rest.call, tmp_path, desk.clock)
-        with pytest.raises(bot.RequestRefused) as refused:
+        with pytest.raises(bot.KeysRefused) as refused:
             await auth.token()
         shown = f"{refused.value!r} {refused.value}"
         assert "EGW00105" in shown

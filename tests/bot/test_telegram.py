@@ -360,7 +360,12 @@ def alerts_in_source():
             continue
         names = {keyword.arg for keyword in node.keywords}
         if name == "Alert" and len(node.args) > 1 and isinstance(node.args[1], ast.Dict):
-            names = {key.value for key in node.args[1].keys if isinstance(key, ast.Constant)}
+            keys = node.args[1].keys
+            names = (
+                {key.value for key in keys if isinstance(key, ast.Constant)}
+                if all(keys)
+                else {None}
+            )
         for part in ast.walk(node.args[0]):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 found.append((part.value, names, node.lineno))

@@ -895,7 +895,7 @@ def test_lost_frames_are_told_once_a_day():
         finally:
             life.close()
 
-    told = [text for text in harness.run_virtual(main()) if "오류" in text]
+    told = [text for text in harness.run_virtual(main()) if "느려" in text]
     assert len(told) == 1 and "시세 7건을 잃었습니다" in told[0]
 
 

@@ -479,7 +479,8 @@ def alerts() -> list[tuple[set[str], set[str] | None]]:
                 codes = assigned(owner, call.args[0].id)
             given: set[str] | None = {each.arg for each in call.keywords if each.arg}
             if tail == ".Alert":
-                given = {each.value for each in call.args[1].keys} if is_dict(call) else None
+                keys = call.args[1].keys if is_dict(call) else [None]
+                given = {each.value for each in keys} if all(keys) else None
             elif any(each.arg is None for each in call.keywords):
                 given = None  # **values: not to be told from the text
             if codes:

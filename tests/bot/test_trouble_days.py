@@ -1,0 +1,94 @@
+"""Days of trouble, counted: one message at the start, one an hour, one at the end, no more."""
+
+import harness
+import pytest
+import troubles
+
+import kis_realtime_trading as bot
+
+HTML = {"do": "html", "status": 503}
+DAY = {"start": "08:31:00", "end": "15:55:00"}
+BUY = (harness.Wish("09:30:00", "005930", 5, plan=(0.8, 1.2)),)
+TWENTY = tuple(f"00{5930 + 10 * each}" for each in range(20))
+DAYS = {
+    "no network for two hours": {**DAY, "cut": ("10:00", "12:00")},
+    "no network for two hours, shares held": {**DAY, "cut": ("10:00", "12:00"), "wishes": BUY},
+    "maintenance": {
+        "start": "01:50:00", "end": "15:55:00",
+        "faults": [{"match": {"from": a, "to": b}, "effect": HTML}
+                   for a, b in (("02:00", "05:00"), ("08:30", "10:30"))],
+    },
+    "a thin stock": {**DAY, "density": 0.1},
+    "slow answers": {
+        **DAY, "faults": [{"match": {"from": "11:00", "to": "11:30"},
+                           "effect": {"do": "delay", "seconds": 8}}],
+    },
+    "twenty stocks in the afternoon": {
+        "start": "13:30:00", "end": "15:55:00", "symbols": TWENTY,
+        "settings": {"rest_calls_per_second": 0.9},
+    },
+}  # fmt: skip
+WANTED = {  # beginnings, repetitions, ends
+    "no network for two hours": (1, 1, 1), "no network for two hours, shares held": (1, 1, 1),
+    "maintenance": (1, 1, 1), "a thin stock": (0, 0, 0), "slow answers": (0, 0, 0),
+    "twenty stocks in the afternoon": (0, 0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_a_day_of_trouble_is_told_in_few_words(name):
+    """At most one message at the start, one an hour, one at the end; none at night."""
+    told = troubles.live(**DAYS[name])
+    assert told.ended is None
+    counted = [told.codes.count(code) for code in ("trouble", "trouble_lasts", "trouble_over")]
+    assert tuple(counted) == WANTED[name]
+    assert {"error", "no_trades"}.isdisjoint(told.codes)
+    assert all("08:30:00" <= at < "16:00:00" for at, _ in told.lines[2:])
+    if "shares" in name:
+        assert any("삼성전자 5" in text for _, text in told.lines if "증권사" in text)
+
+
+@pytest.mark.parametrize(("key", "line"), [("app_key", "paper_app"), ("app_secret", "paper_sec")])
+def test_a_wrong_key_ends_the_program_and_says_what_to_do(key, line):
+    """Asked once, never again with that key; one message that names the line of the file; 78."""
+    told = troubles.live("08:31:00", "20:50:00", profile={key: bot.Secret("PS" + "x" * 34)})
+    assert told.codes == ["started", "keys_refused"]
+    assert line in told.lines[-1][1]
+    assert [name for _, name in told.requests].count("tokenP") == 1
+    assert bot._explain_failure(told.ended) == bot.EXIT_SETTINGS == 78
+
+
+def test_a_key_that_is_revoked_in_the_day_is_no_reason_to_ask_again():
+    """The token dies, the new one is refused for its key: the program ends; shares are named."""
+    told = troubles.live(
+        **DAY, wishes=BUY, faults=[
+            {"match": {"path": "tokenP", "from": "10:00"},
+             "effect": {"do": "error", "code": "EGW00103", "status": 403}},
+            {"match": {"kind": "account", "from": "10:00", "times": 1},
+             "effect": {"do": "token", "code": "EGW00121"}},
+        ],
+    )  # fmt: skip
+    assert told.codes[-1] == "keys_refused"
+    assert "005930 5" in told.lines[-1][1]
+    assert [name for _, name in told.requests].count("tokenP") == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "code", "words"),
+    [
+        ("05:00:00", "before_start", ("08:30", "09:00")),
+        ("15:31:00", "session_over", ("2026-11-23 09:00",)),
+    ],
+)
+def test_a_start_outside_the_hours_says_which(start, code, words):
+    """Too early, too late, no trading day: three situations, three texts."""
+    told = troubles.live(start, "15:32:00" if start > "15" else "05:01:00")
+    assert told.codes[1] == code
+    assert all(word in told.lines[1][1] for word in words)
+
+
+def test_a_start_after_the_close_names_what_should_have_been_sold():
+    """Shares held, flat_at missed: session over, and the shares by name (A11)."""
+    told = troubles.live("09:19:00", "15:35:00", wishes=BUY, gone=("09:40:00", "15:31:00"))
+    assert told.codes[-2] == "session_over"
+    assert "팔렸어야 할 보유: 005930 5" in told.lines[-2][1]
