@@ -872,7 +872,7 @@ class PositionAdjusted:
 
 @dataclass(frozen=True, slots=True)
 class HoldSet:
-    """A hold on entries that outlives a restart (LASTING_HOLDS) began or ended."""
+    """A hold on entries that outlives a restart ("row" in HOLDS) began or ended."""
 
     reason: str
     on: bool
@@ -4211,14 +4211,57 @@ class Reconciler:
 _NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
 
 
-# Holds that a restart must not lift: what they wait for is not asked again before the first entry
-# of the next process. The others (starting, account, orders, feed, clock, no trades, old order list)
-# are begun or found again by it; "stopping" ends with the program.
-LASTING_HOLDS = frozenset({
-    "journal",  # an order of today that no row knows: only the owner ends it (--accept-orders)
-    "mismatch",  # other shares than the broker's: ends when both agree
-    "calendar",  # the broker calls this day closed: ends when it says otherwise
-})  # fmt: skip
+class Hold(NamedTuple):
+    """A reason to begin nothing new: where it holds, who ends it, what a restart makes of it.
+
+    `restart`: "row" - a ledger row keeps it; "asked" - each start begins with it, or finds its cause
+    again before the first entry; "over" - it belongs to the process that ends.
+    """
+
+    scope: Literal["all", "stock"]
+    ended_by: str
+    restart: Literal["row", "asked", "over"]
+    ko: str
+    en: str
+
+
+JOURNAL_LATE = "journal late"  # rows wait in memory: resting entries are taken back as well
+HOLDS: dict[str, Hold] = {
+    "starting": Hold("all", "orders, account and cash of today are seen", "asked",
+        "시작 점검 중: 주문·잔고·예수금 확인", "starting: orders, account and cash are being looked at"),
+    "account": Hold("all", "a balance of today that fits the ledger", "asked",
+        "오늘 잔고를 아직 확인하지 못함", "today's balance has not been seen yet"),
+    "orders": Hold("all", "an order list asked after the gap", "asked",
+        "주문 내역을 다시 확인하는 중", "the order list is being looked at again"),
+    "old order list": Hold("all", "an order list", "asked",
+        "주문 내역이 오래됨", "the order list is too old"),
+    "feed": Hold("all", "all registrations acknowledged", "asked",
+        "실시간 시세 끊김", "the realtime feed is down"),
+    "no trades": Hold("all", "a trade of any stock", "asked",
+        "체결이 하나도 들어오지 않음", "no trade has come in"),
+    "clock": Hold("all", "a Date of the broker that agrees", "asked",
+        "컴퓨터 시계가 증권사와 다름", "this computer's clock differs from the broker's"),
+    JOURNAL_LATE: Hold("all", "a written row; a start without a sound journal ends with 74", "over",
+        "저널을 쓰지 못해 기다리는 중", "the journal cannot be written at the moment"),
+    "stopping": Hold("all", "the end of the program", "over", "종료하는 중", "the program is stopping"),
+    "journal": Hold("all", "the owner: --accept-orders", "row",
+        "저널에 없는 오늘 주문이 있음 (--accept-orders로 확인)",
+        "the journal lacks an order of today (answer with --accept-orders)"),
+    "mismatch": Hold("all", "a balance that equals the ledger", "row",
+        "증권사 잔고와 수량이 다름", "other shares than the broker shows"),
+    "calendar": Hold("all", "the broker's calendar", "row",
+        "증권사가 오늘을 휴장으로 표시함", "the broker calls this day closed"),
+    "level": Hold("all", "the owner, or the next day when a rule moved it", "row",
+        "멈춤 단계가 걸려 있음", "the kill switch is on"),
+    "stopped": Hold("stock", "the next trading day", "row",
+        "오늘은 이 종목 신규 중지", "no more entries in this stock today"),
+    "action": Hold("stock", "the owner: --levels, or on_corporate_action", "row",
+        "권리락·액면분할 확인 필요 (--levels로 답변)", "a corporate action waits (answer with --levels)"),
+    "unresolved": Hold("stock", "what becomes of the order", "row",
+        "결과를 모르는 주문이 있음", "an order of unknown outcome"),
+    "exiting": Hold("stock", "the end of the exit", "row", "청산 중", "the position is being closed"),
+    "pause": Hold("stock", "its time", "row", "연속 손실로 쉬는 중", "a pause after lost rounds"),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -4263,7 +4306,6 @@ class SymbolState:
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
 
 
-JOURNAL_LATE = "journal late"  # the hold while rows wait in memory: entries are taken back as well
 KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
@@ -4338,7 +4380,8 @@ class Core:
         self.out.append(OrderCall(action, order.intent, order.order_no, order.branch, kind, price))
 
     def hold(self, name: str, on: bool) -> None:
-        """Put entries on hold for a named reason, or end that reason."""
+        """Put entries on hold for a reason of HOLDS, or end that reason."""
+        kind = HOLDS[name]
         if on is (name in self.holds):
             return
         if on:
@@ -4346,7 +4389,7 @@ class Core:
         else:
             del self.holds[name]
         self.record("hold", name, on=on)
-        if name in LASTING_HOLDS:
+        if kind.restart == "row":
             self.apply(HoldSet(name, on, self.now))
 
     def apply(self, entry: LedgerEntry) -> int:
@@ -4583,6 +4626,35 @@ def intent_id_of(strategy: str, day: date, symbol: str, side: Side, signal: str,
     return hashlib.sha256(cause.encode()).hexdigest()[:16]
 
 
+def paused_until(core: Core, symbol: str) -> datetime | None:
+    """Return the end of a pause after lost rounds in a row."""
+    limits, today = core.settings.limits, core.ledger.today
+    pause = timedelta(minutes=limits.loss_pause_minutes)
+    for key, most in ((symbol, limits.losses_in_a_row), ("", limits.losses_in_a_row_all)):
+        if today.losses.get(key, 0) >= most and core.now < today.lost_at[key] + pause:
+            return today.lost_at[key] + pause
+    return None
+
+
+def holds_of(core: Core, symbol: str) -> dict[str, str]:
+    """Return what lets no entry begin in a stock now: reasons of HOLDS, each with its detail."""
+    found, ledger, state = dict.fromkeys(core.holds, ""), core.ledger, core.symbols.get(symbol)
+    if ledger.level is not KillLevel.ACTIVE:
+        found["level"] = ledger.level.name
+    if symbol in ledger.stopped:
+        found["stopped"] = ledger.stopped[symbol]
+    if action_doubt(core, symbol):
+        found["action"] = ""
+    for order in core.todays_own(symbol):
+        if order.status in UNRESOLVED:
+            found["unresolved"] = order.order_no or order.intent.intent_id
+    if state and state.exit:
+        found["exiting"] = state.exit.reason
+    if until := paused_until(core, symbol):
+        found["pause"] = f"{until:%H:%M}"
+    return found
+
+
 class EntryDesk:
     """Turns wishes into intents, asks the risk rules, and lets an order pass: the only way out."""
 
@@ -4721,18 +4793,9 @@ class EntryDesk:
             day_loss_krw=-result,
             drawdown_krw=core.ledger.today.peak_krw - result,
             morning_equity_krw=core.morning_equity_krw(),
-            paused_until=self._paused_until(symbol),
+            paused_until=paused_until(core, symbol),
             fee_pct=self._fee_pct(state),
         )
-
-    def _paused_until(self, symbol: str) -> datetime | None:
-        """Return the end of a pause after lost rounds in a row."""
-        limits, today = self._core.settings.limits, self._core.ledger.today
-        pause = timedelta(minutes=limits.loss_pause_minutes)
-        for key, most in ((symbol, limits.losses_in_a_row), ("", limits.losses_in_a_row_all)):
-            if today.losses.get(key, 0) >= most and self._core.now < today.lost_at[key] + pause:
-                return today.lost_at[key] + pause
-        return None
 
     def _fee_pct(self, state: SymbolState) -> Decimal:
         settings = self._core.settings
@@ -9020,13 +9083,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "language": trader.bot.language, "phase": phase_word(trader),
         "session": core.session and [core.session.open.isoformat(), core.session.close.isoformat()],
         "level": ledger.level.name,
-        "holds": [
-            {"reason": name, "scope": "all", "since": since.isoformat(), "text": name}
-            for name, since in core.holds.items()
-        ] + [
-            {"reason": "stopped", "scope": symbol, "since": None, "text": why}
-            for symbol, why in ledger.stopped.items()
-        ],
+        "holds": _status_of_holds(core, trader.bot.language),
         "symbols": symbols, "orders": [_status_of_order(order) for order in open_orders],
         "unknown": sum(order.status in UNRESOLVED for order in open_orders),
         "cash_krw": ledger.cash_krw, "equity_krw": equity,
@@ -9055,6 +9112,24 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "messages": list(trader.bridge.messages)[-20:],
         "process": _status_of_process(trader),
     }  # fmt: skip
+
+
+def _status_of_holds(core: Core, language: str) -> list[dict[str, Any]]:
+    """Return what holds entries back, in all stocks and in single ones, in the user's words."""
+    found: list[dict[str, Any]] = []
+    for symbol in core.symbols:
+        for reason, detail in holds_of(core, symbol).items():
+            scope = symbol if HOLDS[reason].scope == "stock" else "all"
+            if scope == "all" and any(each["reason"] == reason for each in found):
+                continue
+            said = HOLDS[reason].en if language == "en" else HOLDS[reason].ko
+            detail = detail if language == "en" else in_korean(detail)
+            since = core.holds.get(reason)
+            found.append({
+                "reason": reason, "scope": scope, "since": since and since.isoformat(),
+                "text": f"{said} ({detail})" if detail else said,
+            })  # fmt: skip
+    return found
 
 
 def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
@@ -9240,7 +9315,7 @@ class Phone:
             ]
             return "\n".join(lines) or self._say("미체결 주문이 없습니다", "no open order")
         if command == "holds":
-            lines = [f"{each['scope']}: {in_korean(each['text']) if self._korean else each['text']}"
+            lines = [f"{each['scope']}: {each['text']}"
                 for each in status["holds"]]  # fmt: skip
             return "\n".join(lines) or self._say("멈춘 이유가 없습니다", "nothing is held back")
         return PHONE_HELP[not self._korean] if command in ("help", "start") else None
@@ -9532,13 +9607,14 @@ class Trader:
 
     async def _timer(self) -> NoReturn:
         """Move the engine's time on, once a market second but at most 50 times a second."""
-        loop = asyncio.get_running_loop()
+        loop, market = asyncio.get_running_loop(), self.clock.now()
         last = loop.time()
-        while True:
-            if loop.time() - last > SUSPENDED_S:  # the host slept, or the loop was blocked
+        while True:  # a blocked loop shows in its own time, a host that slept in the market's
+            slept_s = (self.clock.now() - market).total_seconds() / self.clock.speed
+            if max(loop.time() - last, slept_s) > SUSPENDED_S:
                 up, why = self.broker.socket.up, "the program was suspended"
                 self.feed(Command("feed up" if up else "feed down", self.clock.now(), text=why))
-            last = loop.time()
+            last, market = loop.time(), self.clock.now()
             self.bridge.handle(TimeEvent(self.clock.now()))
             self._read_control()
             self._each_wall_second()

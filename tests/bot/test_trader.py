@@ -635,29 +635,6 @@ def test_a_restart_does_not_lift_the_hold_of_an_unknown_order():
     assert [order["time"][11:16] for order in life.orders] == ["09:26"]
 
 
-@pytest.mark.parametrize("reason", sorted(bot.LASTING_HOLDS))
-def test_a_lasting_hold_is_the_same_before_and_after_a_restart(reason):
-    """Journal, mismatch, calendar: held when the process dies, held in the next, from the rows."""
-
-    async def story(life):
-        trader, run = await life.begin()
-        await life.world.until("09:21:00")
-        core = trader.engine.core
-        core.hold(reason, on=True)
-        actions, core.out = core.out, []
-        trader.bridge.execute(actions)
-        await harness.kill(run, trader)
-        trader, run = await life.begin()
-        await asyncio.sleep(0.01)  # before the broker answers, which may end a hold for good
-        held = set(trader.engine.core.holds) & bot.LASTING_HOLDS
-        await life.world.until("09:22:00")
-        trader.engine.core.hold(reason, on=False)
-        await life.stop(trader, run)
-        return held, set(trader.engine.core.ledger.holds)
-
-    assert Life(environment="real").play(story) == ({reason}, set())
-
-
 def test_orders_that_the_journal_does_not_know_wait_for_the_owners_word():
     """Orders of today from before the start hold entries until `accept` (D10)."""
 
