@@ -10099,8 +10099,6 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
 def _run_mode(options: argparse.Namespace) -> int:
     if options.live or options.acknowledge or options.make_pin:
         return run_live(options)
-    if options.check:
-        return asyncio.run(check_set_up(options))
     if options.level or options.resolve or options.levels or options.accept_orders:
         return leave_control(options)
     if not options.paper:
@@ -10424,6 +10422,11 @@ def all_secrets(settings: Settings) -> list[Secret]:
 Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
 
 
+def lock_of(profile: Profile) -> Secret:
+    """Return what one process may hold at a time: the account; one more for each simulator."""
+    return Secret(profile.account.reveal() + (profile.rest_url if profile.simulated else ""))
+
+
 def refuse_core_dumps() -> None:
     """Lower the limit of a core dump to nothing: it would hold every secret."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -10444,9 +10447,7 @@ def run_trader(
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
     with contextlib.ExitStack() as last:
-        where = settings.profile.rest_url if settings.profile.simulated else ""
-        account = Secret(settings.profile.account.reveal() + where)  # one for each simulator
-        last.callback(AccountLock(account, folder).release)
+        last.callback(AccountLock(lock_of(settings.profile), folder).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
         log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
@@ -10583,84 +10584,6 @@ def _explain_failure(group: BaseException) -> int:
         log.critical("%s: %s", type(error).__name__, error, exc_info=None if known else error)
     codes = {JournalError: EXIT_JOURNAL, SettingsError: EXIT_SETTINGS, KeysRefused: EXIT_SETTINGS}
     return max((codes.get(type(e), EXIT_INTERNAL) for e in errors), default=EXIT_INTERNAL)
-
-
-# --- the check ----------------------------------------------------------------------------
-
-
-async def check_set_up(options: argparse.Namespace) -> int:
-    """Test a set-up step by step; one line each; stop at the first that fails."""
-    environment: Literal["real", "paper"] = "real" if options.real else "paper"
-    settings, path = load_settings(options, environment, need_bot=False)
-    profile, bot = settings.profile, settings.bot
-    set_up_logging(Redactor(all_secrets(settings)), sys.stderr, logging.WARNING)
-    print(f"settings    ok    {path} ({environment}, account {profile.account_tail})")
-    if bot is None:
-        print("settings    note  no section `bot`: --paper will ask for symbols and limits")
-    clock = MarketClock(bot.market_clock if bot else None)
-    transport = AiohttpTransport()
-    pace = (bot.rest_calls_per_second if bot else None) or REST_CALLS_PER_SECOND[environment]
-    rest = Rest(profile, transport, pace)
-    auth = KISAuth(profile, rest.call, state_folder(options, bot), clock)
-    client = KISClient(profile, rest, auth, clock)
-    steps: list[tuple[str, Callable[[], Awaitable[str]], str]] = [
-        ("token", lambda: _check_token(auth), "app key and secret of this environment; then the clock"),
-        ("approval", lambda: _check_approval(auth), "the same keys; is WebSocket use applied for?"),
-        ("balance", lambda: _check_balance(client), "account number and product code of these keys"),
-        ("price", lambda: _check_price(client), "the REST host of this environment"),
-        ("websocket", lambda: _check_socket(profile, auth), "HTS id; stop other programs with these keys"),
-    ]  # fmt: skip
-    try:
-        for name, step, advice in steps:
-            try:
-                print(f"{name:11} ok    {await step()}", flush=True)
-            except BotError as error:
-                print(f"{name:11} FAIL  {error}\n{'':18}check: {advice}")
-                return EXIT_FAILED
-    finally:
-        await transport.close()
-    print("all steps passed; no order was sent")
-    return 0
-
-
-async def _check_token(auth: KISAuth) -> str:
-    await auth.token()
-    return "access token in hand"
-
-
-async def _check_approval(auth: KISAuth) -> str:
-    await auth.approval_key()
-    return "approval key in hand"
-
-
-async def _check_balance(client: KISClient) -> str:
-    balance = await KISOrder(client).balance()
-    return f"cash {balance.settled_cash_krw:,} won (D+2), {len(balance.holdings)} holdings"
-
-
-async def _check_price(client: KISClient) -> str:
-    return f"005930 at {(await KISMarketData(client).price('005930')).last_price:,} won"
-
-
-async def _check_socket(profile: Profile, auth: KISAuth) -> str:
-    """Register Samsung's trades and the order notice; wait for both acknowledgements."""
-    socket = KISWebSocket(profile.ws_url, auth, FrameDecoder(), connect_websocket, 0.1)
-    notices = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
-    socket.registrations = [notices, ("H0STCNT0", "005930")]
-    up = asyncio.Event()
-    socket.on_change = lambda is_up, why: up.set()
-    task = asyncio.create_task(socket.run())
-    try:
-        async with asyncio.timeout(12.0):
-            await up.wait()
-    except TimeoutError:
-        raise NoAnswer("no acknowledgement within 12 s") from None
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    if socket.refused:
-        raise RequestRefused("", "; ".join(socket.refused.values()))
-    return "registered trades and order notices"
 
 
 if __name__ == "__main__":

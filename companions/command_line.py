@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 
 import kis_realtime_trading as bot
@@ -34,6 +35,10 @@ def run_command(options: argparse.Namespace) -> int:
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
+    if options.check:
+        from companions import check
+
+        return asyncio.run(check.check_set_up(options))
     if options.status:
         from companions import status
 

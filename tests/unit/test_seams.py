@@ -127,7 +127,6 @@ SEAMS: dict[str, dict[str, str]] = {
         "TelegramBot.run": "sending and listening, one task group, cancelled with the outbox",
         "Trader.run": "the outbox of messages, flushed and cancelled at the end",
         "_trade": "the run itself, beside the screen that watches it",
-        "_check_socket": "one step of --check, cancelled and awaited in its own finally",
     },
     "network": {
         "AiohttpTransport.__call__": "the only HTTP session",
