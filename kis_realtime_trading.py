@@ -148,6 +148,7 @@ from pydantic import (
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
+from websockets.frames import Opcode as WebSocketOpcode
 
 if TYPE_CHECKING:
     import pandas
@@ -2793,9 +2794,10 @@ def order_body(
 # and left out. An interval without a trade makes no bar.
 
 
-# A total of the day this many times larger than the last one is believed with the second trade
-# that says so: at once it would make all true trades look old. Real gaps only cost that trade.
-WILD_JUMP = 100
+# A total of the day that grew by so many times the last one is believed with the second trade that
+# says so: at once it would make all true trades look old. A real gap only costs that trade.
+WILD_JUMP = 10
+DEAF_TRADES = 3  # later trades of a lower, growing total: then the higher one was no total
 
 
 class BarBuilder:
@@ -2862,6 +2864,11 @@ class BarBuilder:
         self._volume += volume
         self._value += price * volume
         return closed
+
+    def begin_again(self, trade: Trade) -> None:
+        """Forget a total that was none: the day stood before this trade."""
+        self.cum_volume = trade.cum_volume - trade.volume
+        self.gap_until = max(self.gap_until, self.end)  # trades were dropped
 
     def add_minute(self, minute: Bar, begin: datetime) -> None:
         """Take in a whole minute of a history, as `add` would its trades, of which none closes a bar."""
@@ -4301,6 +4308,10 @@ class SymbolState:
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
     high: int = 0
+    deaf: int = (
+        0  # trades in a row that look old beside a total of the day, and the last one's total
+    )
+    deaf_total: int = 0
     price_due: datetime = _NO_TIME  # when to ask again for limits and price of the day
     unasked: bool = False  # its strategy failed, or the settings do not name it: guarded only
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
@@ -5534,6 +5545,27 @@ class CommandDesk:
 # Never knows: a clock, a socket, a file, whether it runs for real.
 
 
+def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
+    """Tell whether an earlier total of the day, forged or wrong, makes true trades look old.
+
+    Repeated and late trades are no later than the last one; a few that are, with totals that grow,
+    are the day. REST is asked with the first.
+    """
+    last = state.last_trade
+    if last is None or trade.ts_exchange <= last.ts_exchange:
+        return False
+    state.deaf = state.deaf + 1 if trade.cum_volume > state.deaf_total else 1
+    state.deaf_total = trade.cum_volume
+    if state.deaf == 1:
+        core.ask("price", trade.symbol)
+    if state.deaf < DEAF_TRADES:
+        return False
+    dropped = f"{DEAF_TRADES - 1} trades were dropped"
+    core.alert("error", what=f"{trade.symbol}: a wrong total of the day came; {dropped}")
+    state.builder.begin_again(trade)
+    return True
+
+
 class Engine:
     """handle(event) -> actions. One for each process; feed it every event in order."""
 
@@ -5607,9 +5639,9 @@ class Engine:
             return  # impossible on this day: broken or forged
         if at > self.core.now + TRADE_AHEAD and not self.core.clock_doubted:
             return  # nor has that moment come: all later trades would be late for their bars
-        fresh = total > state.builder.cum_volume  # else a duplicate, or out of order
+        fresh = total > state.builder.cum_volume or is_deaf(self.core, state, trade)
         if fresh:
-            bar = state.builder.add(trade)
+            state.deaf, bar = 0, state.builder.add(trade)
             state.last_trade = trade
             if state.halted is not halted:
                 self._set_halted(state, halted)
@@ -6443,6 +6475,8 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
     (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
+    (r"(\S+): a wrong total of the day came; (\d+) trades were dropped",
+        r"\1: 실시간 누적 거래량이 잘못 와서 체결 \2건을 버렸습니다"),
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"this clock says (.+): waiting for the right time",
         r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
@@ -6831,6 +6865,7 @@ class AiohttpTransport:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None  # made inside the running loop
+        self._left: aiohttp.ClientSession | None = None  # one whose connections are not used again
 
     async def __call__(
         self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str],
@@ -6847,22 +6882,35 @@ class AiohttpTransport:
             async with self._session.request(
                 method, url, headers=headers, params=params, data=body, allow_redirects=False
             ) as response:
+                names = {key.lower(): value for key, value in response.headers.items()}
+                if names.get("tr_id", "") not in ("", headers.get("tr_id", "")):
+                    await self._leave_connections()
+                    raise NoAnswer(f"an answer to {names['tr_id'][:13]!r} came instead")
                 raw = bytearray()
                 async for part in response.content.iter_any():
                     raw += part
                     if len(raw) > MAX_BODY_BYTES:
                         raise NoAnswer(f"more than {MAX_BODY_BYTES:,} bytes")
-                names = {key.lower(): value for key, value in response.headers.items()}
                 return HttpReply(response.status, raw.decode("utf-8", "replace"), names)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"no connection: {type(error).__name__}") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NoAnswer(type(error).__name__) from None
 
+    async def _leave_connections(self) -> None:
+        """Use none of these again: an answer that came twice shifts all that follow it.
+
+        What is under way on the others still ends; they are closed the next time, or at the end.
+        """
+        if self._left:
+            await self._left.close()
+        self._left, self._session = self._session, None
+
     async def close(self) -> None:
         """Close the connections."""
-        if self._session:
-            await self._session.close()
+        for session in (self._session, self._left):
+            if session:
+                await session.close()
 
 
 class Governor:
@@ -7275,6 +7323,10 @@ _ALREADY_FINE = frozenset({"OPSP0000", "OPSP0001", "OPSP0002", "OPSP0003"})
 _NEW_KEY_CODES = frozenset({"OPSP0011", "OPSP9994"})
 _LATER_CODES = frozenset({"OPSP0007", "OPSP0009", "OPSP8999", "OPSP9993", "OPSP9995"})
 REGISTER_AGAIN_S = 30.0
+MOST_FRAME_BYTES = (
+    1 << 17
+)  # real frames have some kB (8 kB, 2026-05); a larger one ends the session
+MOST_PINGS, PING_SPAN_S = 100, 10.0  # the server sends one in ten seconds
 TRIES_UNTOLD = 2  # sessions, or rounds of registrations, that may fail before it is told
 
 
@@ -7308,6 +7360,22 @@ class _Frames:
                 yield await self._receive(decode=False)
 
 
+class _Guarded(ClientConnection):
+    """A connection that ends when it is sent pings without end; each costs an answer."""
+
+    _pings, _since_s = 0, -math.inf
+
+    def process_event(self, event: Any) -> None:
+        """Count what is no data, then take it as always."""
+        if getattr(event, "opcode", None) is WebSocketOpcode.PING:
+            if self.loop.time() - self._since_s > PING_SPAN_S:
+                self._pings, self._since_s = 0, self.loop.time()
+            self._pings += 1
+            if self._pings > MOST_PINGS:
+                self.transport.abort()
+        super().process_event(event)
+
+
 class _NoDetour(websocket_connect):
     """Opens a session at the address of the settings or not at all.
 
@@ -7324,8 +7392,9 @@ async def connect_websocket(url: str) -> Socket:
     """Open a session. Library pings are off: the server does not always answer them."""
     return _Frames(
         await _NoDetour(
-            url, ping_interval=None, compression=None, max_size=1 << 20, proxy=None,
-            open_timeout=10.0, close_timeout=1.0, max_queue=1024,  # full: no closing handshake ends
+            url, ping_interval=None, compression=None, max_size=MOST_FRAME_BYTES, proxy=None,
+            open_timeout=10.0, close_timeout=1.0, max_queue=256,  # full: no closing handshake ends
+            create_connection=_Guarded,
         )
     )  # fmt: skip
 
@@ -7356,6 +7425,7 @@ class KISWebSocket:
         self._keyed: set[str] = set()  # TRs whose key this session has told
         self._clean: Callable[[str], str] = str
         self._last_frame_s = self._last_data_s = 0.0
+        self._pings, self._pinged_since_s = 0, -math.inf
         self._no_data_s = NO_DATA_S  # doubled each time, until data comes
         self._failure = ""
         self.up = False  # whether everything wanted is registered and acknowledged
@@ -7460,6 +7530,12 @@ class KISWebSocket:
             return
         control = control._replace(code=self._clean(control.code), text=self._clean(control.text))
         if control.tr_id == "PINGPONG":
+            if self._last_frame_s - self._pinged_since_s > PING_SPAN_S:
+                self._pings, self._pinged_since_s = 0, self._last_frame_s
+            self._pings += 1
+            if self._pings > MOST_PINGS:
+                self._failure = "pings without end"
+                return
             await socket.send(text)  # the same text back keeps the session (measured 2026-08-19)
         else:
             self._acknowledge(control)
@@ -7829,6 +7905,7 @@ class Journal:
             uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience_s)
             if not read_only:
+                self._refuse_strange_files()
                 self._prepare()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
@@ -7849,6 +7926,17 @@ class Journal:
             False  # whether the rows of the last try, which failed, are there after all
         )
         self._db.execute("PRAGMA busy_timeout=0")
+
+    def _refuse_strange_files(self) -> None:
+        """Refuse a tip that leads elsewhere, and files of another user."""
+        for file in (self._tip, self.path):
+            with contextlib.suppress(FileNotFoundError):
+                seen = os.lstat(file)
+                link = file is self._tip and not stat.S_ISREG(seen.st_mode)
+                if link or seen.st_uid != os.geteuid():
+                    raise JournalError(
+                        f"{file} is a link or of another user: not written to; look who put it there"
+                    )
 
     def _prepare(self) -> None:
         os.chmod(self.path, 0o600)
@@ -7929,7 +8017,7 @@ class Journal:
             if not (self._doubtful and self._last_row() == (seq, previous)):
                 self._write(stored)
             self._doubtful = True
-            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(tip, "w") as file:
                 file.write(f"{seq} {previous}\n")
         except sqlite3.Error as error:
@@ -8409,7 +8497,7 @@ ANSWERS: dict[str, Literal["resolve", "levels"]] = {"resolve": "resolve", "level
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
-INBOX_LIMIT = 50_000
+INBOX_LIMIT, INBOX_CHARACTERS = 50_000, 32_000_000
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
 END_AFTER_CLOSE = timedelta(minutes=30)
@@ -8422,18 +8510,16 @@ class Inbox:
         self._notices: deque[tuple[int, str]] = deque()
         self._market: deque[tuple[int, str]] = deque()
         self._more = asyncio.Event()
-        self.lost = 0
+        self.lost = self._size = 0  # frames; characters that wait
 
     def put(self, frame: str) -> None:
         """Take a frame in, stamped with monotonic nanoseconds; never blocks."""
-        item = (time.monotonic_ns(), frame)
-        if frame[:1] == "1":
-            self._notices.append(item)
-        else:
-            if len(self._market) >= INBOX_LIMIT:
-                self._market.popleft()
-                self.lost += 1
-            self._market.append(item)
+        box = self._notices if frame[:1] == "1" else self._market
+        box.append((time.monotonic_ns(), frame))
+        self._size += len(frame)
+        while len(box) > INBOX_LIMIT or self._size > INBOX_CHARACTERS:
+            self._size -= len((self._market or self._notices).popleft()[1])
+            self.lost += 1
         self._more.set()
 
     async def batch(self) -> list[tuple[int, str]]:
@@ -8443,6 +8529,7 @@ class Inbox:
         self._notices.clear()
         while self._market and len(frames) < BATCH:
             frames.append(self._market.popleft())
+        self._size -= sum(len(frame) for _, frame in frames)
         if not self._market:
             self._more.clear()
         return frames
@@ -10446,6 +10533,7 @@ def run_trader(
     folder = state_folder(options, settings.bot)
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
+        refuse_strange_folder(folder)
     with contextlib.ExitStack() as last:
         last.callback(AccountLock(lock_of(settings.profile), folder).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
@@ -10543,6 +10631,20 @@ def open_files(*paths: Path) -> list[Fault]:
         for path, mode in modes.items()
         if mode & 0o077
     ]
+
+
+def refuse_strange_folder(folder: Path) -> None:
+    """Refuse a state folder that others own, or could put another in the place of."""
+    faults, place = [], folder.resolve()
+    if place.stat().st_uid != os.geteuid():
+        faults.append(Fault(str(folder), "owned by another user", "a folder of your own"))
+    for parent in place.parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            found = f"under {parent}, where everybody may rename it"
+            faults.append(Fault(str(folder), found, f"chmod o-w {parent}, or another folder"))
+    if faults:
+        raise SettingsError(faults)
 
 
 async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:

@@ -1,5 +1,6 @@
 """Drills against an adversary: each was seen to go wrong once, and is shown here the right way."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -12,6 +13,8 @@ from dataclasses import replace
 import edge
 import pytest
 from test_engine import SYMBOL, Bench, Scripted, wish
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 import kis_realtime_trading as bot
 from companions import replay
@@ -164,3 +167,156 @@ def test_a_held_terminal_holds_no_log_line_and_drops_are_told():
     os.close(reading)
     told = re.findall(rb"\((\d+) lines of the log were dropped", shown)
     assert sum(map(int, told)) == thread.dropped
+
+
+# --- a plain feed, a shifted connection, strange files, floods ------------------------------
+
+
+def forged(bench, times):
+    """Show a trade whose total of the day is so many times too high."""
+    total = bench.totals[SYMBOL] * times
+    moment = bench.now
+    return bench.feed(bot.Trade(SYMBOL, moment, 70_000, 1, total, total * 70_000, False))
+
+
+@pytest.mark.parametrize("times", [2, 50, 500])
+def test_one_forged_total_makes_no_stock_deaf(times):
+    """The feed is plain text: whatever one frame says of the day, the next trades are heard."""
+    bench = Bench().start()
+    for n in range(20):
+        bench.trade(70_000 + 100 * (n % 2))
+        bench.wait(1)
+    before = bench.engine.core.symbols[SYMBOL].builder.cum_volume
+    forged(bench, times)
+    bench.wait(1)
+    heard, told = [], []
+    for _ in range(6):
+        actions = bench.trade(70_100) + bench.wait(1)
+        heard.append(bench.engine.core.last_price(SYMBOL) == 70_100)
+        told += [each.values["what"] for each in actions if isinstance(each, bot.Alert)]
+    assert heard[bot.DEAF_TRADES :] == [True] * 3
+    builder = bench.engine.core.symbols[SYMBOL].builder
+    assert before < builder.cum_volume < 2 * before
+    assert len(told) == (times == 2)  # the larger ones were never believed
+
+
+def test_repeated_old_trades_do_not_reset_the_day():
+    """A burst that comes twice is as old as before: no total goes back, nothing is told."""
+    bench = Bench().start()
+    burst = []
+    for _ in range(8):
+        actions = bench.trade(70_000)
+        burst.append(bench.engine.core.symbols[SYMBOL].last_trade)
+        bench.wait(1)
+    total = bench.engine.core.symbols[SYMBOL].builder.cum_volume
+    actions = [each for trade in burst for each in bench.feed(trade)]
+    assert not [each for each in actions if isinstance(each, bot.Alert)]
+    assert bench.engine.core.symbols[SYMBOL].builder.cum_volume == total
+
+
+async def test_an_answer_to_another_question_closes_its_connection():
+    """One answer came twice on a kept connection: the shift ends with the first that is seen."""
+
+    async def answers(server, head, body, writer):
+        once = edge.http(b"{}").replace(b"\r\n\r\n", b"\r\ntr_id: VTTC0012U\r\n\r\n", 1)
+        writer.write(once)
+
+    async with edge.RawServer(answers) as server:
+        transport = bot.AiohttpTransport()
+        same, other = {"tr_id": "VTTC0012U"}, {"tr_id": "FHKST01010100"}
+        await transport("GET", server.url, same, {}, None)
+        with pytest.raises(bot.NoAnswer, match="VTTC0012U"):
+            await transport("GET", server.url, other, {}, None)
+        await transport("GET", server.url, same, {}, None)
+        await transport.close()
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("name", ["tip", "sqlite3"])
+def test_a_file_that_another_user_planted_is_refused(tmp_path, name):
+    """A link in place of the tip would have the bot overwrite any file of its owner."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = tmp_path / "journal.sqlite3"
+    if name == "tip":
+        path.with_suffix(".tip").symlink_to(victim)
+    else:
+        path.touch()
+        if os.geteuid():
+            pytest.skip("only the superuser can give a file away")
+        os.chown(path, 12_345, 12_345)
+    with pytest.raises(bot.JournalError, match="look who put it there"):
+        bot.Journal(path)
+    assert victim.read_text() == "precious"
+
+
+def test_a_tip_that_becomes_a_link_is_not_followed(tmp_path):
+    """Also while the bot runs: the row is late, not the victim overwritten."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    with contextlib.closing(bot.Journal(tmp_path / "journal.sqlite3")) as journal:
+        journal.path.with_suffix(".tip").symlink_to(victim)
+        with pytest.raises(bot.JournalLate):
+            journal.append([("note", "", {})], edge.at("10:00"))
+    assert victim.read_text() == "precious"
+
+
+def test_a_state_folder_that_others_could_replace_is_refused(tmp_path):
+    """Under a folder that all may write anybody may put another folder in its place; /tmp is fine."""
+    folder = tmp_path / "open" / "state"
+    folder.mkdir(parents=True)
+    bot.refuse_strange_folder(folder)
+    folder.parent.chmod(0o777)
+    with pytest.raises(bot.SettingsError) as error:
+        bot.refuse_strange_folder(folder)
+    assert "everybody may rename" in str(error.value.faults[0])
+    folder.parent.chmod(0o1777)
+    bot.refuse_strange_folder(folder)
+
+
+async def test_frames_that_wait_are_bounded_in_characters():
+    """Few large frames must not fill the memory: the oldest prices go, counted."""
+    inbox = bot.Inbox()
+    for _ in range(600):
+        inbox.put("0" + "x" * 100_000)
+    assert inbox.lost > 0
+    kept = 0
+    while inbox._market:
+        kept += sum(len(frame) for _, frame in await inbox.batch())
+    assert 20_000_000 < kept <= bot.INBOX_CHARACTERS
+    inbox.put("0x")
+    assert len(await inbox.batch()) == 1
+
+
+@pytest.mark.parametrize("flood", ["large frame", "pings", "PINGPONG"])
+async def test_a_flood_ends_the_session(tmp_path, flood):
+    """A frame beyond any real one, or pings without end: the session is closed, memory stays."""
+    sent = 0
+
+    async def server(connection):
+        nonlocal sent
+        await connection.recv()
+        with contextlib.suppress(ConnectionClosed):
+            while sent < 5_000:
+                sent += 1
+                if flood == "large frame":
+                    await connection.send("0|" + "x" * 300_000)
+                elif flood == "pings":
+                    await connection.ping()
+                else:
+                    await connection.send('{"header":{"tr_id":"PINGPONG","datetime":"1"}}')
+                await asyncio.sleep(0)
+
+    async with serve(server, "127.0.0.1", 0, compression=None, ping_interval=None) as there:
+        port = there.sockets[0].getsockname()[1]
+        async with edge.served(tmp_path) as (clients, _):
+            socket = bot.KISWebSocket(
+                f"ws://127.0.0.1:{port}",
+                clients.auth,
+                bot.FrameDecoder(),
+                bot.connect_websocket,
+                0.0,
+            )
+            socket.registrations = [("H0STCNT0", SYMBOL)]
+            why = await asyncio.wait_for(socket._one_session(), 20)
+    assert ("pings" if flood == "PINGPONG" else "closed: ") in why
