@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from datetime import datetime
@@ -13,8 +14,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 import kis_realtime_trading as bot
-from companions.backtest import history, html
-from companions.backtest.run import Options, run
+from companions.backtest import html, metrics, sweep_view
+from companions.backtest.run import BacktestResult, Options, run
+from companions.backtest.sweep import Job, Source, history_of
+from companions.backtest.trials import Trial, Trials, asked_of, code_of
 from companions.report_view import day_of, draw_report
 
 WORDS = {
@@ -23,12 +26,14 @@ WORDS = {
         "running": "백테스트", "equal": "장부와 증권사 쪽 계산이 원 단위까지 같습니다.",
         "differ": "⛔ 장부와 증권사 쪽 계산이 다릅니다: ", "left": "보고서: {html}\n결과(JSON): {json}\n저널: {journal}",
         "speed": "분봉 {minutes:,}개를 {s:.1f}초에 처리했습니다(초당 {rate:,.0f}개).",
+        "trials": "이 시세로 해 본 시험: {count}가지. 샤프지수가 운보다 나을 확률(DSR): {sure}",
     },
     "en": {
         "invented": "No history given: invented prices (a random walk). The result says nothing of a market.",
         "running": "backtest", "equal": "the ledger and the broker's books are equal to the won",
         "differ": "⛔ the ledger and the broker's books differ: ", "left": "report: {html}\nresult (JSON): {json}\njournal: {journal}",
         "speed": "{minutes:,} minutes in {s:.1f} s ({rate:,.0f} a second)",
+        "trials": "trials on this history so far: {count}; likelihood that its Sharpe ratio is more than luck (DSR): {sure}",
     },
 }  # fmt: skip
 
@@ -57,27 +62,32 @@ def show_backtest(options: argparse.Namespace) -> int:
     if options.language:
         settings = settings.model_copy(update={"language": options.language})
     words, console = WORDS[settings.language], Console()
-    first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
-    if options.data:
-        past = history.read_folder(options.data, first, last)
-    else:
-        console.print(words["invented"], style="yellow")
-        past = history.invent(options.days, options.seed)
-    if options.symbol:
-        past.minutes = {s: bars for s, bars in past.minutes.items() if s == options.symbol}
-        if not past.minutes:
-            raise bot.BotError(f"--symbol {options.symbol}: no such stock in the history")
+    source = Source(
+        str(options.data) if options.data else "", day_of(options.first, "--from"),
+        day_of(options.last, "--to"), options.symbol or "", options.days, options.seed,
+    )  # fmt: skip
+    if not options.data:
+        Console(stderr=options.json).print(words["invented"], style="yellow")
+    past = history_of(source)
     name = options.strategy or settings.strategy
-    strategy = bot.load_strategy(name, {} if options.strategy else settings.parameters)
-    if strategy.past_days:  # rules of days hold over night
-        settings = settings.model_copy(update={"flat_at": None})
+    given = {} if options.strategy else settings.parameters
     base = options.state or Path(bot.BotSettings.model_fields["state_dir"].default)
     stamp = f"{datetime.now(bot.KST):%Y%m%d-%H%M%S-%f}"
     folder = (base / f"backtest-{stamp}").absolute()
+    trials = Trials(base)
+    if options.sweep:
+        job = Job(source, name, settings, given, options.money)
+        return sweep_view.show_sweep(options, job, trials, folder)
+    strategy = bot.load_strategy(name, given)
+    if strategy.past_days:  # rules of days hold over night
+        settings = settings.model_copy(update={"flat_at": None})
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(words["running"], total=len(past.days()))
         step = Options(options.money, on_day=lambda done, of: bar.update(task, completed=done))
         result = run(settings, strategy, past, step, folder)
+    asked = asked_of(name, code_of(name), given)
+    trials.add([Trial(result.history, asked, metrics.daily_sharpe(result.returns()) or 0.0)])
+    result = dataclasses.replace(result, trials=trials.of(result.history))
     page, plain = options.html or folder / "report.html", folder / "result.json"
     title = f"{type(strategy).__name__} · {', '.join(sorted(past.minutes))}"
     bot.write_private(page, html.draw(result, title, step.rules, settings.language))
@@ -86,12 +96,20 @@ def show_backtest(options: argparse.Namespace) -> int:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences else 0
     console.print(draw_report(result.report, settings.language, console.width >= 100))
+    say_end(console, words, result)
+    paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
+    print(words["left"].format(**paths), file=sys.stdout)
+    return bot.EXIT_FAILED if result.differences else 0
+
+
+def say_end(console: Console, words: dict[str, str], result: BacktestResult) -> None:
+    """Print speed, trials, and whether both books agree."""
     rate = result.minutes / max(result.took_s, 1e-9)
     console.print(words["speed"].format(minutes=result.minutes, s=result.took_s, rate=rate))
+    deflated = result.metrics()["deflated_sharpe"]
+    sure = "–" if deflated is None else f"{deflated:.0%}"
+    console.print(words["trials"].format(count=result.trials[0], sure=sure))
     if result.differences:
         console.print(words["differ"] + "; ".join(result.differences), style="bold red")
     else:
         console.print(words["equal"])
-    paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
-    print(words["left"].format(**paths), file=sys.stdout)
-    return bot.EXIT_FAILED if result.differences else 0

@@ -23,7 +23,7 @@ import kis_realtime_trading as bot
 from companions import reports
 from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
-from companions.backtest.metrics import metrics_of
+from companions.backtest.metrics import metrics_of, returns_of
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
 from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane
 
@@ -60,9 +60,16 @@ class BacktestResult:
     money: int = 0
     market: tuple[float, ...] = ()  # what buying all stocks alike and holding them is worth, from 1
 
-    def metrics(self, trials: int = 1, spread: float = 0.0) -> dict[str, Any]:
-        """Return the figures of `metrics`, after so many trials on this history."""
-        return metrics_of(self.report, self.money, self.market, trials, spread)
+    trials: tuple[int, float] = (1, 0.0)  # on this history so far, spread of their Sharpe ratios
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the figures of `metrics`."""
+        return metrics_of(self.report, self.money, self.market, *self.trials)
+
+    def returns(self) -> list[float]:
+        """Return the return of each day."""
+        days = [float(day.equity_krw) for day in self.report.days]
+        return returns_of([float(self.money), *days])
 
     def to_json(self) -> dict[str, Any]:
         """Return everything a program wants of it."""
