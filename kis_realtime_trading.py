@@ -8490,6 +8490,7 @@ class KISOrder:
 
 POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
 WAITED_LONG_S = 10.0  # a question that waited so long goes first
+PRICES_SIDE_BY_SIDE = 3  # questions for stocks that are not held
 REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
 STATUS_FILE = "status.json"  # in the state folder: how it is now
 CONTROL_FILE = "control"  # in the state folder; a line: `level NAME`, `accept`, an answer
@@ -8566,6 +8567,8 @@ class Broker:
         self._refusals: Counter[Ask] = Counter()  # in a row
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
+        self._under_way: set[Ask] = set()
+        self.is_held: Callable[[str], bool] = lambda symbol: False
         self._last_asked: dict[str, datetime] = {}
         self._spent_s: dict[str, float] = {}  # by the last answer, not of the market's clock
 
@@ -8577,16 +8580,27 @@ class Broker:
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
         """Wait for the next question of some kinds; the usual ones come alone.
 
-        The first named goes first, but one that waited long goes before it: on paper the pages of
-        one order list may take longer than the time to the next.
+        What is held goes first, and waits for no stock that is not. Then the first named, but one
+        that waited long goes before it: on paper the pages of one order list may take longer than
+        the time to the next.
         """
         while True:
             pause = self._want_usual(kinds, busy)
-            asks = [ask for ask in self._asks if ask.what in kinds]
+            others = sum(not self.is_held(ask.symbol) for ask in self._under_way if ask.symbol)
+            asks = [
+                ask for ask in self._asks
+                if ask.what in kinds and ask not in self._under_way
+                and (not ask.symbol or self.is_held(ask.symbol) or others < PRICES_SIDE_BY_SIDE)
+            ]  # fmt: skip
             if asks:
                 long_ago = self._clock.now() - timedelta(seconds=WAITED_LONG_S)
-                ask = min(asks, key=lambda a: (min(self._asks[a], long_ago), kinds.index(a.what)))
+                ask = min(
+                    asks, key=lambda a: (
+                        not self.is_held(a.symbol), min(self._asks[a], long_ago), kinds.index(a.what)
+                    ),
+                )  # fmt: skip
                 del self._asks[ask]
+                self._under_way.add(ask)
                 return ask
             self._asked.clear()
             with contextlib.suppress(TimeoutError):
@@ -8616,6 +8630,13 @@ class Broker:
 
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
+        try:
+            return await self._answer(ask)
+        finally:
+            self._under_way.discard(ask)
+            self._asked.set()
+
+    async def _answer(self, ask: Ask) -> Seen | None:
         asked_at, began = self._clock.now(), asyncio.get_running_loop().time()
         self._last_asked[ask.what], key = asked_at, f"answer {ask.what} {ask.symbol}"
         try:
@@ -9068,16 +9089,33 @@ class Morning:
                 self._broker.troubles["token"] = f"no access token: {error}"
                 await self._wait(self._bridge.clock.now() + timedelta(seconds=pause))
                 pause = min(61.0, pause * 4)
+        core = self._bridge.engine.core
+        held = core.occupied()
+        prices = [Ask("price", symbol) for symbol in core.symbols]
+        account = Ask("orders"), Ask("holdings"), Ask("cash")
+        if held:  # guarded first: all else is asked beside it
+            for ask in prices:
+                if ask.symbol not in held:
+                    self._broker.want(ask)
+            async with asyncio.TaskGroup() as group:  # one that hangs holds no other
+                for ask in prices:
+                    if ask.symbol in held:
+                        group.create_task(self.ask(ask))
+                await self._ask_all(account)
+            return not self._stop.is_set()
         await self._confirm_calendar(session)
-        prices = [Ask("price", symbol) for symbol in self._bridge.engine.core.symbols]
-        for ask in (*prices, Ask("orders"), Ask("holdings"), Ask("cash")):
-            if self._stop.is_set():
-                return False
-            await self.ask(ask)
+        await self._ask_all((*prices, *account))
         return not self._stop.is_set()
+
+    async def _ask_all(self, asks: Iterable[Ask]) -> None:
+        for ask in asks:
+            if not self._stop.is_set():
+                await self.ask(ask)
 
     async def warm_up(self, session: Session) -> None:
         """Warm the strategy up; on the paper server this can take minutes."""
+        if self._bridge.engine.core.occupied():
+            await self._confirm_calendar(session)
         settings = self._bridge.engine.core.settings
         for symbol in settings.symbols:
             if not self._stop.is_set():
@@ -9549,6 +9587,7 @@ class Trader:
         real = self.bot.market_clock is None
         self.doubt = ClockDoubt(self.clock, self.broker.rest, real, newest)
         self.bridge.doubts = self.doubt.doubts
+        self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
         self._teller = Teller(self)
 
@@ -9643,7 +9682,7 @@ class Trader:
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
                     await self._morning.warm_up(session)
-                questions = self._questions("price"), self._questions("orders", "cash", "holdings")
+                questions = self._prices(), self._questions("orders", "cash", "holdings")
                 loops += [group.create_task(each) for each in (*questions, socket.run())]
                 if guard:  # stops are watched before a strategy is warm
                     loops.append(group.create_task(self._morning.warm_up(session)))
@@ -9762,10 +9801,19 @@ class Trader:
         """Put questions of some kinds to the broker, one at a time."""
         while True:
             busy = bool(self.engine.core.ledger.open_orders())
-            ask = await self.broker.next_question(kinds, busy)
-            self._busy_since[kinds[0]] = asyncio.get_running_loop().time()
-            await self._morning.ask(ask)
-            del self._busy_since[kinds[0]]
+            await self._put(await self.broker.next_question(kinds, busy), kinds[0])
+
+    async def _prices(self) -> NoReturn:
+        """Put price questions side by side: one that hangs holds no other."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                ask = await self.broker.next_question(("price",), False)
+                group.create_task(self._put(ask, f"price {ask.symbol}"))
+
+    async def _put(self, ask: Ask, lane: str) -> None:
+        self._busy_since[lane] = asyncio.get_running_loop().time()
+        await self._morning.ask(ask)
+        del self._busy_since[lane]
 
     # --- the end ---
 

