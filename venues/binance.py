@@ -97,9 +97,9 @@ def stream_url(base: str, symbols: Collection[str], trades: bool = False) -> str
     return f"{base}/stream?streams={'/'.join(names)}"
 
 
-def line_plan(base: str, symbols: Collection[str]) -> LinePlan:
+def line_plan(base: str, symbols: Collection[str], trades: bool = False) -> LinePlan:
     """Return the plan of the market line."""
-    url = stream_url(base, symbols)
+    url = stream_url(base, symbols, trades)
     return LinePlan(
         VENUE, "binance market", lambda: url, list, silence_s=SILENCE_S, renew_s=RENEW_S
     )

@@ -1,14 +1,16 @@
-"""`python -m venues kimchi [--demo] [--once]`: the premium as a table in the terminal."""
+"""The door: `python -m venues kimchi | watch | status | check`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import json
+import os
 import sqlite3
-import uuid
-from collections.abc import Sequence
-from decimal import Decimal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,195 +20,343 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from kis_realtime_trading import run_guarded
+from kis_realtime_trading import Redactor, run_guarded, set_up_logging
 from venues import binance, upbit
-from venues.common import FeedChange, VQuote, rounded
-from venues.kimchi import AlertRule, CoinAlert, Zone, mid, premium, usable
-from venues.simulators.market import MarketSimulator
-from venues.store import PremiumStore, chart
-from venues.wire import Clock, Line, Statistics
+from venues.board import WIDE
+from venues.checks import Check
+from venues.common import FeedChange, VQuote, VTicker, rounded
+from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
+from venues.settings import Environment, VenueSettings, load_settings
+from venues.simulators.binance import BinanceSimulator
+from venues.simulators.market import Market
+from venues.simulators.server import Server
+from venues.simulators.upbit import UpbitSimulator
+from venues.store import PremiumStore, plot
+from venues.wire import Clock
+from venues.words import hundred_millions, percent, price, say
 
-COINS = ("BTC", "ETH", "XRP", "SOL")  # the same coin at both venues; letters alone do not say so
-RATE = "KRW-USDT"
-WORDS = {
-    "ko": ("코인", "업비트(원)", "바이낸스(원)", "김프(테더)", "알림", "높음", "낮음", "김치 프리미엄"),
-    "en": ("coin", "Upbit (won)", "Binance (won)", "premium (USDT)", "alert", "high", "low", "Kimchi premium"),
-}  # fmt: skip
+OLD_STATUS_S = 60
 
 
-class Board:
-    """The newest quotes and what they mean. A line that goes down takes its quotes with it."""
+@contextlib.asynccontextmanager
+async def venues_of(demo: bool) -> AsyncIterator[Hosts]:
+    """Give the public hosts, or simulated ones on loopback."""
+    if not demo:
+        yield Hosts()
+        return
+    clock, market = Clock(), Market()
+    servers = (
+        Server(UpbitSimulator(market, clock.wall_ms), first_message=True),
+        Server(BinanceSimulator(market, clock.wall_ms), first_message=False),
+    )
+    try:
+        for server in servers:
+            await server.start()
+        here, there = (f"127.0.0.1:{server.port}" for server in servers)
+        yield Hosts(
+            f"http://{here}", f"ws://{here}/websocket/v1", f"http://{there}", f"ws://{there}"
+        )
+    finally:
+        for server in servers:
+            await server.stop()
 
-    def __init__(self, rule: AlertRule, clock: Clock) -> None:
-        self._clock, self._quotes = clock, dict[tuple[str, str], VQuote]()
-        self.alerts = {coin: CoinAlert(rule) for coin in COINS}
+
+def _down(feeds: Feeds) -> str:
+    """Return what is wrong with the lines, one a line of text."""
+    return "\n".join(f"{line.plan.venue}: {line.why}" for line in feeds.lines if line.why)
+
+
+# --- kimchi -----------------------------------------------------------------------------
+
+
+def show_history(options: argparse.Namespace, settings: VenueSettings) -> int:
+    """Print what was kept of every coin with a chart; 1 when there is nothing yet."""
+    language, path = options.language, options.store or settings.state_dir / "premium.sqlite3"
+    since = Clock().wall_ms() - options.hours * 3_600_000
+    coins = [options.coin.upper()] if options.coin else settings.kimchi.coins
+    try:
+        store = PremiumStore(path, read_only=True)
+        found = {coin: store.closes(coin, since) for coin in coins}
+        store.close()
+    except sqlite3.Error:
+        print(say("nothing_yet", language, path=path))
+        return 1
+    if not any(found.values()):
+        print(say("nothing_yet", language, path=path))
+        return 1
+    for coin, rows in found.items():
+        if not rows:
+            continue
+        values = [ppm for _, ppm in rows]
+        low, last, high = (
+            f"{rounded(Fraction(each, 10_000), 2):+}%"
+            for each in (min(values), values[-1], max(values))
+        )
+        print(f"{coin}  {last}  ({low} … {high})")
+        print("\n".join(plot(rows, width=max(20, min(100, Console().width - 14)))) + "\n")
+    return 0
+
+
+async def _kimchi(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    console, keep = Console(), not (options.demo or options.once)
+    async with venues_of(options.demo) as hosts:
+        monitor = Monitor(settings, given, hosts, Clock(), keep)
+
+        def shown() -> Table:
+            return _shown(monitor, settings.language, console.width)
+
+        if options.once:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(options.wait):
+                    await monitor.run(_ending_when(monitor.board.complete))
+            console.print(shown())
+            return 0 if monitor.board.complete() else 1
+        if options.plain:
+            told = _news_printer(monitor)
+            await monitor.run(told)
+        with Live(shown(), console=console, auto_refresh=False) as live:
+            await monitor.run(lambda: live.update(shown(), refresh=True))
+
+
+def _ending_when(done: Any) -> Any:
+    def second() -> None:
+        if done():
+            raise TimeoutError
+
+    return second
+
+
+def _news_printer(monitor: Monitor) -> Any:
+    """Return what prints each alert once, for a service without a terminal."""
+    printed: list[str] = []
+
+    def second() -> None:
+        for text in monitor.told:
+            if text not in printed[-5:]:
+                print(text, flush=True)
+                printed.append(text)
+        del printed[:-5]
+
+    return second
+
+
+def _shown(monitor: Monitor, language: str, width: int) -> Table:
+    """Return the table, with what was told and what is wrong under it."""
+    table = monitor.board.table(language, width)
+    parts = [*monitor.told[-2:], _down(monitor.feeds)]
+    table.caption = escape("\n".join(part for part in parts if part)) or None
+    return table
+
+
+# --- watch ------------------------------------------------------------------------------
+
+
+class Watched:
+    """The newest of every market; a line that goes down takes its prices with it."""
+
+    def __init__(self, symbols: dict[str, Sequence[str]]) -> None:
+        self.symbols = symbols
+        self.quotes: dict[tuple[str, str], VQuote] = {}
+        self.tickers: dict[tuple[str, str], VTicker] = {}
 
     def take(self, event: object) -> None:
-        """Take a quote of a venue."""
+        """Take an event of a venue."""
         if isinstance(event, VQuote):
-            self._quotes[event.venue, event.symbol] = event
+            self.quotes[event.venue, event.symbol] = event
+        elif isinstance(event, VTicker):
+            self.tickers[event.venue, event.symbol] = event
 
     def changed(self, change: FeedChange) -> None:
         """Forget what a line said that is down."""
         if not change.up:
-            self._quotes = {k: v for k, v in self._quotes.items() if k[0] != change.venue}
-
-    def figures(self, coin: str) -> tuple[Fraction, Fraction, Fraction] | None:
-        """Return won price, dollar price in won, premium; None when a leg is not usable."""
-        now = self._clock.wall_ms(), self._clock.mono_ns()
-        won = self._quotes.get((upbit.VENUE, f"KRW-{coin}"))
-        dollars = self._quotes.get((binance.VENUE, f"{coin}USDT"))
-        rate = self._quotes.get((upbit.VENUE, RATE))
-        legs = (won, dollars, rate)
-        if won is None or dollars is None or rate is None or not all(usable(q, *now) for q in legs):
-            return None
-        value = premium(won, dollars, mid(rate))
-        return None if value is None else (mid(won), mid(dollars) * mid(rate), value)
-
-    def second(self, now_s: int) -> None:
-        """Let every coin decide what is told; called once a second."""
-        for coin, alert in self.alerts.items():
-            figures = self.figures(coin)
-            alert.second(now_s, figures and figures[2])
-
-    def keep(self, store: PremiumStore | None, now_ms: int) -> None:
-        """Write the figures that stand now into the store, when there is one."""
-        for coin in COINS if store else ():
-            if store and (figures := self.figures(coin)):
-                store.put(now_ms, coin, figures[2])
+            self.quotes = {k: v for k, v in self.quotes.items() if k[0] != change.venue}
+            self.tickers = {k: v for k, v in self.tickers.items() if k[0] != change.venue}
 
     def complete(self) -> bool:
-        """Tell whether every coin has a figure."""
-        return all(self.figures(coin) for coin in COINS)
+        """Tell whether every market said something."""
+        return all(
+            (venue, s) in self.quotes for venue, names in self.symbols.items() for s in names
+        )
 
-    def table(self, language: str) -> Table:
-        """Return the table, the highest premium first."""
-        words = WORDS[language]
-        rate = self._quotes.get((upbit.VENUE, RATE))
-        title = f"{words[7]} · {RATE} {f'{rounded(mid(rate), 2):,}' if rate else '-'}"
-        table = Table(title=title)
-        for number, word in enumerate(words[:5]):
-            table.add_column(word, justify="left" if number in (0, 4) else "right")
-        found = {coin: self.figures(coin) for coin in COINS}
-        for coin in sorted(COINS, key=lambda c: -(f[2] if (f := found[c]) else Fraction(-1))):
-            figures, zone = found[coin], self.alerts[coin].told
-            mark = {Zone.HIGH: words[5], Zone.LOW: words[6]}.get(zone, "")
-            if figures is None:
-                table.add_row(coin, "-", "-", "-", mark)
-                continue
-            prices = [f"{rounded(price, 2):,}" for price in figures[:2]]
-            table.add_row(coin, *prices, f"{rounded(figures[2] * 100, 2):+}%", mark)
+    def table(self, language: str, now_ns: int, width: int) -> Table:
+        """Return one row a market; prices older than 15 s are dim."""
+        table = Table(title=say("watch_title", language))
+        heads: tuple[str, ...] = (
+            "venue",
+            "symbol",
+            "last",
+            "bid",
+            "ask",
+            "since9",
+            "day",
+            "volume",
+        )
+        heads = heads if width >= WIDE else heads[:-1]
+        for head in heads:
+            left = head in ("venue", "symbol")
+            table.add_column(say(head, language), justify="left" if left else "right", no_wrap=True)
+        for venue, names in self.symbols.items():
+            for symbol in names:
+                quote, ticker = self.quotes.get((venue, symbol)), self.tickers.get((venue, symbol))
+                cells = ["-"] * 6
+                if ticker:
+                    cells[0] = price(Fraction(ticker.last))
+                    for at, pct in ((3, ticker.change_day_pct), (4, ticker.change_24h_pct)):
+                        cells[at] = "-" if pct is None else percent(Fraction(pct) / 100)
+                    if ticker.quote_24h is not None and venue == upbit.VENUE:
+                        cells[5] = hundred_millions(ticker.quote_24h)
+                if quote:
+                    cells[1:3] = price(Fraction(quote.bid)), price(Fraction(quote.ask))
+                fresh = quote and now_ns - quote.seen_ns <= 15 * 10**9
+                table.add_row(
+                    venue, symbol, *cells[: len(heads) - 2], style=None if fresh else "dim"
+                )
         return table
 
 
-def lines_of(board: Board, clock: Clock, port: int) -> list[Line]:
-    """Return the two market lines: public hosts, or the demo's port."""
-    stream = f"ws://127.0.0.1:{port}/websocket/v1" if port else upbit.STREAM
-    combined = f"ws://127.0.0.1:{port}" if port else binance.DATA_STREAM
-    plans: list[tuple[Any, Any]] = [
-        (upbit.line_plan(stream, [*(f"KRW-{c}" for c in COINS), RATE], lambda: str(uuid.uuid4())),
-         upbit.read_frame),
-        (binance.line_plan(combined, [f"{coin}USDT" for coin in COINS]), binance.read_frame),
-    ]  # fmt: skip
+async def _watch(options: argparse.Namespace, settings: VenueSettings, _: Environment) -> int:
+    sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
+    symbols = {venue: list(each.markets) for venue, each in sections if each.use != "off"}
+    console, clock, watched = Console(), Clock(), Watched(symbols)  # type: ignore[arg-type]
+    async with venues_of(options.demo) as hosts:
+        feeds = Feeds(hosts, clock, symbols, watched.take, watched.changed)  # type: ignore[arg-type]
 
-    def reader(read: Any) -> Any:
-        def take(raw: bytes, seen_ns: int) -> None:
-            for event in read(raw, seen_ns):
-                board.take(event)
+        def shown() -> Table:
+            table = watched.table(settings.language, clock.mono_ns(), console.width)
+            table.caption = escape(_down(feeds)) or None
+            return table
 
-        return take
+        tasks = [asyncio.create_task(line.run()) for line in feeds.lines]
+        try:
+            if options.once:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(options.wait):
+                        while not watched.complete():
+                            await asyncio.sleep(0.1)
+                console.print(shown())
+                return 0 if watched.complete() else 1
+            with Live(shown(), console=console, auto_refresh=False) as live:
+                while True:
+                    for task in tasks:
+                        if task.done():
+                            task.result()
+                    live.update(shown(), refresh=True)
+                    await asyncio.sleep(1.0)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    return [Line(plan, reader(read), board.changed, Statistics(), clock) for plan, read in plans]
+
+# --- status, check ----------------------------------------------------------------------
 
 
-def show_history(path: Path, language: str) -> int:
-    """Print the last 24 hours of every coin with a chart; 1 when there is nothing yet."""
+def show_status(settings: VenueSettings) -> int:
+    """Print the lines and calls of the running program; 1 when there is none."""
+    language, path = settings.language, settings.state_dir / STATUS_FILE
     try:
-        store = PremiumStore(path, read_only=True)
-        found = {coin: store.closes(coin, Clock().wall_ms() - 86_400_000) for coin in COINS}
-    except sqlite3.Error:
-        print(
-            {"ko": "아직 기록이 없습니다: ", "en": "nothing recorded yet: "}[language] + str(path)
-        )
+        status = json.loads(path.read_text("utf-8"))
+        age_s = (Clock().wall_ms() - status["at_ms"]) // 1_000
+    except (OSError, ValueError, KeyError, TypeError):
+        age_s, status = OLD_STATUS_S + 1, {}
+    if not -5 <= age_s <= OLD_STATUS_S:
+        print(say("no_status", language, path=path))
         return 1
-    store.close()
-    for coin, rows in found.items():
-        values = [ppm for _, ppm in rows]
-        last = f"{rounded(Fraction(values[-1], 10_000), 2):+}%" if values else "-"
-        print(f"{coin:5} {last:>8}  {chart(values)}")
+
+    def words(*codes: str) -> list[str]:
+        return [say(code, language) for code in codes]
+
+    lines = Table(title=say("status_head", language, at=path, age=age_s))
+    for word in words("line", "up", "reconnects", "frames", "bad", "last_frame"):
+        lines.add_column(word)
+    calls = Table()
+    for word in words("venue", "call", "count", "errors", "median", "p99", "slowest"):
+        calls.add_column(word)
+    for venue, each in status["venues"].items():
+        for name, line in each["lines"].items():
+            up = say("up" if line["up_since_ms"] else "down", language)
+            age = line["last_frame_age_ms"]
+            last = "-" if age is None else say("seconds", language, s=age // 1_000)
+            lines.add_row(
+                name, up, *(f"{line[k]:,}" for k in ("reconnects", "frames", "bad")), last
+            )
+        for name, call in each["calls"].items():
+            failed = sum(
+                call[k] for k in ("not_sent", "unknown", "http_4xx", "http_5xx", "http_429")
+            )
+            times = [f"{call[k]:,} ms" for k in ("ms_p50", "ms_p99", "ms_max")]
+            calls.add_row(venue, name, f"{call['sent']:,}", f"{failed:,}", *times)
+    console = Console()
+    console.print(lines)
+    console.print(calls)
+    for name, why in status["down"].items():
+        console.print(f"{name}: {why}", markup=False)
     return 0
 
 
-def _shown(board: Board, lines: Sequence[Line], language: str) -> Table:
-    """Return the table, with what is wrong under it."""
-    table = board.table(language)
-    down = [f"{line.plan.venue}: {line.why}" for line in lines if line.why]
-    table.caption = escape("\n".join(down)) or None
-    return table
-
-
-def _raise_of(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """A line runs for ever: one that ended did so by a fault, which must not stay unseen."""
-    for task in tasks:
-        if task.done():
-            task.result()
-
-
-async def _kimchi(options: argparse.Namespace) -> int:
-    clock, simulator = Clock(), MarketSimulator() if options.demo else None
-    store = None if options.demo or options.once else PremiumStore(options.store)
-    board = Board(AlertRule(Decimal(5), Decimal(-3)), clock)
-    console, loop = Console(), asyncio.get_running_loop()
-    if simulator:
-        await simulator.start()
-    lines = lines_of(board, clock, simulator.port if simulator else 0)
-    tasks = [loop.create_task(line.run()) for line in lines]
-    try:
-        if options.once:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(options.wait):
-                    while not board.complete():
-                        _raise_of(tasks)
-                        await asyncio.sleep(0.1)
-            console.print(_shown(board, lines, options.language))
-            return 0 if board.complete() else 1
-        with Live(
-            _shown(board, lines, options.language), console=console, auto_refresh=False
-        ) as live:
-            while True:
-                _raise_of(tasks)
-                board.second(clock.mono_ns() // 10**9)
-                board.keep(store, clock.wall_ms())
-                live.update(_shown(board, lines, options.language), refresh=True)
-                await asyncio.sleep(1.0)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if simulator:
-            await simulator.stop()
-        if store:
-            store.close()
+async def _check(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    async with venues_of(options.demo) as hosts:
+        findings = await Check(settings, given, hosts, Clock(), options.wait).run()
+    redact = Redactor(given.secrets())
+    for finding in findings:
+        print(redact(finding.said(settings.language)))
+    return 0 if all(finding.good for finding in findings) else 1
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the arguments."""
     parser = argparse.ArgumentParser(prog="python -m venues")
     commands = parser.add_subparsers(dest="command", required=True)
-    kimchi = commands.add_parser("kimchi", help="the kimchi premium; needs no key")
-    kimchi.add_argument("--demo", action="store_true", help="simulated venues, no network")
+
+    def command(name: str, text: str, wait: float = 10.0) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.add_argument("--settings", type=Path, help="venues.yaml by default")
+        made.add_argument("--language", choices=("ko", "en"), help="the settings', else ko")
+        if name != "status":
+            made.add_argument("--demo", action="store_true", help="simulated venues, no network")
+            made.add_argument("--wait", type=float, default=wait, help="seconds to wait at most")
+        return made
+
+    kimchi = command("kimchi", "the kimchi premium; needs no key")
     kimchi.add_argument("--once", action="store_true", help="print one table and end")
-    kimchi.add_argument("--history", action="store_true", help="the last 24 hours, and end")
-    kimchi.add_argument("--store", type=Path, default=Path("venue_state/premium.sqlite3"))
-    kimchi.add_argument("--wait", type=float, default=10.0, help="seconds that --once waits")
-    kimchi.add_argument("--language", choices=("ko", "en"), default="ko")
+    kimchi.add_argument("--plain", action="store_true", help="print alerts only, for a service")
+    kimchi.add_argument("--history", action="store_true", help="draw what was kept, and end")
+    kimchi.add_argument("--hours", type=int, default=24, help="of --history")
+    kimchi.add_argument("--coin", help="one coin only, of --history")
+    kimchi.add_argument("--store", type=Path, help="premium.sqlite3 of the state folder by default")
+    watch = command("watch", "live prices of the markets in the settings; needs no key")
+    watch.add_argument("--once", action="store_true", help="print one table and end")
+    command("status", "lines and calls of the running monitor")
+    command("check", "find what keeps the monitor from working; sends no order", 8.0)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     options = build_parser().parse_args(arguments)
-    options.speak = options.language  # the bot's guard speaks it
-    if options.history:
-        return show_history(options.store, options.language)
-    return run_guarded(options, lambda given: asyncio.run(_kimchi(given)))
+    options.speak = options.language or "ko"  # the bot's guard speaks it
+    return run_guarded(options, _run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    demo = getattr(options, "demo", False)
+    settings, given = (VenueSettings(), Environment()) if demo else load_settings(options.settings, os.environ)  # fmt: skip
+    options.speak = options.language = options.language or settings.language
+    settings = settings.model_copy(update={"language": options.language})
+    set_up_logging(Redactor(given.secrets()), sys.stderr)
+    if options.command == "status":
+        return show_status(settings)
+    if options.command == "kimchi" and options.history:
+        return show_history(options, settings)
+    if demo:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = settings.model_copy(update={"state_dir": Path(folder)})
+            return asyncio.run(_COMMANDS[options.command](options, settings, given))
+    return asyncio.run(_COMMANDS[options.command](options, settings, given))
+
+
+_COMMANDS: dict[str, Callable[[Any, Any, Any], Coroutine[Any, Any, int]]] = {
+    "kimchi": _kimchi,
+    "watch": _watch,
+    "check": _check,
+}

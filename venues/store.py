@@ -12,6 +12,8 @@ import urllib.parse
 from fractions import Fraction
 from pathlib import Path
 
+from venues.common import rounded
+
 KEPT_MINUTES = 30 * 24 * 60
 LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -48,6 +50,12 @@ class PremiumStore:
         asked = "SELECT minute, c FROM minute WHERE coin = ? AND minute >= ? ORDER BY minute"
         return [(row[0], row[1]) for row in self._db.execute(asked, (coin, since_ms // 60_000))]
 
+    def rank(self, coin: str, ppm: int, since_ms: int) -> int | None:
+        """Return how many per cent of the minutes since then closed lower; None: fewer than 60."""
+        asked = "SELECT count(*), total(c < ?) FROM minute WHERE coin = ? AND minute >= ?"
+        count, lower = self._db.execute(asked, (ppm, coin, since_ms // 60_000)).fetchone()
+        return int(lower) * 100 // count if count >= 60 else None
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -60,3 +68,35 @@ def chart(values: list[int], width: int = 60) -> str:
         return ""
     least, span = min(shown), max(shown) - min(shown)
     return "".join(LEVELS[(each - least) * 7 // span if span else 0] for each in shown)
+
+
+def columns(rows: list[tuple[int, int]], width: int) -> list[int | None]:
+    """Spread (minute, ppm) over columns of equal time: the last of each; None: nothing known."""
+    if not rows:
+        return []
+    first, span = rows[0][0], rows[-1][0] - rows[0][0] + 1
+    found: list[int | None] = [None] * min(width, span)
+    for minute, ppm in rows:
+        found[(minute - first) * len(found) // span] = ppm
+    return found
+
+
+def plot(rows: list[tuple[int, int]], width: int = 60, height: int = 6) -> list[str]:
+    """Return a chart of (minute, ppm): lines of text, per cents at the left; gaps stay empty."""
+    found = columns(rows, width)
+    known = [each for each in found if each is not None]
+    if not known:
+        return []
+    least, most = min(known), max(known)
+    span = max(1, most - least)
+    lines = []
+    for row in range(height - 1, -1, -1):
+        cells = []
+        for each in found:
+            # eighths of a row above the bottom of this one; the least still shows one
+            filled = -1 if each is None else (each - least) * (8 * height - 1) // span + 1 - 8 * row
+            cells.append(" " if filled <= 0 else LEVELS[min(filled, 8) - 1])
+        edge = {height - 1: most, 0: least}.get(row)
+        label = "" if edge is None else f"{rounded(Fraction(edge, 10_000), 2):+}%"
+        lines.append(f"{label:>9} ┤{''.join(cells)}".rstrip())
+    return lines

@@ -116,9 +116,11 @@ def subscription(ticket: str, symbols: Collection[str], trades: bool = False) ->
     return json.dumps([*wanted, {"format": "SIMPLE"}], separators=(",", ":"))
 
 
-def line_plan(url: str, symbols: Collection[str], ticket: Callable[[], str]) -> LinePlan:
+def line_plan(
+    url: str, symbols: Collection[str], ticket: Callable[[], str], trades: bool = False
+) -> LinePlan:
     """Return the plan of the market line."""
-    hello = lambda: [subscription(ticket(), symbols)]  # noqa: E731
+    hello = lambda: [subscription(ticket(), symbols, trades)]  # noqa: E731
     return LinePlan(VENUE, "upbit market", lambda: url, hello, silence_s=SILENCE_S)
 
 

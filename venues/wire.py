@@ -287,6 +287,7 @@ class CallStats:
             "sent_last_hour": sum(slot[0] for slot in hour),
             "ms_mean": self.total_ms // answers if answers else 0, "ms_min": self.least_ms or 0,
             "ms_max": self.most_ms, "ms_p50": self.quantile_ms(50), "ms_p95": self.quantile_ms(95),
+            "ms_p99": self.quantile_ms(99),
             "last_at_ms": self.last_ms,
         }  # fmt: skip
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from venues.common import VQuote
-from venues.kimchi import AlertRule, CoinAlert, Zone, premium, usable
+from venues.kimchi import AlertRule, CoinAlert, News, premium, usable
 
 RULE = AlertRule(Decimal(5), Decimal(-3))
 
@@ -15,9 +15,9 @@ def quote(bid, ask, ts_ms=None, seen_ns=0):
 
 
 def heard(coin, values, start=0):
-    """Return what is told over some seconds: (second, zone)."""
+    """Return what is told over some seconds: (second, news)."""
     told = ((at, coin.second(at, value)) for at, value in enumerate(values, start))
-    return [(at, zone) for at, zone in told if zone]
+    return [(at, news) for at, each in told for news in each]
 
 
 def test_the_premium_is_of_the_middles_and_exact():
@@ -41,23 +41,43 @@ def test_an_alert_needs_its_hold_and_is_told_once():
     """Ten seconds above tell it once; nine do not."""
     six = Fraction(6, 100)
     assert heard(CoinAlert(RULE), [six] * 10 + [Fraction(0)] * 30) == []
-    assert heard(CoinAlert(RULE), [six] * 60) == [(10, Zone.HIGH)]
+    assert heard(CoinAlert(RULE), [six] * 60) == [(10, News.HIGH)]
 
 
 def test_hysteresis_keeps_a_zone():
     """4.6 per cent is still high after 6; 4.5 is normal again, and that is told."""
     values = [Fraction(6, 100)] * 11 + [Fraction(46, 1000)] * 30 + [Fraction(45, 1000)] * 11
-    assert heard(CoinAlert(RULE), values) == [(10, Zone.HIGH), (51, Zone.NORMAL)]
+    assert heard(CoinAlert(RULE), values) == [(10, News.HIGH), (51, News.NORMAL)]
 
 
 def test_the_same_side_waits_for_its_cooldown():
     """Back above at once: held back, told when the time is over and it still stands."""
     values = [Fraction(6, 100)] * 11 + [Fraction(0)] * 11 + [Fraction(6, 100)] * 1_000
     told = heard(CoinAlert(RULE), values)
-    assert told == [(10, Zone.HIGH), (21, Zone.NORMAL), (910, Zone.HIGH)]
+    assert told == [(10, News.HIGH), (21, News.NORMAL), (910, News.HIGH)]
 
 
 def test_a_gap_is_no_evidence():
     """A second without data starts the hold anew and changes nothing else."""
     values = [Fraction(6, 100)] * 9 + [None] + [Fraction(6, 100)] * 9
     assert heard(CoinAlert(RULE), values) == []
+
+
+def test_it_is_told_again_each_hour_while_it_stands():
+    """Once at its begin, then each repeat_s; 0 means once."""
+    values = [Fraction(6, 100)] * 8_000
+    assert [at for at, _ in heard(CoinAlert(RULE), values)] == [10, 3610, 7210]
+    once = AlertRule(Decimal(5), Decimal(-3), repeat_s=0)
+    assert [at for at, _ in heard(CoinAlert(once), values)] == [10]
+
+
+def test_a_step_further_is_told_within_the_cooldown():
+    """6 %, then 7.0 % for its hold: told again at once; 6.9 % is not."""
+    values = [Fraction(6, 100)] * 20 + [Fraction(69, 1000)] * 20 + [Fraction(7, 100)] * 20
+    assert heard(CoinAlert(RULE), values) == [(10, News.HIGH), (50, News.HIGH)]
+
+
+def test_silence_and_return_are_told_once():
+    """Two minutes without a figure, then one again."""
+    values = [Fraction(0)] * 5 + [None] * 500 + [Fraction(0)] * 5
+    assert heard(CoinAlert(RULE), values) == [(125, News.SILENT), (505, News.BACK)]

@@ -1,0 +1,169 @@
+"""Whole days of the premium monitor in virtual time, with cuts: alerts against a plain model.
+
+    python tests/campaigns/venue_days.py --hours 24         # a day, about a cut in two minutes
+    python tests/campaigns/venue_days.py --cuts 1000        # as long as it takes for so many cuts
+
+The truth is what the simulated venues said; the model looks back over its seconds. Told are: seconds,
+cuts, how long a line stayed away, alerts of model and monitor, missed, doubled, stale figures shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+from harness import run_virtual  # noqa: E402
+from venue_stage import Stage, told_by_model  # noqa: E402
+
+from venues.monitor import Monitor  # noqa: E402
+from venues.settings import Environment, KimchiSettings, VenueSettings  # noqa: E402
+
+SETTINGS = VenueSettings(
+    kimchi=KimchiSettings(coins=("BTC", "ETH"), high_pct=Decimal(3), low_pct=Decimal(-2))
+)
+
+
+@dataclass
+class Result:
+    """What was seen."""
+
+    seconds: int = 0
+    cuts: int = 0
+    told: int = 0
+    missed: int = 0
+    doubled: int = 0
+    stale: int = 0
+    wrong: int = 0
+    away_s: list[int] = field(default_factory=list)
+    opened: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Tell whether every rule held and the run was no empty one."""
+        return not (self.missed or self.doubled or self.stale or self.wrong) and self.told > 0
+
+
+def _move(stage: Stage, rng: random.Random) -> None:
+    """Let premiums wander between their bounds, a little each second."""
+    for coin in SETTINGS.kimchi.coins:
+        now = stage.market.premium_bp[coin]
+        stage.market.premium_bp[coin] = max(-400, min(600, now + rng.randint(-20, 20)))
+        cents = stage.market.cents[coin]
+        stage.market.cents[coin] = max(100, cents + rng.randint(-cents // 5_000, cents // 5_000))
+    stage.market.rate = max(130_000, min(150_000, stage.market.rate + rng.randint(-10, 10)))
+
+
+def _break(stage: Stage, rng: random.Random, result: Result, chance: float) -> None:
+    """Cut, close or mute a venue now and then; mend what is broken."""
+    for broken in (stage.closed, stage.mute):
+        if broken and rng.random() < 0.05:
+            broken.clear()
+    if rng.random() < chance:
+        venue = rng.choice(["upbit", "binance"])
+        kind = rng.random()
+        if kind < 0.15:
+            stage.closed.add(venue)
+        elif kind < 0.3:
+            stage.mute.add(venue)
+            return
+        result.cuts += venue in stage.sockets and stage.sockets[venue].live
+        stage.cut(venue)
+
+
+async def scene(seconds: int, seed: int, chance: float, most_cuts: int) -> Result:
+    """Run the monitor for so many seconds or cuts; compare each second with the truth."""
+    rng, stage, result = random.Random(seed), Stage(), Result()
+    monitor = Monitor(SETTINGS, Environment(), stage.hosts(), stage.clock, keep=False)
+    heard: list[tuple[int, str, Any]] = []
+    values: dict[str, list[Any]] = {coin: [] for coin in SETTINGS.kimchi.coins}
+    decide = monitor.board.second
+    away = 0
+
+    def second(now_s: int) -> list[tuple[str, Any]]:
+        news = decide(now_s)
+        heard.extend((result.seconds, coin, each) for coin, each in news)
+        return news
+
+    def shown() -> None:
+        nonlocal away
+        live, at = stage.live(), asyncio.get_running_loop().time()
+        quiet = {name for name, socket in stage.sockets.items() if at - (socket.beaten or -99) > 15}
+        for coin in SETTINGS.kimchi.coins:
+            figures, truth = monitor.board.figures(coin), stage.market.premium(coin)
+            if figures and (quiet or stage.closed):
+                result.stale += 1
+            if live and figures and figures.usdt != truth:
+                result.wrong += 1
+            values[coin].append(figures.usdt if figures else None)
+            if live and figures is None and away > 5:
+                result.missed += 1  # both lines speak again, and it still shows nothing
+        if live and away:
+            result.away_s.append(away)
+        away = 0 if live else away + 1
+        result.seconds += 1
+        _move(stage, rng)
+        _break(stage, rng, result, chance)
+
+    monitor.board.second = second  # type: ignore[method-assign]
+    await asyncio.sleep(0.5)
+    task = asyncio.create_task(monitor.run(shown))
+    while result.seconds < seconds and result.cuts < most_cuts:
+        await asyncio.sleep(60.0)
+        if task.done():
+            task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    result.opened = stage.opened
+    for coin, seen in values.items():
+        ours = [(at, news) for at, name, news in heard if name == coin and at < len(seen)]
+        wanted = told_by_model(seen, SETTINGS.kimchi.rule())
+        result.told += len(wanted)
+        result.missed += len(set(wanted) - set(ours))
+        result.doubled += len(ours) - len(set(ours) & set(wanted))
+    return result
+
+
+def run(seconds: int, seed: int, chance: float = 0.008, most_cuts: int = 10**9) -> Result:
+    """Run one scene in virtual time."""
+    result: Result = run_virtual(scene(seconds, seed, chance, most_cuts))
+    return result
+
+
+def main() -> int:
+    """Run by the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    began = time.monotonic()
+    if options.cuts:
+        result = run(10**9, options.seed, 0.05, options.cuts)
+    else:
+        result = run(int(options.hours * 3_600), options.seed)
+    took = time.monotonic() - began
+    away = sorted(result.away_s) or [0]
+    print(f"{result.seconds:,} s in {took:.0f} s ({result.seconds / took:,.0f} times), {result.cuts:,} cuts, "
+          f"{result.opened:,} connections")  # fmt: skip
+    print(f"away: median {away[len(away) // 2]} s, longest {away[-1]} s")
+    print(f"alerts {result.told}: missed {result.missed}, doubled {result.doubled}")
+    print(f"figures: stale {result.stale}, wrong {result.wrong}")
+    print(f"memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    return 0 if result.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

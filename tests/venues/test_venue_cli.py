@@ -1,0 +1,114 @@
+"""What a user reads of a monitor: its status, its history, its alerts on the phone."""
+
+import argparse
+import asyncio
+import json
+from decimal import Decimal
+
+import pytest
+from harness import run_virtual
+from venue_stage import LoopClock, Stage
+
+from companions import telegram_server
+from kis_realtime_trading import Secret
+from venues import cli
+from venues.cli import main, venues_of
+from venues.monitor import Monitor
+from venues.settings import Environment, KimchiSettings, VenueSettings
+from venues.wire import Clock
+
+TOKEN = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890"
+
+
+def ran(folder, seconds, break_at=None):
+    """Run a monitor that keeps what it sees for so many seconds of virtual time."""
+
+    async def scene():
+        stage = Stage()
+        stage.clock = LoopClock()
+        stage.clock.START_MS = Clock().wall_ms() - seconds * 1_000  # it ends now, for the reader
+        for core in stage.cores.values():
+            core._now_ms = stage.clock.wall_ms
+        settings = VenueSettings(state_dir=folder)
+        monitor = Monitor(settings, Environment(), stage.hosts(), stage.clock)
+        await asyncio.sleep(0.5)
+        task = asyncio.create_task(monitor.run(lambda: None))
+        if break_at:
+            await asyncio.sleep(break_at)
+            stage.cores["binance"].fault = "500"
+            stage.cut("upbit")
+        await asyncio.sleep(seconds - (break_at or 0))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(scene())
+
+
+def test_the_status_tells_lines_and_calls(tmp_path, capsys):
+    """Reconnects, frames, and of each call count, errors, median and p99; owner only; in two languages."""
+    state = tmp_path / "state"
+    ran(state, 400, break_at=200)
+    status = json.loads((state / "status.json").read_text())
+    assert (state / "status.json").stat().st_mode & 0o777 == 0o600
+    call = status["venues"]["binance"]["calls"]["exchangeInfo"]
+    assert call["http_5xx"] > 0 < call["ok"]
+    assert call["ms_p99"] >= call["ms_p50"]
+    assert status["venues"]["upbit"]["lines"]["upbit market"]["reconnects"] == 1
+    (tmp_path / "v.yaml").write_text(f"state_dir: {state}\nlanguage: en\n")
+    for language, word in (("ko", "재연결"), ("en", "reconnects")):
+        assert main(["status", "--settings", str(tmp_path / "v.yaml"), "--language", language]) == 0
+        shown = capsys.readouterr().out
+        assert word in shown
+        assert "exchangeInfo" in shown
+
+
+def test_a_status_that_is_old_is_not_shown_as_now(tmp_path, capsys):
+    """No file, a broken one, one of a minute ago: nothing is running."""
+    (tmp_path / "v.yaml").write_text(f"state_dir: {tmp_path}\nlanguage: en\n")
+    for text in (None, "{", json.dumps({"at_ms": Clock().wall_ms() - 61_000})):
+        if text is not None:
+            (tmp_path / "status.json").write_text(text)
+        assert main(["status", "--settings", str(tmp_path / "v.yaml")]) == 1
+        assert "nothing is running" in capsys.readouterr().out
+
+
+def test_the_history_is_drawn(tmp_path, capsys):
+    """Every coin with its newest figure, its least and most, and a chart with per cents at the left."""
+    ran(tmp_path, 900)
+    options = argparse.Namespace(language="en", store=None, hours=24, coin=None)
+    assert cli.show_history(options, VenueSettings(state_dir=tmp_path)) == 0
+    shown = capsys.readouterr().out
+    assert "XRP  +1.60%  (+1.60% … +1.60%)" in shown
+    assert shown.count("┤") == 4 * 6
+    options.store = tmp_path / "none.sqlite3"
+    assert cli.show_history(options, VenueSettings()) == 1
+
+
+def test_an_alert_arrives_on_the_phone_once(tmp_path):
+    """All coins of a second in one message, by the outbox of the bot."""
+
+    async def scene():
+        kimchi = KimchiSettings(high_pct=Decimal(-20), low_pct=Decimal(-30), hold_s=0)
+        settings = VenueSettings(state_dir=tmp_path, kimchi=kimchi, language="en")
+        async with telegram_server.serve(TOKEN, 77) as (api, url), venues_of(True) as hosts:
+            given = Environment(telegram_token=Secret(TOKEN), telegram_chat="77", telegram_api=url)
+            monitor = Monitor(settings, given, hosts, Clock())
+            task = asyncio.create_task(monitor.run(lambda: None))
+            async with asyncio.timeout(30):
+                while sum(text.count(" high ") for text in api.texts) < 4:
+                    await asyncio.sleep(0.05)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return api.texts
+
+    texts = asyncio.run(scene())
+    assert sum(text.count(" high ") for text in texts) == 4
+    assert all("against KRW-USDT" in text for text in texts)
+
+
+@pytest.mark.parametrize("command", ["watch", "check"])
+def test_the_other_commands_have_a_demo(command, capsys):
+    """Without key and network, with exit code 0."""
+    arguments = [command, "--demo", "--wait", "20", *(["--once"] if command == "watch" else [])]
+    assert main(arguments) == 0
+    assert "업비트" in capsys.readouterr().out or command == "watch"
