@@ -105,6 +105,7 @@ import socket
 import sqlite3
 import stat
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -6040,9 +6041,9 @@ class LogThread(logging.Handler):
 
     MOST_LINES = 5_000
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, silent: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
-        self._stream, self.dropped, self._told = stream, 0, 0
+        self._stream, self._silent, self.dropped, self._told = stream, silent, 0, 0
         self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
@@ -6053,6 +6054,8 @@ class LogThread(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line; never waits."""
+        if self._silent():
+            return
         try:
             self._lines.put_nowait(self.format(record))
         except queue.Full:
@@ -6089,19 +6092,49 @@ class LogThread(logging.Handler):
             )
 
 
-def log_by_thread() -> Callable[[], None]:
-    """Let a thread write what the present handler would; return what ends that.
+class LogFile:
+    """The log in the state folder, its owner's only; a full one becomes .1, older ones .2 to .KEPT."""
 
-    At the end the usual handler is back, unless the thread hangs: then nothing else may wait.
+    MOST_BYTES, KEPT = 5_000_000, 5
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._place, self._size = path, -1, 0
+
+    def write(self, text: str) -> None:
+        """Append a text. Raises OSError when it cannot be; the next text tries anew."""
+        data = text.encode("utf-8", "backslashreplace")
+        if self._place >= 0 and self._size + len(data) > self.MOST_BYTES:
+            os.close(self._place)
+            self._place = -1
+            for number in range(self.KEPT, 0, -1):
+                older = f"{self._path}.{number - 1}" if number > 1 else str(self._path)
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(older, f"{self._path}.{number}")
+        if self._place < 0:
+            how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            self._place = os.open(self._path, how, 0o600)
+            self._size = os.fstat(self._place).st_size
+        self._size += len(data)
+        while data:
+            data = data[os.write(self._place, data) :]
+
+
+def log_by_thread(path: Path, silent: Callable[[], bool] = lambda: False) -> Callable[[], None]:
+    """Let threads write the log: one to a file, one to where it went; return what ends that.
+
+    While `silent` says so the second writes nothing: a screen has the terminal. At the end the usual
+    handler is back, unless a thread hangs: then nothing else may wait.
     """
     root = logging.getLogger()
     [usual] = root.handlers
-    thread = LogThread(getattr(usual, "stream", sys.stderr))
-    thread.setFormatter(usual.formatter)
-    root.handlers[:] = [thread]
+    stream = getattr(usual, "stream", sys.stderr)
+    threads = [LogThread(stream, silent), LogThread(LogFile(path))]
+    for each in threads:
+        each.setFormatter(usual.formatter)
+    root.handlers[:] = threads
 
     def end() -> None:
-        if thread.end():
+        if all([each.end() for each in threads]):
             root.handlers[:] = [usual]
 
     return end
@@ -8492,6 +8525,9 @@ POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds bet
 WAITED_LONG_S = 10.0  # a question that waited so long goes first
 PRICES_SIDE_BY_SIDE = 3  # questions for stocks that are not held
 REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
+LOG_FILE = "bot.log"
+SCREEN_OF = "KISBOT_SCREEN_OF"  # tells the screen beside a bot whose it is
+SCREEN_ENDS_WITHIN_S = 15.0
 STATUS_FILE = "status.json"  # in the state folder: how it is now
 CONTROL_FILE = "control"  # in the state folder; a line: `level NAME`, `accept`, an answer
 ANSWERS: dict[str, Literal["resolve", "levels"]] = {"resolve": "resolve", "levels": "levels"}
@@ -10570,6 +10606,49 @@ def refuse_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+class ScreenBeside:
+    """The live screen of a bot started in a terminal: a process beside it that reads status.json.
+
+    A terminal that is held, or a screen that dies, holds nothing up: the log goes to its file, and
+    to the terminal again once the screen is gone.
+    """
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self._folder = folder
+        terminal = all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr))
+        wanted = (options.paper or options.live) and not options.plain and not options.verbose
+        self._wanted = wanted and terminal and (HERE / "companions").is_dir()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Open it, once the bot is sure to run."""
+        if self._wanted:
+            command = [
+                sys.executable,
+                str(HERE / "companions"),
+                "--screen",
+                "--state",
+                str(self._folder),
+            ]
+            about = {**os.environ, SCREEN_OF: str(os.getpid())}
+            self._process = subprocess.Popen(command, env=about)
+
+    def is_open(self) -> bool:
+        """Tell whether it has the terminal."""
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> ScreenBeside:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let it show the report of the day and give the terminal back."""
+        if self._process:
+            try:
+                self._process.wait(SCREEN_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+
 def run_trader(
     settings: Settings, options: argparse.Namespace, watch: Watch | None = None,
     transport: Transport | None = None,
@@ -10586,12 +10665,12 @@ def run_trader(
         refuse_open_files(folder, journal_path(folder, settings.profile))
         refuse_strange_folder(folder)
     with contextlib.ExitStack() as last:
+        screen = last.enter_context(ScreenBeside(folder, options))  # ends when all else has ended
         last.callback(AccountLock(lock_of(settings.profile), folder).release)
         strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
-        log_file = open_private(folder / "bot.log") if watch else None
         level = logging.DEBUG if options.verbose else logging.INFO
-        set_up_logging(Redactor(all_secrets(settings)), log_file or sys.stderr, level)
-        last.callback(log_by_thread())
+        set_up_logging(Redactor(all_secrets(settings)), sys.stderr, level)
+        last.callback(log_by_thread(folder / LOG_FILE, (lambda: True) if watch else screen.is_open))
         if strategy.past_days and settings.bot.flat_at:
             log.warning("the strategy judges closed days; flat_at sells before each close")
         journal = Journal(journal_path(folder, settings.profile))
@@ -10610,6 +10689,7 @@ def run_trader(
             StatusFile(folder).show,
         )
         trader = Trader(settings, strategy, services)
+        screen.start()
         code = asyncio.run(_trade(trader, options.one_day, watch))
         return code, {**trader.summary(), "cut_short": trader.stopping()}
 

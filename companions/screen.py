@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 from collections import deque
@@ -33,6 +34,7 @@ from companions.report_view import coloured
 DRAW_EVERY_S = 0.5
 GONE_S = 3.0  # a status this old, of a process that is not there, is of a bot that ended
 BLOCKS = "▁▂▃▄▅▆▇█"
+QUIT, STOP = ("q", "Q", "ㅂ", "ㅃ"), ("s", "S", "ㄴ")  # the same keys of a Korean keyboard
 MOST_PRICES = 240  # of one stock, for its sparkline
 LEAST_MESSAGES = 4  # lines of messages that nothing else takes
 BIG = {  # three lines a character
@@ -48,6 +50,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "orders": ("미체결 주문", "Open orders"), "messages": ("메시지", "Messages"),
     "none": ("아직 없습니다", "none yet"), "more": ("외 {n}개", "{n} more"), "all": ("전체", "all"),
     "quit": ("q 화면 닫기 (봇은 계속 실행됩니다)", "q closes this screen (the bot goes on)"),
+    "beside": ("q 닫기 또는 끝내기   Ctrl-C 봇 종료", "q close or end   Ctrl-C ends the bot"),
+    "ask": ("q 화면만 닫기(로그로 계속)   s 봇 종료(보유 주식은 남습니다)   다른 키 취소",
+        "q only this screen (the log goes on)   s end the bot (shares stay)   any other key: back"),
+    "closed_screen": ("화면을 닫았습니다. 봇은 계속 실행됩니다. 다시 보기: --screen",
+        "The screen is closed, the bot goes on. To see it again: --screen"),
+    "still_held": ("아직 보유: {name} {shares:,}주, 손절가 {stop:,}. 봇이 꺼져 있는 동안에는 아무도 지켜보지 않습니다",
+        "Still held: {name} {shares:,}, stop {stop:,}. Nobody watches it while the bot is off"),
     "stop": ("손절가", "stop"), "stop_demo": ("Ctrl-C 데모 끝내기", "Ctrl-C ends the demo"),
     "waiting": ("개장 준비 전", "waiting"), "preparing": ("준비 중", "preparing"),
     "before_open": ("개장 전", "before the open"), "trading": ("장중", "trading"),
@@ -83,7 +92,7 @@ class Screen:
     """Draws one status after the other, and remembers the prices it saw."""
 
     def __init__(self, names: Mapping[str, str], footer: str = "quit") -> None:
-        self._names, self._footer, self._english = names, footer, False
+        self._names, self.footer, self._english = names, footer, False
         self._seen: dict[str, deque[int]] = {}
         self._console = Console()  # of the folding of lines only
 
@@ -111,7 +120,7 @@ class Screen:
         lines.append(self._title("messages", width))
         left = max(0, height - 1 - len(lines))
         said = self._messages(told.get("messages") or [], width, left)
-        lines += said + [Text()] * (left - len(said)) + [Text(self._word(self._footer), "dim")]
+        lines += said + [Text()] * (left - len(said)) + [Text(self._word(self.footer), "dim")]
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return lines[:height]
@@ -119,7 +128,8 @@ class Screen:
     def _word(self, key: str, **values: Any) -> str:
         return WORDS[key][self._english].format(**values) if key in WORDS else key
 
-    def _name(self, symbol: str, told: str = "") -> str:
+    def name(self, symbol: str, told: str = "") -> str:
+        """Return the name of a stock, its code where nobody knows one."""
         return _plain(told or self._names.get(symbol, "") or symbol)
 
     def _head(self, told: dict[str, Any], width: int) -> Text:
@@ -176,7 +186,7 @@ class Screen:
         holds = []
         for each in told.get("holds") or []:
             scope = str(each.get("scope") or "all")
-            scope = self._word("all") if scope == "all" else self._name(scope)
+            scope = self._word("all") if scope == "all" else self.name(scope)
             text = _plain(each.get("text") or each.get("reason"))
             holds.append(Text(f"{self._word('hold')} [{scope}] {text}", "yellow"))
         return lines + self._cut(holds, 2)
@@ -207,7 +217,7 @@ class Screen:
         change = coloured(each.get("change_pct") or 0.0, 1, "%")
         price = Text(f"{each.get('price') or 0:,}", change.style)
         name = Text(
-            self._name(str(each.get("symbol")), str(each.get("name") or "")),
+            self.name(str(each.get("symbol")), str(each.get("name") or "")),
             "bold" if each.get("position") else "",
         )
         if not each.get("position"):
@@ -225,7 +235,7 @@ class Screen:
         words, side = bot.SIDE_WORDS["en" if self._english else "ko"], str(each.get("side") or "")
         side = side.upper()
         return Text.assemble(
-            f"{str(each.get('at') or '')[11:19]} {self._name(str(each.get('symbol')))} ",
+            f"{str(each.get('at') or '')[11:19]} {self.name(str(each.get('symbol')))} ",
             (words.get(side, side), "red" if side == "BUY" else "blue"),
             f" {each.get('filled') or 0:,}/{each.get('quantity') or 0:,}",
             f" @ {each.get('price') or 0:,}  {each.get('state')} {each.get('number') or ''}",
@@ -320,20 +330,42 @@ def run_screen(options: argparse.Namespace) -> int:
     told = status.read_status(path)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise bot.BotError(WORDS["no_screen"][(options.language or told.get("language")) == "en"])
-    console = Console()
+    console, beside = Console(), int(os.environ.get(bot.SCREEN_OF, "0"))
+    if beside:  # Ctrl-C is for the bot in the same terminal; this shows how it ends
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     with keys() as pressed:
-        ended, told = watch(path, console, pressed)
-    if ended:
+        ended, told = watch(path, console, pressed, beside)
+    if ended and told:
         return end_report(options, path.parent, told, console)
+    if beside and told:
+        print(
+            WORDS["closed_screen"][(options.language or told.get("language")) == "en"], flush=True
+        )
     return 0
 
 
+def first_status(path: Path, beside: int) -> dict[str, Any]:
+    """Wait for the first status of the bot beside, {} when it ends before; else read what is there."""
+    since = time.time() - 1.0
+    while beside and os.getppid() == beside:
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime >= since:
+                break
+        time.sleep(0.1)
+    return {} if beside and os.getppid() != beside else status.read_status(path)
+
+
 def watch(
-    path: Path, console: Console, pressed: Callable[[float], str]
+    path: Path, console: Console, pressed: Callable[[float], str], beside: int = 0
 ) -> tuple[bool, dict[str, Any]]:
-    """Draw until `q` (False) or until the bot has ended (True); return its last status as well."""
-    screen = Screen(names_of(path.parent))
-    told, at = status.read_status(path), 0.0
+    """Draw until `q` (False) or until the bot has ended (True); return its last status as well.
+
+    `beside`: the bot of this terminal. There `q` asks first, since it may end the bot as well.
+    """
+    screen, asked = Screen(names_of(path.parent), "beside" if beside else "quit"), False
+    told, at = first_status(path, beside), 0.0
+    if not told:
+        return True, told
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             changed = path.stat().st_mtime
@@ -341,11 +373,17 @@ def watch(
                 told, at = status.read_status(path), changed
                 screen.see(told)
             age_s = max(0.0, time.time() - changed)
-            if not is_running(path.parent, told, age_s):
+            gone = os.getppid() != beside if beside else not is_running(path.parent, told, age_s)
+            if gone or (beside and not is_running(path.parent, told, age_s)):
                 return True, told
+            screen.footer = "ask" if asked else "beside" if beside else "quit"
             live.update(_whole(screen.draw(told, age_s, *console.size)), refresh=True)
-            if pressed(DRAW_EVERY_S) in ("q", "Q", "ㅂ"):  # the same key of a Korean keyboard
-                return False, told
+            key = pressed(DRAW_EVERY_S)
+            if key in QUIT and (asked or not beside):
+                return False, told  # the lines of the log come instead
+            if key in STOP and asked:
+                os.kill(beside, signal.SIGTERM)
+            asked = key in QUIT or (asked and not key)
 
 
 def end_report(
@@ -355,7 +393,17 @@ def end_report(
     options.state = folder
     options.language = options.language or str(told.get("language") or "ko")
     options.first = options.last = str(told.get("at") or "")[:10]
-    return report_view.show_report(options, console)
+    code = report_view.show_report(options, console)
+    screen, english = Screen(names_of(folder)), options.language == "en"
+    for each in told.get("symbols") or []:
+        if shares := each.get("position"):
+            name = screen.name(each.get("symbol", ""), str(each.get("name") or ""))
+            print(
+                WORDS["still_held"][english].format(
+                    name=name, shares=shares, stop=each.get("stop") or 0
+                )
+            )
+    return code
 
 
 @contextlib.contextmanager

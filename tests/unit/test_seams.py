@@ -104,7 +104,9 @@ SEAMS: dict[str, dict[str, str]] = {
         "PhoneCodes.__init__": "codes that a person types back; a test hands in another source",
     },
     "processes": {
-        "_run_tools": "hands the command over to the folder companions, which takes its place"
+        "_run_tools": "hands the command over to the folder companions, which takes its place",
+        "ScreenBeside.start": "draws the status in the terminal; the bot never waits for it",
+        "ScreenBeside.__exit__": "all else has ended: the screen shows the report of the day",
     },
     "pause": {
         "MarketClock.sleep": "the one pause in market time",
@@ -140,6 +142,7 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "database": {"Journal.__init__": "the one journal"},
     "environment": {
+        "ScreenBeside.start": "what a process beside gets, with whose screen it is",
         "main": "the arguments of the command line, looked at once for --page",
         "load_settings": "the settings are made from a copy",
         "load_live_settings": "real keys of the environment and systemd's folder of credentials",
