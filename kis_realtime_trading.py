@@ -331,6 +331,10 @@ class SettingsError(BotError):
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
 
+    def said(self, language: str) -> str:
+        """Return all faults in one line."""
+        return "; ".join(fault.said(language) for fault in self.faults)
+
 
 class KeysRefused(SettingsError):
     """KIS calls our app key or secret invalid. It is not asked again: a person must mend them."""
@@ -6794,9 +6798,13 @@ class KISAuth:
         """Return the error of keys that KIS calls invalid, with the line of the file to look at."""
         what, environment = KEY_CODES[code], self._profile.environment
         line = {"appkey": "app", "secret": "sec"}[what]
-        expected = f"the {what} of the {environment} server, copied anew from the KIS site"
+        expected = Both(
+            f"the {what} of the {environment} server, copied anew from the KIS site",
+            f"KIS 사이트에서 다시 복사한 {'모의투자' if environment == 'paper' else '실전'} 키",
+        )
         key = f"{'paper' if environment == 'paper' else 'my'}_{line}"
-        return KeysRefused([Fault(key, f"one that KIS calls invalid ({code})", expected)])
+        found = Both(f"one that KIS calls invalid ({code})", f"KIS가 틀렸다고 합니다({code})")
+        return KeysRefused([Fault(key, found, expected)])
 
     def _load(self) -> None:
         """Take the cached token if it is ours and readable by nobody else."""
@@ -9913,6 +9921,7 @@ _OPTIONS_TEXT = """
 --page | - | in the browser, also with --demo | 브라우저로 봅니다; --demo와도 함께
 --port N | --page | on 127.0.0.1 (8765) | 127.0.0.1의 포트 (기본 8765)
 = trade = 매매
+--setup | - | ask for everything and write the settings file | 물어보면서 설정 파일을 만듭니다
 --check | - | test the set-up; sends no order | 설정과 연결을 점검합니다; 주문은 내지 않습니다
 --real | --check | the real account, not paper | 모의 대신 실전 계좌를 점검
 --paper | - | trade on the paper server | 모의투자 서버에서 매매
@@ -10005,7 +10014,7 @@ A trading bot for Korea Investment & Securities (KIS) in one file.
 {options}
 examples
   {program} --demo --speed 600  # a day in 40 s
-  cp kis_devlp.yaml.example kis_devlp.yaml   # fill in PAPER keys and limits
+  {program} --setup   # asks for keys, stocks, limits
   {program} --check   # sends no order
   {program} --paper   # Ctrl-C or SIGTERM ends it
   {program} --level ENTRIES_OFF   # no new entries
@@ -10027,7 +10036,7 @@ At the end resting entries are taken back, shares stay.
 {options}
 예
   {program} --demo --speed 600  # 하루를 40초에
-  cp kis_devlp.yaml.example kis_devlp.yaml   # 모의투자 키와 한도를 채웁니다
+  {program} --setup   # 키, 종목, 한도를 묻습니다
   {program} --check   # 점검, 주문 없음
   {program} --paper   # Ctrl-C로 끝냅니다
   {program} --level ENTRIES_OFF   # 새로 사지 않음
@@ -10422,8 +10431,10 @@ def find_settings(given: Path | None) -> Path:
             return place
     looked = ", ".join(str(place) for place in places)
     found = Both(f"no settings in {looked}", f"설정 파일이 없음: {looked}")
-    copy = f"{SETTINGS_NAME}; copy kis_devlp.yaml.example"
-    expected = Both(copy, f"{SETTINGS_NAME}; kis_devlp.yaml.example을 복사하십시오")
+    expected = Both(
+        f"{SETTINGS_NAME}: --setup makes one, or copy kis_devlp.yaml.example",
+        f"{SETTINGS_NAME}: --setup으로 만들거나 kis_devlp.yaml.example을 복사하십시오",
+    )
     raise wrong_setting("(file)", found, expected)
 
 

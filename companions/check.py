@@ -183,6 +183,7 @@ class Check:
         self.auth = bot.KISAuth(self.profile, self.rest.call, self.folder, self.clock)
         self.client = bot.KISClient(self.profile, self.rest, self.auth, self.clock)
         self.cash, self.unreachable = 0, False
+        self.last_failure = ""
         self.known: list[str] = []  # symbols that the broker answered for
 
     async def run(self) -> None:
@@ -209,6 +210,7 @@ class Check:
         try:
             text = await work()
         except bot.BotError as error:
+            self.last_failure = str(error)
             self.unreachable = isinstance(error, bot.NotSent)  # the next would wait as long
             said = error.said(self.board.language)
             self.board.show("✗", name, said, advice_for(name, error, self.profile))
@@ -383,7 +385,7 @@ class Check:
                 f"{symbol}: no such stock ({error})", f"{symbol}: 없는 종목입니다 ({error})"
             )) from None  # fmt: skip
         name = found.name or names_of(self.folder).get(symbol, "")
-        if not found.last_price and not name:
+        if not found.last_price and not found.name:
             raise bot.BotError(Both(f"{symbol}: no such stock", f"{symbol}: 없는 종목입니다"))
         self.known.append(symbol)
         dear = self.bot is not None and found.last_price > self.bot.limits.max_order_krw

@@ -35,6 +35,10 @@ def run_command(options: argparse.Namespace) -> int:
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)
+    if options.setup:
+        from companions import setup
+
+        return setup.run_setup(options)
     if options.check:
         from companions import check
 

@@ -351,9 +351,8 @@ async def one_file_alone(home):
         assert not there.simulator.books()["orders"]
     assert (shown.code, shown.err) == (0, "")
     steps = [shown.out.index(f"python kis_realtime_trading.py --{each}") for each in
-             ("demo", "check", "paper")]  # fmt: skip
+             ("demo", "setup", "check", "paper")]  # fmt: skip
     assert steps == sorted(steps)
-    assert "cp kis_devlp.yaml.example kis_devlp.yaml" in shown.out
     assert "sends no order" in shown.out and "Ctrl-C or SIGTERM" in shown.out
     for each in (checked, demo):
         assert each.code == bot.EXIT_FAILED and "Traceback" not in each.err
