@@ -131,7 +131,17 @@ from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    get_args,
+)
 
 import aiohttp
 import yaml
@@ -5955,6 +5965,8 @@ class Redactor:
     """
 
     _RUN = 8
+    _issued: ClassVar[deque[set[str]]] = deque(maxlen=8)  # runs of what servers gave us
+    _issued_runs: ClassVar[set[str]] = set()
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         self._runs: set[str] = set()
@@ -5966,6 +5978,14 @@ class Redactor:
                 last = len(form) - self._RUN + 1
                 self._runs.update(form[at : at + self._RUN] for at in range(last))
         self._short.sort(key=len, reverse=True)
+
+    @classmethod
+    def learn(cls, secret: Secret) -> None:
+        """Let every redactor know a token or key that a server gave this process."""
+        runs = Redactor([secret])._runs
+        if runs not in cls._issued:
+            cls._issued.append(runs)
+            cls._issued_runs = set().union(*cls._issued)
 
     @staticmethod
     def _forms(text: str) -> set[str]:
@@ -5980,9 +6000,11 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return the text with `***` in place of every secret."""
+        runs, issued, length = self._runs, self._issued_runs, self._RUN
         hits = [
-            at for at in range(len(text) - self._RUN + 1) if text[at : at + self._RUN] in self._runs
-        ]
+            at for at in range(len(text) - length + 1)
+            if (piece := text[at : at + length]) in runs or piece in issued
+        ]  # fmt: skip
         for start, end in reversed(_joined_runs(hits, self._RUN)):
             text = text[:start] + "***" + text[end:]
         for short in self._short:
@@ -6005,6 +6027,11 @@ def secrets_of(profile: Profile) -> list[Secret]:
     """Return what must not be shown of an account and its keys."""
     account = Secret(profile.account.reveal() + profile.product)
     return [profile.app_key, profile.app_secret, profile.account, account, profile.hts_id]
+
+
+def all_secrets(settings: Settings) -> list[Secret]:
+    """Return every value that must not be shown."""
+    return [*secrets_of(settings.profile), settings.telegram_token]
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
@@ -6179,6 +6206,7 @@ class Recorder:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.path = self._free(folder, started)  # the segment being written
         self.header_of_now: Callable[[], Mapping[str, Any]] = dict  # for the file of a later day
+        self.secrets: Sequence[Secret] = ()
         self._most, self._room = most_bytes, 0
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
         self._last_time = _NO_TIME
@@ -6214,6 +6242,8 @@ class Recorder:
     def frame(self, stamp_ns: int, connection: int, frame: str) -> None:
         """Record a raw frame as it came."""
         mark = "X" if frame[:1] == "1" else "F"
+        if mark == "F" and frame[2:10] in ENCRYPTED_TRS:  # in plain text: account and HTS id
+            mark, frame = "X", f"{frame[:11]}not recorded"
         if "\n" in frame or "\r" in frame:
             mark, frame = "J", json.dumps(frame)
         self._lines.append(f"{mark}{stamp_ns} {connection} {frame}")
@@ -6250,6 +6280,8 @@ class Recorder:
     def _write_all(self) -> None:
         while item := self._box.get():
             text, path = item
+            for secret in self.secrets:  # whole ones: an odd frame may echo what we sent
+                text = text.replace(secret.reveal(), "***") if secret else text
             if not self.broken:
                 try:
                     self._write(gzip.compress(text.encode("utf-8", "backslashreplace"), 1), path)
@@ -6700,6 +6732,12 @@ def app_keys(profile: Profile, secret_name: str = "appsecret") -> dict[str, str]
     return {"appkey": profile.app_key.reveal(), secret_name: profile.app_secret.reveal()}
 
 
+def code_of(body: Mapping[str, Any]) -> str:
+    """Return the code of an answer; what does not look like one may be an echo of anything."""
+    code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
+    return code if re.fullmatch(r"[0-9A-Za-z]{0,12}", code) else "odd code"
+
+
 class KISAuth:
     """Holds the token of one app key in one environment; file-cached, one refresh at a time."""
 
@@ -6750,7 +6788,9 @@ class KISAuth:
         """Return a new approval key for a WebSocket session (the app secret is `secretkey` here)."""
         keys = {"grant_type": "client_credentials", **app_keys(self._profile, "secretkey")}
         body = await self._post(OAUTH_APPROVAL, keys)
-        return Secret(_needed(body, "approval_key"))
+        key = Secret(_needed(body, "approval_key"))
+        Redactor.learn(key)
+        return key
 
     @property
     def left_s(self) -> int:
@@ -6788,6 +6828,7 @@ class KISAuth:
             keys = {**app_keys(self._profile), "token": token.reveal()}
             await self._post(OAUTH_REVOKE, keys)
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
+        Redactor.learn(token)
         self._token, self._expires, self._cause = token, _token_expiry(body, asked), None
         try:
             self._store()
@@ -6820,6 +6861,7 @@ class KISAuth:
                 raise ValueError("a time without a zone")
             if data["mark"] == self._mark:
                 self._token, self._expires = Secret(_needed(data, "token")), expires
+                Redactor.learn(self._token)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, BadData, RecursionError):
@@ -6833,7 +6875,7 @@ class KISAuth:
     async def _post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
         reply = await self._call("POST", path, headers={}, body=body, lane=LANE_QUERY)
         answer = reply.body()
-        code = str(answer.get("error_code") or answer.get("msg_cd") or "")
+        code = code_of(answer)
         if reply.status != 200 or code not in ("", "0"):
             text = str(answer.get("error_description") or answer.get("msg1") or "")
             raise RequestRefused(code, Redactor(secrets_of(self._profile))(text), reply.status)
@@ -7160,7 +7202,7 @@ class KISClient:
 
     def raise_refusal(self, status: int, body: Mapping[str, Any], token: Secret) -> None:
         """Raise when a body says no; business refusals come with HTTP 200, gateway ones with 500."""
-        code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
+        code = code_of(body)
         if str(body.get("rt_cd", "")) == "0" or code in EMPTY_CODES:
             return
         text = self.clean(str(body.get("msg1") or body.get("error_description") or ""))
@@ -7211,7 +7253,8 @@ class KISMarketData:
     async def price(self, symbol: str, lane: int = LANE_QUERY) -> Instrument:
         """Return price, base price, limits and state of a stock."""
         body, _ = await self._client.get("price", _stock(symbol), lane=lane)
-        return parse_price(symbol, body, self._funds)
+        seen = parse_price(symbol, body, self._funds)
+        return replace(seen, name=self._client.clean(seen.name[:40]))
 
     async def order_book(self, symbol: str) -> OrderBook:
         """Return ten levels a side."""
@@ -8354,11 +8397,12 @@ def classify_order_answer(reply: HttpReply) -> OrderAnswer:
         order_no = normalize_order_no(fields.get("odno", ""))
     except (BadData, AttributeError):
         return OrderAnswer(Outcome.UNKNOWN, code=f"HTTP {reply.status}", text="no usable body")
-    code = str(body.get("msg_cd") or body.get("error_code") or "").strip()
+    code = code_of(body)
     text = str(body.get("msg1") or body.get("error_description") or "").strip()
     result = str(body.get("rt_cd", "")).strip()
     if result == "0" and order_no:
         branch = fields.get("krx_fwdg_ord_orgno", "").strip()
+        branch = branch if re.fullmatch(r"[0-9A-Za-z]{0,10}", branch) else ""
         return OrderAnswer(Outcome.ACCEPTED, order_no, branch, code, text)
     says_no = result not in ("", "0") or (result == "" and "error_code" in body)
     clear = says_no and not order_no and code not in _ACCEPTING
@@ -8922,6 +8966,7 @@ class Bridge:
         self.messages: deque[str] = deque(maxlen=200)
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
+        self._redact = Redactor(all_secrets(settings))
         self.doubts: Callable[[datetime], bool] = lambda now: False  # of our clock
         self._ticket = itertools.count()
         self._unwritten: deque[tuple[list[tuple[str, str, Any]], datetime, Callable[[], None]]]
@@ -8960,8 +9005,9 @@ class Bridge:
             if isinstance(action, Record):
                 rows.append(action)
             elif isinstance(action, Alert):
-                says.append(functools.partial(self.say, action, next_row + len(rows)))
-                rows.append(("alert", *action))
+                told = self._clean(action)
+                says.append(functools.partial(self.say, told, next_row + len(rows)))
+                rows.append(("alert", *told))
             elif isinstance(action, OrderCall):
                 call = {"action": action.action, "kind": action.kind, "price": action.price}
                 rows.append(("request", action.intent.intent_id, call))
@@ -8971,6 +9017,11 @@ class Bridge:
                 self._want(action)
         for words in says if not sends else ():
             words()
+
+    def _clean(self, alert: Alert) -> Alert:
+        """Take secrets out of the texts of an alert: a server may echo what it was sent."""
+        texts = {k: self._redact(v) for k, v in alert.values.items() if type(v) is str}
+        return alert._replace(values={**alert.values, **texts})
 
     def _release(self, sends: Sequence[OrderCall], says: Sequence[Callable[[], None]]) -> None:
         """Let calls go whose rows are durable; the gate refuses an entry that waited long for them."""
@@ -10596,11 +10647,6 @@ def journal_path(folder: Path, profile: Profile) -> Path:
     return folder / f"journal-{mark}.sqlite3"
 
 
-def all_secrets(settings: Settings) -> list[Secret]:
-    """Return every value that must not be shown."""
-    return [*secrets_of(settings.profile), settings.telegram_token]
-
-
 # --- trading ----------------------------------------------------------------------------
 
 
@@ -10660,6 +10706,12 @@ class ScreenBeside:
                 self._process.kill()
 
 
+def forget_environment() -> None:
+    """Take keys that were read out of the environment: whatever is started inherits it."""
+    for name in (*ENVIRONMENT_KEYS, *TELEGRAM_KEYS):
+        os.environ.pop(name, None)
+
+
 def run_trader(
     settings: Settings, options: argparse.Namespace, watch: Watch | None = None,
     transport: Transport | None = None,
@@ -10671,6 +10723,7 @@ def run_trader(
     """
     assert settings.bot is not None
     refuse_core_dumps()
+    forget_environment()
     folder = state_folder(options, settings.bot)
     if not settings.profile.simulated:
         refuse_open_files(folder, journal_path(folder, settings.profile))
@@ -10742,6 +10795,7 @@ def start_recorder(
         log.warning("nothing is recorded: %s", error)
         return None
     recorder.header_of_now = header
+    recorder.secrets = [each for each in all_secrets(settings) if len(each.reveal()) >= 12]
     return recorder
 
 

@@ -53,11 +53,22 @@ def _segments(first: Path) -> Iterator[str]:
         yield from _lines_of(segment)
 
 
+MOST_TIMES = 200  # as large as its file; ours unpack to some ten times
+MOST_LINE = 8 << 20
+
+
 def _lines_of(segment: Path) -> Iterator[str]:
-    rest = b""
+    """Yield the lines of one file. Raises bot.BotError when it unpacks to more than one of ours."""
+    rest, room = b"", MOST_TIMES * segment.stat().st_size + (1 << 20)
     try:
         with gzip.open(segment) as file:
             while block := file.read1(1 << 18):
+                room -= len(block)
+                if room < 0 or len(rest) > MOST_LINE:
+                    raise bot.BotError(
+                        f"{segment}: not one of ours: it unpacks to {MOST_TIMES} times its size, or a "
+                        f"line has more than {MOST_LINE >> 20} MB"
+                    )
                 whole, newline, after = block.rpartition(b"\n")
                 if newline:
                     text = (rest + whole).decode("utf-8", "surrogateescape")
@@ -119,12 +130,17 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str 
     start = next(lines, "")
     if not start.startswith("S"):
         raise bot.BotError(f"{first} is not the first segment (-0000.gz) of a recording")
-    header = json.loads(start[1:])
-    settings = bot.BotSettings.model_validate(header["settings"])
-    ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
-    for kind, body in header["rows"]:
-        bot.apply_row(ledger, kind, body)
-    recorded = str(header["strategy"])
+    try:
+        header = json.loads(start[1:])
+        settings = bot.BotSettings.model_validate(header["settings"])
+        ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
+        for kind, body in header["rows"]:
+            bot.apply_row(ledger, kind, body)
+        recorded = str(header["strategy"])
+    except (ValueError, KeyError, TypeError, RecursionError, bot.BotError) as error:
+        raise bot.BotError(
+            f"line 1 of the recording cannot be read ({type(error).__name__})"
+        ) from None
     if not strategy and recorded not in (*bot.STRATEGIES, named):
         raise bot.BotError(
             f"the recording ran {recorded}; if you trust that file, name it: --strategy {recorded}"
@@ -137,7 +153,10 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str 
 def recorded_strategy(first: Path) -> str:
     """Return the strategy that a recording names, "" when it is none."""
     start = next(read_lines(first), "") if first.is_file() else ""
-    return str(json.loads(start[1:]).get("strategy", "")) if start.startswith("S") else ""
+    try:
+        return str(json.loads(start[1:]).get("strategy", "")) if start.startswith("S") else ""
+    except (ValueError, RecursionError):
+        return ""
 
 
 def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> Replayed:
@@ -152,27 +171,35 @@ def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> 
             if isinstance(action, bot.Record):
                 rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
 
-    for line in lines:
-        mark = line[:1]
-        if mark in ("F", "J"):
-            frame = line.split(" ", 2)[2]
-            try:
-                events = decode(json.loads(frame) if mark == "J" else frame)
-            except bot.BadData:
-                continue
-            for event in events:
-                trades += type(event) is trade
-                if actions := handle(event):
+    number = 1
+    try:
+        for line in lines:
+            number += 1
+            mark = line[:1]
+            if mark in ("F", "J"):
+                frame = line.split(" ", 2)[2]
+                try:
+                    events = decode(json.loads(frame) if mark == "J" else frame)
+                except bot.BadData:
+                    continue
+                for event in events:
+                    trades += type(event) is trade
+                    if actions := handle(event):
+                        keep(actions)
+            elif mark == "T":
+                if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
                     keep(actions)
-        elif mark == "T":
-            if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
-                keep(actions)
-        elif mark == "E":
-            other = event_from_json(line[1:])
-            if isinstance(other, bot.Command) and other.session:
-                decoder.set_day(other.session.day)
-            keep(handle(other))
-        torn = torn or not line
+            elif mark == "E":
+                other = event_from_json(line[1:])
+                if isinstance(other, bot.Command) and other.session:
+                    decoder.set_day(other.session.day)
+                keep(handle(other))
+            torn = torn or not line
+    except Exception as error:  # somebody's file: any odd text, whatever reads it
+        if type(error) is bot.BotError:  # it unpacks to too much
+            raise
+        what = f"line {number} of the recording cannot be read ({type(error).__name__})"
+        raise bot.BotError(what) from error
     return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
 
 

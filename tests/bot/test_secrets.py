@@ -16,6 +16,7 @@ from pathlib import Path
 
 import harness
 import pytest
+from test_trader import Life
 
 import kis_realtime_trading as bot
 from companions import simulator
@@ -207,3 +208,21 @@ async def test_an_error_that_holds_every_secret_is_told_without_them(tmp_path):
     assert leaks(text, secrets) == []
     for name, content in written(tmp_path / "state"):
         assert (name, leaks(content, secrets)) == (name, [])
+
+
+def test_an_alert_passes_the_redactor_before_journal_and_phone():
+    """Whatever text reached it: the journal's row and what is said have no key in it."""
+    life = Life()
+
+    async def story(life):
+        trader, run = await life.begin()
+        await life.world.until("09:20:00")
+        key = trader.profile.app_key.reveal()
+        trader.tell("error", what=f"the server said {key}")
+        said = trader.bridge.messages[-1]
+        await life.stop(trader, run)
+        return key, said
+
+    key, said = life.play(story)
+    assert key not in said and "***" in said
+    assert not [row for row in life.rows("alert") if key in row.body]

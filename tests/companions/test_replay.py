@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 
 import harness
 import pytest
@@ -104,3 +105,42 @@ def test_what_is_no_recording_is_named_with_the_way_out(tmp_path):
     other.write_bytes(gzip.compress(b"T5\n"))
     with pytest.raises(bot.BotError, match="not the first segment"):
         tools.replay(other)
+
+
+HEADER = {"settings": {"symbols": ["005930"], "limits": dict.fromkeys(
+    ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw"), 1_000_000)},
+    "rows": [], "strategy": "breakout", "environment": "paper"}  # fmt: skip
+
+
+def somebodys(folder, *lines, header=None):
+    """Write a recording of somebody else; return it."""
+    path = folder / "20261120-085011-0000.gz"
+    start = "S" + json.dumps(HEADER if header is None else header)
+    path.write_bytes(gzip.compress("\n".join((start, *lines, "")).encode()))
+    return path
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Tx", "T99999999999999999999999", "F1 2", "J1 2 {", "E{", 'E{"type":"Command"}', "E" + "[" * 99_999,
+     'E{"type":"Seen","value":5,"asked_at":"x"}'],
+)  # fmt: skip
+def test_a_damaged_line_is_told_with_its_number(tmp_path, line):
+    """Odd times, frames, deep JSON: one sentence, no trace."""
+    with pytest.raises(bot.BotError, match="line 3 of the recording cannot be read") as error:
+        tools.replay(somebodys(tmp_path, "T1", line))
+    assert len(str(error.value)) < 120
+
+
+@pytest.mark.parametrize("header", [{}, [], {"settings": 5}, {**HEADER, "rows": [["ledger", "{"]]}])
+def test_a_damaged_header_is_told_as_line_one(tmp_path, header):
+    """Nothing of it runs."""
+    with pytest.raises(bot.BotError, match="line 1"):
+        tools.replay(somebodys(tmp_path, header=header))
+
+
+def test_a_recording_that_unpacks_without_end_is_refused(tmp_path):
+    """A small file of many zeros: bounded by its own size, in memory as well."""
+    path = somebodys(tmp_path, "F" + "0" * 300_000_000)
+    with pytest.raises(bot.BotError, match="not one of ours"):
+        tools.replay(path)

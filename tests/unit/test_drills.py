@@ -320,3 +320,50 @@ async def test_a_flood_ends_the_session(tmp_path, flood):
             socket.registrations = [("H0STCNT0", SYMBOL)]
             why = await asyncio.wait_for(socket._one_session(), 20)
     assert ("pings" if flood == "PINGPONG" else "closed: ") in why
+
+
+# --- what a server echoes, what a process inherits ------------------------------------------
+
+
+def test_a_token_that_a_server_gave_is_known_to_every_redactor():
+    """Also one that was made before: an echo of the token reaches no log and no journal."""
+    earlier = bot.Redactor([])
+    token = bot.Secret("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9.echoed")
+    bot.Redactor.learn(token)
+    assert token.reveal()[:20] not in earlier(f"Bearer {token.reveal()} is not known")
+    for number in range(50):  # bounded: the last few of a long life
+        bot.Redactor.learn(bot.Secret(f"{number:04d}" * 9))
+    assert len(bot.Redactor._issued) <= 8
+
+
+@pytest.mark.parametrize("place", ["msg_cd", "msg1", "KRX_FWDG_ORD_ORGNO"])
+def test_an_echo_in_the_answer_to_an_order_is_not_kept(place):
+    """A code, a text and a branch are what is stored of it; a key looks like none of them."""
+    secret = "PS" + "aB3" * 11
+    body = {"rt_cd": "0", "msg_cd": "APBK0013", "msg1": "ok", "output": {"ODNO": "0000000001"}}
+    (body["output"] if place.isupper() else body)[place] = secret
+    answer = bot.classify_order_answer(bot.HttpReply(200, json.dumps(body), {}))
+    kept = (answer.code, answer.branch) + ((answer.text,) if place != "msg1" else ())
+    assert secret not in " ".join(kept)
+
+
+def test_a_notice_in_plain_text_is_not_recorded(tmp_path):
+    """It would hold account and HTS id; an echoed key in an odd frame is taken out as well."""
+    recorder = bot.Recorder(tmp_path, edge.at("10:00"), {})
+    recorder.secrets = [bot.Secret("PSabcdefghijklmnop")]
+    recorder.frame(1, 1, "0|H0STCNI0|001|myhtsid^5012345601^")
+    recorder.frame(2, 1, "0|H0STCNT0|001|PSabcdefghijklmnop^")
+    recorder.close()
+    text = "\n".join(replay.read_lines(recorder.path))
+    assert "5012345601" not in text and "PSabcdef" not in text
+    assert [line[:1] for line in text.split("\n")] == ["S", "X", "F"]
+
+
+def test_keys_leave_the_environment_after_they_were_read(monkeypatch):
+    """Whatever the process starts would inherit them; other variables stay."""
+    for name in (*bot.ENVIRONMENT_KEYS, *bot.TELEGRAM_KEYS, "KIS_OTHER"):
+        monkeypatch.setenv(name, "value")
+    bot.forget_environment()
+    left = [name for name in os.environ if name.startswith(("KIS_", "TELEGRAM_"))]
+    assert "KIS_OTHER" in left
+    assert not set(left) & {*bot.ENVIRONMENT_KEYS, *bot.TELEGRAM_KEYS}

@@ -143,6 +143,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "database": {"Journal.__init__": "the one journal"},
     "environment": {
         "ScreenBeside.start": "what a process beside gets, with whose screen it is",
+        "forget_environment": "takes keys that were read out of it, once, at the start",
         "main": "the arguments of the command line, looked at once for --page",
         "load_settings": "the settings are made from a copy",
         "load_live_settings": "real keys of the environment and systemd's folder of credentials",
