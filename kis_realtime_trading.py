@@ -5481,6 +5481,7 @@ class CommandDesk:
         core.session, core.stopping, core.cancel_entries = session, False, False
         core.list_asked_at = core.now  # from here on one is missed
         core.hold("stopping", on=False)
+        core.hold("old order list", on=False)
         known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
             core.cash_krw, core.clock_doubted = None, "clock" in core.holds
