@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,18 @@ from rich.progress import Progress
 
 import kis_realtime_trading as bot
 from companions.backtest import html, metrics, sweep_view
+from companions.backtest.broker import Rules
+from companions.backtest.history import History
 from companions.backtest.run import BacktestResult, Options, run
 from companions.backtest.sweep import Job, Source, history_of
 from companions.backtest.trials import Trial, Trials, asked_of, code_of
 from companions.report_view import day_of, draw_report
 
+MOST_S = 20.0  # a run that takes longer is not repeated under other rules
+VARIANTS = {
+    "nearer": Rules(path="nearer"), "touch": Rules(through=False),
+    "no slippage": Rules(slip_ticks=0, worse=False), "slow": Rules(latency_s=25.0),
+}  # fmt: skip
 WORDS = {
     "ko": {
         "invented": "시세 파일이 없어 만들어 낸 시세로 돌립니다(추세 없는 무작위). 결과는 실제 시장과 무관합니다.",
@@ -90,7 +99,11 @@ def show_backtest(options: argparse.Namespace) -> int:
     result = dataclasses.replace(result, trials=trials.of(result.history))
     page, plain = options.html or folder / "report.html", folder / "result.json"
     title = f"{type(strategy).__name__} · {', '.join(sorted(past.minutes))}"
-    bot.write_private(page, html.draw(result, title, step.rules, settings.language))
+    others = (
+        other_rules(settings, name, given, past, options.money) if result.took_s < MOST_S else {}
+    )
+    drawn = html.draw(result, title, step.rules, settings.language, past, others)
+    bot.write_private(page, drawn)
     bot.write_private(plain, json.dumps(result.to_json(), ensure_ascii=False, indent=1))
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
@@ -100,6 +113,19 @@ def show_backtest(options: argparse.Namespace) -> int:
     paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
     print(words["left"].format(**paths), file=sys.stdout)
     return bot.EXIT_FAILED if result.differences else 0
+
+
+def other_rules(
+    settings: bot.BotSettings, name: str, given: Mapping[str, Any], past: History, money: int
+) -> dict[str, int]:
+    """Return the net result under other fill rules: what the assumptions cost, in won."""
+    found = {}
+    for rule, rules in VARIANTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            strategy = bot.load_strategy(name, given)
+            result = run(settings, strategy, past, Options(money, rules), Path(folder) / "run")
+        found[rule] = result.metrics()["end_krw"] - money
+    return found
 
 
 def say_end(console: Console, words: dict[str, str], result: BacktestResult) -> None:

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kis_realtime_trading as bot
 from companions import reports
+from companions.backtest import charts
+from companions.backtest.broker import Rules
+from companions.backtest.checks import fill_sensitivity
+from companions.backtest.history import History
+from companions.backtest.page_words import FIGURES, RULES, WEEKDAYS, WORDS
 from companions.backtest.run import BacktestResult
 from companions.names import names_of
 
+MOST_TRIPS, MOST_CHARTS = 400, 8
 STYLE = """
-:root{--up:#c9302c;--down:#1b5fc1;--line:#dfe4ea;--soft:#5a6675}
-body{font:15px/1.5 system-ui,"Noto Sans KR","Malgun Gothic",sans-serif;margin:0 auto;max-width:960px;padding:16px;color:#17202b}
-h1{font-size:22px}h2{font-size:17px;margin-top:28px}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-td,th{padding:5px 8px 5px 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-td:first-child,th:first-child{text-align:left}th{color:var(--soft);font-weight:500}
+:root{--up:#c9302c;--down:#1b5fc1;--line:#dfe4ea;--soft:#5a6675;--ink:#17202b;--paper:#fff;--card:#f5f7fa;--note:#fff3d6;--other:#8a94a0;--bought:#0a7d4b;--sold:#6b3fa0}
+@media(prefers-color-scheme:dark){:root{--up:#ff7b72;--down:#6cb0ff;--line:#2b3440;--soft:#9aa7b5;--ink:#e6ebf0;--paper:#11161c;--card:#1a212a;--note:#3a3018;--other:#7d8894;--bought:#4fd79a;--sold:#c9a2ff}}
+*{box-sizing:border-box}
+body{font:15px/1.55 system-ui,"Apple SD Gothic Neo","Malgun Gothic","Noto Sans KR",sans-serif;margin:0 auto;max-width:980px;padding:16px;color:var(--ink);background:var(--paper);word-break:keep-all;overflow-wrap:anywhere}
+h1{font-size:22px;line-height:1.3;margin:8px 0}h2{font-size:17px;margin:32px 0 8px}h3{font-size:15px;margin:16px 0 4px}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
+td,th{padding:5px 0 5px 12px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+td:first-child,th:first-child{text-align:left;padding-left:0}th{color:var(--soft);font-weight:500}
+.text td{white-space:normal}.left{text-align:left}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(136px,1fr));gap:8px}
+.cards div{background:var(--card);border-radius:10px;padding:9px 12px}.cards b{display:block;font-size:17px;font-variant-numeric:tabular-nums}.cards span{color:var(--soft);font-size:13px}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:0 28px}
 .up{color:var(--up)}.down{color:var(--down)}.soft{color:var(--soft)}.wide{overflow-x:auto}
-.note{background:#fff3d6;padding:8px 12px;border-radius:8px}svg{width:100%;height:auto}
+.note{background:var(--note);padding:8px 12px;border-radius:8px;margin:8px 0}
+svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}@media(max-width:600px){svg text{font-size:19px}}
+.grid{stroke:var(--line)}.line,.trip{fill:none;stroke:currentColor;stroke-width:1.8}.line.other{color:var(--other)}.line.own{color:var(--ink);stroke-width:2.2}
+.area{fill:currentColor;opacity:.18}.key.own{fill:var(--ink)}.key.other{fill:var(--other)}
+.wick{stroke:currentColor;fill:none;stroke-width:1}.body{fill:currentColor}.wick.up,.body.up,.trip.up{color:var(--up)}.wick.down,.body.down,.trip.down{color:var(--down)}
+.wick,.body{opacity:.55}.trip{stroke-width:1.4;stroke-dasharray:3 2}.bought{fill:var(--bought)}.sold{fill:var(--sold)}
 """
-WORDS = {
-    "ko": {"title": "백테스트", "result": "결과", "equity": "평가자산", "drawdown": "낙폭", "months": "월별", "trips": "매매 내역", "refused": "규칙에 막힌 주문", "how": "체결 가정", "total": "순손익", "trades": "매매", "win": "승률", "pf": "손익비(PF)", "dd": "최대 낙폭", "costs": "수수료·세금", "reason": "청산 이유", "invented": "만들어 낸 시세입니다. 이 결과는 실제 시장에 대해 아무것도 말해 주지 않습니다.", "equal": "장부와 증권사 쪽 계산이 원 단위까지 같습니다.", "differ": "장부와 증권사 쪽 계산이 다릅니다: ", "few": "매매가 30회보다 적어 숫자 하나하나에 기대기 어렵습니다.", "rules": "주문은 {latency}초 뒤 도착해 그 다음 가격부터 체결됩니다. 시장가성 주문은 도착 전후 가격 중 나쁜 쪽에서 {slip}틱 불리하게, 걸어 둔 주문은 가격이 지정가를 지나가야 체결됩니다. 각 가격 거래량의 {share}까지만 체결됩니다. 한 봉 안의 순서는 불리한 쪽으로 봅니다. 보유 중이면 저가가, 매수를 기다리면 고가가 먼저입니다.", "none": "없음", "entry": "매수", "exit": "매도", "when": "시각", "name": "종목", "shares": "수량", "gain": "손익", "why": "이유", "month": "월", "count": "횟수"},
-    "en": {"title": "Backtest", "result": "Result", "equity": "Equity", "drawdown": "Drawdown", "months": "By month", "trips": "Round trips", "refused": "Wishes refused by a rule", "how": "How orders are filled", "total": "Net", "trades": "Trades", "win": "Win rate", "pf": "Profit factor", "dd": "Max drawdown", "costs": "Fees and taxes", "reason": "By reason of exit", "invented": "The prices are invented. This result says nothing about a market.", "equal": "The ledger and the broker's books are equal to the won.", "differ": "The ledger and the broker's books differ: ", "few": "Fewer than 30 round trips: no single figure can be leaned on.", "rules": "An order arrives {latency} s later and meets only prices after that. One that crosses the market pays the worse of the prices before and after its arrival and {slip} tick more; one that rests needs a price through its limit. At most {share} of each price's volume is ours. Within a bar the bad case is taken: the low first against what is held, the high first against a buy that waits.", "none": "none", "entry": "bought", "exit": "sold", "when": "Time", "name": "Stock", "shares": "Shares", "gain": "Gain", "why": "Reason", "month": "Month", "count": "Count"},
-}  # fmt: skip
 
 
 def _tone(amount: float) -> str:
@@ -35,88 +48,245 @@ def _money(amount: float) -> str:
     return f'<td class="{_tone(amount)}">{amount:+,.0f}</td>'
 
 
-def _table(heads: Sequence[str], rows: Sequence[str], none: str) -> str:
+def _table(heads: Sequence[str], rows: Sequence[str], none: str, style: str = "") -> str:
     if not rows:
         return f'<p class="soft">{none}</p>'
     head = "".join(f"<th>{html.escape(each)}</th>" for each in heads)
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    return f'<div class="wide"><table class="{style}"><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
-def curve(values: Sequence[float], colour: str, floor: float | None = None) -> str:
-    """Return a line as SVG with its first, lowest, highest and last value."""
-    if len(values) < 2:
-        return ""
-    low, high = min(*values, floor if floor is not None else values[0]), max(values)
-    span, width = (high - low) or 1.0, 900 / (len(values) - 1)
-    points = " ".join(
-        f"{i * width:.1f},{210 - 190 * (value - low) / span:.1f}" for i, value in enumerate(values)
-    )
-    label = f"{low:,.0f} … {high:,.0f}"
-    return (
-        f'<svg viewBox="0 0 960 230" role="img" aria-label="{label}"><polyline points="{points}" '
-        f'fill="none" stroke="{colour}" stroke-width="2"/><text x="0" y="228" font-size="13">{label}'
-        f'</text><text x="860" y="14" font-size="13" text-anchor="middle">{values[-1]:,.0f}</text></svg>'
-    )
+def shown(value: Any, kind: str) -> str:
+    """Return a figure for people; one without a meaning is a dash.
+
+    >>> shown(0.1234, "%"), shown(None, "x"), shown(1_234_567, "won"), shown(1.5, "x")
+    ('+12.34 %', '–', '+1,234,567', '1.50')
+    """
+    if value is None:
+        return "–"
+    if kind == "%":
+        return f"{100 * value:+.2f} %"
+    if kind == "share":
+        return f"{100 * value:.1f} %"
+    if kind == "won":
+        return f"{value:+,.0f}"
+    return f"{value:,.2f}" if kind == "x" else f"{value:,.0f}" if kind == "n" else str(value)
 
 
-def draw(result: BacktestResult, title: str, rules: Any, language: str) -> str:
-    """Return the whole page."""
-    words, report = WORDS[language], result.report
-    sums, known = report.totals, names_of(None)
-    equity = [float(day.equity_krw) for day in report.days]
-    peak, fall = 0.0, []
-    for value in equity:
-        peak = max(peak, value)
-        fall.append(value - peak)
-    factor = "–" if sums.profit_factor is None else f"{sums.profit_factor:.2f}"
-    rate = "–" if sums.win_rate_pct is None else f"{sums.win_rate_pct:.1f} %"
-    facts = [
-        (words["total"], f"{sums.gain_krw:+,}"), (words["trades"], str(sums.trips)),
-        (words["win"], rate), (words["pf"], factor),
-        (words["dd"], f"{sums.drawdown.krw:,} ({sums.drawdown.pct:.2f} %)"),
-        (words["costs"], f"{sums.fees_krw + sums.taxes_krw:,}"),
-    ]  # fmt: skip
-    trips = [
-        f"<tr><td>{trip.closed_at:%m-%d %H:%M}</td><td>{html.escape(trip.name or known.get(trip.symbol, trip.symbol))}</td>"
-        f"<td>{trip.shares:,}</td><td>{trip.entry_price:,.0f}</td><td>{trip.exit_price:,.0f}</td>"
-        f"{_money(trip.gain_krw)}<td>{html.escape(_reason(trip.reason, language))}</td></tr>"
-        for trip in report.trips
-    ]  # fmt: skip
+class Page:
+    """The parts of the page of one result, in one language."""
 
-    def grouped(by: reports.GroupBy) -> list[str]:
-        return [
-            f"<tr><td>{html.escape(_reason(line.key, language))}</td><td>{line.trips}</td>"
-            f"{_money(line.gain_krw)}</tr>"
-            for line in reports.group(report.trips, by)
+    def __init__(self, result: BacktestResult, rules: Rules, language: str) -> None:
+        self._result, self._rules, self._language = result, rules, language
+        self._words, self._report = WORDS[language], result.report
+        self._figures, self._names = result.metrics(), names_of(None)
+
+    def _reason(self, text: str) -> str:
+        return bot.in_korean(text) if self._language == "ko" else text
+
+    def _stock(self, symbol: str, name: str = "") -> str:
+        return html.escape(name or self._names.get(symbol, symbol))
+
+    def notes(self) -> str:
+        """Return what must be read before any figure."""
+        words, result = self._words, self._result
+        said = [words["invented"]] if any("invented" in note for note in result.notes) else []
+        said += [words["few"]] if result.report.totals.trips < 30 else []
+        if result.differences:
+            said.append(words["differ"] + "; ".join(result.differences[:5]))
+        told = [note for note in result.notes if "invented" not in note]
+        taught = sum("only taught" in note for note in told)
+        said += [words["taught"].format(count=taught)] if taught else []
+        said += [note for note in told if "only taught" not in note]
+        return "".join(f'<p class="note">{html.escape(note)}</p>' for note in said)
+
+    def cards(self) -> str:
+        """Return the figures that are looked at first."""
+        f, sums, words = self._figures, self._report.totals, self._words
+        cards = [
+            (words["total"], f"{f['end_krw'] - f['money_krw']:+,}", f["end_krw"] - f["money_krw"]),
+            (words["return"], shown(f["return"], "%"), f["return"] or 0),
+            (words["market"], shown(f["market_return"], "%"), f["market_return"] or 0),
+            (words["dd"], shown(f["max_drawdown"], "share"), 0),
+            (words["sharpe"], shown(f["sharpe"], "x"), 0), (words["trades"], f"{sums.trips:,}", 0),
+            (words["win"], shown(f["win_rate"], "share"), 0),
+            (words["pf"], shown(f["profit_factor"], "x"), 0),
+            (words["costs"], f"{sums.costs_krw:,}", 0),
+            (words["luck"], shown(f["deflated_sharpe"], "share"), 0),
+        ]  # fmt: skip
+        return '<div class="cards">' + "".join(
+            f'<div><span>{html.escape(name)}</span><b class="{_tone(tone)}">{value}</b></div>'
+            for name, value, tone in cards
+        ) + "</div>"  # fmt: skip
+
+    def equity(self) -> str:
+        """Return equity beside buying and holding, and the falls from each height."""
+        words, days = self._words, self._report.days
+        own = [float(self._result.money), *(float(day.equity_krw) for day in days)]
+        held = [each * self._result.money for each in self._result.market]
+        labels = [words["start"], *(f"{day.day:%y-%m-%d}" for day in days)]
+        named = [(words["equity"], "own", own)]
+        if len(held) == len(own):
+            named.insert(0, (words["held"], "other", held))
+        top, falls = own[0], []
+        for value in own:
+            top = max(top, value)
+            falls.append(100 * (value / top - 1))
+        return (
+            f"<h2>{words['equity']}</h2>{charts.lines(labels, named, korean=self._language == 'ko')}"
+            f"<h2>{words['drawdown']}</h2>"
+            f"{charts.lines(labels, [(words['drawdown'], 'down', falls)], ' %', filled=True)}"
+        )
+
+    def months(self) -> str:
+        """Return the returns of months, a line a year."""
+        grid: dict[int, dict[int, float]] = {}
+        before = float(self._result.money)
+        for day in self._report.days:
+            after = float(day.equity_krw)
+            year = grid.setdefault(day.day.year, {})
+            year[day.day.month] = (1 + year.get(day.day.month, 0.0)) * after / before - 1
+            before = after
+        rows = []
+        for number, months in grid.items():
+            cells = "".join(
+                f'<td class="{_tone(months.get(m, 0.0))}">{f"{100 * months[m]:+.1f}" if m in months else ""}</td>'
+                for m in range(1, 13)
+            )
+            whole = 1.0
+            for each in months.values():
+                whole *= 1 + each
+            rows.append(f'<tr><td>{number}</td>{cells}<td class="{_tone(whole - 1)}"><b>{100 * (whole - 1):+.1f}</b></td></tr>')  # fmt: skip
+        heads = ["%", *self._words["twelve"].split(), self._words["year"]]
+        return f"<h2>{self._words['months']}</h2>{_table(heads, rows, self._words['none'])}"
+
+    def trades(self, past: History | None) -> str:
+        """Return candles with the round trips of each stock, those with most trips first."""
+        if past is None:
+            return ""
+        trips: dict[str, list[reports.RoundTrip]] = {symbol: [] for symbol in past.minutes}
+        for trip in self._report.trips:
+            trips.setdefault(trip.symbol, []).append(trip)
+        order = sorted(trips, key=lambda symbol: (-len(trips[symbol]), symbol))
+        body = "".join(
+            f"<h3>{self._stock(symbol)} <span class='soft'>{symbol} · {len(trips[symbol])}</span></h3>"
+            f"{charts.candles(past.minutes.get(symbol, []), trips[symbol][-MOST_TRIPS:], symbol)}"
+            for symbol in order[:MOST_CHARTS]
+        )
+        rest = order[MOST_CHARTS:]
+        more = f'<p class="soft">{self._words["more"].format(count=len(rest))}</p>' if rest else ""
+        return f'<h2>{self._words["trades_on"]}</h2><p class="soft">{self._words["legend"]}</p>{body}{more}'
+
+    def figures(self) -> str:
+        """Return all figures with what they mean."""
+        half = (len(FIGURES) + 1) // 2
+        tables = []
+        for part in (FIGURES[:half], FIGURES[half:]):
+            rows = [
+                f"<tr><td>{korean if self._language == 'ko' else english}</td>"
+                f"<td>{html.escape(shown(self._figures[key], kind))}</td></tr>"
+                for key, kind, korean, english in part
+            ]
+            tables.append(f'<table class="text">{"".join(rows)}</table>')
+        return f'<h2>{self._words["figures"]}</h2><div class="two">{"".join(tables)}</div>'
+
+    def doubts(self, variants: Mapping[str, int]) -> str:
+        """Return costs, and the result under other assumptions."""
+        words, sums = self._words, self._report.totals
+        net = self._figures["end_krw"] - self._figures["money_krw"]
+        rows = [
+            f"<tr><td>{words['costs_0']}</td>{_money(net + sums.costs_krw)}</tr>",
+            f"<tr><td>{words['costs_1'].format(fees=f'{sums.fees_krw:,}', taxes=f'{sums.taxes_krw:,}')}</td>{_money(net)}</tr>",
+            f"<tr><td>{words['costs_2']}</td>{_money(net - sums.costs_krw)}</tr>",
+        ]  # fmt: skip
+        rows += [
+            f"<tr><td>{html.escape(RULES[self._language].get(name, name))}</td>{_money(won)}</tr>"
+            for name, won in variants.items()
         ]
+        findings = fill_sensitivity({"": net, **variants}, "") if net else []
+        told = f'<p class="note">{words["fragile"]}</p>' if findings else ""
+        count = words["trials"].format(count=self._figures["trials"])
+        return (
+            f"<h2>{words['doubts']}</h2>{told}<p>{count}</p>"
+            f"{_table([words['assumed'], words['gain']], rows, words['none'], 'text')}"
+        )
 
-    groups = {"months": grouped("month"), "reason": grouped("reason")}
-    refused = [
-        f"<tr><td>{html.escape(str(code))}</td><td>{count}</td></tr>"
-        for code, count in report.refusals_by_rule().items()
-    ]
-    notes = [words["invented"]] if any("invented" in note for note in result.notes) else []
-    notes += [words["few"]] if sums.trips < 30 else []
-    notes.append(words["differ"] + "; ".join(result.differences) if result.differences else words["equal"])  # fmt: skip
-    how = words["rules"].format(latency=rules.latency_s, slip=rules.slip_ticks, share=f"{rules.share:.0%}")  # fmt: skip
-    said = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
-    rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in facts)
-    heads = [words[key] for key in ("when", "name", "shares", "entry", "exit", "gain", "why")]
+    def breakdowns(self) -> str:
+        """Return gains by stock, reason, hour, weekday and month."""
+        words, trips = self._words, self._report.trips
+
+        def lines(found: Sequence[reports.GroupLine], name: Any) -> list[str]:
+            return [
+                f"<tr><td>{html.escape(name(line.key))}</td><td>{line.trips}</td>"
+                f"<td>{line.win_rate_pct:.0f} %</td>{_money(line.gain_krw)}</tr>"
+                for line in found
+            ]
+
+        weekdays = []
+        for n, day in enumerate(WEEKDAYS[self._language]):
+            each = [trip for trip in trips if trip.closed_at.weekday() == n]
+            wins = sum(trip.gain_exact > 0 for trip in each)
+            gain = sum(float(trip.gain_exact) for trip in each)
+            if each:
+                weekdays.append(f"<tr><td>{day}</td><td>{len(each)}</td><td>{100 * wins / len(each):.0f} %</td>{_money(gain)}</tr>")  # fmt: skip
+        parts = [
+            (words["name"], lines(reports.group(trips, "symbol"), lambda k: self._names.get(k, k))),
+            (words["why"], lines(reports.group(trips, "reason"), self._reason)),
+            (words["hour"], lines(reports.group(trips, "hour"), lambda k: f"{k}:00")),
+            (words["weekday"], weekdays),
+            (words["month"], lines(reports.group(trips, "month"), str)),
+        ]  # fmt: skip
+        tables = "".join(
+            f"<div><h3>{name}</h3>{_table([name, words['count'], words['win'], words['gain']], rows, words['none'])}</div>"
+            for name, rows in parts
+        )
+        return f'<h2>{words["breakdowns"]}</h2><div class="two">{tables}</div>'
+
+    def refused(self) -> str:
+        """Return the wishes that a rule did not let pass."""
+        words = self._words
+        rows = [
+            f"<tr><td>{html.escape(self._reason(str(code)))}</td><td>{count}</td></tr>"
+            for code, count in self._report.refusals_by_rule().items()
+        ]
+        return f"<h2>{words['refused']}</h2>{_table([words['why'], words['count']], rows, words['none'])}"
+
+    def trips(self) -> str:
+        """Return the round trips, the newest first."""
+        words, every = self._words, self._report.trips
+        rows = [
+            f"<tr><td>{trip.closed_at:%y-%m-%d %H:%M}</td><td class='left'>{self._stock(trip.symbol, trip.name)}</td>"
+            f"<td>{trip.shares:,}</td><td>{trip.entry_price:,.0f}</td><td>{trip.exit_price:,.0f}</td>"
+            f"{_money(trip.gain_krw)}<td class='{_tone(trip.gain_pct)}'>{trip.gain_pct:+.2f}</td>"
+            f"<td class='left'>{html.escape(self._reason(trip.reason))}</td></tr>"
+            for trip in every[: -MOST_TRIPS - 1 : -1]
+        ]  # fmt: skip
+        heads = [words[key] for key in ("when", "name", "shares", "entry", "exit", "gain")]
+        more = len(every) - MOST_TRIPS
+        said = f'<p class="soft">{words["older"].format(count=more)}</p>' if more > 0 else ""
+        return f"<h2>{words['trips']}</h2>{_table([*heads, '%', words['why']], rows, words['none'])}{said}"
+
+    def how(self) -> str:
+        """Return how orders were filled, and that both books agree."""
+        rules, words = self._rules, self._words
+        text = words["rules"].format(
+            latency=rules.latency_s, slip=rules.slip_ticks, share=f"{rules.share:.0%}"
+        )
+        books = "" if self._result.differences else f"<p>{words['equal']}</p>"
+        return f"<h2>{words['how']}</h2><p>{html.escape(text)}</p>{books}"
+
+
+def draw(
+    result: BacktestResult, title: str, rules: Rules, language: str, past: History | None = None,
+    variants: Mapping[str, int] | None = None,
+) -> str:  # fmt: skip
+    """Return the whole page. `variants`: the net result under other rules, by name."""
+    page, words, report = Page(result, rules, language), WORDS[language], result.report
     return (
         f'<!doctype html><html lang="{language}"><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width,initial-scale=1"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{words['title']}: {html.escape(title)}</h1>"
-        f'<p class="soft">{report.first} – {report.last} · {result.history}</p>{said}'
-        f"<h2>{words['result']}</h2><table>{rows}</table>"
-        f"<h2>{words['equity']}</h2>{curve(equity, '#c9302c')}"
-        f"<h2>{words['drawdown']}</h2>{curve(fall, '#1b5fc1', 0.0)}"
-        f"<h2>{words['months']}</h2>{_table([words['month'], words['count'], words['gain']], groups['months'], words['none'])}"
-        f"<h2>{words['reason']}</h2>{_table([words['why'], words['count'], words['gain']], groups['reason'], words['none'])}"
-        f"<h2>{words['refused']}</h2>{_table([words['why'], words['count']], refused, words['none'])}"
-        f"<h2>{words['trips']}</h2>{_table(heads, trips, words['none'])}"
-        f"<h2>{words['how']}</h2><p>{html.escape(how)}</p></html>"
+        f'<p class="soft">{report.first} – {report.last} · {words["history"]} {result.history}</p>'
+        f"{page.notes()}{page.cards()}{page.equity()}{page.months()}{page.trades(past)}"
+        f"{page.figures()}{page.doubts(variants or {})}{page.breakdowns()}{page.refused()}"
+        f"{page.trips()}{page.how()}</html>"
     )
-
-
-def _reason(text: str, language: str) -> str:
-    return bot.in_korean(text) if language == "ko" else text

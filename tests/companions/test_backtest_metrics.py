@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
-from companions.backtest import history, metrics, path
+from companions.backtest import charts, history, html, metrics, overfit, path, sweep
 from companions.backtest.run import Options, run
 
 
-@pytest.mark.parametrize("module", [metrics, path])
+@pytest.mark.parametrize("module", [charts, html, metrics, overfit, path, sweep])
 def test_every_worked_example_holds(module):
     """The docstrings are run as they stand."""
     found = doctest.testmod(module)
