@@ -4280,7 +4280,7 @@ HOLDS: dict[str, Hold] = {
     "action": Hold("stock", "the owner: --levels, or on_corporate_action", "row",
         "권리락·액면분할 확인 필요 (--levels로 답변)", "a corporate action waits (answer with --levels)"),
     "unresolved": Hold("stock", "what becomes of the order", "row",
-        "결과를 모르는 주문이 있음", "an order of unknown outcome"),
+        "결과를 기다리는 주문이 있음", "an order whose outcome is awaited"),
     "exiting": Hold("stock", "the end of the exit", "row", "청산 중", "the position is being closed"),
     "pause": Hold("stock", "its time", "row", "연속 손실로 쉬는 중", "a pause after lost rounds"),
 }  # fmt: skip

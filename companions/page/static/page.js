@@ -44,7 +44,7 @@ function overview() {
     box(t("stock"), table([t("name"), t("price"), t("change"), t("shares"), t("gain"), t("average"), t("stop"), t("target")], status.symbols.map((s) => [
       el("td", {}, nameOf(s.symbol, s.name)), money(s.change_pct, won(s.price)), money(s.change_pct, `${s.change_pct > 0 ? "+" : ""}${s.change_pct}%`), s.position ? won(s.position) : "–", s.position ? el("td", { className: tone(s.gain_krw) }, signed(s.gain_krw), el("small", { className: "code", textContent: ` ${s.gain_pct > 0 ? "+" : ""}${s.gain_pct}%` })) : "", s.position ? won(s.average) : "", s.stop ? won(s.stop) : "", s.target ? won(s.target) : ""]))),
     box(t("openOrders"), openOrders()),
-    status.holds.length ? box(t("holds"), table([t("name"), t("reason"), t("time")], status.holds.map((h) => [h.scope === "all" ? t("all") : h.scope, h.text, (h.since || "").slice(11, 19)]))) : null,
+    status.holds.length ? box(t("holds"), table([t("name"), t("reason"), t("time")], status.holds.map((h) => [h.scope === "all" ? t("all") : (known()[h.scope] || h.scope), el("td", { className: "wrap", textContent: h.text }), (h.since || "").slice(11, 19)]))) : null,
     box(t("messages"), el("ul", { className: "messages" }, ...(status.messages || []).slice().reverse().map((text) => el("li", { textContent: text })))),
     box(t("off"), buttons, el("p", { className: "soft", textContent: t("again") })),
   ];
