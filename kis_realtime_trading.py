@@ -288,6 +288,7 @@ CEILING_TOTAL_KRW = 1_000_000_000
 CEILING_ORDERS_PER_MINUTE = 30
 CEILING_ORDERS_PER_SECOND = 3
 CEILING_QUANTITY = 1_000_000
+OWNERS_LEG = "owner"  # of an intent that the owner's own `buy` began
 
 CLOCK_TOLERANCE_S = 2.0  # small steps back of our clock are no time; the broker's may differ so
 
@@ -707,6 +708,7 @@ class OrderRequest:
     plan: ExitPlan | None = None
     reason: str = ""
     facts: tuple[tuple[str, float], ...] = ()  # indicator values, for the journal
+    owners: bool = False  # the owner's `buy`; never a strategy's
 
 
 @dataclass(frozen=True, slots=True)
@@ -988,6 +990,7 @@ class Position:
     opened_at: datetime | None = None
     result: Fraction = Fraction(0)  # of this round so far, after costs
     exit_reason: str = ""  # why it is being closed
+    owners: bool = False  # opened by the owner's own `buy`: no wish of a strategy sells it
 
     @property
     def average_price(self) -> float:
@@ -998,16 +1001,20 @@ class Position:
         """Return everything that a position is, to compare it and to bring it back."""
         return (
             self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason,
+            self.owners,
         )  # fmt: skip
 
     def take(self, values: tuple[Any, ...]) -> None:
         """Be again what values() returned."""
-        self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason = values
+        (
+            self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason,
+            self.owners,
+        ) = values  # fmt: skip
 
     def clear(self) -> None:
         """Be flat again; the object stays, since views hold it."""
         self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
-        self.plan, self.opened_at, self.exit_reason = None, None, ""
+        self.plan, self.opened_at, self.exit_reason, self.owners = None, None, "", False
 
 
 @dataclass(slots=True)
@@ -1108,7 +1115,8 @@ class Command(NamedTuple):
     names: restarted (text: time of the last journal row), day (with the session), feed up, feed
     down, stop (text "cancel" takes resting entries back), level (text says why), resolve (text:
     INTENT=absent or INTENT=ORDER NUMBER), hold and release (text: a reason to stop entries),
-    levels (text: SYMBOL=scale or SYMBOL=keep, the answer to a corporate action).
+    levels (text: SYMBOL=scale or SYMBOL=keep, the answer to a corporate action), and the owner's
+    buy, sell, cancel, unlock (text: the arguments of COMMANDS).
     """
 
     name: Literal[
@@ -1122,6 +1130,10 @@ class Command(NamedTuple):
         "hold",
         "release",
         "levels",
+        "buy",
+        "sell",
+        "cancel",
+        "unlock",
     ]
     at: datetime
     session: Session | None = None
@@ -3119,8 +3131,11 @@ class Ledger:
             self.cash_krw, self.external = entry.cash_krw, dict(entry.external)
             if self.account_day != self.day:
                 self.morning_cash_krw, self.account_day = entry.cash_krw, self.day
-        elif isinstance(entry, SymbolStopped):
+        elif isinstance(entry, SymbolStopped) and entry.why:
             self.stopped[entry.symbol] = entry.why
+        elif isinstance(entry, SymbolStopped):
+            self.stopped.pop(entry.symbol, None)
+            self.today.losses.pop(entry.symbol, None)  # its pause is over as well
         elif isinstance(entry, HoldSet):
             self.holds.pop(entry.reason, None)
             if entry.on:
@@ -3243,6 +3258,8 @@ class Ledger:
         position = self.position(order.intent.symbol)
         position.result -= costs
         if order.intent.side is Side.BUY:
+            if not position.quantity:
+                position.owners = order.intent.leg == OWNERS_LEG
             position.opened_at = position.opened_at or at
             position.plan = position.plan or order.intent.plan
             position.quantity += quantity
@@ -3725,6 +3742,8 @@ def check_request(request: Any) -> None:
         raise TypeError("the names of facts are readable texts")
     if not isinstance(request.side, Side) or not isinstance(request.kind, OrderKind):
         raise TypeError("side is a Side and kind an OrderKind")
+    if request.owners is not False:
+        raise TypeError("owners marks a wish of the owner, never of a strategy")
     numbers = [request.quantity, request.price, *(value for _, value in request.facts)]
     if not all(type(each) in (int, float, type(None)) for each in numbers):
         raise TypeError("quantity, price and facts are plain int or float")
@@ -4721,8 +4740,14 @@ class EntryDesk:
         """End a wish that waits for a price. A refused signal is not asked again."""
         if state.waiting is None:
             return
-        key = self._intent_of(state, state.waiting).intent_id
-        self._core.record("refusal", key, symbol=state.view.symbol, code="NO_QUOTE", numbers=why)
+        intent, symbol = self._intent_of(state, state.waiting), state.view.symbol
+        key = intent.intent_id
+        self._core.record("refusal", key, symbol=symbol, code="NO_QUOTE", numbers=why)
+        if state.waiting.owners:  # he waits for an answer
+            self._core.alert(
+                "refused", symbol=symbol, side=intent.side, quantity=intent.quantity,
+                code="NO_QUOTE", numbers=why,
+            )  # fmt: skip
         state.waiting = None
         state.refused.add(key)
 
@@ -4737,7 +4762,8 @@ class EntryDesk:
         return OrderIntent(
             intent_id_of(self._name, day, request.symbol, request.side, request.signal, "entry"),
             day, request.symbol, request.side, request.kind, request.quantity, request.price,
-            "entry", "entry", request.signal, core.now, reserve_krw=value + fee,
+            "entry", OWNERS_LEG if request.owners else "entry", request.signal, core.now,
+            reserve_krw=value + fee,
             cash_before_krw=-1 if core.cash_krw is None else core.cash_krw, plan=request.plan,
             reason=request.reason,
         )  # fmt: skip
@@ -5410,15 +5436,140 @@ class BrokerDesk:
 # ======================================================================================
 # === 16. COMMANDS ===
 # ======================================================================================
-# Knows: what happens to the program: its start, a day, the feed, its end, the owner's word.
-# Never knows: through which door a command came.
+# Knows: what happens to the program: its start, a day, the feed, its end, the owner's word; all
+# words of the owner stand in one table, COMMANDS. Never knows: through which door a word came.
+
+
+class Danger(enum.StrEnum):
+    """What a word may do, and so what a chat must show before it acts: nothing, a tap, a code."""
+
+    ASK = "ask"
+    DOWN = "down"
+    CONFIRM = "down_confirm"
+    UP = "up"
+
+
+class OwnersWord(NamedTuple):
+    """One command of the owner. Arguments are names of ARGUMENTS, in brackets when they may lack.
+
+    `doors` are those besides the control file, which takes every word that does something:
+    signal, line (the command line), phone, page. `event` becomes a Command with the arguments, or
+    with `text`; a word with a level moves the kill switch, downward words never up.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    arguments: tuple[str, ...]
+    danger: Danger
+    doors: frozenset[str]
+    level: KillLevel | None
+    event: str
+    text: str
+    ko: str
+    en: str
+
+    @property
+    def usage(self) -> str:
+        """The word with its arguments, as a person types it behind a slash."""
+        return " ".join((self.name, *self.arguments))
+
+
+class Said(NamedTuple):
+    """A word of the owner with its arguments, each of its form."""
+
+    word: OwnersWord
+    values: tuple[str, ...] = ()
+
+
+ARGUMENTS = {
+    "STOCK": "Q?[0-9A-Z]{6}", "SHARES": "[1-9][0-9]{0,5}", "PRICE": "[1-9][0-9]{0,8}",
+    "ORDER": "[0-9]{1,10}", "LEVEL": "|".join(KillLevel.__members__), "CODE": "[0-9]{6}",
+    "INTENT=absent|ORDER": r"[0-9A-Za-z_-]+=(?:absent|[0-9]{1,10})", "LINES": "[1-9][0-9]?",
+    "STOCK=scale|keep": "Q?[0-9A-Z]{6}=(?:scale|keep)", "DAYS": "[1-9][0-9]{0,2}",
+    "STOCK|ORDER": "[0-9A-Za-z가-힣][0-9A-Za-z가-힣&.-]{0,23}",
+}  # fmt: skip
+# name aliases | arguments | danger | doors | what it does | help in both languages
+_COMMANDS_TEXT = """
+status | - | ask | phone | - | 지금 상태: 손익, 보유, 시세, 매매 단계 | how it stands: result, holdings, feed, level
+positions | - | ask | phone | - | 보유 종목과 손절·목표가 | what is held, with stop and target
+orders | - | ask | phone | - | 미체결 주문 | open orders
+trades | [DAYS] | ask | phone | - | 오늘의 왕복 매매 | round trips of today
+profit | [DAYS] | ask | phone | - | 손익 곡선과 낙폭 그림 | equity and drawdown, as a picture
+daily | [DAYS] | ask | phone | - | 일별 손익 | results by day
+weekly | - | ask | phone | - | 주별 손익 | results by week
+monthly | - | ask | phone | - | 월별 손익 | results by month
+performance | - | ask | phone | - | 종목별 손익 | results by stock
+stats | - | ask | phone | - | 승률, 손익비, 최대 낙폭 | win rate, profit factor, drawdown
+balance | - | ask | phone | - | 예수금과 평가금액 | cash and equity
+chart | STOCK|ORDER [DAYS] | ask | phone | - | 종목 차트: 진입, 청산, 손절가 | candles with entries, exits, stop
+report | - | ask | phone | - | 오늘의 보고서와 그림 | report of the day, with its picture
+why | [STOCK|ORDER] | ask | phone | - | 주문의 이유: 주문번호나 종목 | why an order: its number or stock
+watchlist | - | ask | phone | - | 관심 종목의 시세 | prices of the watched stocks
+limits | - | ask | phone | - | 한도 | the limits
+holds | - | ask | phone | - | 지금 새로 사지 않는 이유 | why nothing is bought now
+locks | - | ask | phone | - | 오늘 멈춘 종목 | stocks stopped for today
+health | - | ask | phone | - | 봇의 건강: 시세, 대기열, 메모리 | feed, queues, memory
+logs | [LINES] | ask | phone | - | 최근 알림 | the last messages
+version | - | ask | phone | - | 버전 | the version
+help start | [CODE] | ask | phone | - | 이 안내 | this text
+stop stopentry | - | down | signal phone page | level ENTRIES_OFF | 새로 사지 않습니다 | no new entries
+reduce | - | down | phone page | level REDUCE_ONLY | 미체결 매수도 취소합니다 | takes resting entries back too
+cancel | ORDER | down | phone | cancel | 미체결 매수 주문을 취소합니다 | takes a resting entry back
+flatten | - | down_confirm | signal phone page | level FLATTEN_AND_HALT | 전부 팔고 멈춥니다 | sells all and halts
+sell | STOCK | down_confirm | phone | sell | 한 종목을 모두 팝니다 | sells all shares of a stock
+resume | - | up | phone | level ACTIVE | 매매를 다시 시작합니다 | trades again
+buy | STOCK SHARES [PRICE] | up | phone | buy | 직접 삽니다. 규칙과 한도는 그대로 | buys, within every rule
+unlock | STOCK | up | phone | unlock | 오늘 멈춘 종목을 다시 허용합니다 | lets a stopped stock be bought again
+resolve | INTENT=absent|ORDER | up | line phone | resolve | 결과를 모르는 주문에 답합니다 | answers a lost order
+accept | - | up | line phone | release journal | 저널에 없는 주문은 직접 낸 것 | unknown orders are your own
+levels | STOCK=scale|keep | up | line phone | levels | 분할·권리락에 답합니다 | answers a split
+level | LEVEL | up | line | level | 매매 단계를 바로 정합니다 | sets the level
+"""
+
+
+def _read_commands() -> dict[str, OwnersWord]:
+    """Return the words of the owner by their names."""
+    found = {}
+    for line in _COMMANDS_TEXT.strip().splitlines():
+        names, arguments, danger, doors, does, korean, english = (
+            part.strip().removeprefix("-") for part in line.split(" | ")
+        )
+        name, *aliases = names.split()
+        event, _, text = does.partition(" ")
+        found[name] = OwnersWord(
+            name, tuple(aliases), tuple(arguments.split()), Danger(danger),
+            frozenset(doors.split()), KillLevel.__members__.get(text), event, text, korean, english,
+        )  # fmt: skip
+    return found
+
+
+COMMANDS = _read_commands()
+_WORD_OF = {name: word for word in COMMANDS.values() for name in (word.name, *word.aliases)}
+
+
+def read_words(words: Sequence[str]) -> Said | OwnersWord | None:
+    """Return what words say; the command alone when its arguments are wrong, None: no command."""
+    word = _WORD_OF.get(words[0]) if words else None
+    if word is None:
+        return None
+    values = tuple(words[1:])
+    need = sum(not form.startswith("[") for form in word.arguments)
+    forms = [ARGUMENTS[form.strip("[]")] for form in word.arguments[: len(values)]]
+    right = need <= len(values) == len(forms)
+    if right and all(re.fullmatch(f, v, re.ASCII) for f, v in zip(forms, values, strict=True)):
+        return Said(word, values)
+    return word
 
 
 class CommandDesk:
     """Obeys what happens to the program: start, day, feed, stop, and the owner's word."""
 
-    def __init__(self, core: Core, exits: ExitDesk) -> None:
-        self._core, self._exits = core, exits
+    def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
+        self._core, self._entries, self._exits = core, entries, exits
+        self._owners = {
+            "resolve": self._resolve, "levels": self._levels, "buy": self._buy, "sell": self._sell,
+            "cancel": self._cancel, "unlock": self._unlock,
+        }  # fmt: skip
 
     def obey(self, command: Command) -> None:
         """Journal a command and carry it out."""
@@ -5432,19 +5583,67 @@ class CommandDesk:
             self._on_stop(cancel=command.text == "cancel")
         elif command.name == "level":
             self._core.set_level(command.level, command.text, by_rule=False)
-        elif command.name == "resolve":
-            self._resolve(command.text)
-        elif command.name == "levels":
-            symbol, _, word = command.text.partition("=")
-            if not answer_action(self._core, symbol, word, "the owner says so"):
-                self._core.alert(
-                    "error", what=f"no corporate action of {symbol} waits for {word!r}"
-                )
+        elif command.name in self._owners:
+            self._owners[command.name](command.text)
         elif command.name in ("hold", "release"):
             self._core.clock_doubted |= command.text == "clock"
             self._core.hold(command.text, on=command.name == "hold")
         else:
             self._on_feed(up=command.name == "feed up")
+
+    def _levels(self, text: str) -> None:
+        symbol, _, word = text.partition("=")
+        if not answer_action(self._core, symbol, word, "the owner says so"):
+            self._core.alert("error", what=f"no corporate action of {symbol} waits for {word!r}")
+
+    def _buy(self, text: str) -> None:
+        """Wish to buy for the owner: the rules and the gate judge it like any wish.
+
+        Without a price the limit is two ticks above the best offer, or above the last price. A new
+        position of this kind has no plan, and no wish of a strategy sells it; `sell`, `flatten`, the
+        end of the day and the kill switch do.
+        """
+        core, (symbol, shares, *given) = self._core, text.split(" ")
+        state = core.symbols.get(symbol)
+        if state is None or symbol not in core.settings.symbols:
+            core.alert("error", what=f"{symbol} is not in the settings: nothing is bought")
+            return
+        quote, price = state.view.quote, int(given[0]) if given else 0
+        if not price:
+            near = quote.ask if quote and quote.ask else core.fresh_price(symbol)
+            price = step_ticks(near, state.view.fund, 2) if near else 0
+        signal = f"owner:{core.now:%H%M%S%f}"
+        wish = OrderRequest(
+            symbol, Side.BUY, int(shares), signal, price=price, reason="the owner", owners=True
+        )
+        self._entries.consider(state, wish)
+
+    def _sell(self, text: str) -> None:
+        core, state = self._core, self._core.symbols.get(text)
+        if state is None or not state.view.position.quantity:
+            core.alert("error", what=f"{text} is not held: nothing is sold")
+        elif state.exit is None:
+            self._exits.start(state, "the owner")
+            if state.exit is None:
+                core.alert("error", what=f"{text} is not sold: a corporate action waits")
+
+    def _cancel(self, text: str) -> None:
+        core, order = self._core, self._core.ledger.order_of(text.zfill(10))
+        entry = order is not None and order.own and order.intent.purpose == "entry"
+        if order is None or not entry or order.status not in RESTING:
+            core.alert("error", what=f"no entry {text} rests at the broker: nothing is cancelled")
+            return
+        self._exits.cancel(order)
+
+    def _unlock(self, text: str) -> None:
+        """Let a stock be bought again that a rule, a fault or lost rounds had stopped for today."""
+        core, state = self._core, self._core.symbols.get(text)
+        if text not in core.ledger.stopped and not paused_until(core, text):
+            core.alert("error", what=f"{text} is not stopped")
+            return
+        core.apply(SymbolStopped(text, "", core.now))
+        if state:
+            state.unasked = text not in core.settings.symbols
 
     def _resolve(self, text: str) -> None:
         """Take the owner's word about a quarantined order."""
@@ -5595,7 +5794,7 @@ class Engine:
         self.core.room = self.entries.room
         self.exits = ExitDesk(self.core, self.entries.submit)
         broker = BrokerDesk(self.core, self.entries, self.exits)
-        commands = CommandDesk(self.core, self.exits)
+        commands = CommandDesk(self.core, self.entries, self.exits)
         self.digest = hashlib.sha256()
         self.bars_closed = 0
         self._hears_trades = type(strategy).on_trade is not TradingStrategy.on_trade
@@ -5736,6 +5935,8 @@ class Engine:
             return
         if request.symbol != view.symbol:
             core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
+        elif request.side is Side.SELL and held.owners:
+            core.record("refusal", request.symbol, code="SIDE", numbers="the owner bought it")
         elif request.side is Side.SELL:
             self.exits.start(state, request.reason or "strategy")
         else:
@@ -8582,8 +8783,7 @@ LOG_FILE = "bot.log"
 SCREEN_OF = "KISBOT_SCREEN_OF"  # tells the screen beside a bot whose it is
 SCREEN_ENDS_WITHIN_S = 15.0
 STATUS_FILE = "status.json"  # in the state folder: how it is now
-CONTROL_FILE = "control"  # in the state folder; a line: `level NAME`, `accept`, an answer
-ANSWERS: dict[str, Literal["resolve", "levels"]] = {"resolve": "resolve", "levels": "levels"}
+CONTROL_FILE = "control"  # in the state folder; a line: a word of COMMANDS with its arguments
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
@@ -9857,20 +10057,26 @@ class Trader:
     def _read_control(self) -> None:
         """Obey commands that the owner left as a file; what cannot be read halts entries."""
         for line in take_words(self._controls):
-            name, _, rest = line.strip().partition(" ")
-            if name in ANSWERS:
-                self.feed(Command(ANSWERS[name], self.clock.now(), text=rest))
-            elif name == "accept":
-                self.feed(Command("release", self.clock.now(), text="journal"))
+            reason, said = f"control file: {line[:40]!r}", read_words(line.strip().split(" "))
+            if isinstance(said, Said) and said.word.danger is not Danger.ASK:
+                self.obey(said, reason)
             else:
-                self.set_level(rest if name == "level" else "", f"control file: {line[:40]!r}")
+                self.tighten_level(KillLevel.REDUCE_ONLY, reason)
+
+    def obey(self, said: Said, reason: str) -> None:
+        """Do a word of the owner. The door that it came through has asked for its proof."""
+        word, text = said.word, " ".join(said.values)
+        if word.event != "level":
+            name: Any = word.event
+            self.feed(Command(name, self.clock.now(), text=text or word.text))
+        elif word.danger is Danger.UP:
+            self.set_level(text or word.text, reason)
+        elif word.level is not None:
+            self.tighten_level(word.level, reason)
 
     def set_level(self, name: str, reason: str) -> None:
-        """Move the kill switch to where the owner says; an unknown level only tightens it."""
-        if name in KillLevel.__members__:
-            self.feed(Command("level", self.clock.now(), text=reason, level=KillLevel[name]))
-        else:
-            self.tighten_level(KillLevel.REDUCE_ONLY, reason)
+        """Move the kill switch to where the owner says."""
+        self.feed(Command("level", self.clock.now(), text=reason, level=KillLevel[name]))
 
     def tighten_level(self, level: KillLevel, reason: str) -> None:
         """Move the kill switch up to a level, never down."""
@@ -10345,7 +10551,6 @@ def _run_mode(options: argparse.Namespace) -> int:
         raise SettingsError(placed(error.faults, path.read_text("utf-8"))) from None
 
 
-_RESOLVE = re.compile(r"[\w-]+=(absent|\d{1,10})", re.ASCII)
 ANSWER_WITHIN_S = 12.0  # a bot that waits for its morning looks every ten seconds
 
 
@@ -10384,17 +10589,20 @@ def folder_of_bot(options: argparse.Namespace) -> Path:
 
 def leave_control(options: argparse.Namespace) -> int:
     """Leave a command for a bot; wait for the answer of one that runs and print it."""
-    if options.resolve and not _RESOLVE.fullmatch(options.resolve):
-        raise BotError(f"{options.resolve!r} is neither INTENT=absent nor INTENT=ORDER NUMBER")
-    if options.levels and not re.fullmatch(r"Q?[0-9A-Z]{6}=(scale|keep)", options.levels):
-        raise BotError(f"{options.levels!r} is neither SYMBOL=scale nor SYMBOL=keep")
-    text = f"level {options.level}" if options.level else f"resolve {options.resolve}"
-    text = f"levels {options.levels}" if options.levels else text
+    given = {
+        "level": options.level, "resolve": options.resolve, "levels": options.levels,
+        "accept": options.accept_orders and "",
+    }  # fmt: skip
+    text = next(f"{n} {value}".strip() for n, value in given.items() if value not in (None, False))
+    meant = read_words(text.split(" "))
+    if not isinstance(meant, Said):
+        forms = meant.usage if meant else "?"
+        raise BotError(Both(f"{text!r} is not {forms}", f"{text!r}: {forms} 형식이 아닙니다."))
     folder = folder_of_bot(options)
     path = folder / CONTROL_FILE
     before = {file: _last_row(file) for file in sorted(folder.glob("journal-*.sqlite3"))}
     waiting = path.read_text(errors="replace") + "\n" if path.is_file() else ""  # not yet obeyed
-    write_private(path, waiting + ("accept" if options.accept_orders else text))
+    write_private(path, waiting + text)
     if folder.resolve() not in running_folders():
         print(
             in_language(
@@ -10652,6 +10860,7 @@ def journal_path(folder: Path, profile: Profile) -> Path:
 
 
 Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
+SIGNALS = {SIGUSR1: "stop", SIGUSR2: "flatten"}  # words of COMMANDS
 
 
 def lock_of(profile: Profile) -> Secret:
@@ -10856,9 +11065,8 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
     for number in (SIGINT, SIGTERM, SIGHUP):
         if number is not SIGHUP or signal.getsignal(SIGHUP) is not signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, stop, number.name)
-    levels = ((SIGUSR1, KillLevel.ENTRIES_OFF), (SIGUSR2, KillLevel.FLATTEN_AND_HALT))
-    for number, level in levels:
-        loop.add_signal_handler(number, trader.tighten_level, level, number.name)
+    for number, name in SIGNALS.items():
+        loop.add_signal_handler(number, trader.obey, Said(COMMANDS[name]), number.name)
     watcher = asyncio.create_task(watch(trader)) if watch else None
     try:
         await run
