@@ -4355,13 +4355,15 @@ KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
-EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then every 15 minutes
+EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then hourly
 AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
 TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
+REFUSED_CHANGES_UNTOLD = 2  # of one order: then it is alive and cannot be changed
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
+BARRED_RETRY_S = 600.0  # ... for a stock that trades though it was barred this morning
 UNSENT_PAUSE_S = 60.0  # at most, between exit orders that reach nobody
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
@@ -5125,7 +5127,7 @@ class ExitDesk:
         waited = (core.now - run.waits_since).total_seconds()
         if run.told_at is None and waited < EXIT_WAIT_ALERT_S:
             return
-        if run.told_at and core.now < run.told_at + timedelta(minutes=15):
+        if run.told_at and core.now < run.told_at + timedelta(hours=1):
             return
         run.told_at = core.now
         core.alert("exit_waits", symbol=state.view.symbol, quantity=quantity, reason=run.reason)
@@ -5145,6 +5147,7 @@ class BrokerDesk:
         self._core, self._entries, self._exits = core, entries, exits
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = _NO_TIME
+        self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
             Cash: self._on_cash, PastBars: self._on_past_bars,
@@ -5207,10 +5210,13 @@ class BrokerDesk:
         """Tell, and give an exit that was refused a growing pause before its next try."""
         core, intent = self._core, order.intent
         is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
-        core.alert(
-            "order_refused" if is_new else "change_refused", symbol=intent.symbol,
-            side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
-        )  # fmt: skip
+        if not is_new:  # usually it is filled by then, and the fill is told
+            self._unchanged[intent.intent_id] += 1
+        if is_new or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
+            core.alert(
+                "order_refused" if is_new else "change_refused", symbol=intent.symbol,
+                side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
+            )  # fmt: skip
         core.ask("cash")
         state = core.symbols.get(intent.symbol)
         if state and state.exit and order.status is OrderStatus.NOT_SENT:
@@ -5781,6 +5787,15 @@ def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
     return True
 
 
+def ask_again(core: Core, state: SymbolState) -> None:
+    """Trades come of a stock that REST called halted or barred: perhaps it is no longer."""
+    if core.now >= state.price_due:
+        soon = state.instrument is not None and state.instrument.blocked == "trading halted"
+        wait_s = PRICE_RETRY_S if soon else BARRED_RETRY_S
+        state.price_due = core.now + timedelta(seconds=wait_s)
+        core.ask("price", state.view.symbol)
+
+
 class Engine:
     """handle(event) -> actions. One for each process; feed it every event in order."""
 
@@ -5862,6 +5877,8 @@ class Engine:
                 self._set_halted(state, halted)
             if state.auction and not self._still_auction(state, trade):
                 state.auction, state.auction_since = False, None
+            if state.instrument and state.instrument.blocked and not halted:
+                ask_again(self.core, state)
             if bar is not None:
                 self._on_bar(state, bar)
         if state.view.position.quantity:
@@ -5901,12 +5918,9 @@ class Engine:
             self._set_halted(state, status.halted or status.vi_active)
 
     def _set_halted(self, state: SymbolState, halted: bool) -> None:
-        """Note that a stock stopped or resumed; tell it when shares are held."""
+        """Note that a stock stopped or resumed; the alarms tell it when shares are held."""
         state.halted = halted
         self.core.record("status", state.view.symbol, halted=halted)
-        if state.view.position.quantity:
-            code = "halted" if halted else "resumed"
-            self.core.alert(code, symbol=state.view.symbol, quantity=state.view.position.quantity)
 
     def _consult(self, state: SymbolState, method: Callable[..., Any], *seen: Any) -> None:
         """Ask the strategy; its wish to sell goes to the exit desk, to buy to the risk rules.
@@ -6668,8 +6682,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "■ stopped: KIS does not accept our key. Correct {what}, then start again{held}",
     ),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
-    "halted": ("⚠ {symbol} 거래정지 (보유 {quantity}주)", "⚠ {symbol} is halted ({quantity} held)"),
-    "resumed": ("✓ {symbol} 거래재개 (보유 {quantity}주)", "✓ {symbol} resumed ({quantity} held)"),
+    "preparing": ("… 매매 준비 중: {of}종목 중 {done}, 약 {minutes}분 남음",
+        "… preparing {done} of {of}, about {minutes} min left"),
+    "prepared": ("✓ {of}종목 준비를 마쳤습니다", "✓ {of} stocks are prepared"),
     "exit_waits": ("⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})",
         "⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})"),
     "no_trades": ("⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다",
@@ -6744,6 +6759,10 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"; should have been sold: ", " · 팔렸어야 할 보유: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "),
     (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
+    (r"no order notices: .*, fills come by polling only: ",
+        "증권사가 HTS ID(my_htsid)를 인정하지 않아 체결통보가 오지 않습니다. 체결은 조회로 확인합니다: "),
+    (r"trading halted: (.+)", r"거래정지 중: \1주"),
+    (r"no trades of (.+) come, KIS had one at (\S+)", r"\1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)"),
     (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
     (r"(\S+): a wrong total of the day came; (\d+) trades were dropped",
@@ -6793,6 +6812,10 @@ ALARMS: dict[str, AlarmRule] = {
     ),  # it answers, but gives no order list
     "feed": AlarmRule(patience_s=90.0, under=("broker",)),
     "refused": AlarmRule(again_s=math.inf),  # a registration
+    "silent": AlarmRule(
+        patience_s=120.0, under=("broker", "feed")
+    ),  # one stock, of which KIS knows trades
+    "halted": AlarmRule(patience_s=180.0),  # a stock that is held; an interruption (VI) lasts two
     "clock": AlarmRule(steady_s=600.0),
     "recording": AlarmRule(again_s=math.inf),
     "slow": AlarmRule(again_s=math.inf),  # frames were lost: this computer is too slow
@@ -7693,6 +7716,10 @@ def reconnect_pauses() -> Iterator[float]:
         pause = min(60.0, pause * 2)
 
 
+async def _always() -> bool:
+    return True
+
+
 class KISWebSocket:
     """One realtime session at a time, for ever."""
 
@@ -7707,6 +7734,9 @@ class KISWebSocket:
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
         self.on_refused: Callable[[str], None] = lambda what: None
         self.expects_data: Callable[[], bool] = lambda: False
+        self.missed: Callable[[], Awaitable[bool]] = (
+            _always  # has KIS had trades that did not come?
+        )
         self._acknowledged: set[tuple[str, str]] = set()
         self._keyed: set[str] = set()  # TRs whose key this session has told
         self._clean: Callable[[str], str] = str
@@ -7777,6 +7807,10 @@ class KISWebSocket:
             with contextlib.suppress(OSError, WebSocketException, TimeoutError):
                 await asyncio.wait_for(socket.close(), 3.0)
 
+    def renew(self, why: str) -> None:
+        """End the session; the next one registers everything again."""
+        self._failure = why  # looked at with the next frame, a PINGPONG at the latest
+
     async def _register_all(self, socket: Socket, key: Secret) -> None:
         """Register everything; again what nobody acknowledged or the server could not do yet."""
         with contextlib.suppress(ConnectionClosed, OSError):
@@ -7795,9 +7829,11 @@ class KISWebSocket:
             if not self.expects_data():
                 self._last_data_s = loop.time()
             if loop.time() - self._last_data_s >= self._no_data_s:
-                why = f"no data for {self._no_data_s:.0f} s"
-                self._no_data_s *= 2
-                break
+                if await self.missed():
+                    why = f"no data for {self._no_data_s:.0f} s"
+                    self._no_data_s *= 2
+                    break
+                self._last_data_s = loop.time()  # nobody traded: the line is good
             await asyncio.sleep(min(left, 10.0))
         self._failure = why
         with contextlib.suppress(OSError, WebSocketException):
@@ -8788,6 +8824,8 @@ MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT, INBOX_CHARACTERS = 50_000, 32_000_000
+NEWS_TRAVELS = timedelta(seconds=5)  # from a trade to the list of trades, and to us
+LONG_WARM_UP_S = 60.0  # a longer one is told
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
 END_AFTER_CLOSE = timedelta(minutes=30)
@@ -9359,6 +9397,66 @@ class Bridge:
         return alert._replace(values={**alert.values, "symbol": name}) if name else alert
 
 
+class Silence:
+    """Asks KIS whether the feed keeps trades back: a stock that nobody trades is no fault of it."""
+
+    def __init__(self, core: Core, broker: Broker, clock: MarketClock) -> None:
+        self._core, self._broker, self._clock = core, broker, clock
+        self.missing: dict[str, str] = {}  # stock -> time of a trade of KIS that never came
+        self._asked: dict[str, datetime] = {}
+        self._renewed: set[str] = set()
+
+    async def run(self) -> NoReturn:
+        """Look after single stocks that are silent for long while others may flow."""
+        while True:
+            await self._clock.sleep(60.0)
+            for symbol in list(self._core.symbols):
+                if self._is_due(symbol):
+                    self._asked[symbol] = self._clock.now()
+                    with contextlib.suppress(RequestRefused, NoAnswer, NotSent, BadData):
+                        self._judge(symbol, await self._late_trade(symbol))
+
+    async def any(self) -> bool:
+        """Tell whether a trade of any stock was missed. No answer: it may be."""
+        try:
+            for symbol in list(self._core.symbols):
+                if await self._late_trade(symbol):
+                    return True
+        except (RequestRefused, NoAnswer, NotSent, BadData):
+            return True
+        return False
+
+    def heard(self, symbol: str) -> datetime:
+        """Return when the feed told a trade last, the open before the first."""
+        last, session = self._core.symbols[symbol].last_trade, self._core.session
+        return last.ts_exchange if last else session.open if session else self._core.now
+
+    def _is_due(self, symbol: str) -> bool:
+        state, core, now = self._core.symbols[symbol], self._core, self._clock.now()
+        since = max(self.heard(symbol), self._asked.get(symbol, _NO_TIME))
+        silent = (now - since).total_seconds() >= NO_DATA_S
+        asleep = state.halted or state.auction or core.phase is not Phase.CONTINUOUS
+        return silent and not asleep and self._broker.socket.up
+
+    async def _late_trade(self, symbol: str) -> str:
+        """Return the time of the last trade at KIS when the feed did not tell it, else ""."""
+        trades = await self._broker.market.last_trades(symbol)
+        heard, now = self.heard(symbol), self._clock.now()
+        first, last = f"{heard + NEWS_TRAVELS:%H%M%S}", f"{now - NEWS_TRAVELS:%H%M%S}"
+        at = next((at for at, *_ in trades if at < last), "")
+        return f"{at[:2]}:{at[2:4]}:{at[4:6]}" if first < at else ""
+
+    def _judge(self, symbol: str, at: str) -> None:
+        """Renew the session once for a stock whose trades do not come; then it is told."""
+        if not at:
+            self.missing.pop(symbol, None)
+            return
+        self.missing[symbol] = at
+        if symbol not in self._renewed:
+            self._renewed.add(symbol)
+            self._broker.socket.renew(f"no trades of {symbol} come")
+
+
 class Morning:
     """Asks what must be known before the first decision of a day, and feeds it to the engine."""
 
@@ -9367,6 +9465,7 @@ class Morning:
         wait: Callable[[datetime], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._bridge, self._broker, self._stop, self._wait = bridge, broker, stop, wait
+        self.progress = 0, 0, 0  # stocks that are warm, all, seconds left
 
     async def prepare(self, session: Session) -> bool:
         """Ask what must be known before the first decision; False when stopped meanwhile."""
@@ -9409,18 +9508,31 @@ class Morning:
                 await self.ask(ask)
 
     async def warm_up(self, session: Session) -> None:
-        """Warm the strategy up; on the paper server this can take minutes."""
+        """Warm the strategy up; on the paper server this can take minutes, which is told once."""
         if self._bridge.engine.core.occupied():
             await self._confirm_calendar(session)
-        settings = self._bridge.engine.core.settings
-        for symbol in settings.symbols:
-            if not self._stop.is_set():
-                days = self._bridge.engine.strategy.past_days
-                if days:
-                    self._bridge.feed(await self._broker.past_days(symbol, session, days))
-                    continue
-                past = await self._broker.past_bars(symbol, session, settings.bar_minutes)
-                self._bridge.feed(past)
+        symbols, began = self._bridge.engine.core.settings.symbols, self._bridge.clock.now()
+        told = False
+        for done, symbol in enumerate(symbols):
+            if self._stop.is_set():
+                return
+            spent_s = (self._bridge.clock.now() - began).total_seconds()
+            left_s = spent_s / done * (len(symbols) - done) if done else 0.0
+            self.progress = done, len(symbols), round(left_s)
+            if done > 2 and left_s > LONG_WARM_UP_S and not told:  # the first take longer
+                told = True
+                minutes = math.ceil(left_s / 60)
+                self._bridge.tell("preparing", done=done, of=len(symbols), minutes=minutes)
+            self._bridge.feed(await self._past(symbol, session))
+        self.progress = len(symbols), len(symbols), 0
+        if told:
+            self._bridge.tell("prepared", of=len(symbols))
+
+    async def _past(self, symbol: str, session: Session) -> Seen:
+        settings, strategy = self._bridge.engine.core.settings, self._bridge.engine.strategy
+        if strategy.past_days:
+            return await self._broker.past_days(symbol, session, strategy.past_days)
+        return await self._broker.past_bars(symbol, session, settings.bar_minutes)
 
     async def _confirm_calendar(self, session: Session) -> None:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
@@ -9531,6 +9643,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "token": {"left_s": trader.broker.auth.left_s},
         "calls": {name: each.figures() for name, each in trader.broker.rest.figures.items()},
         "messages": list(trader.bridge.messages)[-20:],
+        "preparing": dict(zip(("done", "of", "left_s"), trader.morning.progress, strict=True)),
         "process": _status_of_process(trader),
     }  # fmt: skip
 
@@ -9787,12 +9900,12 @@ class Teller:
         if "old order list" in core.holds:
             age_s = (now - core.list_asked_at).total_seconds()
             standing["list"] = f"no order list for {age_s:.0f} s"
-        for (
-            pair,
-            why,
-        ) in self._broker.socket.refused.items():  # the key of the notices is the HTS id
-            what = pair[0] if pair[0] in NOTICE_TRS.values() else " ".join(pair)
-            standing[f"refused {what}"] = f"no realtime data: {what}: {why}"
+        for (tr_id, code), why in self._broker.socket.refused.items():
+            notices = tr_id in NOTICE_TRS.values()  # their key is the HTS id
+            what = "no order notices: KIS refuses the HTS id (my_htsid), fills come by polling only"
+            what = what if notices else f"no realtime data: {tr_id} {code}"
+            standing["refused notices" if notices else f"refused {tr_id} {code}"] = f"{what}: {why}"
+        standing |= self._of_stocks()
         if recorder:
             recorder.flush()
             if recorder.broken:
@@ -9804,6 +9917,17 @@ class Teller:
         alerts = self._alarms.look(now, standing, self._awake(now), unguarded)
         if alerts:
             self._bridge.execute(alerts)
+
+    def _of_stocks(self) -> Iterator[tuple[str, str]]:
+        """Return what is wrong with single stocks."""
+        silent = self._trader.silence.missing
+        for symbol, state in self._core.symbols.items():
+            name = name_of(self._core, symbol) or symbol
+            quantity = state.view.position.quantity
+            if state.halted and quantity:
+                yield f"halted {symbol}", f"trading halted: {name} {quantity:,}"
+            if (at := silent.get(symbol)) and f"{self._trader.silence.heard(symbol):%H:%M:%S}" < at:
+                yield f"silent {symbol}", f"no trades of {name} come, KIS had one at {at}"
 
     def _awake(self, now: datetime) -> bool:
         """Tell whether this is an hour of alarms: from the preparation to the close.
@@ -9872,7 +9996,7 @@ class Trader:
         self.engine, self.feed, self.tell = self.bridge.engine, self.bridge.feed, self.bridge.tell
         self._stop = asyncio.Event()
         self.stopping = self._stop.is_set
-        self._morning = Morning(self.bridge, self.broker, self._stop, self._wait_until)
+        self.morning = Morning(self.bridge, self.broker, self._stop, self._wait_until)
         self._controls = services.folder / CONTROL_FILE
         self.inbox = Inbox()
         self.counts: Counter[str] = Counter()
@@ -9885,6 +10009,7 @@ class Trader:
         self.bridge.doubts = self.doubt.doubts
         self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
+        self.silence = Silence(self.engine.core, self.broker, self.clock)
         self._teller = Teller(self)
 
     # --- days ---
@@ -9968,20 +10093,22 @@ class Trader:
         self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
-        socket.expects_data = self.engine.expects_data
+        socket.expects_data, socket.missed = self.engine.expects_data, self.silence.any
         async with asyncio.TaskGroup() as group:
             loops: list[asyncio.Task[Any]] = [
                 group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
             ]
-            if await self._morning.prepare(session):
+            if await self.morning.prepare(session):
                 socket.registrations = registrations_of(self.profile, self.engine.core.symbols)
+                questions = self._prices(), self._questions("orders", "cash", "holdings")
+                loops += [group.create_task(each) for each in questions]
                 guard = has_exposure(self.engine.core.ledger)
                 if not guard:
-                    await self._morning.warm_up(session)
-                questions = self._prices(), self._questions("orders", "cash", "holdings")
-                loops += [group.create_task(each) for each in (*questions, socket.run())]
+                    await self.morning.warm_up(session)
+                feed = socket.run(), self.silence.run()
+                loops += [group.create_task(each) for each in feed]
                 if guard:  # stops are watched before a strategy is warm
-                    loops.append(group.create_task(self._morning.warm_up(session)))
+                    loops.append(group.create_task(self.morning.warm_up(session)))
                 await self._until_day_over(session)
             await self._wind_down()
             for task in loops:
@@ -10114,7 +10241,7 @@ class Trader:
 
     async def _put(self, ask: Ask, lane: str) -> None:
         self._busy_since[lane] = asyncio.get_running_loop().time()
-        await self._morning.ask(ask)
+        await self.morning.ask(ask)
         del self._busy_since[lane]
 
     # --- the end ---

@@ -1,5 +1,7 @@
 """Days of trouble, counted: one message at the start, one an hour, one at the end, no more."""
 
+import functools
+
 import harness
 import pytest
 import troubles
@@ -7,14 +9,14 @@ import troubles
 import kis_realtime_trading as bot
 
 HTML = {"do": "html", "status": 503}
-DAY = {"start": "08:31:00", "end": "15:55:00"}
+DAY = {"start": "08:31:00", "end": "12:30:00"}
 BUY = (harness.Wish("09:30:00", "005930", 5, plan=(0.8, 1.2)),)
 TWENTY = tuple(f"00{5930 + 10 * each}" for each in range(20))
 DAYS = {
     "no network for two hours": {**DAY, "cut": ("10:00", "12:00")},
     "no network for two hours, shares held": {**DAY, "cut": ("10:00", "12:00"), "wishes": BUY},
     "maintenance": {
-        "start": "01:50:00", "end": "15:55:00",
+        "start": "01:50:00", "end": "11:00:00",
         "faults": [{"match": {"from": a, "to": b}, "effect": HTML}
                    for a, b in (("02:00", "05:00"), ("08:30", "10:30"))],
     },
@@ -24,7 +26,7 @@ DAYS = {
                            "effect": {"do": "delay", "seconds": 8}}],
     },
     "twenty stocks in the afternoon": {
-        "start": "13:30:00", "end": "15:55:00", "symbols": TWENTY,
+        "start": "13:30:00", "end": "14:00:00", "symbols": TWENTY,
         "settings": {"rest_calls_per_second": 0.9},
     },
 }  # fmt: skip
@@ -35,10 +37,16 @@ WANTED = {  # beginnings, repetitions, ends
 }  # fmt: skip
 
 
+@functools.cache
+def lived(name):
+    """Live through a day once."""
+    return troubles.live(**DAYS[name])
+
+
 @pytest.mark.parametrize("name", DAYS)
 def test_a_day_of_trouble_is_told_in_few_words(name):
     """At most one message at the start, one an hour, one at the end; none at night."""
-    told = troubles.live(**DAYS[name])
+    told = lived(name)
     assert told.ended is None
     counted = [told.codes.count(code) for code in ("trouble", "trouble_lasts", "trouble_over")]
     assert tuple(counted) == WANTED[name]
@@ -92,3 +100,49 @@ def test_a_start_after_the_close_names_what_should_have_been_sold():
     told = troubles.live("09:19:00", "15:35:00", wishes=BUY, gone=("09:40:00", "15:31:00"))
     assert told.codes[-2] == "session_over"
     assert "팔렸어야 할 보유: 005930 5" in told.lines[-2][1]
+
+
+def test_a_long_preparation_is_told_with_its_progress():
+    """Twenty stocks at the paper pace: how many, how long; account questions between; its end."""
+    told = lived("twenty stocks in the afternoon")
+    assert told.codes[1:3] == ["preparing", "prepared"]
+    assert "20종목 중 3, 약 " in told.lines[1][1]
+    minutes = int(told.lines[1][1].partition("약 ")[2].partition("분")[0])
+    assert 2 <= minutes <= 6
+    lists = [at for at, name in told.requests if name == "inquire-daily-ccld"]
+    assert {"13:31", "13:32", "13:33"} <= set(lists)
+
+
+def test_a_stock_whose_trades_do_not_come_while_others_flow_is_told():
+    """REST knows of trades that the feed keeps back: the session is renewed once, then it is told."""
+    mute = {
+        "match": {"symbol": "000660", "kind": "trade", "to": "10:30"},
+        "effect": {"do": "frame_drop"},
+    }
+    told = troubles.live(
+        "08:50:00", "11:00:00", symbols=("005930", "000660"), density=10.0, faults=[mute],
+    )  # fmt: skip
+    texts = [text for _, text in told.lines if "000660" in text and "주의" in text]
+    assert len(texts) == 1 and "실시간 체결이 오지 않습니다" in texts[0]
+    assert told.codes.count("trouble_over") == 1 and "trouble_lasts" in told.codes
+    assert [name for _, name in told.requests].count("Approval") == 2
+
+
+def test_a_stock_that_nobody_trades_costs_no_session():
+    """One trade in ten minutes: REST says that nothing was missed, the line is not cut."""
+    told = lived("a thin stock")
+    names = [name for _, name in told.requests]
+    assert names.count("Approval") == 1
+    assert 5 < names.count("inquire-ccnl") < 100
+
+
+def test_a_wrong_hts_id_is_named():
+    """Its registration is refused: told in words, once; trading goes on, fills come by polling."""
+    told = troubles.live(
+        "08:50:00", "10:50:00", profile={"hts_id": bot.Secret("somebody")},
+        wishes=BUY, density=10.0,
+    )  # fmt: skip
+    texts = [text for _, text in told.lines if "my_htsid" in text]
+    assert len(texts) == 1 and "조회로 확인합니다" in texts[0]
+    assert "filled" in told.codes
+    assert all("somebody" not in text for _, text in told.lines)

@@ -90,7 +90,7 @@ def live(
     async def main() -> BaseException | None:
         world.network.advance()
         world.network.before_request = note
-        driver = asyncio.create_task(world.network.drive())
+        driver = asyncio.create_task(world.network.drive(alone=True))
         if any(cut):
             world.network = CutNetwork(world.network, world.clock, cut)  # type: ignore[assignment]
         strategy = harness.Scripted([replace(wish) for wish in wishes])

@@ -1547,14 +1547,38 @@ def test_a_changed_exit_that_dies_is_followed_by_a_new_one(how):
     assert [(each.action, each.intent.leg) for each in calls(actions)] == [("new", "exit:2")]
 
 
-def test_a_refused_change_is_not_told_as_a_refused_order():
-    """The order itself stands, and is often filled by then."""
+def test_a_refused_change_is_told_when_it_is_refused_again():
+    """The order is often filled by then, and the fill is told; a second refusal is news, once."""
     bench = Bench(exit_step_s=5).start()
     bench.hold_shares()
     bench.answer(calls(bench.trade(68_900))[0], number="0000000010")
     [change] = calls(bench.wait(5))
-    assert alerts(bench.answer(change, bot.Outcome.REFUSED)) == ["change_refused"]
+    told = [alerts(bench.answer(change, bot.Outcome.REFUSED))]
+    for _ in range(2):
+        [change] = calls(bench.wait(100))[:1]
+        told.append(alerts(bench.answer(change, bot.Outcome.REFUSED)))
+    assert told == [[], ["change_refused"], []]
     assert orders_of(bench)[-1].status is S.WORKING
+
+
+@pytest.mark.parametrize(("blocked", "again_s"), [("trading halted", 30), ("administrative", 600)])
+def test_trades_of_a_stock_that_was_barred_make_rest_say(blocked, again_s):
+    """Halted at 08:30, trading from 09:30: asked again with its trades, until it may be bought."""
+    bench = Bench().start()
+    bench.seen(instrument(blocked=blocked))
+    bench.wait(1)
+
+    def asked(actions):
+        return [each for each in actions if isinstance(each, bot.Ask) and each.what == "price"]
+
+    found = []
+    for _ in range(4):
+        found.append(len(asked(bench.trade(70_000))))
+        bench.wait(again_s / 2)
+    assert found == [1, 0, 1, 0]
+    bench.seen(instrument())
+    bench.wait(700)
+    assert asked(bench.trade(70_000)) == []
 
 
 def test_an_exit_whose_price_is_refused_becomes_stronger():
