@@ -7545,15 +7545,17 @@ class KISMarketData:
             asked = fresh[0].start - timedelta(minutes=1)
         return [found[start] for start in sorted(found)][-count:]
 
-    async def daily_bars(self, symbol: str, first: date, last: date) -> list[DailyBar]:
-        """Return adjusted daily bars of any span, oldest first; walks windows of 100 rows."""
+    async def daily_bars(
+        self, symbol: str, first: date, last: date, adjusted: bool = True
+    ) -> list[DailyBar]:
+        """Return daily bars of any span, oldest first; walks windows of 100 rows."""
         found: dict[date, DailyBar] = {}
         until = last
         while until >= first:
             params = {
                 **_stock(symbol), "FID_INPUT_DATE_1": f"{first:%Y%m%d}",
                 "FID_INPUT_DATE_2": f"{until:%Y%m%d}", "FID_PERIOD_DIV_CODE": "D",
-                "FID_ORG_ADJ_PRC": "0",
+                "FID_ORG_ADJ_PRC": "0" if adjusted else "1",
             }  # fmt: skip
             body, _ = await self._client.get("daily_bars", params)
             page = [bar for bar in parse_daily_bars(body) if first <= bar.day <= until]
@@ -10313,7 +10315,7 @@ _OPTIONS_TEXT = """
 --live | - | trade real money; every key must agree | 실전 매매; 모든 잠금이 풀려야 시작합니다
 --make-pin | - | the pin of the real account, for the settings | 설정에 적을 실전 계좌의 핀
 --acknowledge | - | sign the limits for 24 hours of --live | 한도를 확인하고 24시간 동안 --live를 허락
---credentials FILE | --live --make-pin --acknowledge --check | file of the real keys | 실전 키 파일 live-이름.yaml
+--credentials FILE | --live --make-pin --acknowledge --check --fetch-history | file of the real keys | 실전 키 파일 live-이름.yaml
 --strategy NAME | --demo --paper --live --check --backtest --replay | or FILE.py:CLASS | 파일.py:클래스도
 --one-day | --paper --live | end after one trading day | 하루만 매매하고 끝냅니다
 = steer the running bot = 실행 중인 봇에 지시
@@ -10327,9 +10329,9 @@ _OPTIONS_TEXT = """
 --journal | - | everything that happened, line by line | 일어난 일을 한 줄씩
 --type KIND,... | --journal | intent, ledger, alert, refusal, bar | intent, ledger, alert, refusal, bar
 --follow | --journal | go on as it grows | 늘어나는 대로 계속
---from DAY | --report --journal --backtest | from 2026-11-01 on | 2026-11-01부터
---to DAY | --report --journal --backtest | up to that day | 그날까지
---symbol CODE | --report --journal --backtest | one stock | 한 종목만
+--from DAY | --report --journal --backtest --fetch-history | from 2026-11-01 on | 2026-11-01부터
+--to DAY | --report --journal --backtest --fetch-history | up to that day | 그날까지
+--symbol CODE | --report --journal --backtest --fetch-history | one stock | 한 종목만
 --why ORDER | - | explain an order: number, stock or `last` | 주문의 이유: 주문번호, 종목코드, last
 --rows | --why | the rows of the journal instead | 문장 대신 저널의 줄
 --picture FILE | - | draw the last day as PNG | 마지막 날을 PNG 그림으로
@@ -10339,6 +10341,7 @@ _OPTIONS_TEXT = """
 --days N | --backtest | invented days, 1 to 250 (20) | 만들어 낼 날 수 1~250 (기본 20)
 --money WON | --backtest | at the start (10000000) | 시작 금액(원) (기본 10000000)
 --html FILE | --backtest | where the report goes | 보고서를 쓸 곳
+--fetch-history DIR | - | minutes and days of KIS for --data | KIS에서 --data용 분봉·일봉 받기
 --sweep GRID | --backtest | many runs: NAME=FROM..TO..STEP,NAME=A|B | 여러 값으로: 이름=처음..끝..간격,이름=A|B
 --random N | --backtest | so many random points of the grid | 그중 무작위로 N개만
 --walk-forward DAYS | --backtest | choose on 60, judge on the next 20: 60,20 | 60일로 고르고 다음 20일로 판정: 60,20

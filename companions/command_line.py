@@ -70,6 +70,10 @@ def run_command(options: argparse.Namespace) -> int:
         from companions.backtest import command
 
         return command.show_backtest(options)
+    if options.fetch_history:
+        from companions.backtest import fetch
+
+        return fetch.show_fetch(options)
     if options.find:
         return show_names(options)
     if options.page:

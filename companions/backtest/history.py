@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import random
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,7 +18,8 @@ from pathlib import Path
 import kis_realtime_trading as bot
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
-STOCKS, MARKETS = "stocks.csv", ("KOSPI", "KOSDAQ", "KONEX")
+STOCKS, MANIFEST, MARKETS = "stocks.csv", "manifest.json", ("KOSPI", "KOSDAQ", "KONEX")
+MOST_FAULTS = 12
 MOST_BYTES = 500_000_000
 BAND = 0.30  # the price limit of a day, as a share of the base price (rule since 2015-06-15)
 FIRST_DAY = date(2023, 1, 25)  # tick sizes and tax of the tables hold from here on
@@ -34,6 +36,7 @@ class History:
     bases: dict[str, int] = field(default_factory=dict)  # close of the day before the first one
     markets: dict[str, str] = field(default_factory=dict)  # KOSPI unless said otherwise
     funds: set[str] = field(default_factory=set)
+    factors: dict[str, dict[date, float]] = field(default_factory=dict)  # ex-days: new / old price
 
     @property
     def digest(self) -> str:
@@ -53,7 +56,7 @@ class History:
 def read_folder(folder: Path, first: date | None, last: date | None) -> History:
     """Read every CODE.csv of a folder. Raises bot.BotError naming file and row of a fault."""
     files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
-    files = [file for file in files if file.name != STOCKS]
+    files = [file for file in files if file.name != STOCKS and not file.name.endswith(".days.csv")]
     if not files:
         raise bot.BotError(f"no CODE.csv in {folder}: columns {','.join(COLUMNS)}, KST minutes")
     history = History({})
@@ -66,6 +69,7 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
         if before:
             history.bases[symbol] = before[-1]
     _read_stocks(folder / STOCKS, history)
+    _read_factors(folder / MANIFEST, history)
     if not history.minutes:
         raise bot.BotError(f"no minute of the period in {folder}")
     for day in history.days():
@@ -73,6 +77,10 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
             raise bot.BotError(f"{day}: the tables of ticks and taxes begin with {FIRST_DAY}")
         if not bot.is_trading_day(day):
             raise bot.BotError(f"{day} is no trading day of KRX, but the history has minutes of it")
+    faults = faults_of(history)
+    history.notes += faults[:MOST_FAULTS]
+    if len(faults) > MOST_FAULTS:
+        history.notes.append(f"{len(faults) - MOST_FAULTS} more such oddities")
     return history
 
 
@@ -94,6 +102,56 @@ def _read_stocks(file: Path, history: History) -> None:
     unnamed = sorted(set(history.minutes) - set(history.markets))
     if unnamed:
         history.notes.append(f"taxed as KOSPI, for want of {STOCKS}: {', '.join(unnamed)}")
+
+
+def _read_factors(file: Path, history: History) -> None:
+    """Take in the ex-days that were fetched with the minutes, and say that they are there."""
+    if not file.is_file():
+        return
+    try:
+        kept = json.loads(file.read_text("utf-8"))["symbols"]
+        for symbol in set(kept) & set(history.minutes):
+            found = {date.fromisoformat(d): float(f) for d, f in kept[symbol]["factors"].items()}
+            if any(not 0 < factor < 1_000 for factor in found.values()):
+                raise ValueError(symbol)
+            history.factors[symbol] = found
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise bot.BotError(f"{file}: the factors cannot be read") from None
+
+
+def faults_of(history: History) -> list[str]:
+    """Return what looks wrong in minutes: missing days, half days, jumps, prices off their tick.
+
+    A jump beyond the price limit of a day is a split that nobody told of. Prices off their tick are
+    adjusted ones: then the price limits, ticks and share counts are not those of the day.
+    """
+    found: list[str] = []
+    for symbol, bars in sorted(history.minutes.items()):
+        by_day: dict[date, list[bot.Bar]] = {}
+        for bar in bars:
+            by_day.setdefault(bar.start.date(), []).append(bar)
+        days = sorted(by_day)
+        usual = sorted(len(each) for each in by_day.values())[len(by_day) // 2]
+        before = history.bases.get(symbol, 0)
+        for n, day in enumerate(days):
+            if n and bot.next_trading_day(days[n - 1]) != day:
+                found.append(f"{symbol}: no minutes between {days[n - 1]} and {day}")
+            if len(by_day[day]) < usual // 2:
+                found.append(f"{symbol} {day}: {len(by_day[day])} minutes, {usual} on other days")
+            first = by_day[day][0].open
+            scaled = before * history.factors.get(symbol, {}).get(day, 1.0)
+            if before and abs(first - scaled) > scaled * BAND:
+                found.append(
+                    f"{symbol} {day}: opens at {first:,} after a close of {before:,}: a split?"
+                )
+            before = by_day[day][-1].close
+        fund = symbol in history.funds
+        off = next((bar for bar in bars if not bot.is_valid_tick(bar.close, fund)), None)
+        if off:
+            found.append(
+                f"{symbol} {off.start:%Y-%m-%d %H:%M}: {off.close:,} is on no tick: adjusted prices?"
+            )
+    return found
 
 
 def _within(day: date, first: date | None, last: date | None) -> bool:

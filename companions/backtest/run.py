@@ -14,7 +14,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -90,7 +90,12 @@ def run(
     age = max(settings.limits.max_data_age_s, LEAST_AGE_S)
     limits = settings.limits.model_copy(update={"max_data_age_s": age})
     settings = settings.model_copy(
-        update={"symbols": symbols, "bar_lateness_s": 0.0, "limits": limits}
+        update={
+            "symbols": symbols,
+            "bar_lateness_s": 0.0,
+            "limits": limits,
+            "on_corporate_action": "scale",
+        }
     )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "journal-backtest.sqlite3"
@@ -114,6 +119,14 @@ def run(
 
 def _by_day(bars: Sequence[bot.Bar]) -> dict[date, list[bot.Bar]]:
     return {day: list(of) for day, of in itertools.groupby(bars, lambda bar: bar.start.date())}
+
+
+def _scaled(bar: bot.Bar, factor: float) -> bot.Bar:
+    """Return a day in the price scale of an ex-day: known from that day on, never before."""
+    prices = (bar.open, bar.high, bar.low, bar.close)
+    first, high, low, last = (max(1, round(each * factor)) for each in prices)
+    volume = round(bar.volume / factor)
+    return replace(bar, open=first, high=high, low=low, close=last, volume=volume)
 
 
 def by_minute(minutes: dict[str, list[bot.Bar]]) -> list[tuple[datetime, list[bot.Bar]]]:
@@ -177,6 +190,9 @@ class Stage:
         if session is None:
             raise bot.BotError(f"{day} is no trading day of KRX")
         self._base.update(self.last)
+        for symbol in minutes:
+            if factor := self._history.factors.get(symbol, {}).get(day):
+                self._rescale(symbol, day, factor)
         known = {symbol: bars for symbol, bars in minutes.items() if symbol in self._base}
         if known:
             self._trade_known(session, known)
@@ -185,6 +201,25 @@ class Stage:
                 self.last[symbol] = minutes[symbol][-1].close
                 self.notes.append(f"{symbol}: {day} only taught its close")
         self._keep_day(day, minutes)
+
+    def _rescale(self, symbol: str, day: date, factor: float) -> None:
+        """Begin an ex-day: another base price; of a split also other shares, at the same cost."""
+        close, fund = self.last.get(symbol, self._base.get(symbol, 0)), symbol in self.broker.funds
+        if not close:
+            return
+        base = bot.round_to_tick(close * factor, fund, up=factor < 1)
+        self._base[symbol] = self.last[symbol] = base
+        if symbol in self._bought:
+            self._bought[symbol] = max(1, round(self._bought[symbol] * factor))
+        times = 1 / factor if factor < 1 else factor
+        split = round(times) > 1 and abs(times - round(times)) < 0.02 * times
+        held = self.broker.shares.get(symbol, 0)
+        if split and held:
+            self.broker.shares[symbol] = held * round(times) if factor < 1 else held // round(times)
+        kind = "split" if split else "ex-date without the value of its rights"
+        self.notes.append(f"{symbol} {day}: {kind}, prices x {factor:g}, {held} shares held before")
+        days = self._closed.get(symbol, [])
+        days[:] = [_scaled(bar, factor) for bar in days]
 
     def _trade_known(self, session: bot.Session, minutes: dict[str, list[bot.Bar]]) -> None:
         cash, held = self.broker.cash, dict(self.broker.shares)

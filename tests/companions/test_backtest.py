@@ -179,3 +179,21 @@ def test_the_page_is_drawn_in_both_languages(tmp_path: Path):
     assert "백테스트" in pages[0] and "Backtest" in pages[1]
     total = f"{result.report.totals.gain_krw:+,}"
     assert total in pages[0] and total in pages[1]
+
+
+def test_oddities_of_the_data_are_named_by_stock_and_day(tmp_path: Path):
+    """A missing day, half a day, a jump like a split, a price on no tick; clean data says nothing."""
+    past = history.invent(6, 1, {"005930": 71_000})
+    assert history.faults_of(past) == []
+    bars, days = past.minutes["005930"], past.days()
+    odd = [bar for bar in bars if bar.start.date() not in (days[1], days[3])]
+    odd += [bar for bar in bars if bar.start.date() == days[3]][:20]
+    odd.sort(key=lambda bar: bar.start)
+    cheap = {name: 9_000 for name in ("open", "high", "low", "close")}
+    odd[-1] = replace(odd[-1], close=odd[-1].close + 7)
+    odd = [replace(b, **cheap) if b.start.date() == days[4] else b for b in odd]
+    found = history.faults_of(history.History({"005930": odd}))
+    for named in (f"between {days[0]} and {days[2]}", f"{days[3]}: 20 minutes", f"{days[4]}: opens at 9,000", "on no tick"):  # fmt: skip
+        assert any(named in fault for fault in found), named
+    told = history.History({"005930": odd}, factors={"005930": {days[4]: 9_000 / 71_000}})
+    assert not any(f"{days[4]}: opens" in fault for fault in history.faults_of(told))

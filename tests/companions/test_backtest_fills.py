@@ -340,3 +340,57 @@ def test_bars_with_volume_beyond_the_four_points_stay_whole(tmp_path: Path):
         for lane in ("thin", "exact")
     }  # fmt: skip
     assert len(digests) == 1
+
+
+# --- splits ------------------------------------------------------------------------------
+
+
+def two_days(factor: float) -> history.History:
+    """Return a quiet day at 70,000, and the next day in another scale."""
+    first = bars_of(*[FLAT] * 30).minutes[S]
+    scaled = [
+        replace(
+            bar, start=bar.start + timedelta(days=1), end=bar.end + timedelta(days=1),
+            **dict.fromkeys(("open", "high", "low", "close"), round(70_000 * factor)),
+        )
+        for bar in first
+    ]  # fmt: skip
+    factors = {S: {DAY + timedelta(days=1): factor}}
+    return history.History({S: [*first, *scaled]}, bases={S: 70_000}, factors=factors)
+
+
+@pytest.mark.parametrize(("factor", "shares"), [(0.2, 50), (0.9, 10), (2.0, 5)])
+def test_an_ex_day_moves_prices_shares_and_stops_but_sells_nothing(factor, shares, tmp_path: Path):
+    """A split of one into five: five times the shares; the stop of the old scale sells nothing."""
+    settings = SETTINGS.model_copy(update={"flat_at": None})
+    strategy = Once(70_200, bot.ExitPlan(69_000))
+    result = run(settings, strategy, two_days(factor), Options(), tmp_path / "x")
+    assert result.differences == ()
+    [held] = result.report.open
+    assert held.quantity == shares and not result.report.trips
+    assert held.stop_price == pytest.approx(69_000 * factor, rel=0.002)
+    assert any("prices x" in note for note in result.notes)
+
+
+def test_closed_days_are_shown_in_the_scale_that_was_known(tmp_path: Path):
+    """Before the ex-day nobody sees its factor; on it the days before are rescaled."""
+    seen = {}
+
+    class Looks(bot.TradingStrategy):
+        """Notes the closes of the days it is shown."""
+
+        past_days = 5
+
+        def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> None:
+            """Look once a day."""
+            days = [b.close for b in view.bars if b.end - b.start > timedelta(hours=4)]
+            seen.setdefault(view.session.day, days)
+
+    past = two_days(0.2)
+    last = DAY + timedelta(days=2)
+    third = [replace(b, start=b.start + timedelta(days=1), end=b.end + timedelta(days=1))
+             for b in past.minutes[S] if b.start.date() > DAY]  # fmt: skip
+    past.minutes[S] += third
+    settings = SETTINGS.model_copy(update={"flat_at": None})
+    run(settings, Looks(), past, Options(), tmp_path / "x")
+    assert seen == {DAY: [], DAY + timedelta(days=1): [14_000], last: [14_000, 14_000]}
