@@ -10315,7 +10315,7 @@ _OPTIONS_TEXT = """
 --live | - | trade real money; every key must agree | 실전 매매; 모든 잠금이 풀려야 시작합니다
 --make-pin | - | the pin of the real account, for the settings | 설정에 적을 실전 계좌의 핀
 --acknowledge | - | sign the limits for 24 hours of --live | 한도를 확인하고 24시간 동안 --live를 허락
---credentials FILE | --live --make-pin --acknowledge --check --fetch-history | file of the real keys | 실전 키 파일 live-이름.yaml
+--credentials FILE | --live --make-pin --acknowledge --check --fetch-history | real keys | 실전 키 파일
 --strategy NAME | --demo --paper --live --check --backtest --replay | or FILE.py:CLASS | 파일.py:클래스도
 --one-day | --paper --live | end after one trading day | 하루만 매매하고 끝냅니다
 = steer the running bot = 실행 중인 봇에 지시
