@@ -347,6 +347,15 @@ class SettingsError(BotError):
         return "; ".join(fault.said(language) for fault in self.faults)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C of the user, by our own handler: what a strategy raises itself is told apart from it."""
+
+
+def interrupt(*_: object) -> NoReturn:
+    """Handle SIGINT where a strategy's code runs without a loop: in a replay, in a backtest."""
+    raise Interrupted
+
+
 class KeysRefused(SettingsError):
     """KIS calls our app key or secret invalid. It is not asked again: a person must mend them."""
 
@@ -1089,6 +1098,9 @@ class Outcome(enum.StrEnum):
     REFUSED = "refused"
     NOT_SENT = "not sent"
     UNKNOWN = "unknown"
+
+
+TOO_FAST = "TOO_FAST"  # code of an answer of the gate: its own count is full, nothing left
 
 
 class OrderAnswer(NamedTuple):
@@ -4315,6 +4327,7 @@ class ExitRun:
     refusals: int = 0
     refused_at: datetime | None = None
     unsent: int = 0  # tries in a row that reached nobody
+    too_fast: int = 0  # tries in a row turned away by a count of orders; the first one is told
     resell: bool = False
     waits_since: datetime | None = None
     told_at: datetime | None = None
@@ -4365,6 +4378,7 @@ GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a posit
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
 BARRED_RETRY_S = 600.0  # ... for a stock that trades though it was barred this morning
 UNSENT_PAUSE_S = 60.0  # at most, between exit orders that reach nobody
+TOO_FAST_PAUSE_S = (1.0, 1.0, 2.0, 4.0)  # each try counts as an order: few of them
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
@@ -4778,6 +4792,7 @@ class EntryDesk:
         `facts` are those of this moment when the caller has them already. None: it leaves.
         """
         core = self._core
+        again = intent.purpose == "exit" and state.exit and state.exit.too_fast
         refusal = check_order(facts or self._facts(state, intent), intent)
         if refusal:
             core.record(
@@ -4786,7 +4801,8 @@ class EntryDesk:
                 numbers=refusal.numbers, purpose=intent.purpose,
             )  # fmt: skip
             late = core.clock(core.settings.last_entry)
-            if not (refusal.code == "SESSION" and late and core.now >= late):  # as it was set
+            as_set = refusal.code == "SESSION" and late and core.now >= late
+            if not as_set and not (again and refusal.code == "RATE"):
                 core.alert(
                     "refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
                     code=refusal.code, numbers=refusal.numbers,
@@ -4796,10 +4812,11 @@ class EntryDesk:
         if core.ledger.orders[intent.intent_id].intent is not intent:
             return Refusal("TWICE", intent.intent_id)
         core.call("new", core.ledger.orders[intent.intent_id])
-        core.alert(
-            "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-            price=intent.price, kind=intent.kind.name, reason=intent.reason,
-        )  # fmt: skip
+        if not again:
+            core.alert(
+                "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
+                price=intent.price, kind=intent.kind.name, reason=intent.reason,
+            )  # fmt: skip
         return None
 
     def _facts(self, state: SymbolState, intent: OrderIntent) -> RiskFacts:
@@ -4869,12 +4886,18 @@ class EntryDesk:
         )
 
     def _worth(self) -> dict[str, int]:
-        """Return won held in each symbol, open buys counted as filled."""
+        """Return won held in each symbol, open buys counted as filled.
+
+        What fell counts at its cost, as at the gate: a limit is of won put in, and a fall of the
+        price makes no room for more.
+        """
         core, ledger = self._core, self._core.ledger
         worth = {}
         for symbol in core.symbols:
-            shares = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
-            worth[symbol] = shares * self._price_or_cost(symbol) if shares else 0
+            held = ledger.position(symbol)
+            shares = held.quantity + ledger.external.get(symbol, 0)
+            now = shares * self._price_or_cost(symbol) if shares else 0
+            worth[symbol] = max(now, math.ceil(held.cost))
         for order in ledger.open_orders():
             symbol = order.intent.symbol
             if order.intent.side is Side.BUY and symbol in worth:
@@ -5020,6 +5043,15 @@ class ExitDesk:
         pause = min(60.0, self._core.settings.exit_step_s * 2 ** min(run.refusals, 5))
         run.next_at = self._core.now + timedelta(seconds=pause)
 
+    def wait_for_room(self, run: ExitRun) -> None:
+        """Try again in seconds: an order too many for the count of a second or a minute.
+
+        Neither a refusal nor a dead host: the pauses of both stay as they are.
+        """
+        pause = TOO_FAST_PAUSE_S[min(run.too_fast, len(TOO_FAST_PAUSE_S) - 1)]
+        run.too_fast += 1
+        run.next_at = self._core.now + timedelta(seconds=pause)
+
     def cancel(self, order: Order) -> None:
         """Take a resting order back; again, with growing pauses, while the list shows it alive."""
         core = self._core
@@ -5075,7 +5107,7 @@ class ExitDesk:
         )  # fmt: skip
         refusal = self._submit(state, intent)
         if refusal and refusal.code == "RATE":
-            run.next_at = core.now + timedelta(seconds=1)
+            self.wait_for_room(run)
         elif refusal:
             self.back_off(run, stronger=refusal.code in ("TICK", "BAND", "PRICE"))
 
@@ -5177,9 +5209,10 @@ class BrokerDesk:
         }[answer.outcome]  # fmt: skip
         core.calling.discard(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
-        if answer.code or answer.order_no:
+        if answer.order_no or answer.code not in ("", TOO_FAST):
             self._note_life()
-        number, note = answer.order_no, f"{answer.code} {answer.text}".strip()
+        said = answer.text if answer.code == TOO_FAST else f"{answer.code} {answer.text}".strip()
+        number, note = answer.order_no, said
         namesake = core.ledger.order_of(number)
         if namesake and namesake.own and namesake is not order:  # the list will tell its number
             outcome, number, note = _E.NO_ANSWER, "", f"{number} is the number of another order"
@@ -5187,11 +5220,13 @@ class BrokerDesk:
             branch = answer.branch
             core.apply(OrderUpdate(event.intent_id, outcome, core.now, number, branch, note=note))
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
-                self._on_refused(order, note)
+                self._on_refused(order, note, answer.code == TOO_FAST)
         core.ask("orders")
         state = core.symbols.get(order.intent.symbol)
         if state and state.exit and outcome is OrderEvent.ACCEPTED:
             state.exit.refusals = 0
+        if state and state.exit and answer.code != TOO_FAST:
+            state.exit.too_fast = 0
         if core.cancel_entries and order.intent.purpose == "entry":
             self._exits.cancel(order)  # it was accepted after the stop
         if state:
@@ -5206,9 +5241,14 @@ class BrokerDesk:
             core.apply(entry)
         core.ask("orders")
 
-    def _on_refused(self, order: Order, note: str) -> None:
+    def _on_refused(self, order: Order, note: str, too_fast: bool) -> None:
         """Tell, and give an exit that was refused a growing pause before its next try."""
         core, intent = self._core, order.intent
+        run = core.symbols[intent.symbol].exit if intent.symbol in core.symbols else None
+        if too_fast and run and intent.purpose == "exit":
+            self._exits.wait_for_room(run)
+            if run.too_fast > 1:
+                return
         is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
         if not is_new:  # usually it is filled by then, and the fill is told
             self._unchanged[intent.intent_id] += 1
@@ -5218,13 +5258,12 @@ class BrokerDesk:
                 side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
             )  # fmt: skip
         core.ask("cash")
-        state = core.symbols.get(intent.symbol)
-        if state and state.exit and order.status is OrderStatus.NOT_SENT:
-            state.exit.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-            state.exit.unsent += 1
-        elif state and state.exit:
+        if run and order.status is OrderStatus.NOT_SENT and not too_fast:
+            run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
+            run.unsent += 1
+        elif run and not too_fast:
             new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
-            self._exits.back_off(state.exit, stronger=new_exit)
+            self._exits.back_off(run, stronger=new_exit)
             core.ask("holdings")
         self._brake_refusals(intent.symbol)
 
@@ -5939,6 +5978,8 @@ class Engine:
             check_request(request)
             if view.position is not held or held.values() != before:
                 raise TypeError("a position is shown to be read")
+        except Interrupted:
+            raise
         except BaseException as error:  # its sys.exit() or KeyboardInterrupt is no end of the bot
             view.position = held
             held.take(before)
@@ -6748,7 +6789,10 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"),
     (r"held without a guard: ", "봇 없이 남는 보유: "),
     (r"orders left at the broker: ", "증권사에 남은 주문: "),
+    (r"stood still, or the clock was set, for (\d+) s",
+        r"컴퓨터가 \1초 동안 멈췄거나 시계가 바뀌었습니다. 주문 목록을 다시 본 뒤에 매수합니다"),
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
+    (r"gate: (\d+) orders left within (\d+) s", r"\2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다"),
     (r"KIS cannot be reached: no connection: \w+", "증권사에 연결되지 않습니다 (인터넷 연결 확인)"),
     (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
         r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
@@ -8473,6 +8517,7 @@ class Gate:
         self.ledger, self.journal, self.clock = ledger, journal, clock
         self.decided: dict[str, float] = {}  # intent id -> steady time of its durable row
         self.left: dict[str, float] = {}  # intent id -> steady time when it left
+        self.too_fast = False  # the last refusal was one of pace: there will be room in seconds
 
     def expect(self, intent: OrderIntent) -> None:
         """Hear that the row of an intent was written by this process."""
@@ -8482,6 +8527,7 @@ class Gate:
         """Return why an order must not leave; "" lets it go, once, and counts it."""
         for check in GATE:
             if reason := check(self, intent):
+                self.too_fast = check is gate_pace
                 return f"gate: {reason}"
         self.left[intent.intent_id] = self.steady()
         return ""
@@ -8538,7 +8584,11 @@ def gate_value(gate: Gate, intent: OrderIntent) -> str:
 
 
 def gate_total(gate: Gate, intent: OrderIntent) -> str:
-    """Refuse a buy when what is held, at cost, and what is being bought exceed the total."""
+    """Refuse a buy when what is held, at cost, and what is being bought exceed the total.
+
+    The rules count what is held at its cost or its price, whichever is higher, so what they let
+    pass passes here too: this is the won that went in, which no price of a feed can make smaller.
+    """
     if intent.side is Side.SELL:
         return ""
     ledger, most = gate.ledger, min(gate.limits.max_total_krw, CEILING_TOTAL_KRW)
@@ -8653,7 +8703,7 @@ def classify_order_answer(reply: HttpReply) -> OrderAnswer:
     return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
 
 
-Veto: TypeAlias = Callable[[], str]
+Veto: TypeAlias = Callable[[], OrderAnswer | None]
 
 
 class KISOrder:
@@ -8693,7 +8743,7 @@ class KISOrder:
     ) -> OrderAnswer:
         """Make ONE attempt to place, change or cancel an order. AN ORDER LEAVES HERE, ONLY HERE.
 
-        `veto` is asked when the turn has come, the last thing before the first byte: a reason that
+        `veto` is asked when the turn has come, the last thing before the first byte: an answer that
         it returns keeps the order here.
         """
         try:
@@ -8705,8 +8755,8 @@ class KISOrder:
             await self._client.rest.governor.turn(lane)
         except (KeysRefused, RequestRefused, NoAnswer, NotSent, BadData) as error:
             return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
-        if veto and (reason := veto()):
-            return OrderAnswer(Outcome.NOT_SENT, text=reason)
+        if veto and (kept := veto()):
+            return kept
         try:
             reply = await self._client.rest.call(
                 "POST", ENDPOINTS[name].path, headers=headers, body=body, lane=None
@@ -8824,6 +8874,7 @@ STATUS_FILE = "status.json"  # in the state folder: how it is now
 CONTROL_FILE = "control"  # in the state folder; a line: a word of COMMANDS with its arguments
 MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
+SUSPENDED_TOLD_S = 60.0  # shorter ones are told once a day
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT, INBOX_CHARACTERS = 50_000, 32_000_000
 NEWS_TRAVELS = timedelta(seconds=5)  # from a trade to the list of trades, and to us
@@ -9335,9 +9386,14 @@ class Bridge:
     def _steady(self) -> float:
         return asyncio.get_running_loop().time() * self.clock.speed
 
-    def veto(self, call: OrderCall) -> str:
-        """Return why a new order must not leave now: the engine's word, then the gate's."""
-        return self.engine.too_late(call) or self.gate.refusal(call.intent)
+    def veto(self, call: OrderCall) -> OrderAnswer | None:
+        """Return the answer to a new order that must not leave: the engine's word, then the gate's."""
+        if late := self.engine.too_late(call):
+            return OrderAnswer(Outcome.NOT_SENT, text=late)
+        if reason := self.gate.refusal(call.intent):
+            code = TOO_FAST if self.gate.too_fast else ""
+            return OrderAnswer(Outcome.NOT_SENT, code=code, text=reason)
+        return None
 
     def end_calls(self) -> None:
         """Give every call that had no end one: what waited never left, what was cut off is unknown."""
@@ -10162,9 +10218,12 @@ class Trader:
         last = loop.time()
         while True:  # a blocked loop shows in its own time, a host that slept in the market's
             slept_s = (self.clock.now() - market).total_seconds() / self.clock.speed
-            if max(loop.time() - last, slept_s) > SUSPENDED_S:
+            if (gap_s := max(loop.time() - last, slept_s)) > SUSPENDED_S:
                 up, why = self.broker.socket.up, "the program was suspended"
                 self.feed(Command("feed up" if up else "feed down", self.clock.now(), text=why))
+                self.counts["suspended"] += 1
+                if self.counts["suspended"] == 1 or gap_s >= SUSPENDED_TOLD_S:
+                    self.tell("error", what=f"stood still, or the clock was set, for {gap_s:.0f} s")
             last, market = loop.time(), self.clock.now()
             self.bridge.handle(TimeEvent(self.clock.now()))
             self._read_control()

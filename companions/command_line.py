@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 
 import kis_realtime_trading as bot
@@ -32,6 +33,8 @@ def show_names(options: argparse.Namespace) -> int:
 
 def run_command(options: argparse.Namespace) -> int:
     """Choose the command."""
+    if options.replay or options.backtest:  # a strategy's code runs there: Ctrl-C is not its fault
+        signal.signal(signal.SIGINT, bot.interrupt)
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)

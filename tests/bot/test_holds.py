@@ -219,7 +219,10 @@ def test_what_the_table_says_holds_is_refused_by_a_rule():
 
 
 def test_a_host_that_slept_is_seen_by_market_time_alone():
-    """The loop's clock stands still with the host: a jump of market time holds entries for a list."""
+    """The loop's clock stands still with the host: a jump of market time holds entries for a list.
+
+    The owner is told once.
+    """
 
     async def story(life):
         trader, run = await life.begin()
@@ -235,6 +238,9 @@ def test_a_host_that_slept_is_seen_by_market_time_alone():
         await life.stop(trader, run)
         return set(held), after
 
-    held, asked = Life(environment="real", density=60.0).play(story)
+    life = Life(environment="real", density=60.0)
+    held, asked = life.play(story)
     assert "orders" in held
     assert asked >= 1
+    [told] = [row.body for row in life.rows("alert") if row.ref == "error"]
+    assert "stood still, or the clock was set, for 4" in told

@@ -62,6 +62,7 @@ UPWARD = {
 # Public names that stand below their user inside one section (private helpers may, and section
 # 29 is read from main() downwards).
 BELOW_THEIR_USER = {
+    "gate_pace": "the one refusal that ends by itself in seconds: the class names it",
     "GATE": "the table of the checks stands after them, which its class walks",
     "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
