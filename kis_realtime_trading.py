@@ -6618,8 +6618,14 @@ class AccountLock:
             if file >= 0:
                 os.close(file)
             if error.errno not in (errno.EWOULDBLOCK, errno.EADDRINUSE):
-                raise JournalError(f"{path}: {error.strerror}; is the folder writable?") from None
-            raise AlreadyRunning("another bot already trades this account; stop it first") from None
+                raise JournalError(Both(
+                    f"{path}: {error.strerror}; is the folder writable?",
+                    f"{path}: {error.strerror}. 폴더에 쓸 수 있는지 확인하십시오",
+                )) from None  # fmt: skip
+            raise AlreadyRunning(Both(
+                "another bot already trades this account; stop it first",
+                "이 계좌로 매매 중인 봇이 이미 있습니다. 먼저 그 봇을 끝내십시오",
+            )) from None  # fmt: skip
         self._name, self._file = name, file
 
     def release(self) -> None:
@@ -8279,7 +8285,10 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
                 raise self._damage(str(error)) from None
-            raise JournalError(f"{path}: {error}; check that the folder can be written") from None
+            raise JournalError(Both(
+                f"{path}: {error}; check that the folder can be written",
+                f"{path}: {error}. 폴더에 쓸 수 있는지 확인하십시오",
+            )) from None  # fmt: skip
         self._older = version != self.VERSION and not read_only
         if version not in self.READS:
             raise self._damage(
@@ -8320,10 +8329,12 @@ class Journal:
 
     def _damage(self, what: str) -> JournalError:
         """Return the error of a file that cannot be gone on with, and what its owner can do."""
-        return JournalError(
+        return JournalError(Both(
             f"{self.path}: {what}. Restore the newest good copy; or, when no position and no order is "
-            f"open, move all files {self.path.stem}.* away"
-        )
+            f"open, move all files {self.path.stem}.* away",
+            f"{self.path}: {what}. 온전한 최근 사본으로 되돌리십시오. 보유 주식도 미체결 주문도 없다면 "
+            f"{self.path.stem}.* 파일을 모두 다른 곳으로 옮기십시오",
+        ))  # fmt: skip
 
     def verify(self) -> None:
         """Read the whole chain. Raises JournalError naming the first row that is not as written."""
@@ -10911,10 +10922,24 @@ def load_settings(
         faults += open_files(path, path.parent / ".env", Path.cwd() / ".env")
     if faults:
         raise SettingsError(sorted(faults, key=lambda fault: fault.line or math.inf))
-    if settings.bot and options.language:
-        language = {"language": options.language}
-        settings = replace(settings, bot=settings.bot.model_copy(update=language))
-    return settings, path
+    return as_asked(settings, options), path
+
+
+def as_asked(settings: Settings, options: argparse.Namespace) -> Settings:
+    """Return settings with what the command line says in their place.
+
+    Another strategy takes over the parameters that it knows; the rest are those of the first.
+    """
+    bot = settings.bot
+    if bot and options.language:
+        bot = bot.model_copy(update={"language": options.language})
+    if bot and options.strategy and options.strategy != bot.strategy:
+        known: Collection[str] = ()
+        with contextlib.suppress(SettingsError):  # told when it is loaded
+            known = strategy_class(options.strategy).Parameters.model_fields
+        kept = {key: value for key, value in bot.parameters.items() if key in known}
+        bot = bot.model_copy(update={"strategy": options.strategy, "parameters": kept})
+    return replace(settings, bot=bot)
 
 
 def load_live_settings(options: argparse.Namespace) -> Settings:
@@ -10930,7 +10955,7 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
         reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
     except UnicodeDecodeError:
         raise wrong_setting("--credentials", str(live), READABLE) from None
-    return reader.read("real")
+    return as_asked(reader.read("real"), options)
 
 
 def run_live(options: argparse.Namespace, transport: Transport | None = None) -> int:
@@ -10963,29 +10988,39 @@ def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
     """Show account and limits; store the owner's signature when he types them back."""
     tail = settings.profile.account_tail
     wanted = f"REAL MONEY {tail[-2:]}"
-    print(f"account {tail}, limits:")
+    print(in_language(Both(f"account {tail}, limits:", f"계좌 {tail}, 한도:"), bot.language))
     for key, value in bot.limits.model_dump().items():
         print(f"  {key}: {value:,}" if isinstance(value, int) else f"  {key}: {value}")
-    print(f"type {wanted!r} to allow --live for 24 hours with exactly these: ", end="", flush=True)
+    question = Both(
+        f"type {wanted!r} to allow --live for 24 hours with exactly these: ",
+        f"이 한도 그대로 24시간 동안 실전 매매를 허락하려면 {wanted!r}(이)라고 입력하십시오: ",
+    )
+    print(in_language(question, bot.language), end="", flush=True)
     if sys.stdin.readline().strip() != wanted:
-        raise BotError("not acknowledged; nothing was written")
+        refused = "not acknowledged; nothing was written"
+        raise BotError(Both(refused, "입력이 달라 허락하지 않았습니다. 아무것도 쓰지 않았습니다."))
     said = signature(settings.profile, bot.limits, build_hash())
     write_private(file, json.dumps({**said, "at": datetime.now(KST).isoformat()}))
-    print("acknowledged")
+    print(in_language(Both("acknowledged", "허락했습니다. 24시간 동안 유효합니다."), bot.language))
     return 0
 
 
-def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
-    """Make the strategy: `breakout`, FILE.py:ClassName or FILE.kis.yaml. Raises SettingsError."""
+def strategy_class(name: str) -> Any:
+    """Return the class of `breakout`, FILE.py:ClassName or FILE.kis.yaml. Raises SettingsError."""
     if name in STRATEGIES:
-        kind: Any = STRATEGIES[name]
-    elif name.endswith(".kis.yaml"):
-        kind = _class_from_file(HERE / "strategies" / "kis_yaml.py", "KisYaml")
+        return STRATEGIES[name]
+    if name.endswith(".kis.yaml"):
+        return _class_from_file(HERE / "strategies" / "kis_yaml.py", "KisYaml")
+    file, _, class_name = name.rpartition(":")
+    return _class_from_file(Path(file), class_name)
+
+
+def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
+    """Make the strategy of a name. Raises SettingsError."""
+    kind = strategy_class(name)
+    if name.endswith(".kis.yaml"):
         others = set(kind.Parameters.model_fields) & set(parameters)  # those of another strategy
         parameters = {"file": name, **{key: parameters[key] for key in sorted(others)}}
-    else:
-        file, _, class_name = name.rpartition(":")
-        kind = _class_from_file(Path(file), class_name)
     try:
         strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
         return strategy

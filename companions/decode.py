@@ -191,7 +191,9 @@ def decode_lines(source: Iterable[str], target: TextIO, key: str, iv: str) -> in
             for tr_id in LAYOUTS:
                 decoder.set_key(tr_id, key, iv)
         except bot.BadData as error:
-            raise bot.BotError(f"--key and --iv: {error}") from None
+            raise bot.BotError(
+                bot.Both(f"--key and --iv: {error}", f"--key와 --iv를 확인하십시오: {error}")
+            ) from None
     for line in source:
         frame = line.strip("\r\n\ufeff ")
         if frame:

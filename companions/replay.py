@@ -124,12 +124,20 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str 
     """
     if not first.is_file():
         raise bot.BotError(
-            f"no file {first}; recordings are in the folder records beside the journal"
+            bot.Both(
+                f"no file {first}; recordings are in the folder records beside the journal",
+                f"파일이 없습니다: {first}. 녹화는 저널 옆의 records 폴더에 있습니다",
+            )
         )
     lines = read_lines(first)
     start = next(lines, "")
     if not start.startswith("S"):
-        raise bot.BotError(f"{first} is not the first segment (-0000.gz) of a recording")
+        raise bot.BotError(
+            bot.Both(
+                f"{first} is not the first segment (-0000.gz) of a recording",
+                f"{first}: 녹화의 첫 조각(-0000.gz)이 아닙니다",
+            )
+        )
     try:
         header = json.loads(start[1:])
         settings = bot.BotSettings.model_validate(header["settings"])
@@ -143,7 +151,10 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str 
         ) from None
     if not strategy and recorded not in (*bot.STRATEGIES, named):
         raise bot.BotError(
-            f"the recording ran {recorded}; if you trust that file, name it: --strategy {recorded}"
+            bot.Both(
+                f"the recording ran {recorded}; if you trust that file, name it: --strategy {recorded}",
+                f"녹화된 전략은 {recorded}입니다. 그 파일을 믿는다면 적어 주십시오: --strategy {recorded}",
+            )
         )
     chosen = strategy or bot.load_strategy(recorded, settings.parameters)
     engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")

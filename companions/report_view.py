@@ -270,7 +270,9 @@ def day_of(text: str, option: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise bot.wrong_setting(option, text, "a day as 2026-11-27") from None
+        raise bot.wrong_setting(
+            option, text, bot.Both("a day as 2026-11-27", "날짜, 예: 2026-11-27")
+        ) from None
 
 
 def named(report: reports.Report, folder: Path) -> reports.Report:

@@ -69,9 +69,13 @@ def read_status(path: Path) -> dict[str, Any]:
             )
         ) from None
     except (ValueError, RecursionError):
-        raise bot.BotError(f"{path} is not a status of this bot") from None
+        raise bot.BotError(
+            bot.Both(f"{path} is not a status of this bot", f"{path}: 이 봇의 상태 파일이 아닙니다")
+        ) from None
     if not isinstance(data, dict) or data.get("version") != 1:
-        raise bot.BotError(f"{path} is not a status of this bot")
+        raise bot.BotError(
+            bot.Both(f"{path} is not a status of this bot", f"{path}: 이 봇의 상태 파일이 아닙니다")
+        )
     return data
 
 

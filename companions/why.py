@@ -97,7 +97,9 @@ def find_ref(reader: JournalReader, wanted: str) -> str:
         ):
             found = row.ref
     if not found:
-        raise bot.BotError(f"the journal has no order {wanted}")
+        raise bot.BotError(
+            bot.Both(f"the journal has no order {wanted}", f"저널에 {wanted} 주문이 없습니다")
+        )
     return found
 
 

@@ -133,6 +133,24 @@ async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, cap
         assert not there.simulator.books()["requests"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "left"),
+    [("", {"risk_krw": 9_000, "lookback_bars": 7}), ("breakout", {"risk_krw": 9_000, "lookback_bars": 7}),
+     ("opening_range.py:OpeningRange", {"risk_krw": 9_000}), ("nowhere.py:Any", {})],
+)  # fmt: skip
+def test_another_strategy_takes_over_the_parameters_that_it_knows(home, strategy, left):
+    """Those of the settings are the first one's: a parameter that it does not know is no fault."""
+    limits = dict.fromkeys(bot.MONEY_LIMITS, 1_000_000)
+    parameters = {"risk_krw": 9_000, "lookback_bars": 7}
+    section = bot.BotSettings(symbols=("005930",), limits=limits, parameters=parameters)
+    profile = edge.profile_of(simulator.Simulator(edge.config()))
+    settings = bot.Settings(profile, section, bot.Secret(""), "")
+    name = f"{edge.ROOT / 'strategies'}/{strategy}" if ".py" in strategy else strategy
+    asked = bot.as_asked(settings, options("--paper", *(["--strategy", name] if name else [])))
+    assert asked.bot.parameters == left
+    assert asked.bot.strategy == (name or "breakout")
+
+
 def test_a_terminal_without_korean_ends_no_command(monkeypatch):
     """Letters that it cannot show are shown as numbers."""
     shown = io.BytesIO()
