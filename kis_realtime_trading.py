@@ -5172,6 +5172,21 @@ class ExitDesk:
 # Never knows: how it was asked.
 
 
+def brake_refusals(core: Core, symbol: str) -> None:
+    """Stop the entries of a stock, or all, that the broker refuses again and again."""
+    orders = [o for o in reversed(core.ledger.orders.values()) if o.intent.purpose == "entry"]
+    here = [order for order in orders if order.intent.symbol == symbol]
+    in_a_row, in_all = (
+        sum(1 for _ in itertools.takewhile(lambda o: o.status is OrderStatus.REJECTED, each))
+        for each in (here, orders)
+    )
+    if in_a_row >= REFUSALS_IN_A_ROW and symbol not in core.ledger.stopped:
+        core.stop_symbol(symbol, f"{in_a_row} entries refused in a row")
+    if in_all >= REFUSALS_IN_ALL:
+        why = f"{in_all} entries refused in a row"
+        core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
+
+
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
@@ -5209,10 +5224,11 @@ class BrokerDesk:
         }[answer.outcome]  # fmt: skip
         core.calling.discard(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
-        if answer.order_no or answer.code not in ("", TOO_FAST):
+        too_fast = answer.code == TOO_FAST  # the gate's word, not the broker's
+        code = "" if too_fast else answer.code
+        if code or answer.order_no:
             self._note_life()
-        said = answer.text if answer.code == TOO_FAST else f"{answer.code} {answer.text}".strip()
-        number, note = answer.order_no, said
+        number, note = answer.order_no, f"{code} {answer.text}".strip()
         namesake = core.ledger.order_of(number)
         if namesake and namesake.own and namesake is not order:  # the list will tell its number
             outcome, number, note = _E.NO_ANSWER, "", f"{number} is the number of another order"
@@ -5220,12 +5236,12 @@ class BrokerDesk:
             branch = answer.branch
             core.apply(OrderUpdate(event.intent_id, outcome, core.now, number, branch, note=note))
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
-                self._on_refused(order, note, answer.code == TOO_FAST)
+                self._on_refused(order, note, too_fast)
         core.ask("orders")
         state = core.symbols.get(order.intent.symbol)
         if state and state.exit and outcome is OrderEvent.ACCEPTED:
             state.exit.refusals = 0
-        if state and state.exit and answer.code != TOO_FAST:
+        if state and state.exit and not too_fast:
             state.exit.too_fast = 0
         if core.cancel_entries and order.intent.purpose == "entry":
             self._exits.cancel(order)  # it was accepted after the stop
@@ -5265,22 +5281,7 @@ class BrokerDesk:
             new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
             self._exits.back_off(run, stronger=new_exit)
             core.ask("holdings")
-        self._brake_refusals(intent.symbol)
-
-    def _brake_refusals(self, symbol: str) -> None:
-        """Stop the entries of a stock, or all, that the broker refuses again and again."""
-        core = self._core
-        orders = [o for o in reversed(core.ledger.orders.values()) if o.intent.purpose == "entry"]
-        here = [order for order in orders if order.intent.symbol == symbol]
-        in_a_row, in_all = (
-            sum(1 for _ in itertools.takewhile(lambda o: o.status is OrderStatus.REJECTED, each))
-            for each in (here, orders)
-        )
-        if in_a_row >= REFUSALS_IN_A_ROW and symbol not in core.ledger.stopped:
-            core.stop_symbol(symbol, f"{in_a_row} entries refused in a row")
-        if in_all >= REFUSALS_IN_ALL:
-            why = f"{in_all} entries refused in a row"
-            core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
+        brake_refusals(core, intent.symbol)
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         core = self._core

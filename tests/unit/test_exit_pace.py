@@ -1,6 +1,5 @@
 """Exits that are one too many for a count of orders; Ctrl-C while a strategy's code runs."""
 
-import argparse
 import signal
 from dataclasses import replace
 
@@ -120,10 +119,7 @@ def test_a_replay_hears_ctrl_c_as_the_user_s(tmp_path):
     from companions import command_line
 
     before = signal.getsignal(signal.SIGINT)
-    options = argparse.Namespace(
-        decode=False, check=False, status=False, screen=False, journal=False, why=None, report=None,
-        replay=tmp_path / "none.gz", strategy=None, speak="en", backtest=False,
-    )  # fmt: skip
+    options = bot.read_arguments(["--replay", str(tmp_path / "none.gz")])
     try:
         with pytest.raises(bot.BotError):
             command_line.run_command(options)
