@@ -1345,6 +1345,7 @@ class BotSettings(_Strict):
     stock_fee_pct: Decimal = Field(STOCK_FEE_PCT, ge=0, le=1)
     fund_fee_pct: Decimal = Field(FUND_FEE_PCT, ge=0, le=1)
     hashkey: bool = False
+    cma: bool = False  # the cash of a CMA account stands in its CMA value, its deposit is 0
     rest_calls_per_second: float | None = Field(None, gt=0, le=1_000_000)
     state_dir: str = "kis_state"
     record: bool = Field(True, description="keep raw frames and events for replays")
@@ -2712,6 +2713,23 @@ def parse_minute_bars(symbol: str, body: Mapping[str, Any]) -> list[Bar]:
     return sorted(bars, key=lambda bar: bar.start)
 
 
+def sound_minutes(bars: Iterable[Bar]) -> list[Bar]:
+    """Return the bars that can be true: one a minute, prices in order and within a day's limits.
+
+    Within a day limits keep prices within 1.9 times of each other; the middle close is the measure.
+    """
+    once = {bar.start: bar for bar in bars}
+    closes: dict[date, list[int]] = {}
+    for bar in once.values():
+        closes.setdefault(bar.start.date(), []).append(bar.close)
+    usual = {day: sorted(each)[(len(each) - 1) // 2] for day, each in closes.items()}
+    return [
+        bar for start, bar in sorted(once.items())
+        if 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high
+        and usual[start.date()] <= 1.9 * bar.low and bar.high <= 1.9 * usual[start.date()]
+    ]  # fmt: skip
+
+
 def parse_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
     return [
@@ -2740,10 +2758,33 @@ def parse_overseas_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
 _CANCELLED_KEYS = ("cncl_cfrm_qty", "cnc_cfrm_qty")
 
 
-def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
-    """Read rows of inquire-daily-ccld. Keys are compared without case (`excg_id_dvsn_Cd`)."""
-    orders = []
+Matters: TypeAlias = Callable[[str], bool]  # whether a stock is one of ours
+
+
+def _every(symbol: str) -> bool:
+    return True
+
+
+def readable(
+    rows: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Any], matters: Matters
+) -> Iterator[Any]:
+    """Read rows. One of a stock that is not ours may be blank: it is left out."""
     for row in rows:
+        try:
+            yield read(row)
+        except BadData:
+            named = {str(k).lower(): v for k, v in row.items()} if isinstance(row, dict) else {}
+            symbol = stock_code(text_of(named, "pdno")) if named.get("pdno") else ""
+            if not symbol or matters(symbol):
+                raise
+
+
+def parse_broker_orders(
+    rows: Iterable[Mapping[str, Any]], matters: Matters = _every
+) -> list[BrokerOrder]:
+    """Read rows of inquire-daily-ccld. Keys are compared without case (`excg_id_dvsn_Cd`)."""
+
+    def read(row: Mapping[str, Any]) -> BrokerOrder:
         if not isinstance(row, dict):
             raise BadData(f"found a {type(row).__name__} in place of an order")
         r = {key.lower(): value for key, value in row.items()}
@@ -2769,22 +2810,28 @@ def parse_broker_orders(rows: Iterable[Mapping[str, Any]]) -> list[BrokerOrder]:
         if (order.filled_quantity > 0) != (order.filled_amount_krw > 0):
             filled = f"{order.filled_quantity} shares for {order.filled_amount_krw} won"
             raise BadData(f"order {order.order_no}: filled {filled}")
-        orders.append(order)
-    return orders
+        return order
+
+    return list(readable(rows, read, matters))
 
 
-def parse_balance(holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any]) -> Balance:
+def parse_balance(
+    holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any], matters: Matters = _every
+) -> Balance:
     """Read inquire-balance: output1 holds the holdings, output2 one account summary (doc).
 
-    Sold-out stocks stay in the list with quantity 0 for two days; they are left out.
+    Sold-out stocks stay in the list with quantity 0 for two days; they are left out. The broker's
+    average price is for the eye only: blank, it is 0.
     """
-    holdings = [
-        Holding(
-            stock_code(text_of(row, "pdno")), natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
-            decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
-        )
-        for row in holding_rows
-    ]  # fmt: skip
+
+    def read(row: Mapping[str, Any]) -> Holding:
+        symbol, blank = stock_code(text_of(row, "pdno")), row.get("pchs_avg_pric") in ("", None)
+        return Holding(
+            symbol, natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
+            Decimal(0) if blank else decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
+        )  # fmt: skip
+
+    holdings = list(readable(holding_rows, read, matters))
     return Balance(
         whole(summary, "prvs_rcdl_excc_amt"), whole(summary, "thdt_tlex_amt"),
         whole(summary, "tot_evlu_amt"), _added_lines(each for each in holdings if each.quantity > 0),
@@ -3424,9 +3471,10 @@ def _entry(intent: OrderIntent) -> bool:
 
 
 def rule_known_instrument(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse a stock whose price limits are not known."""
-    known = facts.instrument
-    if known is None or not 0 < known.lower_limit < known.upper_limit:
+    """Refuse a stock whose price limits are not known; a priced exit is judged by its price."""
+    known, priced_exit = facts.instrument, intent.purpose == "exit" and intent.kind.priced
+    limits = known is not None and 0 < known.lower_limit < known.upper_limit
+    if known is None or not (limits or priced_exit):
         return Refusal("NO_INSTRUMENT", f"{intent.symbol}: no base price or limits from the broker")
     return None
 
@@ -3439,6 +3487,9 @@ def rule_quantity(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     return None
 
 
+EXIT_NEAR, EXIT_CONFIRMED_S = 0.10, 60.0  # of an exit without limits: its price to the broker's own
+
+
 def rule_price(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse a missing price, a wrong tick, a price outside the band of the day."""
     known, price = facts.instrument, intent.price
@@ -3446,6 +3497,10 @@ def rule_price(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
         return None if price == 0 else Refusal("PRICE", f"{intent.kind.name} with a price")
     if known is None or type(price) is not int or not is_valid_tick(price, known.fund):
         return Refusal("TICK", f"{price!r} is no valid price step")
+    if not 0 < known.lower_limit < known.upper_limit and intent.purpose == "exit":
+        near = abs(price - facts.quote_price) <= facts.quote_price * EXIT_NEAR
+        if near and facts.quote_age_s <= EXIT_CONFIRMED_S:
+            return None  # the broker tells no limits, but a price that confirms this one
     if not known.lower_limit <= price <= known.upper_limit:
         return Refusal("BAND", f"{price} outside {known.lower_limit}..{known.upper_limit}")
     return None
@@ -4360,10 +4415,18 @@ class SymbolState:
     )
     deaf_total: int = 0
     price_due: datetime = _NO_TIME  # when to ask again for limits and price of the day
+    limits_asked: int = 0  # questions for limits of shares that are held, in a row
     unasked: bool = False  # its strategy failed, or the settings do not name it: guarded only
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
 
+    @property
+    def limits_known(self) -> bool:
+        """Whether the broker told price limits of this day."""
+        known = self.instrument
+        return known is not None and 0 < known.lower_limit < known.upper_limit
 
+
+LIMITS_UNTOLD = 2  # questions for the limits of a held stock that bring none, before it is told
 KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
@@ -4509,6 +4572,13 @@ class Core:
         held = {symbol for symbol, each in self.ledger.positions.items() if each.quantity}
         buying = [order.intent for order in self.ledger.open_orders() if order.own]
         return held | {intent.symbol for intent in buying if intent.side is Side.BUY}
+
+    def matters(self, symbol: str) -> bool:
+        """Tell whether a stock is one of ours: named by the settings, held, or ordered."""
+        ordered = (order.intent.symbol for order in self.ledger.orders.values() if order.own)
+        return (
+            symbol in self.settings.symbols or symbol in self.ledger.positions or symbol in ordered
+        )
 
     def sent_since(self, moment: datetime) -> int:
         """Return how many orders of ours were decided since a moment, also before a restart.
@@ -5084,7 +5154,9 @@ class ExitDesk:
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         limits = state.instrument
-        if not core.last_price(symbol) or not limits or limits.upper_limit <= 0:
+        age_s = (core.now - state.quote_at).total_seconds() if state.quote_at else math.inf
+        confirmed = bool(limits) and (state.limits_known or age_s <= EXIT_CONFIRMED_S)
+        if not core.last_price(symbol) or not confirmed:
             self._tell_waiting(state, run, position.quantity)
             core.ask("price", symbol)  # ask; never a market order for want of a price
             return
@@ -5126,6 +5198,8 @@ class ExitDesk:
         kind = EXIT_KINDS[run.step]
         if core.phase is Phase.CLOSING_AUCTION and kind is OrderKind.BEST_LIMIT:
             kind = OrderKind.MARKET
+        if not state.limits_known:
+            kind = OrderKind.LIMIT  # and again at a newer bid
         if not kind.priced:
             return kind, 0
         quote = state.view.quote
@@ -5185,6 +5259,14 @@ def brake_refusals(core: Core, symbol: str) -> None:
     if in_all >= REFUSALS_IN_ALL:
         why = f"{in_all} entries refused in a row"
         core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
+
+
+def ask_whose(core: Core, external: Mapping[str, int]) -> None:
+    """Ask the owner about shares on the first day of a journal: perhaps it was lost."""
+    unknown = [f"{each} {external[each]}" for each in external if each in core.symbols]
+    if core.ledger.account_day is None and unknown:
+        core.hold("journal", on=True)
+        core.alert("journal_empty", what=", ".join(unknown))
 
 
 class BrokerDesk:
@@ -5399,8 +5481,7 @@ class BrokerDesk:
         core, ledger = self._core, self._core.ledger
         for symbol in sorted(set(core.holdings) & set(ledger.positions)):
             note_action(core, symbol, core.holdings[symbol].quantity)
-        external: dict[str, int] = {}
-        missing: dict[str, int] = {}
+        external, missing = dict[str, int](), dict[str, int]()
         for symbol in sorted({*core.holdings, *ledger.positions}):
             ours = ledger.position(symbol).quantity
             theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
@@ -5415,10 +5496,7 @@ class BrokerDesk:
                 core.alert("mismatch", what=what)
         if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
             return False
-        unknown = [f"{each} {external[each]}" for each in external if each in core.symbols]
-        if ledger.account_day is None and unknown:  # the first day of a journal, or it was lost
-            core.hold("journal", on=True)
-            core.alert("journal_empty", what=", ".join(unknown))
+        ask_whose(core, external)
         for symbol, theirs in missing.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
         self._missing = {}
@@ -5836,6 +5914,26 @@ def ask_again(core: Core, state: SymbolState) -> None:
         core.ask("price", state.view.symbol)
 
 
+def ask_price(core: Core, state: SymbolState) -> None:
+    """Have REST tell limits that are not known, and the price of a held stock without trades."""
+    held = bool(state.view.position.quantity)
+    if state.instrument and not held:
+        return
+    last = state.last_trade
+    silent = last is None or (core.now - last.ts_exchange).total_seconds() > GUARD_SILENCE_S
+    unguarded = held and core.phase is Phase.CONTINUOUS and silent
+    if state.limits_known:
+        state.limits_asked = 0
+    if (not state.limits_known or unguarded) and core.now >= state.price_due:
+        state.limits_asked += held and not state.limits_known
+        if state.limits_asked == LIMITS_UNTOLD:
+            quantity = state.view.position.quantity
+            core.alert("no_limits", symbol=state.view.symbol, quantity=quantity)
+        wait = GUARD_SILENCE_S if unguarded else PRICE_RETRY_S
+        state.price_due = core.now + timedelta(seconds=wait)
+        core.ask("price", state.view.symbol)
+
+
 class Engine:
     """handle(event) -> actions. One for each process; feed it every event in order."""
 
@@ -6104,23 +6202,11 @@ class Engine:
                 self._on_bar(state, bar)
         if state.waiting_until and core.now > state.waiting_until:
             self.entries.give_up_waiting(state, "no REST price came")
-        self._ask_price(state)
+        ask_price(core, state)
         if flat:
             self.exits.start(state, "end of day")
         self._obey_level(state)
         self.exits.work(state)
-
-    def _ask_price(self, state: SymbolState) -> None:
-        """Have REST tell limits that are not known, and the price of a held stock without trades."""
-        if state.instrument and not state.view.position.quantity:
-            return
-        core, last = self.core, state.last_trade
-        silent = last is None or (core.now - last.ts_exchange).total_seconds() > GUARD_SILENCE_S
-        unguarded = bool(state.view.position.quantity) and core.phase is Phase.CONTINUOUS and silent
-        if (state.instrument is None or unguarded) and core.now >= state.price_due:
-            wait = GUARD_SILENCE_S if unguarded else PRICE_RETRY_S
-            state.price_due = core.now + timedelta(seconds=wait)
-            core.ask("price", state.view.symbol)
 
     def _look_for_unknown(self) -> None:
         """Ask for the order list at growing intervals while an outcome is not known."""
@@ -6695,6 +6781,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
         "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
     ),
+    "no_limits": (
+        "⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 "
+        "증권사 현재가로 확인된 매수호가에 지정가로 냅니다",
+        "⛔ {symbol}, {quantity} held: the broker tells no price limits of today. Asked again each 30 s; "
+        "an exit goes as a limit at the bid that the broker's own price confirms",
+    ),
     "journal_empty": (
         "⛔ 매매 기록이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 기록을 되살리고, 직접 사신 주식이면 "
         "--accept-orders (그때까지 새 주문 없음)",
@@ -6764,6 +6856,7 @@ URGENT = frozenset(
         "error",
         "corporate_action",
         "journal_empty",
+        "no_limits",
         "journal_late",
         "unsold",
     }
@@ -7393,16 +7486,18 @@ class Rest:
         self.answered_s = asyncio.get_running_loop().time()
         page = reply.text.lstrip()[:1] != "{"
         self.trouble = f"HTTP {reply.status} with a page, maintenance?" if page else ""
-        self._look_at_clock(reply.headers.get("date", ""))
+        self._look_at_clock(reply.headers.get("date", ""), took)
         return reply
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
 
-    def _look_at_clock(self, text: str) -> None:
+    def _look_at_clock(self, text: str, took_s: float) -> None:
+        """Compare our clock with the Date of an answer, which was set while it took so long."""
         with contextlib.suppress(ValueError, TypeError, OverflowError):
-            self.clock_offset_s = parsedate_to_datetime(text).timestamp() - time.time()
+            late_s = parsedate_to_datetime(text).timestamp() - time.time()
+            self.clock_offset_s = late_s if late_s > 0 else min(0.0, late_s + took_s)
             most = CLOCK_OFF_S / 2 if self.clock_off else CLOCK_OFF_S  # whole seconds waver
             self.clock_off = abs(self.clock_offset_s) > most
 
@@ -8723,6 +8818,9 @@ class KISOrder:
 
     def __init__(self, client: KISClient, hashkey: bool = False) -> None:
         self._client, self._hashkey = client, hashkey
+        self.matters: Matters = _every  # whether rows of a stock must be readable
+        self.cma = False
+        self._by = "02"  # INQR_DVSN of the balance: by stock, or "01" by loan date
 
     async def submit(self, intent: OrderIntent, veto: Veto | None = None) -> OrderAnswer:
         """Send a new cash order. The intent must be durable in the journal before."""
@@ -8811,12 +8909,27 @@ class KISOrder:
             for row in rows_of(body, "output1")
             if text_of({k.lower(): v for k, v in row.items()}, "ord_dt") in ("", f"{day:%Y%m%d}")
         ]
-        return OrderList(tuple(parse_broker_orders(rows)))
+        return OrderList(tuple(parse_broker_orders(rows, self.matters)))
 
     async def balance(self) -> Balance:
-        """Return holdings and cash, all pages. Raises like orders_of."""
+        """Return holdings and cash, all pages. Raises like orders_of.
+
+        A server that refuses one kind of list (OPSQ2001, seen to come and go) is asked for the other.
+        """
+        try:
+            return await self._balance(self._by)
+        except RequestRefused as refusal:
+            if refusal.code != "OPSQ2001":
+                raise
+            other = "01" if self._by == "02" else "02"
+            seen = await self._balance(other)
+            log.warning("the balance comes by INQR_DVSN %s now: %s was refused", other, self._by)
+            self._by = other
+            return seen
+
+    async def _balance(self, by: str) -> Balance:
         params = {
-            **self._client.account_params(), "AFHR_FLPR_YN": "N", "OFL_YN": "", "INQR_DVSN": "02",
+            **self._client.account_params(), "AFHR_FLPR_YN": "N", "OFL_YN": "", "INQR_DVSN": by,
             "UNPR_DVSN": "01", "FUND_STTL_ICLD_YN": "N", "FNCG_AMT_AUTO_RDPT_YN": "N",
             "PRCS_DVSN": "00",
         }  # fmt: skip
@@ -8826,7 +8939,7 @@ class KISOrder:
         if not summary:
             raise BadData("inquire-balance without an account summary")
         holdings = [row for body in bodies for row in rows_of(body, "output1")]
-        return parse_balance(holdings, summary[0])
+        return parse_balance(holdings, summary[0], self.matters)
 
     def _check_account(self, body: Mapping[str, Any]) -> None:
         """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
@@ -8850,7 +8963,8 @@ class KISOrder:
         """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
         params = {
             **self._client.account_params(), "PDNO": symbol, "ORD_UNPR": str(price) if price else "",
-            "ORD_DVSN": "01", "CMA_EVLU_AMT_ICLD_YN": "N", "OVRS_ICLD_YN": "N",
+            "ORD_DVSN": "01",
+            "CMA_EVLU_AMT_ICLD_YN": "Y" if self.cma else "N", "OVRS_ICLD_YN": "N",
         }  # fmt: skip
         body, _ = await self._client.get("buying_power", params)
         return whole(output_of(body, "output"), "nrcvb_buy_amt")
@@ -8952,6 +9066,7 @@ class Broker:
         client = KISClient(profile, self.rest, self.auth, self._clock)
         self.market = KISMarketData(client, bot.funds)
         self.orders = KISOrder(client, bot.hashkey)
+        self.orders.cma = bot.cma
         self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
         pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
         self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
@@ -9062,7 +9177,10 @@ class Broker:
                 bars = await self.market.minute_bars_of(symbol, day, need - len(bars)) + bars
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             log.warning("%s: no past bars (%s)", symbol, error)
-        closed = [bar for bar in combine_bars(bars, minutes) if bar.end <= now]
+        sound = sound_minutes(bars)
+        if len(sound) < len(bars):
+            self.troubles[f"bars {symbol}"] = f"{symbol}: {len(bars) - len(sound)} odd minute bars"
+        closed = [bar for bar in combine_bars(sound, minutes) if bar.end <= now]
         return Seen(PastBars(symbol, tuple(closed)), now)
 
     async def past_days(self, symbol: str, session: Session, count: int) -> Seen:
@@ -10078,6 +10196,7 @@ class Trader:
         self.doubt = ClockDoubt(self.clock, self.broker.rest, real, newest)
         self.bridge.doubts = self.doubt.doubts
         self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
+        self.broker.orders.matters = self.engine.core.matters
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
         self.silence = Silence(self.engine.core, self.broker, self.clock)
         self._teller = Teller(self)

@@ -3,6 +3,7 @@
 import doctest
 from datetime import date, datetime, time
 from decimal import Decimal
+from email.utils import format_datetime
 from fractions import Fraction
 
 import pytest
@@ -384,15 +385,53 @@ def test_a_price_outside_the_limits_makes_rest_say():
     assert [each for each in second if isinstance(each, bot.Ask)] == []
 
 
-def test_an_exit_without_limits_is_told_within_a_minute():
-    """Limits shown as 0: the exit waits, REST is asked again and again, the owner hears of it."""
+def without_limits():
+    """Return a bench that holds shares of a stock whose limits the broker shows as 0."""
     bench = Bench().start()
     bench.hold_shares()
+    bench.wait(90)  # no price was confirmed for a while
     bench.state.instrument = bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 0, 0, 70_000)
+    return bench
+
+
+def test_shares_without_limits_are_told_within_a_minute():
+    """Limits shown as 0: REST is asked at once and each 30 s, the owner hears of it, once."""
+    bench = without_limits()
+    done = bench.wait(58)
+    assert alerts(done).count("no_limits") == 1
+    assert "no_limits" not in alerts(bench.wait(200))
+    asked = sum(isinstance(each, bot.Ask) and each.what == "price" for each in done)
+    assert 2 <= asked <= 8
+    assert "no_limits" in bot.URGENT
+
+
+def test_an_exit_without_limits_goes_as_a_limit_that_the_broker_confirms():
+    """Nobody knows the band, but the broker's own price says that this one is near: it goes."""
+    bench = without_limits()
+    assert calls(bench.trade(68_000)) == []  # the feed alone does not do
+    told = bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 0, 0, 68_000))
+    [call] = calls(told + bench.wait(10))
+    assert (call.kind, call.intent.price) == (bot.OrderKind.LIMIT, 68_000)
+    bench.answer(call)
+    again = bench.wait(30)
+    kinds = {each.kind for each in again if isinstance(each, bot.OrderCall)}
+    assert kinds <= {bot.OrderKind.LIMIT}  # never a market order without a band
+
+
+def test_an_exit_without_limits_far_from_the_brokers_price_waits():
+    """Eleven per cent apart is no confirmation."""
+    bench = without_limits()
+    state = bench.state
+    state.quote_price, state.quote_at = 61_000, bench.now
     bench.trade(68_000)
-    done = bench.wait(70)
-    assert "exit_waits" in alerts(done)
-    assert sum(isinstance(each, bot.Ask) and each.what == "price" for each in done) >= 2
+    assert calls(bench.wait(3)) == []
+
+
+def test_an_entry_without_limits_is_refused():
+    """Only what makes a position smaller may go without a band."""
+    bench = Bench().start()
+    bench.state.instrument = bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 0, 0, 70_000)
+    assert calls(bench.want(wish("s1"))) == []
 
 
 class Broken(Scripted):
@@ -435,3 +474,76 @@ def test_an_empty_journal_beside_other_stocks_asks_nothing():
     bench = Bench().start(holdings=[("123450", 10)])
     assert "journal_empty" not in alerts(bench.actions)
     assert len(calls(bench.want(wish("s1")))) == 1
+
+
+# --- odd rows, odd bars, slow answers -------------------------------------------------------
+
+
+def ours(symbol):
+    """Tell whether rows of a stock must be readable."""
+    return symbol == SYMBOL
+
+
+@pytest.mark.parametrize("key", ["hldg_qty", "ord_psbl_qty", "pchs_avg_pric"])
+def test_a_blank_of_a_stock_that_is_not_ours_refuses_no_balance(key):
+    """The row of somebody's bond is left out; the same blank in a row of ours refuses it all."""
+    strange = {**HOLDING, "pdno": "A99999", key: "-"}
+    seen = bot.parse_balance([HOLDING, strange], SUMMARY, ours)
+    assert [each.symbol for each in seen.holdings] == [SYMBOL]
+    with pytest.raises(bot.BadData):
+        bot.parse_balance([{**HOLDING, key: "-"}], SUMMARY, ours)
+
+
+def test_a_blank_average_price_is_for_the_eye_only():
+    """The broker's average decides nothing: blank, the row counts all the same."""
+    [held] = bot.parse_balance([{**HOLDING, "pchs_avg_pric": ""}], SUMMARY).holdings
+    assert (held.quantity, held.average_price) == (4, 0)
+
+
+def test_a_row_without_a_code_refuses_the_list():
+    """Nobody knows whose it is."""
+    with pytest.raises(bot.BadData):
+        bot.parse_balance([{**HOLDING, "pdno": "", "hldg_qty": ""}], SUMMARY, ours)
+
+
+def test_a_blank_in_anothers_order_row_refuses_no_list():
+    """An order of a stock that is not ours may have no quantity, price or side."""
+    blank = {"pdno": "123450", "odno": "0000000009", "sll_buy_dvsn_cd": "", "ord_qty": ""}
+    assert bot.parse_broker_orders([blank], ours) == []
+    with pytest.raises(bot.BadData):
+        bot.parse_broker_orders([{**blank, "pdno": SYMBOL}], ours)
+
+
+def minute(at, price, **more):
+    """Return a one-minute bar of flat prices."""
+    start = datetime(2026, 11, 20, 9, at, tzinfo=bot.KST)
+    bar = bot.Bar(SYMBOL, start, start, price, price, price, price, 10, 10 * price, 0)
+    return bot.replace(bar, **more)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [minute(3, 7_000_000), minute(3, 700), minute(3, 70_000, low=0), minute(3, 70_000, high=69_000)],
+)  # fmt: skip
+def test_a_minute_bar_that_cannot_be_true_is_left_out(odd):
+    """A hundred times the price made a warm-up with a high of 7,000,000."""
+    usual = [minute(each, 70_000) for each in range(3)]
+    assert bot.sound_minutes([*usual, odd]) == usual
+
+
+def test_a_minute_bar_that_came_twice_counts_once():
+    """Pages may overlap."""
+    usual = [minute(each, 70_000 + each) for each in range(3)]
+    assert bot.sound_minutes([*usual, usual[1]]) == usual
+
+
+@pytest.mark.parametrize(
+    ("date_late_s", "took_s", "off"),
+    [(-4.5, 4.0, False), (-8.0, 4.0, True), (-4.0, 0.1, True), (5.0, 4.0, True), (0.0, 4.0, False)],
+)
+def test_the_round_trip_of_an_answer_is_no_wrong_clock(date_late_s, took_s, off):
+    """A body that comes 4 s after its head: the Date was set meanwhile, the clock is right."""
+    rest = bot.Rest(None, None, 1.0)
+    moment = datetime.fromtimestamp(bot.time.time() + date_late_s, tz=bot.UTC)
+    rest._look_at_clock(format_datetime(moment.replace(microsecond=0), usegmt=True), took_s)
+    assert rest.clock_off is off

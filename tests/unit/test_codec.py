@@ -971,7 +971,7 @@ def test_sold_out_stocks_are_left_out_of_the_balance():
     assert bot.parse_balance([{**HOLDING, "hldg_qty": "0"}], SUMMARY).holdings == ()
 
 
-@pytest.mark.parametrize("key", ["hldg_qty", "ord_psbl_qty", "pchs_avg_pric"])
+@pytest.mark.parametrize("key", ["hldg_qty", "ord_psbl_qty"])
 def test_holdings_without_a_number_are_refused(key):
     """A holding is never read as 0 shares by mistake."""
     for value in ("", "-", "1,234", None):
