@@ -7924,6 +7924,7 @@ class KISWebSocket:
         """Run one session to its end; return why it ended."""
         self._acknowledged, self._keyed, self._failure, self.refused = set(), set(), "", {}
         self._last_frame_s = self._last_data_s = asyncio.get_running_loop().time()
+        self._pings, self._pinged_since_s = 0, -math.inf
         try:
             key = await self._auth.approval_key()
             named = [
