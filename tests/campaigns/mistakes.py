@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -32,7 +32,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOT = "kis_realtime_trading.py"
 PATCHES = Path(__file__).with_suffix(".txt")
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "kis_state")
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "kis_state"
+)
 # Tests that read the source or the papers, and those of what only looks at a bot: no judges here.
 NO_JUDGES = (
     "unit/test_house.py", "unit/test_seams.py", "unit/test_readme.py", "unit/test_typing_errors.py",
@@ -43,6 +45,7 @@ STUCK_S = 900.0  # a mistake may make the tests hang: that is noticed
 RELATED: dict[str, tuple[str, ...]] = {
     "6. WIRE CODEC": ("unit/test_fresh.py", "unit/test_codec.py"),
     "7. BARS AND INDICATORS": ("unit/test_bars.py", "unit/test_fresh.py"),
+    "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": ("unit/test_ledger.py", "unit/test_over_steps.py", "unit/test_exit_walks.py"),
     "11. RECONCILER": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "21. REST": ("bot/test_rest.py", "bot/test_requests.py"),
@@ -143,16 +146,21 @@ def first_failure(folder: Path, tests: Sequence[str]) -> str:
     if run.returncode == 0:
         return ""
     named = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.M)
-    return named[1] if named else f"(the tests end with {run.returncode}) {told[-300:]}"
+    if run.returncode != 1 or not named:
+        raise RuntimeError(f"the tests end with {run.returncode}: {told[-2_000:]}")
+    return named[1]
 
 
-def judge(mistakes: Iterable[Mistake], quick: bool) -> dict[str, str]:
+def judge(mistakes: Sequence[Mistake], quick: bool) -> dict[str, str]:
     """Plant each mistake; print and return who noticed it, "" for nobody."""
     source = (ROOT / BOT).read_text(encoding="utf-8")
     noticed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="kisbot-mistakes-") as name:
         copy = Path(name) / "copy"
         shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        first = {file for each in mistakes for file in tests_for(each.section(source), copy, True)}
+        if broken := first_failure(copy, sorted(first)):
+            raise SystemExit(f"nothing can be told: {broken} fails with nothing planted")
         for each in mistakes:
             began, section = time.monotonic(), each.section(source)
             planted = each.plant(source)

@@ -154,6 +154,7 @@ class SimulatedNetwork:
         self._sockets: list[SimulatedSocket] = []
         self.posts: list[tuple[str, dict[str, str]]] = []  # every order POST that left, in order
         self.before_request: Callable[[str, str], None] = lambda method, path: None
+        self.answers_s = (0.002, 0.02)  # how long the answer to a question is on its way
         self._alone = False
 
     def advance(self) -> None:
@@ -223,7 +224,8 @@ class SimulatedNetwork:
         if reply.fate == "hang" or reply.delay_s >= bot.TOTAL_TIMEOUT_S:
             await asyncio.sleep(bot.TOTAL_TIMEOUT_S)
             raise bot.NoAnswer("TimeoutError")
-        await asyncio.sleep(reply.delay_s + self._random.uniform(0.002, 0.02))
+        way_s = self._random.uniform(*(self.answers_s if method == "GET" else (0.002, 0.02)))
+        await asyncio.sleep(reply.delay_s + way_s)
         if reply.fate != "answer":
             raise bot.NoAnswer("ServerDisconnectedError")
         names = {key.lower(): value for key, value in reply.headers.items()}
