@@ -10491,7 +10491,7 @@ _OPTIONS_TEXT = """
 = look = 보기
 --demo | - | a simulated day on this machine; needs no account | 모의 시장에서 하루를 돌려 봅니다(계좌 불필요)
 --speed N | --demo | times faster than the market, 1 to 1000 (300) | 배속 1~1000 (기본 300)
---seed N | --demo --backtest | another invented day (21) | 다른 날을 만들어 냅니다 (기본 21)
+--seed N | --demo --backtest | another day (21); on 4 all examples trade | 다른 날 (기본 21); 4는 예제 전략이 모두 매매
 --plain | --demo --paper --live | lines instead of the live screen | 움직이는 화면 대신 글줄로
 --status | - | how the running bot is now | 실행 중인 봇의 지금 상태
 --json | --status | for programs | 프로그램이 읽는 형식으로

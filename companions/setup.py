@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import os
 import re
@@ -50,6 +51,7 @@ TEXTS = {
         "unheard": "아직 받은 말이 없습니다.",
         "sent": "시험 메시지를 보냈습니다.",
         "again": "다시 적어 주십시오 (그대로 두려면 Enter)",
+        "kept": "Enter: 지금 값 그대로",
         "both": "둘 다 다시 붙여 넣어 주십시오 (맞는 것은 Enter).",
         "later": "지금은 확인하지 못했습니다. 나중에 --check로 확인하십시오.",
         "wait": "토큰은 1분에 한 번만 나옵니다. {s:.0f}초 기다립니다...",
@@ -84,6 +86,7 @@ TEXTS = {
         "unheard": "nothing was heard yet",
         "sent": "a test message was sent",
         "again": "once more (Enter leaves it as it is)",
+        "kept": "Enter keeps what is there",
         "both": "paste both once more (Enter keeps the one that is right)",
         "later": "this could not be tested now; --check tests it later",
         "wait": "a token is given once a minute: waiting {s:.0f} s...",
@@ -216,6 +219,10 @@ class Setup:
         self.options, self.terminal = options, terminal
         self.words = TEXTS[options.speak]
         self.path: Path = options.config or Path.cwd() / bot.SETTINGS_NAME
+        if not options.config:
+            with contextlib.suppress(bot.SettingsError):
+                self.path = bot.find_settings(None)  # that of the official samples as well
+        self.offline = False  # nobody answers: said once, nothing more is tried
         self.base, self.is_new = "", True
         self.answers = Answers()
         self.cash, self.prices = 0, dict[str, tuple[str, int]]()
@@ -250,7 +257,7 @@ class Setup:
             return bot.EXIT_FAILED
         bot.write_private(self.path, text)
         self.write_telegram()
-        config = "" if self.path == Path.cwd() / bot.SETTINGS_NAME else f" --config {self.path}"
+        config = f" --config {self.path}" if self.options.config else ""
         command = f"python {bot.PROGRAM} --paper{config}"
         self.say("done", path=self.path, count=self.terminal.count, command=command)
         return 0
@@ -315,6 +322,9 @@ class Setup:
     def test(self, *steps: str) -> bool:
         """Ask the broker; print a line for each step; True when all went well or nobody answers."""
 
+        if self.offline:
+            return True
+
         async def ask_broker() -> bool:
             transport = bot.AiohttpTransport()
             check = Check(self.trial(), self.options, transport)
@@ -326,7 +336,7 @@ class Setup:
                 for step in steps:
                     if not await check.step(step, works[step]):
                         if check.unreachable:
-                            self.say("later")
+                            self.note_offline()
                         elif "EGW00133" in check.last_failure:
                             pause = 61.0 / check.clock.speed
                             self.say("wait", s=pause)
@@ -347,7 +357,8 @@ class Setup:
         """Ask for one text until it has its form and the broker takes it, or the user insists."""
         question = key
         while True:
-            given = self.ask(question, hidden=secret)
+            kept = f" [{self.words['kept']}]" if self.value(path) and question == key else ""
+            given = self.terminal.ask(self.words[question] + kept, secret)
             answer = given or self.value(path)
             if not re.fullmatch(pattern, answer):
                 self.say("form", expected=self.words[key])
@@ -411,8 +422,15 @@ class Setup:
             return found[int(chosen) - 1][0]
         return chosen.upper() if CODE.fullmatch(chosen.upper()) else ""
 
+    def note_offline(self) -> None:
+        """Say once that answers cannot be tested now."""
+        self.offline = True
+        self.say("later")
+
     def look_up(self, codes: Sequence[str]) -> bool:
         """Ask the broker for each stock; False when one is unknown."""
+        if self.offline:
+            return True
 
         async def ask_broker() -> bool:
             transport = bot.AiohttpTransport()
@@ -436,7 +454,7 @@ class Setup:
 
                     if not await check.step("stock", named):
                         if check.unreachable:
-                            self.say("later")
+                            self.note_offline()
                         return check.unreachable
                 return True
             finally:

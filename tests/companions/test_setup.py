@@ -66,7 +66,8 @@ def addresses(data):
     limits = section["limits"].items()
     section["limits"] = {key: value for key, value in limits if key not in bot.MONEY_LIMITS}
     lines = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in section.items())
-    return f'vps: "{data["vps"]}"\nvops: "{data["vops"]}"  # of a simulator\nbot:\n{lines}'
+    hosts = f'vps: "{data["vps"]}"\nvops: "{data["vops"]}"  # of a simulator\n'
+    return f"{hosts}bot:\n{lines}"
 
 
 async def talk(home, *answers, served=None, file=addresses, language="en", **more):
@@ -74,7 +75,9 @@ async def talk(home, *answers, served=None, file=addresses, language="en", **mor
     async with simulator.serve(edge.config(**(served or {})), edge.at("10:05:30")) as there:
         data, _ = bot.parse_yaml(simulator.config_yaml(there))
         data |= more
-        (home / bot.SETTINGS_NAME).write_text(file(data) if callable(file) else file)
+        text = file(data) if callable(file) else file
+        if text:
+            (home / bot.SETTINGS_NAME).write_text(text)
         script = Script(*(each.format(**data) for each in answers))
         options = bot.build_parser(language).parse_args(["--setup", "--language", language])
         code = await asyncio.to_thread(setup.run_setup, options, script)
@@ -179,7 +182,26 @@ async def test_without_a_server_the_answers_are_taken_untested(home, capsys):
 
     code, _, _ = await talk(home, *ALL, file=nowhere)
     assert code == 0
-    assert "--check tests it later" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("--check tests it later") == 1
+
+
+async def test_the_file_of_the_official_samples_is_taken_as_it_is(home, capsys):
+    """In ~/KIS/config: its keys are offered to be kept, the section `bot` is added, the rest stays."""
+    folder = home / "KIS" / "config"
+    folder.mkdir(parents=True)
+
+    def official(data):
+        keys = {key: value for key, value in data.items() if key not in ("bot", "vps", "vops")}
+        (folder / bot.SETTINGS_NAME).write_text("# mine\n" + yaml.safe_dump(keys) + addresses(data))
+        return ""
+
+    answers = ["", "", "", "", "삼성전자", "", "", "", ""]
+    code, script, _ = await talk(home, *answers, file=official)
+    assert code == 0
+    assert "keeps what is there" in script.asked[0]
+    text = (folder / bot.SETTINGS_NAME).read_text()
+    assert text.startswith("# mine\n") and text.count("paper_app:") == 1
+    assert bot.SettingsReader(text, {}).read("paper").bot.symbols == ("005930",)
 
 
 async def test_the_phone_is_found_by_what_its_owner_says(home, capsys):
