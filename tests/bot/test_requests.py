@@ -287,7 +287,7 @@ def test_the_last_look_is_taken_when_the_turn_has_come(tmp_path):
 
         def look():
             looks.append(round(asyncio.get_running_loop().time() - began))
-            return "no more"
+            return bot.OrderAnswer(bot.Outcome.NOT_SENT, text="no more")
 
         answer = await desk.orders.submit(intent(), look)
         return looks, answer.outcome, answer.text
