@@ -263,6 +263,10 @@ def show_replay(options: argparse.Namespace) -> int:
     live = live_rows(journal, result.header["journal_seq"])
     if strategy or result.header["build"] != bot.build_hash():
         show_orders(live, result.rows)
+    if strategy:  # the answers of the recording are not its own: a run of its own has fills
+        from companions.backtest import command
+
+        return command.show_recorded(path, options.strategy, options)
     return show_difference(live, result.rows)
 
 

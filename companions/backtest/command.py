@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import kis_realtime_trading as bot
-from companions.backtest import html, metrics, sweep_view
+from companions.backtest import html, metrics, recorded, sweep_view
 from companions.backtest.broker import Rules
 from companions.backtest.history import History
 from companions.backtest.run import BacktestResult, Options, run
@@ -71,6 +71,8 @@ def show_backtest(options: argparse.Namespace) -> int:
     if options.language:
         settings = settings.model_copy(update={"language": options.language})
     words, console = WORDS[settings.language], Console()
+    if options.data and options.data.is_file():
+        return show_recorded(options.data, options.strategy or "", options)
     source = Source(
         str(options.data) if options.data else "", day_of(options.first, "--from"),
         day_of(options.last, "--to"), options.symbol or "", options.days, options.seed,
@@ -112,6 +114,42 @@ def show_backtest(options: argparse.Namespace) -> int:
     say_end(console, words, result)
     paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
     print(words["left"].format(**paths), file=sys.stdout)
+    return bot.EXIT_FAILED if result.differences else 0
+
+
+def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
+    """Run a strategy over a recording with fills; compare it with the live journal beside it."""
+    found = recorded.read(file)
+    own = not name or name == found.strategy
+    if own and not name and found.strategy not in bot.STRATEGIES:
+        raise bot.BotError(bot.Both(
+            f"the recording ran {found.strategy}; if you trust that file, name it: --strategy {found.strategy}",
+            f"기록의 전략은 {found.strategy}입니다. 그 파일을 믿으면 --strategy {found.strategy}로 적으십시오",
+        ))  # fmt: skip
+    strategy = bot.load_strategy(name or found.strategy, found.settings.parameters if own else {})
+    language = options.language or found.settings.language
+    words, console = WORDS[language], Console()
+    base = options.state or file.parent.parent
+    folder = (base / f"backtest-{datetime.now(bot.KST):%Y%m%d-%H%M%S-%f}").absolute()
+    result, past = recorded.run_recorded(found, strategy, Options(options.money), folder)
+    page = options.html or folder / "report.html"
+    title = f"{type(strategy).__name__} · {file.name}"
+    bot.write_private(page, html.draw(result, title, Rules(), language, past))
+    plain = json.dumps(result.to_json(), ensure_ascii=False, indent=1)
+    bot.write_private(folder / "result.json", plain)
+    if options.json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+        return bot.EXIT_FAILED if result.differences else 0
+    console.print(draw_report(result.report, language, console.width >= 100))
+    if found.journal.is_file():
+        compared = recorded.compare(found.journal, result.journal, sorted(found.trades))
+        print(*recorded.said(compared, language), sep="\n")
+    print(
+        words["equal"]
+        if not result.differences
+        else words["differ"] + "; ".join(result.differences)
+    )
+    print(words["left"].format(html=page, json=folder / "result.json", journal=result.journal))
     return bot.EXIT_FAILED if result.differences else 0
 
 

@@ -107,14 +107,7 @@ def run(
     for done, day in enumerate(days, 1):
         stage.trade_day(day, {symbol: by_day[symbol].get(day, []) for symbol in symbols})
         options.on_day(done, len(days))
-    took_s = time.perf_counter() - began
-    stage.journal.close()
-    fees = (settings.stock_fee_pct, settings.fund_fee_pct)
-    return BacktestResult(
-        reports.read_report(path, fees=fees), path, stage.engine.digest.hexdigest(), history.digest,
-        sum(map(len, history.minutes.values())), took_s, tuple(stage.differences),
-        (*history.notes, *stage.notes), stage.thin.minutes, options.money, tuple(stage.market),
-    )  # fmt: skip
+    return stage.result(sum(map(len, history.minutes.values())), time.perf_counter() - began)
 
 
 def _by_day(bars: Sequence[bot.Bar]) -> dict[date, list[bot.Bar]]:
@@ -182,6 +175,18 @@ class Stage:
         self._closed: dict[str, list[bot.Bar]] = {}  # whole days so far
         self._started = self._calm = False  # calm: nobody needs to know the second
 
+    def result(self, minutes: int, took_s: float) -> BacktestResult:
+        """End it; return what came of it."""
+        settings, history = self.settings, self._history
+        self.journal.close()
+        fees = (settings.stock_fee_pct, settings.fund_fee_pct)
+        return BacktestResult(
+            reports.read_report(self.journal.path, fees=fees), self.journal.path,
+            self.engine.digest.hexdigest(), history.digest, minutes, took_s,
+            tuple(self.differences), (*history.notes, *self.notes), self.thin.minutes,
+            self._options.money, tuple(self.market),
+        )  # fmt: skip
+
     # --- the day ---
 
     def trade_day(self, day: date, minutes: dict[str, list[bot.Bar]]) -> None:
@@ -230,18 +235,7 @@ class Stage:
         self._open(session)
         self._warm_up(session)
         self.due = session.open - OPENS + 2 * MINUTE  # an old list would hold the first order
-        bars = by_minute(minutes)
-        self.thin.open_day(session, bars)
-        at = 0
-        while at < len(bars):
-            start, of = bars[at]
-            while self.due <= start:
-                self.full_minute()
-            self.pass_time(start + timedelta(seconds=1))
-            whole = self.thin.run(at) if self._options.lane == "thin" else 0
-            if not whole:
-                self._minute(session, start, of)
-            at += whole or 1
+        self._show(session, minutes)
         while self.due <= session.close + MINUTE:
             self.full_minute()
         self._close(session)
@@ -257,6 +251,21 @@ class Stage:
         worth = [self.last[symbol] / price for symbol, price in self._bought.items()]
         self.market.append(sum(worth) / len(worth))
         self.differences += [f"{session.day} {each}" for each in self._compare(cash, held)]
+
+    def _show(self, session: bot.Session, minutes: dict[str, list[bot.Bar]]) -> None:
+        """Show the day's prices, minute by minute or, where nothing can happen, many at once."""
+        bars = by_minute(minutes)
+        self.thin.open_day(session, bars)
+        at = 0
+        while at < len(bars):
+            start, of = bars[at]
+            while self.due <= start:
+                self.full_minute()
+            self.pass_time(start + timedelta(seconds=1))
+            whole = self.thin.run(at) if self._options.lane == "thin" else 0
+            if not whole:
+                self._minute(session, start, of)
+            at += whole or 1
 
     def _open(self, session: bot.Session) -> None:
         at = session.open - OPENS
@@ -321,7 +330,7 @@ class Stage:
         for bar in bars:
             volume = parts(bar.volume)[0]
             opening = single or start == session.open
-            self._meet(bar.symbol, times[0], bar.open, volume, int(volume * share), opening)
+            self.meet(bar.symbol, times[0], bar.open, volume, int(volume * share), opening)
         prices = {bar.symbol: self._way(bar) for bar in bars}
         for n in (1, 2, 3):
             legs = []
@@ -333,7 +342,7 @@ class Stage:
                 self._walk(legs, times[n])
             for leg, bar in zip(legs, bars, strict=True):
                 volume = max(1, parts(bar.volume)[n == 3] - leg.extra)
-                self._meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
+                self.meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
 
     def _way(self, bar: bot.Bar) -> tuple[int, int, int]:
         """Return first extreme, second extreme and close."""
@@ -392,11 +401,12 @@ class Stage:
     def _between(self, leg: Leg, at: datetime, price: int) -> None:
         """Show a price between two points: one share of the leg, but all its room."""
         leg.extra += 1
-        leg.room -= self._meet(leg.symbol, at, price, 1, leg.room, False)
+        leg.room -= self.meet(leg.symbol, at, price, 1, leg.room, False)
 
-    def _meet(
+    def meet(
         self, symbol: str, at: datetime, price: int, volume: int, room: int, single: bool
     ) -> int:
+        """Show a price: to the orders first, then to the engine; return the shares filled."""
         totals = self.totals[symbol]
         totals[0] += volume
         totals[1] += volume * price
