@@ -89,7 +89,7 @@ def test_the_token_is_kept_in_a_file_of_its_owner(tmp_path, environment):
         desk = quiet_desk(tmp_path, environment=environment)
         token = await desk.auth.token()
         [file] = token_files(tmp_path)
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert oct(stat.S_IMODE(file.stat().st_mode)) == "0o600"
         assert json.loads(file.read_text())["token"] == token.reveal()
         assert environment in file.name and desk.profile.app_key.fingerprint() in file.name
         assert desk.profile.app_key.reveal() not in file.read_text() + file.name
@@ -581,7 +581,7 @@ def test_a_corrupt_or_foreign_file_is_ignored_and_replaced(tmp_path, name):
         assert token.reveal().startswith("eyJ")
         assert desk.requests("tokenP") == 1
         assert json.loads(file.read_text())["token"] == token.reveal()
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert oct(stat.S_IMODE(file.stat().st_mode)) == "0o600"
 
     run(main)
 
@@ -605,7 +605,7 @@ def test_a_file_that_others_can_read_is_ignored(tmp_path, mode):
         desk = quiet_desk(tmp_path)
         file = write_cache(desk, GOOD, mode)
         assert bot.Secret(GOOD["token"]) != await desk.auth.token()
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert oct(stat.S_IMODE(file.stat().st_mode)) == "0o600"
 
     run(main)
 
@@ -712,7 +712,7 @@ def test_a_file_written_privately_is_whole_or_not_there(tmp_path):
     path.chmod(0o666)
     bot.write_private(path, "new")
     assert path.read_text() == "new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert oct(stat.S_IMODE(path.stat().st_mode)) == "0o600"
     assert sorted(tmp_path.iterdir()) == [path]
 
 

@@ -204,5 +204,5 @@ def test_owner_sells_the_bots_shares_by_phone():
 def test_first_trading_day_of_a_year_opens_at_ten():
     """2026-01-02: sessions and clock settings agree."""
     session = bot.session_of(date(2026, 1, 2))
-    assert session is not None
+    assert session is not None, "no trading day"
     assert session.open == datetime(2026, 1, 2, 10, tzinfo=bot.KST)

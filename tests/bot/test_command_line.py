@@ -178,7 +178,7 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
     assert bot.main(["--accept-orders", "--state", "state"]) == 0
     left = home / "state" / bot.CONTROL_FILE
     assert left.read_text() == "level FLATTEN_AND_HALT\nresolve abc=absent\naccept"
-    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    assert oct(stat.S_IMODE(left.stat().st_mode)) == "0o600"
     assert capsys.readouterr().out.count("실행 중인 봇은 1초 안에") == 3
 
 

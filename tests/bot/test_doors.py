@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sqlite3
 from dataclasses import replace
 
 import edge
@@ -353,3 +354,42 @@ def test_a_day_of_slow_answers_keeps_the_books(answers_s):
     assert harness.differences(life.sim, trader.engine.core.ledger) == []
     assert not trader.engine.core.ledger.open_orders()
     assert "symbol_stopped" not in life.alerts()
+
+
+# --- the journal behind the doors ---
+
+
+class CommitsThenFails:
+    """A database whose commit is done and reported as failed, once: so a full disk may look."""
+
+    def __init__(self, database):
+        self.database, self.left = database, 1
+
+    def execute(self, sql, *parameters):
+        result = self.database.execute(sql, *parameters)
+        if sql == "COMMIT" and self.left:
+            self.left -= 1
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return result
+
+    def __getattr__(self, name):
+        return getattr(self.database, name)
+
+
+def test_rows_whose_commit_was_done_and_reported_as_failed_are_written_once(tmp_path):
+    """The second try finds them there: no gap, no second row, no end of the bot."""
+    journal = bot.Journal(tmp_path / "journal.sqlite3")
+    journal.verify()
+    journal._db = CommitsThenFails(journal._db)
+    rows = [("note", "", {"n": 1}), ("note", "", {"n": 2})]
+    with pytest.raises(bot.JournalLate):
+        journal.append(rows, edge.at("10:00:00"))
+    journal.append(rows, edge.at("10:00:00"))
+    journal.append([("note", "", {"n": 3})], edge.at("10:00:01"))
+    assert [row.seq for row in journal.rows()] == [1, 2, 3]
+    journal.close()
+    again = bot.Journal(tmp_path / "journal.sqlite3")
+    again.verify()
+    again.close()

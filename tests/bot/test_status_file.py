@@ -126,4 +126,4 @@ def test_a_status_is_written_whole_for_the_owner_only(noon, tmp_path: Path, monk
     assert written.wait(30)
     path = tmp_path / bot.STATUS_FILE
     assert json.loads(path.read_text())["phase"] == "trading"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert oct(stat.S_IMODE(path.stat().st_mode)) == "0o600"

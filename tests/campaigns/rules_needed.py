@@ -48,7 +48,8 @@ def without(source: str, rule: str) -> str:
     text = "".join(lines[node.lineno - 1 : node.end_lineno])
     fewer, count = re.subn(rf"\b{rule},\s", "", text)
     changed = "".join([*lines[: node.lineno - 1], fewer, *lines[node.end_lineno :]])
-    assert count == 1 and rules_of(changed)[1] == [name for name in before if name != rule]
+    left = rules_of(changed)[1]
+    assert count == 1 and left == [name for name in before if name != rule], (rule, count, left)
     return changed
 
 

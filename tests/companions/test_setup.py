@@ -96,7 +96,7 @@ async def test_nine_answers_make_a_file_that_is_read(home, capsys):
     out = capsys.readouterr().out
     assert (code, script.count) == (0, 9)
     path = home / bot.SETTINGS_NAME
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert oct(stat.S_IMODE(path.stat().st_mode)) == "0o600"
     settings = bot.SettingsReader(path.read_text(), {}).read("paper")
     limits = settings.bot.limits
     assert settings.profile.account.reveal() == data["my_paper_stock"]
@@ -215,7 +215,7 @@ async def test_the_phone_is_found_by_what_its_owner_says(home, capsys):
     assert code == 0 and len(api.texts) == 1
     env = home / ".env"
     assert env.read_text() == f"OTHER=1\nTELEGRAM_BOT_TOKEN={token}\nTELEGRAM_CHAT_ID=77\n"
-    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    assert oct(stat.S_IMODE(env.stat().st_mode)) == "0o600"
     assert token not in capsys.readouterr().out
 
 

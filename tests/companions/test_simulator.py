@@ -2302,7 +2302,7 @@ def test_command_line_writes_a_configuration_and_ends_cleanly(tmp_path: Path) ->
     ):
         path = Path(ready["config"])
         settings = yaml.safe_load(path.read_text("utf-8"))
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert oct(path.stat().st_mode & 0o777) == "0o600"
         assert (ready["rest"], ready["ws"]) == (settings["vps"], settings["vops"])
         lengths = {"paper_app": 36, "paper_sec": 180, "my_paper_stock": 8, "my_prod": 2}
         assert {name: len(settings[name]) for name in lengths} == lengths

@@ -668,3 +668,108 @@ def test_an_exit_goes_on_as_strong_as_it_was_after_a_restart():
     second.command("restarted")
     second.command("day", session=bot.session_of(second.now.date()))
     assert second.state.exit.step == 1
+
+
+# --- what lists prove, step by step ---
+
+
+def changed(bench):
+    """Return an exit whose change got no answer, with its row and that of the changed order."""
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900), "new")
+    bench.answer(call)
+    order = orders_of(bench)[-1]
+    [change] = calls(bench.wait(6), "change")
+    bench.answer(change, bot.Outcome.UNKNOWN)
+    old = bench.row(order, cancelled_quantity=10)
+    new = replace(
+        old, order_no="0000000444", original_no=order.order_no, cancelled_quantity=0,
+        price=change.price, kind=change.kind,
+    )  # fmt: skip
+    return order, [bench.row(orders_of(bench)[0], 10), old], new
+
+
+def test_the_rest_of_a_doubtful_change_may_live_on_under_a_number_not_yet_shown():
+    """The old row is cancelled, the new one is missing: for three minutes nothing is over."""
+    bench = Bench(exit_step_s=5).start()
+    order, rows, new = changed(bench)
+    bench.wait(20)
+    bench.list_of(*rows)
+    assert order.status is S.REPLACE_UNKNOWN
+    bench.wait(20)
+    bench.list_of(*rows, new)
+    assert order.order_no == "0000000444"
+    assert order.status in bot.OPEN_STATUSES
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_changed_order_the_newest_row_explains_the_older_ones(turned):
+    """In whichever order the list shows them, and however late."""
+    bench = Bench(exit_step_s=5).start()
+    order, rows, new = changed(bench)
+    bench.now += timedelta(seconds=bot.PROOF_OF_ABSENCE_S + 1)
+    shown = [*rows, new]
+    bench.list_of(*(reversed(shown) if turned else shown))
+    assert (order.status, order.order_no) == (S.WORKING, "0000000444")
+
+
+def test_a_list_without_all_our_numbers_ends_the_count_of_clean_ones():
+    """It may lack the order that is looked for just as well."""
+    bench = Bench().start()
+    other = resting(bench, symbol=OTHER)
+    [call] = calls(bench.want(wish("lost")), "new")
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    counts = []
+    for rows in ([bench.row(other)], [bench.row(other)], [], [bench.row(other)]):
+        bench.wait(10)
+        bench.list_of(*rows)
+        counts.append(bench.engine.core.reconciler.searches[call.intent.intent_id].clean_lists)
+    assert counts == [1, 2, 0, 1]
+
+
+def test_a_fill_that_the_list_booked_is_not_booked_again_by_its_notice():
+    """The notice is used up; a balance that shows more later is something else."""
+    bench = Bench(paper=True).start()
+    order = resting(bench)
+    notice = bot.Notice(bot.NoticeKind.FILL, "0", order.order_no, "", SYMBOL, BUY, 4, 70_000, "")
+    bench.feed(notice)
+    bench.list_of(bench.row(order, 4))
+    bench.wait(20)
+    bench.list_of()
+    bench.balance((SYMBOL, 8))
+    assert (order.filled_quantity, bench.ledger.position(SYMBOL).quantity) == (4, 4)
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(1, S.QUARANTINED), (4, S.LOST)])
+def test_what_the_last_list_proves_in_the_morning_is_counted_to_the_moment_it_was_asked(
+    minutes, status
+):
+    """A night proves nothing: three minutes between the order and the last list do."""
+    bench = Bench(flat_at=None, last_entry="15:15:00").start("14:55:00")
+    other = resting(bench, symbol=OTHER)
+    [call] = calls(bench.want(wish("lost")), "new")
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    bench.now += timedelta(minutes=minutes)
+    bench.list_of(bench.row(other))
+    following = bot.next_trading_day(bench.now.date())
+    bench.now += timedelta(hours=60)
+    bench.command("day", session=bot.session_of(following))
+    updates = [row.data for row in records(bench.actions, "ledger")]
+    ends = [each for each in updates if getattr(each, "note", "") == "day ended"]
+    [end] = [each.event for each in ends if each.intent_id == call.intent.intent_id]
+    assert end is {S.QUARANTINED: bot.OrderEvent.AMBIGUOUS, S.LOST: bot.OrderEvent.ABSENT}[status]
+
+
+def test_an_amount_that_is_corrected_after_the_round_counts_no_second_loss():
+    """The shares are the same; only the money of the last sell moves."""
+    bench = Bench(limits={"max_daily_loss_krw": 900_000}).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900), "new")
+    bench.answer(call)
+    order = orders_of(bench)[-1]
+    bench.fill(order, price=68_900)
+    assert bench.ledger.today.losses[SYMBOL] == 1
+    cash = bench.ledger.cash_krw
+    bench.fill(order, price=68_800)
+    assert bench.ledger.today.losses[SYMBOL] == 1
+    assert bench.ledger.cash_krw < cash

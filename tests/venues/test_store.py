@@ -18,7 +18,7 @@ def test_a_minute_keeps_its_extremes_and_its_last(tmp_path):
     assert PremiumStore(path, read_only=True).closes("BTC", 0) == [(1, 30_000), (2, -10_000)]
     row = sqlite3.connect(path).execute("SELECT o, h, l, c FROM minute").fetchone()
     assert row == (20_000, 50_000, 10_000, 30_000)
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
 
 
 def test_what_is_older_than_thirty_days_goes(tmp_path):

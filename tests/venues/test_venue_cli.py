@@ -49,7 +49,7 @@ def test_the_status_tells_lines_and_calls(tmp_path, capsys):
     state = tmp_path / "state"
     ran(state, 400, break_at=200)
     status = json.loads((state / "status.json").read_text())
-    assert (state / "status.json").stat().st_mode & 0o777 == 0o600
+    assert oct((state / "status.json").stat().st_mode & 0o777) == "0o600"
     call = status["venues"]["binance"]["calls"]["exchangeInfo"]
     assert call["http_5xx"] > 0 < call["ok"]
     assert call["ms_p99"] >= call["ms_p50"]
