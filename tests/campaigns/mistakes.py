@@ -50,10 +50,10 @@ RELATED: dict[str, tuple[str, ...]] = {
     "11. RECONCILER": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "21. REST": ("bot/test_rest.py", "bot/test_requests.py"),
     "23. KISWebSocket": ("bot/test_sessions.py", "bot/test_websocket.py"),
-    "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_late_journal.py"),
+    "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_days_on_end.py"),
     "26. GATE": ("unit/test_gate.py",),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
-    "28. TRADER": ("bot/test_doors.py", "bot/test_days_on_end.py", "bot/test_trader.py"),
+    "28. TRADER": ("bot/test_doors.py", "bot/test_days_on_end.py"),
 }
 OF_THE_ENGINE = (
     "unit/test_over_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
