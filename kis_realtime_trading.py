@@ -10649,14 +10649,22 @@ def help_text(language: str) -> str:
 def _reader_of(option: Option, language: str) -> Callable[[str], Any]:
     """Return the function that reads a value, or refuses it in the reader's language."""
     bounds: tuple[Any, ...] = BOUNDS.get(option.flag, ())
-    if not bounds:
+    if not bounds and option.value != "DAY":
         return Path if option.value in ("FILE", "DIR") else str
+
+    def read_day(text: str) -> str:
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(text).isoformat()
+        said = Both(
+            f"{text!r} is no day as 2026-11-27", f"{text!r}: 날짜를 적으십시오, 예: 2026-11-27"
+        )
+        raise argparse.ArgumentTypeError(in_language(said, language))
 
     def read_choice(text: str) -> str:
         for value in bounds:
             if value.lower() == text.lower():
                 return str(value)
-        wanted = ", ".join(bounds)
+        wanted = ", ".join(near_words(text, bounds) or bounds)
         said = Both(
             f"{text!r} is none of {wanted}", f"{text!r}: 다음 중 하나를 적으십시오: {wanted}"
         )
@@ -10674,6 +10682,8 @@ def _reader_of(option: Option, language: str) -> Callable[[str], Any]:
         )
         raise argparse.ArgumentTypeError(in_language(said, language))
 
+    if not bounds:
+        return read_day
     return read_choice if isinstance(bounds[0], str) else read_number
 
 

@@ -182,7 +182,7 @@ class Check:
         self.rest = bot.Rest(self.profile, self.door, pace)
         self.auth = bot.KISAuth(self.profile, self.rest.call, self.folder, self.clock)
         self.client = bot.KISClient(self.profile, self.rest, self.auth, self.clock)
-        self.cash, self.unreachable = 0, False
+        self.cash, self.unreachable, self.busy = 0, False, False
         self.last_failure = ""
         self.known: list[str] = []  # symbols that the broker answered for
 
@@ -191,7 +191,8 @@ class Check:
         self.strategy()
         self.disk()
         self.calendar()
-        if self.another_runs():
+        self.busy = self.another_runs()
+        if self.busy:
             self.word_of_the_other()
         elif await self.step("token", self.token):
             self.clock_offset()
@@ -289,7 +290,11 @@ class Check:
             if told.get("account_tail") != self.profile.account_tail:
                 continue
             up = bool(told.get("feed", {}).get("connected"))
-            names = ", ".join(str(each.get("name") or each["symbol"]) for each in told["symbols"])
+            known = names_of(folder)
+            names = ", ".join(
+                str(each.get("name") or known.get(each["symbol"], each["symbol"]))
+                for each in told["symbols"]
+            )
             self.board.show("✓" if up and age < 60 else "!", "bot", Both(
                 f"its word of {age:.0f} s ago: feed {'up' if up else 'down'}, cash {told['cash_krw']:,} won, {names}",
                 f"{age:.0f}초 전 상태: 실시간 {'연결' if up else '끊김'}, 현금 {told['cash_krw']:,}원, {names}",
@@ -516,12 +521,14 @@ async def check_set_up(options: argparse.Namespace, transport: bot.Transport | N
         raise bot.SettingsError(bot.placed(error.faults, path.read_text("utf-8"))) from None
     finally:
         await door.close()
-    failed = check.board.failed
-    command = "python kis_realtime_trading.py " + ("--acknowledge" if options.real else "--paper")
-    end = (
-        Both(f"{failed} to mend; no order was sent", f"고칠 것 {failed}가지. 주문은 내지 않았습니다")
-        if failed
-        else Both(f"all is well; no order was sent. Next: {command}", f"모두 좋습니다. 주문은 내지 않았습니다. 다음: {command}")
-    )  # fmt: skip
-    print(bot.in_language(end, options.speak))
+    failed, command = check.board.failed, "--acknowledge" if options.real else "--paper"
+    command = f"python {bot.PROGRAM} {command}"
+    if failed:
+        end = Both(f"{failed} to mend", f"고칠 것 {failed}가지")
+    elif check.busy:
+        end = Both("nothing to mend; the bot runs", "고칠 것이 없고, 봇은 실행 중입니다")
+    else:
+        end = Both(f"all is well. Next: {command}", f"모두 좋습니다. 다음: {command}")
+    none = Both("no order was sent", "주문은 내지 않았습니다")
+    print(f"{bot.in_language(none, options.speak)}. {bot.in_language(end, options.speak)}")
     return bot.EXIT_FAILED if failed else 0

@@ -135,7 +135,7 @@ def test_the_csv_holds_every_round_trip(made, tmp_path, capsys):
     assert report_view._harmless("=HYPERLINK()") == "'=HYPERLINK()"
 
 
-def test_a_day_that_is_none_is_a_setting_at_fault(tmp_path):
-    """--from yesterday is answered with how to write a day."""
+def test_a_day_that_is_none_is_a_setting_at_fault():
+    """Yesterday is answered with how to write a day."""
     with pytest.raises(bot.SettingsError, match="2026-11-27"):
-        report_view.show_report(options(tmp_path, "--report", "--from", "yesterday"))
+        report_view.day_of("yesterday", "--from")
