@@ -271,12 +271,13 @@ class AccountDesk:
 
     @staticmethod
     def _wanted(order: Order, call: Call) -> bool:
-        number = call.get("ODNO")
+        number, exchange = call.get("ODNO"), call.get("EXCG_ID_DVSN_CD")
+        at_nxt = order.source.endswith(" NXT")
         return (
             call.get("SLL_BUY_DVSN_CD") in ("", "00", SIDE_CODE[order.side][0])
             and call.get("PDNO") in ("", order.symbol)
             and (not number or (number.isdigit() and int(number) == order.number))
-            and call.get("EXCG_ID_DVSN_CD") != "NXT"
+            and (exchange in ("", "ALL", "SOR") or (exchange == "NXT") is at_nxt)
         )
 
     def _listed(self, order: Order, at: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -172,10 +172,15 @@ class Simulator:
     # --- the owner and the script ---------------------------------------------------
 
     def manual_order(
-        self, symbol: str, side: str, quantity: int, price: int = 0, kind: str = "00"
-    ) -> str:
-        """Place an order as the owner by phone; return its number. ValueError when refused."""
-        ticket = Ticket(symbol, side, kind, quantity, price, "owner")
+        self, symbol: str, side: str, quantity: int, price: int = 0, kind: str = "00",
+        exchange: str = "KRX",
+    ) -> str:  # fmt: skip
+        """Place an order as the owner by phone; return its number. ValueError when refused.
+
+        One at NXT trades like the others here; only lists tell the exchanges apart.
+        """
+        source = "owner" if exchange == "KRX" else f"owner {exchange}"
+        ticket = Ticket(symbol, side, kind, quantity, price, source)
         return self._number(self._exchange.place(ticket, self._agenda.now))
 
     def manual_cancel(self, order_no: str) -> str:

@@ -47,7 +47,7 @@ class Order:
     quantity: int
     price: int  # as sent; 0 without a price
     at: int
-    source: str = "api"  # or owner
+    source: str = "api"  # or owner, or owner NXT
     role: str = "new"  # or modify, cancel
     origin: Order | None = None
     limit: int = 0  # worst price it may meet; 0 = any

@@ -322,3 +322,21 @@ def test_a_token_that_an_order_was_refused_for_is_not_used_again(tmp_path):
         ]
 
     assert harness.run_virtual(main()) == ["Bearer t1", "Bearer t2"]
+
+
+def test_an_order_of_the_owner_at_the_other_exchange_is_in_the_list_of_a_real_account(tmp_path):
+    """Asked for one exchange only, his shares would be a mismatch that nobody can explain."""
+
+    async def main():
+        desk = edge.desk(tmp_path, environment="real")
+        base = desk.sim.state()["stocks"]["005930"]["base"]
+        low = edge.price_band(base, False)[0]
+        numbers = {
+            desk.sim.manual_order("005930", "BUY", 1, low, exchange=each) for each in ("KRX", "NXT")
+        }
+        await asyncio.sleep(10)
+        seen = await desk.orders.orders_of(date(2026, 11, 20))
+        return numbers, {row.order_no for row in seen.rows}
+
+    placed, listed = harness.run_virtual(main())
+    assert listed == {bot.normalize_order_no(number) for number in placed}

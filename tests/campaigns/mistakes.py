@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +29,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOT = "kis_realtime_trading.py"
@@ -39,6 +42,11 @@ LEFT_OUT = shutil.ignore_patterns(
 NO_JUDGES = (
     "unit/test_house.py", "unit/test_seams.py", "unit/test_readme.py", "unit/test_typing_errors.py",
     "companions", "venues",
+)  # fmt: skip
+# Loaded once, before the forks: what bot and tests import of others.
+LIBRARIES = (
+    "aiohttp", "Crypto.Cipher.AES", "hypothesis", "pydantic", "pytest_asyncio", "pytest_timeout",
+    "websockets.asyncio.client", "websockets.asyncio.server", "yaml",
 )  # fmt: skip
 STUCK_S = 900.0  # a mistake may make the tests hang: that is noticed
 # Section of the bot's file -> the tests that know it best, quickest first.
@@ -130,30 +138,46 @@ def tests_for(section: str, folder: Path, quick: bool) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in files]
 
 
+def run_pytest(folder: Path, tests: Sequence[str], told: Path) -> None:
+    """Run tests in a folder, in a child of this process; what pytest says goes to a file."""
+    os.setsid()
+    out = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.chdir(folder)
+    sys.path[0] = str(folder)
+    os._exit(pytest.main(["-x", "-rfE", "-p", "no:cacheprovider", *tests]))
+
+
 def first_failure(folder: Path, tests: Sequence[str]) -> str:
-    """Run tests in a folder; return the name of the first that fails, "" if none does."""
-    command = [sys.executable, "-m", "pytest", "-x", "-rfE", "-p", "no:cacheprovider", *tests]
-    run = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        told, _ = run.communicate(timeout=STUCK_S)
-    except subprocess.TimeoutExpired:
+    """Run tests in a folder; return the name of the first that fails, "" if none does.
+
+    In a fork: the libraries are loaded once, which else takes longer than most mistakes live.
+    """
+    for compiled in folder.glob(f"__pycache__/{BOT.removesuffix('.py')}*"):
+        compiled.unlink()  # a file of the same size and second would pass for the one before
+    file = folder.parent / "told.txt"
+    run = multiprocessing.get_context("fork").Process(target=run_pytest, args=(folder, tests, file))
+    run.start()
+    run.join(STUCK_S)
+    if run.exitcode is None and run.pid:
         os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
+        run.join()
         return "(the tests hang)"
-    if run.returncode == 0:
-        return ""
+    told = file.read_text(encoding="utf-8", errors="replace")
     named = re.search(r"^(?:FAILED|ERROR) (\S+)", told, re.M)
-    if run.returncode != 1 or not named:
-        raise RuntimeError(f"the tests end with {run.returncode}: {told[-2_000:]}")
+    if run.exitcode == 0:
+        return ""
+    if run.exitcode != 1 or not named:
+        raise RuntimeError(f"the tests end with {run.exitcode}: {told[-2_000:]}")
     return named[1]
 
 
 def judge(mistakes: Sequence[Mistake], quick: bool) -> dict[str, str]:
     """Plant each mistake; print and return who noticed it, "" for nobody."""
     source = (ROOT / BOT).read_text(encoding="utf-8")
+    for library in LIBRARIES:
+        importlib.import_module(library)
     noticed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="kisbot-mistakes-") as name:
         copy = Path(name) / "copy"
