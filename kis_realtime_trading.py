@@ -4388,6 +4388,9 @@ class ExitRun:
     told_at: datetime | None = None
 
 
+AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
+
+
 @dataclass(slots=True)
 class SymbolState:
     """What the engine keeps of one symbol on one day."""
@@ -4425,6 +4428,39 @@ class SymbolState:
         known = self.instrument
         return known is not None and 0 < known.lower_limit < known.upper_limit
 
+    def ask_strategy(self, on: bool) -> None:
+        """Ask its strategy again, or no more."""
+        self.unasked = not on
+
+    def mark_halted(self, halted: bool) -> None:
+        """The feed says whether the stock is traded."""
+        self.halted = halted
+
+    def note_rest_halt(self, halted: bool) -> None:
+        """REST says it; what the feed halted, only the feed lifts."""
+        by_feed = self.last_trade is not None and self.last_trade.halted
+        if halted or (self.halted_by_rest and not by_feed):
+            self.halted = halted
+        self.halted_by_rest = halted
+
+    def note_auction(self, expected: bool, now: datetime) -> None:
+        """A quote shows expected prices of an auction, or real ones."""
+        if not expected:
+            self.auction_since = None
+        elif self.auction_since is None:
+            self.auction_since = now
+        since = self.auction_since
+        self.auction = since is not None and now < since + AUCTION_LONGEST
+
+    def end_auction(self) -> None:
+        """A trade came after its last quote."""
+        self.auction, self.auction_since = False, None
+
+    def lose_feed(self) -> None:
+        """Forget marks that nobody would end; REST tells halts."""
+        self.end_auction()
+        self.halted = self.halted_by_rest
+
 
 LIMITS_UNTOLD = 2  # questions for the limits of a held stock that bring none, before it is told
 KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
@@ -4432,7 +4468,6 @@ EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # strong
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then hourly
-AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
 TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
@@ -4445,103 +4480,14 @@ TOO_FAST_PAUSE_S = (1.0, 1.0, 2.0, 4.0)  # each try counts as an order: few of t
 CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
 
 
-class Core:
-    """What the desks share: settings, ledger, symbols, the time, the actions of this event."""
+class DayFacts:
+    """What the desks may ask of the day: prices, orders, money. Changes nothing."""
 
-    def __init__(self, settings: BotSettings, ledger: Ledger, paper: bool) -> None:
-        self.settings, self.ledger = settings, ledger
-        self.paper, self.reconciler = paper, Reconciler(ledger, paper)
-        self.symbols: dict[str, SymbolState] = {}
-        self.session: Session | None = None
-        self.now = _NO_TIME
-        self.holds: dict[str, datetime] = {}
-        self.cash_krw: int | None = None  # orderable, as last seen
-        self.cash_asked_at = _NO_TIME
-        self.holdings: dict[str, Holding] = {}
-        self.holdings_asked_at = self.list_asked_at = _NO_TIME
-        self.out: list[Action] = []
-        self.calling: set[str] = set()  # intents with a call under way; asked for membership only
-        self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
-        self.last_fill_at = _NO_TIME
-        self.journal_end = _NO_TIME  # time of the last row before this process
-        self.stopping = self.cancel_entries = False
-        self.clock_doubted = False  # today our clock was not the broker's
-        self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
-
-    @property
-    def phase(self) -> Phase:
-        """Phase of the exchange now."""
-        return self.session.phase(self.now) if self.session else Phase.CLOSED
-
-    def move_to(self, now: datetime) -> bool:
-        """Take the time over. Small steps back are no time; a large one is followed: return True."""
-        back_s = (self.now - now).total_seconds()
-        if back_s <= 0.0:
-            self.now = now
-        elif back_s > CLOCK_TOLERANCE_S:  # the host's clock was set back
-            self.now = now
-            self.record("clock", "", back_s=round(back_s))
-        return back_s > CLOCK_TOLERANCE_S
-
-    def record(self, kind: str, ref: str, /, **data: Any) -> None:
-        """Add a journal row."""
-        self.out.append(Record(kind, ref, data))
-
-    def alert(self, code: str, /, **values: Any) -> None:
-        """Tell a person."""
-        self.out.append(Alert(code, values))
-
-    def ask(self, what: Question, symbol: str = "") -> None:
-        """Have the broker asked soon."""
-        self.out.append(Ask(what, symbol))
-
-    def call(self, action: Literal["new", "cancel", "change"], order: Order) -> None:
-        """Have a call made. One at a time for an order: its answer makes room for the next."""
-        self.calling.add(order.intent.intent_id)
-        kind, price = order.kind, order.price
-        if action == "change":
-            kind, price = order.pending_kind, order.pending_price
-        self.out.append(OrderCall(action, order.intent, order.order_no, order.branch, kind, price))
-
-    def hold(self, name: str, on: bool) -> None:
-        """Put entries on hold for a reason of HOLDS, or end that reason."""
-        kind = HOLDS[name]
-        if on is (name in self.holds):
-            return
-        if on:
-            self.holds[name] = self.now
-        else:
-            del self.holds[name]
-        self.record("hold", name, on=on)
-        if kind.restart == "row":
-            self.apply(HoldSet(name, on, self.now))
-
-    def apply(self, entry: LedgerEntry) -> int:
-        """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
-        ref = getattr(entry, "intent_id", "")
-        order = self.ledger.orders.get(ref)
-        spent = order.filled_amount_krw if order else 0
-        before = replace(self.ledger.position(order.intent.symbol)) if order else Position()
-        worth = self.ledger.today.exact_net
-        try:
-            booked = self.ledger.apply(entry)
-        except IllegalTransition as error:
-            self.stop_symbol(order.intent.symbol if order else "", str(error))
-            return 0
-        ours = isinstance(entry, OrderIntent) and entry.purpose != "external"
-        self.out.append(Record("intent" if ours else "ledger", ref, entry))
-        if order and booked:
-            gain = before.result + self.ledger.today.exact_net - worth
-            self._after_fill(order, booked, order.filled_amount_krw - spent)
-            if (
-                order.own
-                and before.quantity
-                and not self.ledger.position(order.intent.symbol).quantity
-            ):
-                self._tell_round(order, before, gain)
-        if order and isinstance(entry, OrderUpdate):
-            self._tell_update(order, entry)
-        return booked
+    settings: BotSettings
+    ledger: Ledger
+    symbols: dict[str, SymbolState]
+    session: Session | None
+    now: datetime
 
     def last_price(self, symbol: str) -> int:
         """Return the last known price, 0 when there is none."""
@@ -4626,6 +4572,135 @@ class Core:
             if state and state.instrument and state.instrument.base_price:
                 total += worth(shares, cost, state.instrument.base_price)
         return total
+
+
+class Core(DayFacts):
+    """What the desks share: settings, ledger, symbols, the time, the actions of this event."""
+
+    def __init__(self, settings: BotSettings, ledger: Ledger, paper: bool) -> None:
+        self.settings, self.ledger = settings, ledger
+        self.paper, self.reconciler = paper, Reconciler(ledger, paper)
+        self.symbols: dict[str, SymbolState] = {}
+        self.session: Session | None = None
+        self.now = _NO_TIME
+        self.holds: dict[str, datetime] = {}
+        self.cash_krw: int | None = None  # orderable, as last seen
+        self.cash_asked_at = _NO_TIME
+        self.holdings: dict[str, Holding] = {}
+        self.holdings_asked_at = self.list_asked_at = _NO_TIME
+        self.out: list[Action] = []
+        self.calling: set[str] = set()  # intents with a call under way; asked for membership only
+        self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
+        self.last_fill_at = _NO_TIME
+        self.journal_end = _NO_TIME  # time of the last row before this process
+        self.stopping = self.cancel_entries = False
+        self.clock_doubted = False  # today our clock was not the broker's
+        self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
+
+    @property
+    def phase(self) -> Phase:
+        """Phase of the exchange now."""
+        return self.session.phase(self.now) if self.session else Phase.CLOSED
+
+    def move_to(self, now: datetime) -> bool:
+        """Take the time over. Small steps back are no time; a large one is followed: return True."""
+        back_s = (self.now - now).total_seconds()
+        if back_s <= 0.0:
+            self.now = now
+        elif back_s > CLOCK_TOLERANCE_S:  # the host's clock was set back
+            self.now = now
+            self.record("clock", "", back_s=round(back_s))
+        return back_s > CLOCK_TOLERANCE_S
+
+    def record(self, kind: str, ref: str, /, **data: Any) -> None:
+        """Add a journal row."""
+        self.out.append(Record(kind, ref, data))
+
+    def note(self, row: Record) -> None:
+        """Add a journal row of one value."""
+        self.out.append(row)
+
+    def take_actions(self) -> list[Action]:
+        """Hand over what this event led to."""
+        actions, self.out = self.out, []
+        return actions
+
+    def alert(self, code: str, /, **values: Any) -> None:
+        """Tell a person."""
+        self.out.append(Alert(code, values))
+
+    def ask(self, what: Question, symbol: str = "") -> None:
+        """Have the broker asked soon."""
+        self.out.append(Ask(what, symbol))
+
+    def call(self, action: Literal["new", "cancel", "change"], order: Order) -> None:
+        """Have a call made. One at a time for an order: its answer makes room for the next."""
+        self.calling.add(order.intent.intent_id)
+        kind, price = order.kind, order.price
+        if action == "change":
+            kind, price = order.pending_kind, order.pending_price
+        self.out.append(OrderCall(action, order.intent, order.order_no, order.branch, kind, price))
+
+    def take_cash(self, amount_krw: int | None, asked_at: datetime) -> None:
+        """Take over what the broker says can be spent; None: not known yet."""
+        self.cash_krw, self.cash_asked_at = amount_krw, asked_at
+
+    def note_list(self, asked_at: datetime) -> None:
+        """Note when the order list was asked, or from when on it is missed."""
+        self.list_asked_at = asked_at
+
+    def end_call(self, intent_id: str = "") -> None:
+        """Note that a call has ended; "": all, those of a day before."""
+        self.calling = self.calling - {intent_id} if intent_id else set()
+
+    def hold(self, name: str, on: bool) -> None:
+        """Put entries on hold for a reason of HOLDS, or end that reason."""
+        kind = HOLDS[name]
+        if on is (name in self.holds):
+            return
+        if on:
+            self.holds[name] = self.now
+        else:
+            del self.holds[name]
+        self.record("hold", name, on=on)
+        if kind.restart == "row":
+            self.apply(HoldSet(name, on, self.now))
+
+    def hold_anew(self, name: str) -> None:
+        """Put entries on hold, or hold them for the same reason from now on."""
+        self.hold(name, on=True)
+        self.holds[name] = self.now
+
+    def take_lasting_holds(self) -> None:
+        """Hold what the ledger kept over the restart."""
+        self.holds |= self.ledger.holds
+
+    def apply(self, entry: LedgerEntry) -> int:
+        """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
+        ref = getattr(entry, "intent_id", "")
+        order = self.ledger.orders.get(ref)
+        spent = order.filled_amount_krw if order else 0
+        before = replace(self.ledger.position(order.intent.symbol)) if order else Position()
+        worth = self.ledger.today.exact_net
+        try:
+            booked = self.ledger.apply(entry)
+        except IllegalTransition as error:
+            self.stop_symbol(order.intent.symbol if order else "", str(error))
+            return 0
+        ours = isinstance(entry, OrderIntent) and entry.purpose != "external"
+        self.out.append(Record("intent" if ours else "ledger", ref, entry))
+        if order and booked:
+            gain = before.result + self.ledger.today.exact_net - worth
+            self._after_fill(order, booked, order.filled_amount_krw - spent)
+            if (
+                order.own
+                and before.quantity
+                and not self.ledger.position(order.intent.symbol).quantity
+            ):
+                self._tell_round(order, before, gain)
+        if order and isinstance(entry, OrderUpdate):
+            self._tell_update(order, entry)
+        return booked
 
     def stop_symbol(self, symbol: str, why: str) -> None:
         """Begin nothing more in a symbol today, and say so."""
@@ -4821,6 +4896,16 @@ class EntryDesk:
         )  # fmt: skip
         if self.submit(state, intent, facts):
             state.refused.add(intent.intent_id)
+
+    def price_came(self, state: SymbolState) -> None:
+        """Go on with a wish that waited for this price."""
+        if state.waiting:
+            request, state.waiting = state.waiting, None
+            self.consider(state, request, ask_again=False)
+
+    def wait_for_ever(self, state: SymbolState) -> None:
+        """Forget until when a wish waits: the clock was set back; its price ends the wait."""
+        state.waiting_until = None
 
     def give_up_waiting(self, state: SymbolState, why: str) -> None:
         """End a wish that waits for a price. A refused signal is not asked again."""
@@ -5122,6 +5207,43 @@ class ExitDesk:
         run.too_fast += 1
         run.next_at = self._core.now + timedelta(seconds=pause)
 
+    def reached_nobody(self, run: ExitRun) -> None:
+        """Count a try of which no byte left; the next one comes at the next step at the earliest."""
+        run.unsent += 1
+        run.next_at = self._core.now + timedelta(seconds=self._core.settings.exit_step_s)
+
+    def note_end(self, run: ExitRun, accepted: bool) -> None:
+        """A try reached the broker, or ended by something else than a count of orders."""
+        run.too_fast = 0
+        if accepted:
+            run.refusals = 0
+
+    def note_life(self) -> None:
+        """The broker answered something: exits go at their usual pace again."""
+        for state in self._core.symbols.values():
+            if state.exit:
+                state.exit.unsent = 0
+
+    def hurry(self, state: SymbolState) -> None:
+        """Wait no longer for a moment of a clock that was set back."""
+        if state.exit:
+            state.exit.next_at = self._core.now
+
+    def resume(self, state: SymbolState) -> None:
+        """Go on with an exit that was under way, as strong as its order was."""
+        position, symbol = state.view.position, state.view.symbol
+        if position.quantity and position.exit_reason:
+            state.exit = ExitRun(position.exit_reason)
+        for order in self._core.todays_own(symbol):
+            if order.intent.purpose == "exit":
+                step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
+                state.exit = ExitRun(order.intent.reason, step, self._core.now)
+
+    def note_bought(self, state: SymbolState, shares: int, price: float) -> None:
+        """Begin, or raise, the high that a trailing stop follows."""
+        first = state.view.position.quantity == shares
+        state.high = round(price) if first else max(state.high, round(price))
+
     def cancel(self, order: Order) -> None:
         """Take a resting order back; again, with growing pauses, while the list shows it alive."""
         core = self._core
@@ -5284,14 +5406,8 @@ class BrokerDesk:
 
     def on_seen(self, seen: Seen) -> None:
         """Take an answer to a question in."""
-        self._note_life()
+        self._exits.note_life()
         self._readers[type(seen.value)](seen.value, seen.asked_at)
-
-    def _note_life(self) -> None:
-        """The broker answered something: exits go at their usual pace again."""
-        for state in self._core.symbols.values():
-            if state.exit:
-                state.exit.unsent = 0
 
     def on_answer(self, event: OrderAnswered) -> None:
         """Take the end of an order call in. An answer that the list overtook changes nothing."""
@@ -5304,12 +5420,12 @@ class BrokerDesk:
             Outcome.ACCEPTED: _E.ACCEPTED, Outcome.REFUSED: _E.REFUSED,
             Outcome.NOT_SENT: _E.NOT_SENT, Outcome.UNKNOWN: _E.NO_ANSWER,
         }[answer.outcome]  # fmt: skip
-        core.calling.discard(event.intent_id)
+        core.end_call(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
         too_fast = answer.code == TOO_FAST  # the gate's word, not the broker's
         code = "" if too_fast else answer.code
         if code or answer.order_no:
-            self._note_life()
+            self._exits.note_life()
         number, note = answer.order_no, f"{code} {answer.text}".strip()
         namesake = core.ledger.order_of(number)
         if namesake and namesake.own and namesake is not order:  # the list will tell its number
@@ -5321,10 +5437,8 @@ class BrokerDesk:
                 self._on_refused(order, note, too_fast)
         core.ask("orders")
         state = core.symbols.get(order.intent.symbol)
-        if state and state.exit and outcome is OrderEvent.ACCEPTED:
-            state.exit.refusals = 0
         if state and state.exit and not too_fast:
-            state.exit.too_fast = 0
+            self._exits.note_end(state.exit, accepted=outcome is OrderEvent.ACCEPTED)
         if core.cancel_entries and order.intent.purpose == "entry":
             self._exits.cancel(order)  # it was accepted after the stop
         if state:
@@ -5357,8 +5471,7 @@ class BrokerDesk:
             )  # fmt: skip
         core.ask("cash")
         if run and order.status is OrderStatus.NOT_SENT and not too_fast:
-            run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-            run.unsent += 1
+            self._exits.reached_nobody(run)
         elif run and not too_fast:
             new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
             self._exits.back_off(run, stronger=new_exit)
@@ -5386,7 +5499,7 @@ class BrokerDesk:
                 self._on_external(entry, seen)
             if order and was_dead and order.intent.purpose == "entry":
                 self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
-        core.list_asked_at = asked_at
+        core.note_list(asked_at)
         if asked_at >= core.holds.get("orders", _NO_TIME):
             core.hold("orders", on=False)
         self._leave_start_up()
@@ -5408,7 +5521,7 @@ class BrokerDesk:
 
     def _on_cash(self, seen: Cash, asked_at: datetime) -> None:
         core = self._core
-        core.cash_krw, core.cash_asked_at = seen.amount_krw, asked_at
+        core.take_cash(seen.amount_krw, asked_at)
         for order in self._lone_unknown(Side.BUY):
             fell_by = order.intent.cash_before_krw - seen.amount_krw
             core.reconciler.witness(order, fell_by, order.intent.reserve_krw, asked_at)
@@ -5520,7 +5633,7 @@ class BrokerDesk:
         fixed = replace(instrument, last_price=0)
         if core.ledger.instruments.get(symbol) != fixed:
             core.ledger.instruments[symbol] = fixed
-            core.out.append(Record("instrument", symbol, fixed))
+            core.note(Record("instrument", symbol, fixed))
         if state is None:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
@@ -5534,13 +5647,8 @@ class BrokerDesk:
         if waits and waits.before == waits.after and not new_scale(core, symbol):
             answer_action(core, symbol, "keep", "the base price is the close after all")
         halted = instrument.blocked == "trading halted"
-        by_feed = state.last_trade is not None and state.last_trade.halted  # only the feed lifts it
-        if halted or (state.halted_by_rest and not by_feed):
-            state.halted = halted
-        state.halted_by_rest = halted
-        if state.waiting:
-            request, state.waiting = state.waiting, None
-            self._entries.consider(state, request, ask_again=False)
+        state.note_rest_halt(halted)
+        self._entries.price_came(state)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
             self._exits.watch(state, instrument.last_price, core.now)  # of the answer, not older
 
@@ -5767,7 +5875,7 @@ class CommandDesk:
             return
         core.apply(SymbolStopped(text, "", core.now))
         if state:
-            state.unasked = text not in core.settings.symbols
+            state.ask_strategy(text in core.settings.symbols)
 
     def _resolve(self, text: str) -> None:
         """Take the owner's word about a quarantined order."""
@@ -5792,7 +5900,7 @@ class CommandDesk:
         """Requests that were under way when the process died have no answer."""
         core = self._core
         core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
-        core.holds |= core.ledger.holds
+        core.take_lasting_holds()
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
                 key = order.intent.intent_id
@@ -5802,13 +5910,14 @@ class CommandDesk:
         """Prepare a trading day; exits under way before a restart go on."""
         core = self._core
         core.session, core.stopping, core.cancel_entries = session, False, False
-        core.list_asked_at = core.now  # from here on one is missed
+        core.note_list(core.now)  # from here on one is missed
         core.hold("stopping", on=False)
         core.hold("old order list", on=False)
         known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
-            core.cash_krw, core.clock_doubted = None, "clock" in core.holds
-            core.calling.clear()
+            core.take_cash(None, core.cash_asked_at)
+            core.clock_doubted = "clock" in core.holds
+            core.end_call()
             core.hold("starting", on=True)
             if core.symbols:  # this process has seen all that happened since
                 core.journal_end = core.now
@@ -5830,24 +5939,16 @@ class CommandDesk:
                 view.bars.extend(old[symbol].view.bars)
             builder = BarBuilder(symbol, session, core.settings.bar_minutes)
             start = datetime.combine(session.day, clock_time(), KST)
-            state = SymbolState(view, builder, start, start + timedelta(days=1))
+            instrument = known.get(symbol)  # of this day, from before a restart
+            view.fund = instrument is not None and instrument.fund
+            state = SymbolState(
+                view, builder, start, start + timedelta(days=1), instrument,
+                unasked=symbol in orphans,
+            )  # fmt: skip
             core.symbols[symbol] = state
-            if instrument := known.get(symbol):  # of this day, from before a restart
-                state.instrument, view.fund = instrument, instrument.fund
-            self._resume_exit(state)
+            self._exits.resume(state)
         for symbol in orphans:
-            core.symbols[symbol].unasked = True
             core.alert("orphan", symbol=symbol, quantity=core.ledger.position(symbol).quantity)
-
-    def _resume_exit(self, state: SymbolState) -> None:
-        """Go on with an exit that was under way, as strong as its order was."""
-        position, symbol = state.view.position, state.view.symbol
-        if position.quantity and position.exit_reason:
-            state.exit = ExitRun(position.exit_reason)
-        for order in self._core.todays_own(symbol):
-            if order.intent.purpose == "exit":
-                step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
-                state.exit = ExitRun(order.intent.reason, step, self._core.now)
 
     def _on_feed(self, up: bool) -> None:
         """Nothing is replayed after a gap: look at the orders before any entry."""
@@ -5857,12 +5958,10 @@ class CommandDesk:
         core.reconciler.drop_hints()
         for state in core.symbols.values():
             state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
-            if not up:  # nobody would end these marks; REST tells halts
-                state.auction, state.auction_since = False, None
-                state.halted = state.halted_by_rest
+            if not up:
+                state.lose_feed()
         if up:
-            core.hold("orders", on=True)
-            core.holds["orders"] = core.now  # a list asked before does not count
+            core.hold_anew("orders")  # a list asked before does not count
             core.ask("orders")
             core.ask("holdings")
 
@@ -5968,7 +6067,7 @@ class Engine:
         core = self.core
         if not core.out:
             return ()
-        actions, core.out = core.out, []
+        actions = core.take_actions()
         for action in actions:
             if isinstance(action, Record):
                 self.digest.update(canonical_json(action).encode())
@@ -6014,7 +6113,7 @@ class Engine:
             if state.halted is not halted:
                 self._set_halted(state, halted)
             if state.auction and not self._still_auction(state, trade):
-                state.auction, state.auction_since = False, None
+                state.end_auction()
             if state.instrument and state.instrument.blocked and not halted:
                 ask_again(self.core, state)
             if bar is not None:
@@ -6029,12 +6128,8 @@ class Engine:
         if state is None:
             return
         state.view.quote = quote
-        if quote.session_code != "C":  # expected prices after 09:00: a VI auction (doc)
-            state.auction_since = None
-        elif state.auction_since is None:
-            state.auction_since = self.core.now
-        since = state.auction_since
-        state.auction = since is not None and self.core.now < since + AUCTION_LONGEST
+        # expected prices after 09:00: a VI auction (doc)
+        state.note_auction(quote.session_code == "C", self.core.now)
         if self._hears_quotes:
             self._consult(state, self.strategy.on_quote, quote)
 
@@ -6057,7 +6152,7 @@ class Engine:
 
     def _set_halted(self, state: SymbolState, halted: bool) -> None:
         """Note that a stock stopped or resumed; the alarms tell it when shares are held."""
-        state.halted = halted
+        state.mark_halted(halted)
         self.core.record("status", state.view.symbol, halted=halted)
 
     def _consult(self, state: SymbolState, method: Callable[..., Any], *seen: Any) -> None:
@@ -6082,7 +6177,7 @@ class Engine:
         except BaseException as error:  # its sys.exit() or KeyboardInterrupt is no end of the bot
             view.position = held
             held.take(before)
-            state.unasked = True
+            state.ask_strategy(False)
             core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_fault_of(error)}")
             return
         if request is None:
@@ -6100,8 +6195,7 @@ class Engine:
         state = self.core.symbols.get(order.intent.symbol)
         if state:
             if order.intent.side is Side.BUY:
-                first = state.view.position.quantity == shares
-                state.high = round(price) if first else max(state.high, round(price))
+                self.exits.note_bought(state, shares, price)
             self._consult(state, self.strategy.on_fill, order.intent.side, shares, price)
 
     # --- the clock ---
@@ -6168,9 +6262,9 @@ class Engine:
         if core.move_to(event.now):
             self._next_second = event.now
             for state in core.symbols.values():
-                state.price_due, state.waiting_until = _NO_TIME, None
-                if state.exit:
-                    state.exit.next_at = core.now
+                state.price_due = _NO_TIME
+                self.entries.wait_for_ever(state)
+                self.exits.hurry(state)
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
