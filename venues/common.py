@@ -342,6 +342,7 @@ class Intent:
     client_id: str
     venue: str
     symbol: str
+    pair: str  # base/quote, as the venue's list says
     side: Side
     kind: Kind
     quantity: Decimal | None

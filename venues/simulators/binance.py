@@ -1,13 +1,18 @@
-"""Binance spot on loopback, from the protocol facts: public lists and streams, faults on demand."""
+"""Binance spot on loopback, from the protocol facts: lists, streams, orders, faults on demand."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from venues.simulators.market import DOLLARS, Market
+from venues.simulators.matching import Matching, SimOrder
 from venues.simulators.server import Reply
 from venues.simulators.upbit import trouble
 
@@ -22,7 +27,12 @@ class BinanceSimulator:
         self.fault, self.clock_off_ms = "", 0
         self.missing: set[str] = set()  # symbols that are not listed
         self.states: dict[str, str] = {}  # symbol -> its state, when not TRADING
-        self.requests = self.weight = 0
+        self.requests = self.weight = self._minute = 0
+        self.matching = Matching(now_ms, Decimal("0.001"))
+        self.matching.start = {"USDT": Decimal(100_000), "BTC": Decimal(1)}
+        self.key, self.secret = "sim-binance-api-key", "sim-binance-secret-key"
+        self.hidden: dict[str, int] = {}  # client id -> until when it cannot be found
+        self.key_fault = 0  # a code for every signed request
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -32,6 +42,8 @@ class BinanceSimulator:
         if troubled := trouble(self.fault):
             return troubled
         path, _, query = target.partition("?")
+        if (minute := self._now_ms() // 60_000) != self._minute:
+            self._minute, self.weight = minute, 0
         self.weight += 20 if path.endswith("exchangeInfo") else 1
         more = {"X-MBX-USED-WEIGHT-1M": str(self.weight)}
         if (method, path) == ("GET", "/api/v3/time"):
@@ -42,7 +54,129 @@ class BinanceSimulator:
                 return Reply(400, '{"code":-1121,"msg":"Invalid symbol."}', more)
             rows = [self._symbol(symbol) for symbol in asked or self._symbols()]
             return Reply(200, json.dumps({"symbols": rows}), more)
-        return Reply(404, "<html>not found</html>", more)
+        if path == "/api/v3/depth":
+            price = Decimal(self.market.dollars("BTC"))
+            book = {"lastUpdateId": 1, "bids": [[f"{price - 1}", "1"]], "asks": [[f"{price}", "2"]]}
+            return Reply(200, json.dumps(book), more)
+        if refused := self._signed(query, headers):
+            return refused
+        return self._private(method, path, dict(urllib.parse.parse_qsl(query)))
+
+    # --- orders -------------------------------------------------------------------------
+
+    def _signed(self, query: str, headers: Mapping[str, str]) -> Reply | None:
+        """Check key, signature over the text as sent, and the time."""
+        if self.key_fault:
+            return _error(self.key_fault, "key")
+        if headers.get("x-mbx-apikey") != self.key:
+            return _error(-2014, "API-key format invalid.")
+        text, _, mark = query.rpartition("&signature=")
+        if hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest() != mark:
+            return _error(-1022, "Signature for this request is not valid.")
+        given, now = dict(urllib.parse.parse_qsl(text)), self._now_ms() + self.clock_off_ms
+        at, window = int(given["timestamp"]), int(given.get("recvWindow", "5000"))
+        if at >= now + 1_000 or now - at > window:
+            return _error(-1021, "Timestamp for this request is outside of the recvWindow.")
+        return None
+
+    def _private(self, method: str, path: str, given: dict[str, str]) -> Reply:
+        if method == "POST" and path in ("/api/v3/order", "/api/v3/order/test"):
+            return self._order(given, path.endswith("test"))
+        if path == "/api/v3/order":
+            return self._one(method, given)
+        now = self._now_ms()
+        if path == "/api/v3/openOrders":
+            working = [o for o in self.matching.orders.values() if o.state(now) == "open"]
+            return Reply(200, json.dumps([self._show(o) for o in working if self._seen(o)]))
+        if path == "/api/v3/allOrders":
+            since = int(given.get("startTime", "0"))
+            recent = [o for o in self.matching.orders.values() if o.at_ms >= since]
+            return Reply(200, json.dumps([self._show(o) for o in recent if self._seen(o)]))
+        if path == "/api/v3/myTrades":
+            return Reply(200, json.dumps(self._trades(int(given["orderId"]))))
+        if path == "/api/v3/account/commission":
+            if given["symbol"] not in self._symbols():
+                return _error(-1121, "Invalid symbol.")
+            return Reply(200, json.dumps({"standardCommission": {"maker": "0.001", "taker": "0.001"}}))  # fmt: skip
+        if path == "/api/v3/account":
+            free = self.matching.free("BTC", "USDT", "BTCUSDT")
+            rows = [{"asset": asset, "free": format(held, "f"), "locked": "0"}
+                    for asset, held in free.items()]  # fmt: skip
+            return Reply(200, json.dumps({"balances": rows}))
+        return _error(-1000, "not found")
+
+    def _seen(self, order: SimOrder) -> bool:
+        return self.hidden.get(order.client_id, 0) <= self._now_ms()
+
+    def _one(self, method: str, given: dict[str, str]) -> Reply:
+        found = [o for o in self.matching.by_client(given["origClientOrderId"]) if self._seen(o)]
+        if method == "DELETE":
+            if not found or not self.matching.cancel(found[-1]):
+                return _error(-2011, "Unknown order sent.")
+            shown = self._show(found[-1])
+            return Reply(200, json.dumps({**shown, "origClientOrderId": shown["clientOrderId"], "clientOrderId": "own"}))  # fmt: skip
+        if not found:
+            return _error(-2013, "Order does not exist.")
+        return Reply(200, json.dumps(self._show(found[-1])))
+
+    def _order(self, given: dict[str, str], test: bool) -> Reply:
+        """Take an order, or say by which code it is refused."""
+        now, client, kind = self._now_ms(), given["newClientOrderId"], given["type"]
+        if not re.fullmatch(r"[a-zA-Z0-9-_]{1,36}", client):
+            return _error(-1100, "Illegal characters found in parameter 'newClientOrderId'")
+        number = r"([0-9]{1,20})(\.[0-9]{1,20})?"
+        for name in ("quantity", "price", "quoteOrderQty"):
+            if name in given and not re.fullmatch(number, given[name]):
+                return _error(-1100, f"Illegal characters found in parameter '{name}'")
+        if any(o.state(now) == "open" for o in self.matching.by_client(client)) and not test:
+            return _error(-2010, "Duplicate order sent.")
+        buys, market = given["side"] == "BUY", Decimal(self.market.dollars("BTC"))
+        price = Decimal(given.get("price", "0")) or market
+        quantity, funds = (
+            Decimal(given.get("quantity", "0")),
+            Decimal(given.get("quoteOrderQty", "0")),
+        )
+        if price % Decimal("0.01") or quantity % Decimal("0.00001"):
+            return _error(-1013, "Filter failure: PRICE_FILTER or LOT_SIZE")
+        total = funds or price * quantity
+        if total < 5:
+            return _error(-1013, "Filter failure: NOTIONAL")
+        free = self.matching.free("BTC", "USDT", "BTCUSDT")
+        if (free["USDT"] < total) if buys else (free["BTC"] < quantity):
+            return _error(-2010, "Account has insufficient balance for requested action.")
+        if test:
+            return Reply(200, "{}")
+        names = {"LIMIT_MAKER": "post", "MARKET": "buy_for" if funds else "market"}
+        force = "ioc" if given.get("timeInForce") == "IOC" else "limit"
+        order = SimOrder(0, client, given["symbol"], buys, names.get(kind, force), quantity, funds, price, now)  # fmt: skip
+        return Reply(200, json.dumps(self._show(self.matching.add(order))))
+
+    def _show(self, order: SimOrder) -> dict[str, Any]:
+        now = self._now_ms()
+        executed, state = order.executed(now), order.state(now)
+        states = {"open": "PARTIALLY_FILLED" if executed else "NEW", "filled": "FILLED",
+                  "cancelled": "CANCELED", "expired": "EXPIRED"}  # fmt: skip
+        kinds = {"post": "LIMIT_MAKER", "market": "MARKET", "buy_for": "MARKET"}
+        return {
+            "symbol": order.symbol, "orderId": order.number, "clientOrderId": order.client_id,
+            "price": format(order.price, "f"), "origQty": format(order.quantity, "f"),
+            "executedQty": format(executed, "f"), "origQuoteOrderQty": format(order.funds, "f"),
+            "cummulativeQuoteQty": format(executed * order.price, "f"), "status": states[state],
+            "type": kinds.get(order.kind, "LIMIT"), "side": "BUY" if order.buys else "SELL",
+        }  # fmt: skip
+
+    def _trades(self, number: int) -> list[dict[str, Any]]:
+        order = self.matching.orders[number]
+        asset = "BTC" if order.buys else "USDT"
+        rows = []
+        for at, quantity in order.fills(self._now_ms()):
+            fee = quantity * self.matching.fee * (1 if order.buys else order.price)
+            rows.append({"id": at, "orderId": number, "price": format(order.price, "f"),
+                         "qty": format(quantity, "f"), "quoteQty": format(quantity * order.price, "f"),
+                         "commission": format(fee, "f"), "commissionAsset": asset})  # fmt: skip
+        return rows
+
+    # --- lists --------------------------------------------------------------------------
 
     def _symbols(self) -> list[str]:
         return [name for coin in DOLLARS if (name := f"{coin}USDT") not in self.missing]
@@ -50,7 +184,19 @@ class BinanceSimulator:
     def _symbol(self, symbol: str) -> dict[str, Any]:
         coin = symbol.removesuffix("USDT")
         state = "HALT" if coin in self.market.halted else self.states.get(symbol, "TRADING")
-        return {"symbol": symbol, "status": state, "baseAsset": coin, "quoteAsset": "USDT"}
+        filters = [
+            {"filterType": "PRICE_FILTER", "tickSize": "0.01000000", "minPrice": "0.01", "maxPrice": "1000000"},
+            {"filterType": "LOT_SIZE", "stepSize": "0.00001000", "minQty": "0.00001", "maxQty": "9000"},
+            {"filterType": "MARKET_LOT_SIZE", "stepSize": "0.00000000", "minQty": "0", "maxQty": "100"},
+            {"filterType": "NOTIONAL", "minNotional": "5.00000000", "maxNotional": "9000000"},
+        ]  # fmt: skip
+        return {
+            "symbol": symbol,
+            "status": state,
+            "baseAsset": coin,
+            "quoteAsset": "USDT",
+            "filters": filters,
+        }
 
     # --- the combined stream ------------------------------------------------------------
 
@@ -86,3 +232,7 @@ class BinanceSimulator:
             "e": "24hrMiniTicker", "E": now, "s": symbol, "c": price,
             "o": f"{cents // 100}.{cents % 100:02d}", "h": price, "l": price, "v": "10", "q": "1000",
         }  # fmt: skip
+
+
+def _error(code: int, text: str) -> Reply:
+    return Reply(400, json.dumps({"code": code, "msg": text}))

@@ -1,14 +1,19 @@
-"""Upbit on loopback, from the protocol facts: public lists and streams, and faults on demand."""
+"""Upbit on loopback, from the protocol facts: lists, streams, orders, and faults on demand."""
 
 from __future__ import annotations
 
+import base64
 import email.utils
+import hashlib
+import hmac
 import json
 import urllib.parse
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from venues.simulators.market import DOLLARS, Market
+from venues.simulators.matching import Matching, SimOrder
 from venues.simulators.server import Reply
 
 
@@ -23,6 +28,13 @@ class UpbitSimulator:
         self.missing: set[str] = set()  # markets that are not listed
         self.suspended: set[str] = set()  # markets that its stream calls suspended
         self.requests = 0
+        self.matching = Matching(now_ms, Decimal("0.0005"))
+        self.matching.start = {"KRW": Decimal(100_000_000), "BTC": Decimal(1)}
+        self.access, self.secret = "sim-upbit-access-key", "sim-upbit-secret-key"
+        self.used: set[str] = set()  # identifiers, for ever, also of refused orders
+        self.nonces: set[str] = set()
+        self.hidden: dict[str, int] = {}  # identifier -> until when it cannot be found
+        self.key_fault = ""  # an error's name for every signed request
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -41,7 +53,137 @@ class UpbitSimulator:
             if not all(code in self._codes() for code in asked):
                 return _error(404, "Code not found")
             return Reply(200, json.dumps([{"market": code} for code in asked]), more)
+        if path == "/v1/orderbook/instruments":
+            return Reply(200, json.dumps([{"market": "KRW-BTC", "tick_size": "1000"}]), more)
+        if path == "/v1/orderbook":
+            price = int(Decimal(self.market.won("BTC"))) // 1000 * 1000
+            unit = {"bid_price": price - 1000, "ask_price": price, "bid_size": 1.5, "ask_size": 0.5}
+            return Reply(200, json.dumps([{"market": "KRW-BTC", "orderbook_units": [unit]}]), more)
+        if refused := self._signed(method, query, headers, body):
+            return refused
+        return self._private(method, path, urllib.parse.parse_qsl(query), body)
+
+    # --- orders -------------------------------------------------------------------------
+
+    def _signed(
+        self, method: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> Reply | None:
+        """Check a token: signature, nonce once, hash over the text that was sent, not encoded."""
+        if self.key_fault:
+            return _error(401, self.key_fault)
+        head, _, mark = headers.get("authorization", "").removeprefix("Bearer ").rpartition(".")
+        right = hmac.new(self.secret.encode(), head.encode(), hashlib.sha512).digest()
+        if not head or base64.urlsafe_b64encode(right).decode().rstrip("=") != mark:
+            return _error(401, "jwt_verification")
+        text = head.partition(".")[2]
+        claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if claims["access_key"] != self.access:
+            return _error(401, "invalid_access_key")
+        if claims["nonce"] in self.nonces:
+            return _error(401, "nonce_used")
+        self.nonces.add(claims["nonce"])
+        pairs = list(json.loads(body).items()) if body else urllib.parse.parse_qsl(query)
+        raw = "&".join(f"{name}={value}" for name, value in pairs)
+        wanted = hashlib.sha512(raw.encode()).hexdigest() if raw else None
+        return None if claims.get("query_hash") == wanted else _error(401, "invalid_query_payload")
+
+    def _private(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes) -> Reply:
+        given = dict(pairs)
+        if method == "POST" and path in ("/v1/orders", "/v1/orders/test"):
+            return self._order(json.loads(body), path.endswith("test"))
+        if path == "/v1/order":
+            found = self._find(given.get("identifier", ""))
+            if found is None:
+                return _error(404, "order_not_found")
+            if method == "DELETE" and not self.matching.cancel(found):
+                return _error(400, "order_not_cancelable")
+            return Reply(200, json.dumps(self._show(found)))
+        if path in ("/v1/orders/open", "/v1/orders/closed"):
+            wanted = "open" if path.endswith("open") else "ended"
+            rows = [self._show(order) for order in self.matching.orders.values()
+                    if (order.state(self._now_ms()) == "open") == (wanted == "open")
+                    and self._find(order.client_id)]  # fmt: skip
+            return Reply(200, json.dumps(rows))
+        if path == "/v1/orders/chance":
+            return self._chance(given.get("market", ""))
+        if path == "/v1/accounts":
+            free = self.matching.free("BTC", "KRW", "KRW-BTC")
+            rows = [{"currency": asset, "balance": format(held, "f"), "locked": "0"}
+                    for asset, held in free.items()]  # fmt: skip
+            return Reply(200, json.dumps(rows))
+        if path == "/v1/api_keys":
+            return Reply(200, json.dumps([{"access_key": self.access, "expire_at": "2099-01-01T00:00:00+09:00"}]))  # fmt: skip
         return _error(404, "not_found")
+
+    def _chance(self, code: str) -> Reply:
+        if code not in self._codes():
+            return _error(404, "market_not_found")
+        market = {
+            "id": code, "bid": {"currency": "KRW", "min_total": "5000"},
+            "ask": {"currency": code.partition("-")[2], "min_total": "5000"},
+            "max_total": "1000000000", "state": "active",
+        }  # fmt: skip
+        return Reply(200, json.dumps({"bid_fee": "0.0005", "ask_fee": "0.0005", "market": market}))
+
+    def _find(self, identifier: str) -> SimOrder | None:
+        found = self.matching.by_client(identifier)
+        if not found or self.hidden.get(identifier, 0) > self._now_ms():
+            return None
+        return found[-1]
+
+    def _order(self, body: dict[str, str], test: bool) -> Reply:
+        """Take an order, or say by which name it is refused."""
+        identifier, buys, kind = body["identifier"], body["side"] == "bid", body["ord_type"]
+        if identifier in self.used and not test:
+            return _error(400, "duplicated_identifier")
+        if not test:
+            self.used.add(identifier)
+        wrong = {"price": "volume", "market": "price"}.get(kind)
+        if wrong in body:
+            return _error(400, "validation_error")
+        market = Decimal(self.market.won("BTC")) // 1000 * 1000
+        price = Decimal(body["price"]) if kind == "limit" else market
+        if kind == "limit" and price % 1000:
+            return _error(400, "invalid_price_bid" if buys else "invalid_price_ask")
+        funds = Decimal(body["price"]) if kind == "price" else Decimal(0)
+        volume = Decimal(body.get("volume", "0"))
+        total = funds or price * volume
+        if total < 5_000:
+            return _error(400, "under_min_total_bid" if buys else "under_min_total_ask")
+        free = self.matching.free("BTC", "KRW", "KRW-BTC")
+        if (free["KRW"] < total * Decimal("1.0005")) if buys else (free["BTC"] < volume):
+            return _error(400, "insufficient_funds_bid" if buys else "insufficient_funds_ask")
+        names = {"price": "buy_for", "market": "market"}
+        force = {"ioc": "ioc", "post_only": "post"}.get(body.get("time_in_force", ""), "limit")
+        order = SimOrder(0, identifier, body["market"], buys, names.get(kind, force), volume, funds, price, self._now_ms())  # fmt: skip
+        if test:
+            return Reply(201, json.dumps(self._show(order)))
+        return Reply(201, json.dumps(self._show(self.matching.add(order))))
+
+    def _show(self, order: SimOrder) -> dict[str, Any]:
+        now = self._now_ms()
+        fills, state = order.fills(now), order.state(now)
+        executed = sum((quantity for _, quantity in fills), Decimal(0))
+        kinds = {"buy_for": "price", "market": "market"}
+        shown: dict[str, Any] = {
+            "uuid": f"00000000-0000-4000-8000-{order.number:012d}", "identifier": order.client_id,
+            "market": order.symbol, "side": "bid" if order.buys else "ask",
+            "ord_type": kinds.get(order.kind, "limit"),
+            "state": {"open": "wait", "filled": "done"}.get(state, "cancel"),
+            "executed_volume": format(executed, "f"), "trades_count": len(fills),
+            "paid_fee": format(executed * order.price * self.matching.fee, "f"),
+            "trades": [{"uuid": f"t{at}", "price": format(order.price, "f"), "volume": format(q, "f"),
+                        "funds": format(q * order.price, "f")} for at, q in fills],
+        }  # fmt: skip
+        if order.kind != "buy_for":
+            shown["volume"] = format(order.quantity, "f")
+        if order.kind != "market":
+            shown["price"] = format(order.funds or order.price, "f")
+        if order.kind in ("ioc", "post"):
+            shown["time_in_force"] = {"ioc": "ioc", "post": "post_only"}[order.kind]
+        return shown
+
+    # --- lists --------------------------------------------------------------------------
 
     def _codes(self) -> list[str]:
         return [code for coin in (*DOLLARS, "USDT") if (code := f"KRW-{coin}") not in self.missing]
