@@ -305,6 +305,15 @@ class BinanceOrders:
         rows = field_of(parse_json(reply.text), "balances")
         return {text_field(row, "asset"): amount(field_of(row, "free")) for row in rows}
 
+    def account_call(self) -> Call:
+        """Return the question for all balances, made anew."""
+        return self._call("GET", "/api/v3/account", [("omitZeroBalances", "true")], LANE_LOOK, 20)
+
+    async def may_withdraw(self) -> bool:
+        """Tell whether this key may take money out; such a key is not used."""
+        reply = await self._query("/sapi/v1/account/apiRestrictions", [], 1)
+        return reply.status == 200 and field_of(parse_json(reply.text), "enableWithdrawals") is True
+
     async def quote(self, symbol: str) -> VQuote:
         """Return the best bid and ask."""
         url = f"{self._base}/api/v3/depth?symbol={symbol}&limit=5"

@@ -7,13 +7,34 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from kis_realtime_trading import BadData, BotError, Both, HttpReply, NoAnswer, NotSent, in_language
-from venues import binance, upbit
+from kis_realtime_trading import (
+    BadData,
+    BotError,
+    Both,
+    HttpReply,
+    NoAnswer,
+    NotSent,
+    Secret,
+    in_language,
+)
+from venues import binance, binance_orders, upbit, upbit_orders
+from venues.binance_orders import BinanceOrders
 from venues.board import Board
 from venues.common import int_field, parse_json
 from venues.monitor import Feeds, Hosts, symbols_of
-from venues.settings import Environment, VenueSettings
-from venues.wire import Call, Clock, Http, Line, Pacer, Statistics, VenueTransport, server_date_ms
+from venues.settings import ORDERING, SECRETS, Environment, VenueSettings
+from venues.upbit_orders import UpbitOrders
+from venues.wire import (
+    Call,
+    Clock,
+    Http,
+    Line,
+    Pacer,
+    Statistics,
+    Transport,
+    VenueTransport,
+    server_date_ms,
+)
 
 MOST_OFF_MS = 1_000
 NAMES = {upbit.VENUE: Both("Upbit", "업비트"), binance.VENUE: Both("Binance", "바이낸스")}
@@ -77,7 +98,37 @@ CAUSES: dict[str, Both] = {
         "실시간 데이터를 읽을 수 없습니다. 이 프로그램이 오래되었을 수 있습니다",
     ),
     "stream_down": Both("the stream does not stand", "실시간 연결이 되지 않습니다"),
-}
+    "key_wrong": Both(
+        "the key or its secret is not the right one; copy both anew. Keys of one world (testnet, demo, "
+        "live) do not work in another",
+        "키나 시크릿이 맞지 않습니다. 둘 다 다시 복사하십시오. 테스트넷·데모·실거래의 키는 서로 통하지 않습니다",
+    ),
+    "key_expired": Both("the key has expired; make a new one", "키가 만료되었습니다. 새로 발급하십시오"),
+    "key_ends": Both("the key ends within a week; make a new one", "키가 일주일 안에 만료됩니다. 새로 발급하십시오"),
+    "key_address": Both(
+        "this machine's address is not registered for the key", "이 서버의 IP가 키에 등록되어 있지 않습니다"
+    ),
+    "key_rights": Both(
+        "the key lacks a right: balances, orders to see, orders to place; never withdrawals",
+        "키의 권한이 모자랍니다: 자산조회, 주문조회, 주문하기. 출금 권한은 주지 마십시오",
+    ),
+    "key_terms": Both("the venue's terms must be accepted on its site first", "거래소 사이트에서 약관에 먼저 동의해야 합니다"),
+    "key_withdraws": Both(
+        "the key may withdraw; make one that may not", "출금 권한이 있는 키입니다. 출금 권한이 없는 키를 쓰십시오"
+    ),
+    "key_unknown": Both("the venue refuses the key, it does not say why", "거래소가 키를 거부하지만 이유를 알려 주지 않습니다"),
+}  # fmt: skip
+KEY_CAUSES = {
+    "jwt_verification": "key_wrong", "invalid_access_key": "key_wrong", "expired_access_key": "key_expired",
+    "no_authorization_ip": "key_address", "no_authorization_token": "key_wrong", "out_of_scope": "key_rights",
+    "thirdparty_agreement_required": "key_terms", "-1022": "key_wrong", "-2014": "key_wrong",
+    "-2015": "key_address", "-1021": "clock_far",
+}  # fmt: skip
+KEY_DAYS = 7
+CAUSES["clock_far"] = Both(
+    "the venue's clock and this machine's disagree too much",
+    "거래소와 이 서버의 시계가 너무 다릅니다",
+)
 
 
 def cause_of(error: BotError | None, reply: HttpReply | None) -> str:
@@ -121,6 +172,7 @@ class Check:
         await self._binance()
         await self._streams()
         await self._telegram()
+        await self._keys()
         return self.findings
 
     def _add(self, about: str, code: str, text: str = "") -> None:
@@ -245,7 +297,8 @@ class Check:
         tasks = [asyncio.create_task(line.run()) for line in feeds.lines]
         for _ in range(int(self._wait_s * 20)):
             whys |= {line.plan.venue: line.why for line in feeds.lines if line.why}
-            if len(seen) == len(feeds.lines) or len(whys) == len(feeds.lines):
+            told = seen | set(whys) | {line.plan.venue for line in feeds.lines if line.stats.bad}
+            if len(told) == len(feeds.lines):
                 break
             await asyncio.sleep(0.05)
         for task in tasks:
@@ -294,3 +347,56 @@ class Check:
         finally:
             await transport.close()
         self._add(about, "ok")
+
+    async def _keys(self) -> None:
+        """Ask what the keys may do: nothing is ordered. Only where orders are set up."""
+        given = self.environment.keys
+        if self.settings.upbit.use in ORDERING and SECRETS[0] in given:
+            await self._upbit_key(given[SECRETS[0]], given[SECRETS[1]])
+        use = self.settings.binance.use
+        if use in ORDERING and SECRETS[2] in given:
+            here = self.hosts.binance_rest if self.hosts != Hosts() else binance_orders.HOSTS[use]
+            await self._binance_key(given[SECRETS[2]], given[SECRETS[3]], here)
+
+    def _http(self, base: str) -> tuple[Http, Transport]:
+        module: Any = upbit if base == self.hosts.upbit_rest else binance
+        transport = self.hosts.transport([base.partition("://")[2]])
+        return Http(transport, Pacer(module.LIMITS), Statistics(), self._clock), transport
+
+    async def _upbit_key(self, access: Secret, secret: Secret) -> None:
+        about = Both("Upbit, key", "업비트 키")
+        http, transport = self._http(self.hosts.upbit_rest)
+        port = UpbitOrders(http, access, secret, self.hosts.upbit_rest)
+        try:
+            reply = await http.once(port.accounts_call)
+            code = KEY_CAUSES.get(
+                upbit_orders.error_name(reply), "" if reply.status == 200 else "key_unknown"
+            )
+            ends = await port.key_expires() if not code else None
+        except BotError as error:
+            self._add(about, cause_of(error, None))
+            return
+        finally:
+            await transport.close()
+        left = ends.timestamp() - self._clock.wall_ms() / 1_000 if ends else None
+        if left is not None and left < KEY_DAYS * 86_400:
+            code = "key_ends"
+        self._add(about, code or "ok")
+
+    async def _binance_key(self, key: Secret, secret: Secret, base: str) -> None:
+        about = Both("Binance, key", "바이낸스 키")
+        http, transport = self._http(base)
+        port = BinanceOrders(http, key, secret, base)
+        try:
+            await port.set_clock()
+            reply = await http.once(port.account_call)
+            number = binance_orders.error_of(reply)[0]
+            code = KEY_CAUSES.get(str(number), "" if reply.status == 200 else "key_unknown")
+            if not code and self.settings.binance.use == "live" and await port.may_withdraw():
+                code = "key_withdraws"
+        except BotError as error:
+            self._add(about, cause_of(error, None))
+            return
+        finally:
+            await transport.close()
+        self._add(about, code or "ok")

@@ -1,4 +1,4 @@
-"""The door: `python -m venues kimchi | watch | status | check`."""
+"""The door: `python -m venues kimchi | watch | orders | status | check`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,21 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from kis_realtime_trading import Redactor, run_guarded, set_up_logging
-from venues import binance, upbit
+from kis_realtime_trading import Redactor, Secret, run_guarded, set_up_logging
+from venues import binance, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, rounded
 from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
-from venues.settings import Environment, VenueSettings, load_settings
+from venues.settings import (
+    SECRETS,
+    BinanceSettings,
+    Environment,
+    MoneyLimits,
+    UpbitSettings,
+    VenueSettings,
+    load_settings,
+)
 from venues.simulators.binance import BinanceSimulator
 from venues.simulators.market import Market
 from venues.simulators.server import Server
@@ -294,6 +303,28 @@ def show_status(settings: VenueSettings) -> int:
     return 0
 
 
+async def _orders(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    async with venues_of(options.demo) as hosts:
+        return await orders_cli.run(options, settings, given, hosts)
+
+
+def demo_account() -> tuple[VenueSettings, Environment]:
+    """Return settings and keys of the simulated venues: small limits, no real money anywhere."""
+    clock, market = Clock(), Market()
+    ours, theirs = UpbitSimulator(market, clock.wall_ms), BinanceSimulator(market, clock.wall_ms)
+    texts = (ours.access, ours.secret, theirs.key, theirs.secret)
+    limits = [MoneyLimits(max_order=Decimal(most), max_coin=Decimal(2 * most), max_total=Decimal(5 * most),
+                          max_day=Decimal(5 * most)) for most in (2_000_000, 150)]  # fmt: skip
+    settings = VenueSettings(
+        upbit=UpbitSettings(use="live", limits=limits[0]),
+        binance=BinanceSettings(use="testnet", limits=limits[1]),
+    )
+    given = Environment(keys=dict(zip(SECRETS, map(Secret, texts), strict=True)))
+    pin = orders_cli.account_of("upbit", settings, given, Hosts()).right_pin
+    section = settings.upbit.model_copy(update={"live_pin": pin})
+    return settings.model_copy(update={"upbit": section}), given
+
+
 async def _check(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     async with venues_of(options.demo) as hosts:
         findings = await Check(settings, given, hosts, Clock(), options.wait).run()
@@ -326,6 +357,14 @@ def build_parser() -> argparse.ArgumentParser:
     kimchi.add_argument("--store", type=Path, help="premium.sqlite3 of the state folder by default")
     watch = command("watch", "live prices of the markets in the settings; needs no key")
     watch.add_argument("--once", action="store_true", help="print one table and end")
+
+    def common(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--settings", type=Path, help="venues.yaml by default")
+        made.add_argument("--language", choices=("ko", "en"), help="the settings', else ko")
+        made.add_argument("--demo", action="store_true", help="simulated venues, no network")
+        made.add_argument("--wait", type=float, default=10.0, help="seconds to look at most")
+
+    orders_cli.add_parser(commands, common)
     command("status", "lines and calls of the running monitor")
     command("check", "find what keeps the monitor from working; sends no order", 8.0)
     return parser
@@ -340,7 +379,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     demo = getattr(options, "demo", False)
-    settings, given = (VenueSettings(), Environment()) if demo else load_settings(options.settings, os.environ)  # fmt: skip
+    if demo:
+        settings, given = demo_account() if options.command == "orders" else (VenueSettings(), Environment())  # fmt: skip
+    else:
+        settings, given = load_settings(options.settings, os.environ)
     options.speak = options.language = options.language or settings.language
     settings = settings.model_copy(update={"language": options.language})
     set_up_logging(Redactor(given.secrets()), sys.stderr)
@@ -358,5 +400,6 @@ def _run(options: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Any, Any, Any], Coroutine[Any, Any, int]]] = {
     "kimchi": _kimchi,
     "watch": _watch,
+    "orders": _orders,
     "check": _check,
 }

@@ -144,14 +144,17 @@ class Desk:
 
     # --- placing ------------------------------------------------------------------------
 
-    def limits(self) -> SpotLimits:
-        """Return the limits of today: with real money a tenth on the first three days."""
-        if not self._live:
-            return self._limits
+    @property
+    def ramped(self) -> bool:
+        """Tell whether this is one of the first three days with real money."""
         today = day_of(self._clock.wall_ms())
         sent = [o for o in self.ledger.orders.values() if o.requested_ms is not None]
         days = {day_of(o.requested_ms or 0) for o in sent} - {today}
-        return self._limits if len(days) >= RAMP_DAYS else self._limits.part(RAMP_PART)
+        return self._live and len(days) < RAMP_DAYS
+
+    def limits(self) -> SpotLimits:
+        """Return the limits of today: a tenth while ramped."""
+        return self._limits.part(RAMP_PART) if self.ramped else self._limits
 
     def intent_of(self, wish: Wish, pair: str) -> Intent:
         """Return the intent of a wish: its ids are derived, so that a repeated wish is the same one."""

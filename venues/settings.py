@@ -70,6 +70,7 @@ class UpbitSettings(_Strict):
         "KRW-BTC", "KRW-ETH", "KRW-XRP", "KRW-SOL", "KRW-USDT",
     )  # fmt: skip
     limits: MoneyLimits | None = None
+    live_pin: str = Field(default="", description="made by `orders pin`")
 
 
 class BinanceSettings(_Strict):
@@ -80,6 +81,7 @@ class BinanceSettings(_Strict):
         "BTCUSDT", "ETHUSDT", "XRPUSDT", "SOLUSDT",
     )  # fmt: skip
     limits: MoneyLimits | None = None
+    live_pin: str = Field(default="", description="made by `orders pin`")
 
 
 class KimchiSettings(_Strict):

@@ -341,6 +341,10 @@ class UpbitOrders:
             upbit.VENUE, symbol, bid, sizes[0], ask, sizes[1], None, self._http.clock.mono_ns()
         )
 
+    def accounts_call(self) -> Call:
+        """Return the question for all balances, made anew."""
+        return self._call("GET", "/v1/accounts", [], "default", LANE_LOOK)
+
     async def key_expires(self) -> datetime | None:
         """Return when this key ends, None when the venue does not say."""
         reply = await self._query("/v1/api_keys", [])

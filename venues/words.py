@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+from kis_realtime_trading import Both
 from venues.common import rounded
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -78,6 +79,57 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bid": ("매수호가", "bid"),
     "ask": ("매도호가", "ask"),
     "watch_title": ("시세", "Quotes"),
+    "o_time": ("시각", "time"),
+    "o_symbol": ("종목", "symbol"),
+    "o_side": ("구분", "side"),
+    "o_wanted": ("주문", "wanted"),
+    "o_price": ("가격", "price"),
+    "o_status": ("상태", "status"),
+    "o_filled": ("체결", "filled"),
+    "o_fees": ("수수료", "fees"),
+    "o_id": ("id", "id"),
+    "o_buy": ("매수", "buy"),
+    "o_sell": ("매도", "sell"),
+    "o_market": ("시장가", "market"),
+    "o_refused": ("주문하지 않았습니다.", "Not sent:"),
+    "o_ramp": (
+        "  실제 돈을 쓰는 첫 {days}일 동안은 모든 금액 한도가 10분의 1입니다.",
+        "  On the first {days} days with real money every money limit is a tenth.",
+    ),
+    "o_dry_good": (
+        "모의 확인: 거래소도 받을 수 있는 주문입니다. 보내려면 --send를 붙이십시오.",
+        "Dry run: the venue would take it. Add --send to send it.",
+    ),
+    "o_dry_bad": ("모의 확인: 거래소가 거부합니다: {why}", "Dry run: the venue refuses it: {why}"),
+    "o_level": ("킬 스위치: {level}", "Kill switch: {level}"),
+    "o_none": (
+        "주문을 쓰도록 설정한 거래소가 없습니다. venues.yaml.example을 보십시오.",
+        "No venue is set up for orders; see venues.yaml.example.",
+    ),
+    "o_pin": (
+        "{limits}\n이 키와 이 한도로 실제 돈을 쓰려면 venues.yaml의 {venue}에 적으십시오:\n  live_pin: {pin}",
+        "{limits}\nTo let real money follow this key and these limits write under {venue} in venues.yaml:\n  live_pin: {pin}",
+    ),
+    "t_unknown": (
+        "{id}: 응답이 없어 접수 여부를 모릅니다. 다시 보내지 않고 거래소에 확인합니다.",
+        "{id}: no answer, so nobody knows whether it was taken. It is not sent again; the venue is asked.",
+    ),
+    "t_lost": (
+        "{id}: 거래소에 없는 것으로 확인했습니다.",
+        "{id}: proved not to exist at the venue.",
+    ),
+    "t_quarantined": (
+        "{id}: 10분 동안 확인하지 못했습니다. 거래소 앱에서 직접 확인하십시오.",
+        "{id}: not known after ten minutes. Look for it in the venue's app.",
+    ),
+    "t_found_late": (
+        "{id}: 없는 줄 알았던 주문이 나타났습니다. 장부에 넣었습니다.",
+        "{id}: it was believed lost and exists after all; it is booked.",
+    ),
+    "t_contradiction": (
+        "{id}: 거래소의 응답이 서로 다릅니다. 확인된 쪽을 따릅니다.",
+        "{id}: the venue contradicts itself; what was seen is believed.",
+    ),
 }
 
 
@@ -100,3 +152,34 @@ def price(value: Fraction) -> str:
 def hundred_millions(won: Decimal) -> str:
     """Return won in units of 억."""
     return f"{rounded(Fraction(won) / 10**8, 0):,}"
+
+
+REASONS: dict[str, Both] = {
+    "unknown_market": Both("the venue has no such market", "거래소에 없는 종목입니다"),
+    "not_tradable": Both("it is not traded now", "지금은 거래할 수 없는 종목입니다"),
+    "no_quote": Both("no fresh price to compare with", "비교할 최신 호가가 없습니다"),
+    "tick": Both("the price is off the price steps", "호가 단위에 맞지 않는 가격입니다"),
+    "min_price": Both("the price is below the venue's least", "거래소의 최저 가격보다 낮습니다"),
+    "max_price": Both("the price is above the venue's most", "거래소의 최고 가격보다 높습니다"),
+    "step": Both("the quantity is off the venue's steps", "수량 단위에 맞지 않습니다"),
+    "funds_step": Both("the amount is off the venue's steps", "금액 단위에 맞지 않습니다"),
+    "min_quantity": Both("less than the venue's least quantity", "최소 수량보다 적습니다"),
+    "max_quantity": Both("more than the venue's most quantity", "최대 수량보다 많습니다"),
+    "min_notional": Both("less than the venue's least amount", "최소 주문 금액보다 적습니다"),
+    "max_notional": Both("more than the venue's most amount", "최대 주문 금액보다 많습니다"),
+    "unresolved": Both("an earlier order of this market is not resolved yet: orders resolve", "이 종목의 앞선 주문이 아직 확인되지 않았습니다: orders resolve"),
+    "orders_a_minute": Both("limits.orders_a_minute is reached", "limits.orders_a_minute에 닿았습니다"),
+    "kill_level": Both("the kill switch stops entries: orders level", "킬 스위치가 진입을 막고 있습니다: orders level"),
+    "balance": Both("not enough free at the venue, with its fee", "거래소의 사용 가능 잔고가 수수료까지 모자랍니다"),
+    "max_order": Both("above limits.max_order", "limits.max_order를 넘습니다"),
+    "max_coin": Both("above limits.max_coin with what is held and open", "보유·미체결까지 더하면 limits.max_coin을 넘습니다"),
+    "max_total": Both("above limits.max_total with what is held and open", "보유·미체결까지 더하면 limits.max_total을 넘습니다"),
+    "max_day": Both("above limits.max_day with what was bought today (from 09:00 in Seoul)", "오늘(09시부터) 매수한 것까지 더하면 limits.max_day를 넘습니다"),
+    "price_band": Both("the price is further from the market than limits.collar_pct", "시세에서 limits.collar_pct보다 먼 가격입니다"),
+}  # fmt: skip
+STATUS_WORDS = {
+    "submitting": "전송 중", "not sent": "미전송", "rejected": "거부", "unknown": "확인 중", "lost": "미접수 확인",
+    "quarantined": "직접 확인 필요", "working": "미체결", "partially filled": "일부 체결", "filled": "체결",
+    "cancel pending": "취소 요청", "cancel unknown": "취소 확인 중", "replace pending": "정정 요청",
+    "replace unknown": "정정 확인 중", "cancelled": "취소", "expired": "종료(잔량 취소)",
+}  # fmt: skip

@@ -42,6 +42,11 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 BOT_OPTIONS = options_of(bot.build_parser())
 
 
+OF_VENUES = "".join(
+    (ROOT / "venues" / name).read_text("utf-8") for name in ("cli.py", "orders_cli.py")
+)
+
+
 def commands(text: str) -> list[str]:
     """Return the indented lines that run something, without their comment."""
     lines = re.findall(r"^ {4,}(\.venv/bin/\S.*|python3 .*|cp .*|install .*|sudo .*)$", text, re.M)
@@ -85,8 +90,8 @@ def test_every_command_is_understood(page):
         elif file == "companions/simulator/__init__.py":
             simulator.build_parser().parse_args(arguments)
         else:
-            of = "venues/cli.py" if file == "venues/__init__.py" else file
-            source = (ROOT / of).read_text(encoding="utf-8")
+            venues = file == "venues/__init__.py"
+            source = OF_VENUES if venues else (ROOT / file).read_text(encoding="utf-8")
             named = [word for word in arguments if word.startswith("--")]
             assert [word for word in named if f'"{word}"' not in source] == []
 
@@ -120,7 +125,7 @@ def test_every_option_named_exists(name):
     }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - others
     named -= {"--now", "--papr"}  # of systemctl; a mistake that is explained
-    named -= set(re.findall(r'"(--[a-z-]+)"', (ROOT / "venues" / "cli.py").read_text("utf-8")))
+    named -= set(re.findall(r'"(--[a-z-]+)"', OF_VENUES))
     assert named - BOT_OPTIONS == set()
 
 

@@ -9,7 +9,16 @@ from aiohttp import web
 from kis_realtime_trading import Secret
 from venues.checks import CAUSES, Check
 from venues.monitor import Hosts
-from venues.settings import BankRate, Environment, KimchiSettings, VenueSettings
+from venues.settings import (
+    SECRETS,
+    BankRate,
+    BinanceSettings,
+    Environment,
+    KimchiSettings,
+    MoneyLimits,
+    UpbitSettings,
+    VenueSettings,
+)
 from venues.simulators.binance import BinanceSimulator
 from venues.simulators.market import Market
 from venues.simulators.server import Server
@@ -32,7 +41,7 @@ def telegram(known, chat):
     return app
 
 
-async def findings_of(plant, settings, environment=None, down=(), app=None):
+async def findings_of(plant, settings, environment=None, down=(), app=None, wait_s=20.0):
     """Run the check against both simulators after something was planted; code by what it is about."""
     clock, market = Clock(), Market()
     cores = UpbitSimulator(market, clock.wall_ms), BinanceSimulator(market, clock.wall_ms)
@@ -53,7 +62,7 @@ async def findings_of(plant, settings, environment=None, down=(), app=None):
         given = Environment(telegram_token=TOKEN, telegram_chat="5", telegram_api=api)
     hosts = Hosts(f"http://{here}", f"ws://{here}/websocket/v1", f"http://{there}", f"ws://{there}")
     try:
-        return await Check(settings, given, hosts, clock, wait_s=1.0).run()
+        return await Check(settings, given, hosts, clock, wait_s).run()
     finally:
         for number, server in enumerate(servers):
             if number not in down:
@@ -62,10 +71,10 @@ async def findings_of(plant, settings, environment=None, down=(), app=None):
             await runner.cleanup()
 
 
-def codes(plant, tmp_path, down=(), app=None, **settings):
+def codes(plant, tmp_path, down=(), app=None, wait_s=20.0, **settings):
     """Return every code but ok, by what it is about (in English)."""
     given = VenueSettings(state_dir=tmp_path / "state", **settings)
-    found = asyncio.run(findings_of(plant, given, down=down, app=app))
+    found = asyncio.run(findings_of(plant, given, down=down, app=app, wait_s=wait_s))
     for finding in found:
         for language in ("ko", "en"):
             assert TOKEN.reveal() not in finding.said(language)
@@ -113,7 +122,9 @@ def test_a_stream_in_trouble_is_named_by_its_cause(tmp_path, number, fault, code
     def plant(*cores):
         cores[number].fault = fault
 
-    assert (("Upbit, stream", "Binance, stream")[number], code) in codes(plant, tmp_path)
+    wait_s = 1.0 if fault == "silent" else 20.0  # only of silence is the end of the wait the sign
+    about = ("Upbit, stream", "Binance, stream")[number]
+    assert (about, code) in codes(plant, tmp_path, wait_s=wait_s)
 
 
 def test_a_venue_that_is_not_there_is_named(tmp_path):
@@ -161,6 +172,46 @@ def test_an_old_bank_rate_is_named(tmp_path):
 def test_a_wrong_token_or_chat_is_named(tmp_path, known, chat, code):
     """Telegram is asked, nothing is sent."""
     assert codes(nothing, tmp_path, app=telegram(known, chat)) == {("Telegram", code)}
+
+
+LIMITS = MoneyLimits(max_order=1, max_coin=2, max_total=3, max_day=3)
+ORDERING = {
+    "upbit": UpbitSettings(use="live", limits=LIMITS),
+    "binance": BinanceSettings(use="live", limits=LIMITS),
+}
+
+
+@pytest.mark.parametrize(
+    ("about", "field", "value", "code"),
+    [
+        ("Upbit, key", "key_fault", "no_authorization_ip", "key_address"),
+        ("Upbit, key", "key_fault", "expired_access_key", "key_expired"),
+        ("Upbit, key", "key_fault", "out_of_scope", "key_rights"),
+        ("Upbit, key", "secret", "another secret", "key_wrong"),
+        ("Upbit, key", "key_ends", "2020-01-01T00:00:00+09:00", "key_ends"),
+        ("Binance, key", "secret", "another secret", "key_wrong"),
+        ("Binance, key", "key_fault", -2015, "key_address"),
+        ("Binance, key", "withdraws", True, "key_withdraws"),
+    ],
+)
+def test_a_key_in_trouble_is_named_by_its_cause(tmp_path, about, field, value, code):
+    """Address, rights, end, secret, withdrawals: asked by balances, nothing is ordered."""
+
+    def plant(*cores):
+        setattr(cores[about.startswith("Binance")], field, value)
+
+    texts = (
+        "sim-upbit-access-key",
+        "sim-upbit-secret-key",
+        "sim-binance-api-key",
+        "sim-binance-secret-key",
+    )
+    given = Environment(keys=dict(zip(SECRETS, map(Secret, texts), strict=True)))
+    settings = VenueSettings(state_dir=tmp_path / "state", **ORDERING)
+    found = asyncio.run(findings_of(plant, settings, given))
+    assert {(str(f.about), f.code) for f in found if not f.good} == {(about, code)}
+    said = "\n".join(f.said(language) for f in found for language in ("ko", "en"))
+    assert not [text for text in texts if text in said]
 
 
 def test_every_cause_speaks_both_languages():

@@ -33,6 +33,7 @@ class BinanceSimulator:
         self.key, self.secret = "sim-binance-api-key", "sim-binance-secret-key"
         self.hidden: dict[str, int] = {}  # client id -> until when it cannot be found
         self.key_fault = 0  # a code for every signed request
+        self.withdraws = False
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -103,6 +104,8 @@ class BinanceSimulator:
             rows = [{"asset": asset, "free": format(held, "f"), "locked": "0"}
                     for asset, held in free.items()]  # fmt: skip
             return Reply(200, json.dumps({"balances": rows}))
+        if path == "/sapi/v1/account/apiRestrictions":
+            return Reply(200, json.dumps({"enableWithdrawals": self.withdraws}))
         return _error(-1000, "not found")
 
     def _seen(self, order: SimOrder) -> bool:

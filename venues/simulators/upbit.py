@@ -35,6 +35,7 @@ class UpbitSimulator:
         self.nonces: set[str] = set()
         self.hidden: dict[str, int] = {}  # identifier -> until when it cannot be found
         self.key_fault = ""  # an error's name for every signed request
+        self.key_ends = "2099-01-01T00:00:00+09:00"
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ class UpbitSimulator:
                     for asset, held in free.items()]  # fmt: skip
             return Reply(200, json.dumps(rows))
         if path == "/v1/api_keys":
-            return Reply(200, json.dumps([{"access_key": self.access, "expire_at": "2099-01-01T00:00:00+09:00"}]))  # fmt: skip
+            return Reply(200, json.dumps([{"access_key": self.access, "expire_at": self.key_ends}]))  # fmt: skip
         return _error(404, "not_found")
 
     def _chance(self, code: str) -> Reply:
