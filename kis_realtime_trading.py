@@ -1323,6 +1323,14 @@ class ClockAnchor(_Strict):
 LATEST_FLAT = clock_time(15, 29)  # the closing auction takes orders until 15:30 (rule)
 
 
+Kind: TypeAlias = Literal["entry", "fill", "exit", "refusal", "warning", "start", "report"]
+Noise: TypeAlias = Literal["on", "silent", "off"]
+DEFAULT_NOISE: dict[Kind, Noise] = {
+    "entry": "on", "fill": "silent", "exit": "on", "refusal": "silent", "warning": "on",
+    "start": "silent", "report": "on",
+}  # fmt: skip
+
+
 class BotSettings(_Strict):
     """The section `bot` of kis_devlp.yaml."""
 
@@ -1353,6 +1361,9 @@ class BotSettings(_Strict):
     record_max_mb: int = Field(2_000, ge=10, le=1_000_000)
     telegram_api: str = TELEGRAM_API
     telegram_users: tuple[int, ...] = Field((), max_length=10, description="who may command")
+    notify: dict[Kind, Noise] = Field(
+        default_factory=dict, description="what rings: on, silent, off"
+    )
     market_clock: ClockAnchor | None = None
 
     @field_validator("symbols", "funds")
@@ -4724,6 +4735,7 @@ class Core(DayFacts):
         self.alert(
             "filled" if left <= 0 else "partly_filled", symbol=intent.symbol, side=intent.side,
             quantity=shares, price=price, left=left, reason=intent.reason,
+            total=order.filled_quantity, average=order.filled_amount_krw / order.filled_quantity,
         )  # fmt: skip
         self.on_fill(order, shares, price)
         self.ask("cash")
@@ -5391,6 +5403,15 @@ def ask_whose(core: Core, external: Mapping[str, int]) -> None:
         core.alert("journal_empty", what=", ".join(unknown))
 
 
+def tell_refusal(core: Core, order: Order, is_new: bool, note: str) -> None:
+    """Tell that the broker refused an order, or its change."""
+    intent = order.intent
+    core.alert(
+        "order_refused" if is_new else "change_refused", symbol=intent.symbol,
+        side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
+    )  # fmt: skip
+
+
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
@@ -5462,13 +5483,9 @@ class BrokerDesk:
             if run.too_fast > 1:
                 return
         is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
-        if not is_new:  # usually it is filled by then, and the fill is told
-            self._unchanged[intent.intent_id] += 1
+        self._unchanged[intent.intent_id] += not is_new  # often it is filled by then, which is told
         if is_new or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
-            core.alert(
-                "order_refused" if is_new else "change_refused", symbol=intent.symbol,
-                side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
-            )  # fmt: skip
+            tell_refusal(core, order, is_new, note)
         core.ask("cash")
         if run and order.status is OrderStatus.NOT_SENT and not too_fast:
             self._exits.reached_nobody(run)
@@ -6833,12 +6850,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "today's session is over. Next session: {next}{held}"),
     "before_start": ("{start}에 매매 준비를 시작합니다. 개장 {next}",
         "preparation starts at {start}, the session at {next}"),
-    "order_sent": ("→ 주문 전송: {symbol} {side} {quantity}주 @ {price} ({reason})",
-        "→ order sent: {symbol} {side} {quantity} @ {price} ({reason})"),
-    "filled": ("✔ 체결 완료: {symbol} {side} {quantity}주 @ {price} ({reason})",
-        "✔ filled: {symbol} {side} {quantity} @ {price} ({reason})"),
-    "partly_filled": ("◐ 일부 체결: {symbol} {side} {quantity}주 @ {price}, 잔량 {left}",
-        "◐ partly filled: {symbol} {side} {quantity} @ {price}, {left} left"),
+    "order_sent": ("→ {symbol} {quantity}주 {side} 주문 {price} ({reason})",
+        "→ {symbol}: order to {side} {quantity} at {price} ({reason})"),
+    "filled": ("✔ {symbol} {total}주 {side} 체결 {average} ({reason})",
+        "✔ {symbol}: {side} {total} filled at {average} ({reason})"),
+    "partly_filled": ("◐ {symbol} {total}주 {side} 체결 {average}, 남은 {left}주 ({reason})",
+        "◐ {symbol}: {side} {total} filled at {average}, {left} left ({reason})"),
     "round_closed": (
         "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 {day}",
         "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
@@ -6938,11 +6955,59 @@ TEXTS: dict[str, tuple[str, str]] = {
         "held: {positions}{unheard}\nnext session: {next}",
     ),
 }  # fmt: skip
-# Not sent to the phone: what follows within seconds says more (filled, refused, cancelled).
-NOT_ON_THE_PHONE = frozenset({"order_sent", "feed_back"})
+# Not sent to the phone: everybody expects it.
+NOT_ON_THE_PHONE = frozenset({"feed_back"})
+# The kind of an alert, for the choice of noise; what is not listed is a warning.
+KINDS: dict[str, Kind] = {
+    "order_sent": "entry", "filled": "entry", "order_cancelled": "entry", "partly_filled": "fill",
+    "round_closed": "exit", "refused": "refusal", "order_refused": "refusal",
+    "change_refused": "refusal", "order_rejected": "refusal", "started": "start",
+    "stopped": "start", "closed_day": "start", "session_over": "start", "before_start": "start",
+    "preparing": "start", "prepared": "start", "day_report": "report", "costs": "report",
+}  # fmt: skip
+# One message follows an order from sent to filled to closed; these alerts are its states.
+ORDER_STATES = frozenset(
+    {
+        "order_sent", "partly_filled", "filled", "order_cancelled", "order_refused",
+        "order_rejected", "order_lost", "round_closed",
+    }
+)  # fmt: skip
+
+
+def kind_of(alert: Alert) -> Kind:
+    """Return the kind of an alert: what happens to a sell is an exit."""
+    kind = KINDS.get(alert.code, "warning")
+    return "exit" if kind == "entry" and alert.values.get("side") is Side.SELL else kind
+
+
+class Threads:
+    """Gives the alerts of one entry, and of one round trip's end, the key of one message."""
+
+    def __init__(self) -> None:
+        self._number: Counter[tuple[str, str]] = Counter()
+        self._over: set[tuple[str, str]] = set()
+
+    def key(self, alert: Alert) -> str:
+        """Return the key of the message that an alert belongs into, "" when it stands alone.
+
+        An entry has a message for itself; all orders of an exit have one, until it is closed.
+        """
+        if alert.code not in ORDER_STATES:
+            return ""
+        side = str(alert.values.get("side", Side.SELL))
+        thread = str(alert.values["symbol"]), side
+        if alert.code == "order_sent" and (side == Side.BUY or thread in self._over):
+            self._number[thread] += 1
+            self._over.discard(thread)
+        if alert.code == "round_closed":
+            self._over.add(thread)
+        return f"{thread[1]} {thread[0]} {self._number[thread]}"
+
+
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
 URGENT = frozenset(
     {
+        "keys_refused",
         "order_unknown",
         "order_quarantined",
         "mismatch",
@@ -7867,6 +7932,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pandas.DataFrame:
 # Never knows: what a frame means, what was missed (nothing is replayed).
 
 SILENCE_S = 60.0  # no frame of any kind for this long: the session is dead (PINGPONG every 10 s)
+NEWS_TRAVELS = timedelta(seconds=5)  # from a trade to the list of trades, and to us
 NO_DATA_S = 300.0  # PINGPONG but no data in trading hours: registrations were lost, the key expired
 STEADY_S = 60.0  # a session this long ends the growth of the pauses
 REGISTER_PAUSE_S = {"real": 0.05, "paper": 0.5}  # official sample
@@ -8132,6 +8198,68 @@ class KISWebSocket:
             self.on_change(True, f"{len(wanted)}")
 
 
+class Silence:
+    """Asks KIS whether the feed keeps trades back: a stock that nobody trades is no fault of it."""
+
+    def __init__(
+        self, core: Core, market: KISMarketData, feed: KISWebSocket, clock: MarketClock
+    ) -> None:
+        self._core, self._market, self._feed, self._clock = core, market, feed, clock
+        self.missing: dict[str, str] = {}  # stock -> time of a trade of KIS that never came
+        self._asked: dict[str, datetime] = {}
+        self._renewed: set[str] = set()
+
+    async def run(self) -> NoReturn:
+        """Look after single stocks that are silent for long while others may flow."""
+        while True:
+            await self._clock.sleep(60.0)
+            for symbol in list(self._core.symbols):
+                if self._is_due(symbol):
+                    self._asked[symbol] = self._clock.now()
+                    with contextlib.suppress(RequestRefused, NoAnswer, NotSent, BadData):
+                        self._judge(symbol, await self._late_trade(symbol))
+
+    async def any(self) -> bool:
+        """Tell whether a trade of any stock was missed. No answer: it may be."""
+        try:
+            for symbol in list(self._core.symbols):
+                if await self._late_trade(symbol):
+                    return True
+        except (RequestRefused, NoAnswer, NotSent, BadData):
+            return True
+        return False
+
+    def heard(self, symbol: str) -> datetime:
+        """Return when the feed told a trade last, the open before the first."""
+        last, session = self._core.symbols[symbol].last_trade, self._core.session
+        return last.ts_exchange if last else session.open if session else self._core.now
+
+    def _is_due(self, symbol: str) -> bool:
+        state, core, now = self._core.symbols[symbol], self._core, self._clock.now()
+        since = max(self.heard(symbol), self._asked.get(symbol, _NO_TIME))
+        silent = (now - since).total_seconds() >= NO_DATA_S
+        asleep = state.halted or state.auction or core.phase is not Phase.CONTINUOUS
+        return silent and not asleep and self._feed.up
+
+    async def _late_trade(self, symbol: str) -> str:
+        """Return the time of the last trade at KIS when the feed did not tell it, else ""."""
+        trades = await self._market.last_trades(symbol)
+        heard, now = self.heard(symbol), self._clock.now()
+        first, last = f"{heard + NEWS_TRAVELS:%H%M%S}", f"{now - NEWS_TRAVELS:%H%M%S}"
+        at = next((at for at, *_ in trades if at < last), "")
+        return f"{at[:2]}:{at[2:4]}:{at[4:6]}" if first < at else ""
+
+    def _judge(self, symbol: str, at: str) -> None:
+        """Renew the session once for a stock whose trades do not come; then it is told."""
+        if not at:
+            self.missing.pop(symbol, None)
+            return
+        self.missing[symbol] = at
+        if symbol not in self._renewed:
+            self._renewed.add(symbol)
+            self._feed.renew(f"no trades of {symbol} come")
+
+
 # ======================================================================================
 # === 24. TelegramBot ===
 # ======================================================================================
@@ -8273,10 +8401,32 @@ def _bounded_request() -> Any:
     return BoundedRequest()
 
 
+class How(NamedTuple):
+    """How a message is told. With a key it takes the place of an earlier one of that key."""
+
+    key: str = ""
+    silent: bool = False
+    clock: str = ""  # when it happened, HH:MM
+
+
+PLAIN = How()
+
+
+class Letter(NamedTuple):
+    """A message that waits."""
+
+    text: str
+    row: int  # of the alert in the journal, 0 none
+    chat: str  # "" the chat of the settings
+    how: How
+    since_s: float  # loop time
+
+
 class TelegramBot:
     """Alerts to one chat; words of listed persons from their private chats."""
 
     OUTBOX = 500
+    LATE_S, DIGEST = 60.0, 3  # so late it is marked; so many late ones become one message
 
     def __init__(
         self, token: Secret, chat: str, api: str = TELEGRAM_API, users: Collection[int] = ()
@@ -8288,26 +8438,38 @@ class TelegramBot:
         self.trouble = ""  # why words may not be ours: no upward command while it stands
         self.obey: Callable[[PhoneWord], str] = lambda word: ""
         self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
-        self._urgent: deque[tuple[str, int, str]] = deque(maxlen=self.OUTBOX)  # row, chat
-        self._usual: deque[tuple[str, int, str]] = deque(maxlen=self.OUTBOX)
+        self._urgent: deque[Letter] = deque(maxlen=self.OUTBOX)
+        self._usual: deque[Letter] = deque(maxlen=self.OUTBOX)
+        self._ids: dict[str, tuple[str, int]] = {}  # key -> chat and number of its message
+        self.late_mark = "late"
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
-    def post(self, text: str, urgent: bool = False, row: int = 0, chat: str = "") -> None:
+    def post(
+        self, text: str, urgent: bool = False, row: int = 0, chat: str = "", how: How = PLAIN
+    ) -> None:
         """Put a message into the outbox; returns at once. The oldest goes when it is full.
 
-        `row` is the alert's in the journal; without `chat` it is for the chat of the settings.
+        `row` is the alert's in the journal; without `chat` it is for the chat of the settings. One
+        with the key of an earlier one takes its place: in the outbox, or in the chat by an edit.
         """
         if not self._token:
             return
         sendable = text[:4000].encode("utf-8", "replace").decode()
-        (self._urgent if urgent else self._usual).append((sendable, row, chat))
+        box, now_s = self._urgent if urgent else self._usual, _loop_time()
+        letter, key = Letter(sendable, row, chat, how, now_s), how.key
+        for at in (at for at, waits in enumerate(box) if key and waits.how.key == key):
+            how = how._replace(silent=how.silent and box[at].how.silent)
+            box[at] = letter._replace(since_s=box[at].since_s, how=how)
+            break
+        else:
+            box.append(letter)
         self._more.set()
 
     @property
     def outbox(self) -> list[str]:
         """What waits to be sent, the urgent first."""
-        return [text for text, *_ in (*self._urgent, *self._usual)]
+        return [letter.text for letter in (*self._urgent, *self._usual)]
 
     async def run(self) -> None:
         """Send what is in the outbox, and listen when somebody may command, until cancelled."""
@@ -8376,10 +8538,10 @@ class TelegramBot:
         while True:
             await self._more.wait()
             while box := self._urgent or self._usual:
-                item = box[0]
+                items = self._gather(box)
                 try:
                     async with asyncio.timeout(20.0):
-                        await bot.send_message(chat_id=item[2] or self._chat, text=item[0])
+                        await self._deliver(bot, items)
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
                     self.failed += 1
                     log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
@@ -8397,7 +8559,7 @@ class TelegramBot:
                 except BadRequest as error:  # this text will never be taken; the log has it
                     self.failed += 1
                     log.error("Telegram does not take a message: %s", error)
-                    self._take_out(box, item)
+                    self._take_out(box, items)
                     continue
                 except Exception as error:  # also an answer that the library cannot read
                     self.failed += 1
@@ -8407,15 +8569,57 @@ class TelegramBot:
                     continue
                 pause = 1.0
                 self.sent += 1
-                if item[1]:
-                    self.on_told(item[1])
-                self._take_out(box, item)
+                for item in items:
+                    if item.row:
+                        self.on_told(item.row)
+                self._take_out(box, items)
             self._more.clear()
 
+    def _gather(self, box: deque[Letter]) -> list[Letter]:
+        """Return what goes now: the first, or after an outage as many late ones as fit together."""
+        before_s = _loop_time() - self.LATE_S
+        late = list(
+            itertools.takewhile(lambda each: each.since_s < before_s and not each.chat, box)
+        )
+        if len(late) < self.DIGEST:
+            return [box[0]]
+        sizes = itertools.accumulate(len(each.text) + 20 for each in late)
+        return [each for each, size in zip(late, sizes, strict=True) if size < 3_800] or [box[0]]
+
+    async def _deliver(self, bot: Any, items: list[Letter]) -> None:
+        """Send a message, or edit the one that it takes the place of; late ones say when."""
+        from telegram.error import BadRequest
+
+        first, late = items[0], items[0].since_s < _loop_time() - self.LATE_S
+        text = first.text
+        if len(items) > 1:
+            text = f"[{self.late_mark}]\n" + "\n".join(
+                f"{i.how.clock} {i.text}".strip() for i in items
+            )
+        elif late and first.how.clock:
+            text = f"[{self.late_mark} {first.how.clock}] {text}"
+        known = self._ids.get(first.how.key) if len(items) == 1 else None
+        if known:
+            with contextlib.suppress(BadRequest):  # too old, deleted: then it is a new message
+                try:
+                    await bot.edit_message_text(text, chat_id=known[0], message_id=known[1])
+                except BadRequest as error:
+                    if "not modified" not in str(error):
+                        raise
+                return
+        quiet = all(each.how.silent for each in items)
+        chat = first.chat or self._chat
+        sent = await bot.send_message(chat_id=chat, text=text, disable_notification=quiet)
+        if first.how.key and len(items) == 1:
+            self._ids[first.how.key] = chat, sent.message_id
+            self._ids = dict(list(self._ids.items())[-200:])
+
     @staticmethod
-    def _take_out(box: deque[tuple[str, int, str]], item: tuple[str, int, str]) -> None:
-        if box and box[0] is item:  # a full box may have dropped it meanwhile
-            box.popleft()
+    def _take_out(box: deque[Letter], items: list[Letter]) -> None:
+        """Take out what was sent; what took its place meanwhile, or was dropped, is another."""
+        kept = [waits for waits in box if not any(waits is item for item in items)]
+        box.clear()
+        box.extend(kept)
 
     async def flush(self, seconds: float) -> None:
         """Give the outbox a last chance before the program ends."""
@@ -8423,6 +8627,13 @@ class TelegramBot:
             async with asyncio.timeout(seconds):
                 while self.outbox:
                     await asyncio.sleep(0.05)
+
+
+def _loop_time() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # nothing runs yet
+        return 0.0
 
 
 def _seconds(value: Any) -> float:
@@ -9098,7 +9309,6 @@ SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be miss
 SUSPENDED_TOLD_S = 60.0  # shorter ones are told once a day
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT, INBOX_CHARACTERS = 50_000, 32_000_000
-NEWS_TRAVELS = timedelta(seconds=5)  # from a trade to the list of trades, and to us
 LONG_WARM_UP_S = 60.0  # a longer one is told
 BATCH = 256
 START_BEFORE_OPEN = timedelta(minutes=30)
@@ -9480,6 +9690,13 @@ class Bridge:
         self.journal_end = rebuild_ledger(self.journal, ledger)
         self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
         self.gate = Gate(bot, ledger, self.journal, self.clock, self._steady)
+        chosen: dict[Any, Noise] = {
+            row.ref: json.loads(row.body) for row in self.journal.rows("notify")
+        }
+        self.noise: dict[Kind, Noise] = {**DEFAULT_NOISE, **bot.notify, **chosen}
+        self._threads = Threads()
+        self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
+        self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
         self.messages: deque[str] = deque(maxlen=200)
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
@@ -9645,9 +9862,31 @@ class Bridge:
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
         held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
-        if held and alert.code not in NOT_ON_THE_PHONE:  # the round trip tells the sale
-            text = say(self._named(alert), self._language)
-            self.telegram.post(text, urgent, row if urgent else 0)
+        noise = "on" if urgent else self.noise[kind_of(alert)]
+        key = self._threads.key(alert)
+        if not held or noise == "off" or alert.code in NOT_ON_THE_PHONE:
+            return  # the round trip tells the sale
+        text = say(self._named(alert), self._language) + self._guard_of(alert)
+        self.telegram.post(
+            text, urgent, row if urgent else 0,
+            how=How(key, noise == "silent", f"{self.clock.now():%H:%M}"),
+        )  # fmt: skip
+
+    def _guard_of(self, alert: Alert) -> str:
+        """Return the stop and target of what was just bought."""
+        if alert.code != "filled" or alert.values["side"] is not Side.BUY:
+            return ""
+        plan = self.engine.core.ledger.position(alert.values["symbol"]).plan
+        if plan is None:
+            return ""
+        stop, target = ("손절", "목표") if self._language == "ko" else ("stop", "target")
+        aim = f" · {target} {plan.target_price:,}" if plan.target_price else ""
+        return f" · {stop} {plan.stop_price:,}{aim}"
+
+    def set_noise(self, kind: Kind, noise: Noise) -> None:
+        """Choose what a kind of message does from now on, also after a restart."""
+        self.noise[kind] = noise
+        self.execute([Record("notify", kind, noise)])
 
     def note_told(self, row: int) -> None:
         """Write down that an urgent alert reached the phone: a later process does not repeat it."""
@@ -9676,68 +9915,11 @@ class Bridge:
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
         symbol = alert.values.get("symbol", "")
-        name = name_of(self.engine.core, symbol) if isinstance(symbol, str) else ""
+        known = isinstance(symbol, str) and (
+            name_of(self.engine.core, symbol) or self.names.get(symbol)
+        )
+        name = known or ""
         return alert._replace(values={**alert.values, "symbol": name}) if name else alert
-
-
-class Silence:
-    """Asks KIS whether the feed keeps trades back: a stock that nobody trades is no fault of it."""
-
-    def __init__(self, core: Core, broker: Broker, clock: MarketClock) -> None:
-        self._core, self._broker, self._clock = core, broker, clock
-        self.missing: dict[str, str] = {}  # stock -> time of a trade of KIS that never came
-        self._asked: dict[str, datetime] = {}
-        self._renewed: set[str] = set()
-
-    async def run(self) -> NoReturn:
-        """Look after single stocks that are silent for long while others may flow."""
-        while True:
-            await self._clock.sleep(60.0)
-            for symbol in list(self._core.symbols):
-                if self._is_due(symbol):
-                    self._asked[symbol] = self._clock.now()
-                    with contextlib.suppress(RequestRefused, NoAnswer, NotSent, BadData):
-                        self._judge(symbol, await self._late_trade(symbol))
-
-    async def any(self) -> bool:
-        """Tell whether a trade of any stock was missed. No answer: it may be."""
-        try:
-            for symbol in list(self._core.symbols):
-                if await self._late_trade(symbol):
-                    return True
-        except (RequestRefused, NoAnswer, NotSent, BadData):
-            return True
-        return False
-
-    def heard(self, symbol: str) -> datetime:
-        """Return when the feed told a trade last, the open before the first."""
-        last, session = self._core.symbols[symbol].last_trade, self._core.session
-        return last.ts_exchange if last else session.open if session else self._core.now
-
-    def _is_due(self, symbol: str) -> bool:
-        state, core, now = self._core.symbols[symbol], self._core, self._clock.now()
-        since = max(self.heard(symbol), self._asked.get(symbol, _NO_TIME))
-        silent = (now - since).total_seconds() >= NO_DATA_S
-        asleep = state.halted or state.auction or core.phase is not Phase.CONTINUOUS
-        return silent and not asleep and self._broker.socket.up
-
-    async def _late_trade(self, symbol: str) -> str:
-        """Return the time of the last trade at KIS when the feed did not tell it, else ""."""
-        trades = await self._broker.market.last_trades(symbol)
-        heard, now = self.heard(symbol), self._clock.now()
-        first, last = f"{heard + NEWS_TRAVELS:%H%M%S}", f"{now - NEWS_TRAVELS:%H%M%S}"
-        at = next((at for at, *_ in trades if at < last), "")
-        return f"{at[:2]}:{at[2:4]}:{at[4:6]}" if first < at else ""
-
-    def _judge(self, symbol: str, at: str) -> None:
-        """Renew the session once for a stock whose trades do not come; then it is told."""
-        if not at:
-            self.missing.pop(symbol, None)
-            return
-        self.missing[symbol] = at
-        if symbol not in self._renewed:
-            self._renewed.add(symbol)
-            self._broker.socket.renew(f"no trades of {symbol} come")
 
 
 class Morning:
@@ -10293,7 +10475,8 @@ class Trader:
         self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self.broker.orders.matters = self.engine.core.matters
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
-        self.silence = Silence(self.engine.core, self.broker, self.clock)
+        market, socket = self.broker.market, self.broker.socket
+        self.silence = Silence(self.engine.core, market, socket, self.clock)
         self._teller = Teller(self)
 
     # --- days ---
