@@ -183,6 +183,7 @@ class Check:
         self.auth = bot.KISAuth(self.profile, self.rest.call, self.folder, self.clock)
         self.client = bot.KISClient(self.profile, self.rest, self.auth, self.clock)
         self.cash, self.unreachable, self.busy = 0, False, False
+        self.cma_krw = 0  # what a CMA account has to spend, where the deposit is 0
         self.last_failure = ""
         self.known: list[str] = []  # symbols that the broker answered for
 
@@ -320,7 +321,8 @@ class Check:
 
     async def account(self) -> str:
         """Ask the balance; tell what kind of account it is."""
-        balance = await bot.KISOrder(self.client).balance()
+        orders = bot.KISOrder(self.client)
+        balance = await orders.balance()
         self.cash = balance.settled_cash_krw
         lines = [row for reply in self.door.kept for row in bot.rows_of(reply.body(), "output1")]
         credit = [row for row in lines if is_credit(row)]
@@ -330,10 +332,7 @@ class Check:
                 f"bought on credit: {names}. The bot knows cash lines only", f"신용 보유분: {names}. 봇은 현금 주식만 다룹니다"
             ), Both("give the bot an account of its own", "봇에게는 전용 계좌를 주십시오"))  # fmt: skip
         if self.cash == 0:
-            self.board.show("!", "account", Both(
-                "no cash (a CMA account shows a deposit of 0): nothing can be bought",
-                "현금 0원(CMA 계좌는 예수금이 0으로 보입니다): 매수할 수 없습니다",
-            ), Both("move money to a 위탁 account, or pay some in", "위탁계좌를 쓰거나 입금하십시오"))  # fmt: skip
+            await self.look_for_cma(orders)
         held = ", ".join(
             f"{each.name or each.symbol} {each.quantity:,}" for each in balance.holdings
         )
@@ -341,6 +340,22 @@ class Check:
             f"cash {self.cash:,} won (D+2), {len(balance.holdings)} holdings{': ' + held if held else ''}",
             f"현금 {self.cash:,}원(D+2), 보유 {len(balance.holdings)}종목{': ' + held if held else ''}",
         )
+
+    async def look_for_cma(self, orders: bot.KISOrder) -> None:
+        """Tell why there is no cash: the money of a CMA account stands elsewhere."""
+        orders.cma = True
+        cash = self.cma_krw = await orders.orderable_cash()
+        if cash and self.bot and self.bot.cma:
+            self.cash = cash
+        elif cash:
+            self.board.show("!", "account", Both(
+                f"a CMA account: deposit 0, orderable with its CMA value {cash:,} won",
+                f"CMA 계좌입니다: 예수금 0원, CMA를 포함한 주문가능금액 {cash:,}원",
+            ), Both("write cma: true under bot", "bot 아래에 cma: true를 적으십시오"))  # fmt: skip
+        else:
+            self.board.show("!", "account", Both(
+                "no cash: nothing can be bought", "현금이 없습니다: 매수할 수 없습니다"
+            ), Both("pay some in", "입금하십시오"))  # fmt: skip
 
     def limits(self) -> None:
         """Compare the limits with the cash that is there."""

@@ -344,7 +344,9 @@ class Setup:
                             if await check.step(step, works[step]):
                                 continue
                         return check.unreachable
-                self.cash = check.cash or self.cash
+                self.cash = check.cash or check.cma_krw or self.cash
+                if check.cma_krw:
+                    self.answers.put("bot.cma", "true")
                 return True
             finally:
                 await transport.close()

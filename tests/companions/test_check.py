@@ -212,10 +212,34 @@ async def test_a_stock_dearer_than_an_order_is_told(home, capsys):
     assert "one share is more than max_order_krw" in board.text("stock")
 
 
-async def test_an_account_without_cash_may_be_a_cma(home, capsys):
-    """Its deposit shows 0; nothing can be bought, and that is said."""
-    board = await checked(home, capsys, {"initial_cash_krw": 0})
-    assert "CMA" in board.text("account") and board.code == 0
+class Cma:
+    """A transport to an account whose money shows in the CMA value only."""
+
+    def __init__(self):
+        self.inner = bot.AiohttpTransport()
+
+    async def __call__(self, method, url, headers, params, body):
+        reply = await self.inner(method, url, headers, params, body)
+        if params.get("CMA_EVLU_AMT_ICLD_YN") == "Y":
+            answer = json.loads(reply.text)
+            answer["output"]["nrcvb_buy_amt"] = "7000000"
+            reply = reply._replace(text=json.dumps(answer))
+        return reply
+
+    async def close(self):
+        await self.inner.close()
+
+
+@pytest.mark.parametrize(
+    ("transport", "cma", "told", "mark"),
+    [(None, False, "no cash", "!"), (Cma, False, "write cma: true", "!"), (Cma, True, "cash 7,000,000", "✓")],
+)  # fmt: skip
+async def test_an_account_without_a_deposit_may_be_a_cma(home, capsys, transport, cma, told, mark):
+    """Its money is found, and the setting that lets the bot use it is named."""
+    door = transport() if transport else None
+    changes = {"bot": {"cma": cma}}
+    board = await checked(home, capsys, {"initial_cash_krw": 0}, changes, door)
+    assert board.code == 0 and told in board.out and "account" in board.marks(mark)
 
 
 @pytest.mark.parametrize(
