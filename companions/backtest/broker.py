@@ -83,12 +83,12 @@ class Broker:
     )  # last single price: a VI is measured by it
     quiet_until: dict[str, datetime] = field(default_factory=dict)  # a VI is assumed
     fees_today: int = 0
-    _told: set[str] = field(default_factory=set)  # numbers whose last state was shown
+    _live: dict[str, Working] = field(default_factory=dict)  # alive, or its end not shown yet
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def open_day(self, bases: dict[str, int]) -> None:
         """Forget yesterday's orders; what still rested is gone."""
-        self.orders, self._told, self.fees_today = {}, set(), 0
+        self.orders, self._live, self.fees_today = {}, {}, 0
         self.anchors, self.quiet_until = dict(bases), {}
 
     def take(self, call: bot.OrderCall, now: datetime, last: int = 0) -> bot.OrderAnswer:
@@ -123,11 +123,11 @@ class Broker:
 
     def _accept(self, order: Working, last: int) -> bot.OrderAnswer:
         order.number, order.seen = self._number(), last
-        self.orders[order.number] = order
+        self.orders[order.number] = self._live[order.number] = order
         return bot.OrderAnswer(bot.Outcome.ACCEPTED, order.number, "06010")
 
     def _selling(self, symbol: str) -> int:
-        alive = (o for o in self.orders.values() if o.intent.symbol == symbol)
+        alive = (o for o in self._live.values() if o.intent.symbol == symbol)
         return sum(o.left for o in alive if o.intent.side is bot.Side.SELL)
 
     def _reserve(self, symbol: str, kind: str, price: int, shares: int) -> int:
@@ -142,7 +142,7 @@ class Broker:
         """Return the orders of one side that may still be filled."""
         return [
             order
-            for order in self.orders.values()
+            for order in self._live.values()
             if order.left > 0 and order.intent.symbol == symbol and order.intent.side is side
         ]
 
@@ -158,7 +158,7 @@ class Broker:
         if symbol in self.quiet_until:
             return 0
         filled = 0
-        for order in self.orders.values():
+        for order in self._live.values():
             if order.intent.symbol != symbol or order.left <= 0 or now <= order.at:
                 continue
             paid = self._price_for(order, price, single) if room > filled else 0
@@ -232,8 +232,8 @@ class Broker:
 
         An absent row proves nothing to the engine, so a short list is as good as the whole one.
         """
-        news = [o for o in self.orders.values() if o.left > 0 or o.number not in self._told]
-        self._told.update(o.number for o in news if o.left <= 0)
+        news = tuple(self._live.values())
+        self._live = {o.number: o for o in news if o.left > 0}
         return bot.OrderList(tuple(
             bot.BrokerOrder(
                 order_no=o.number, original_no=o.original, branch="06010", symbol=o.intent.symbol,
@@ -257,7 +257,7 @@ class Broker:
         """Return the cash that no resting buy has claimed."""
         claimed = sum(
             self._reserve(o.intent.symbol, o.kind, o.price, o.left)
-            for o in self.orders.values()
+            for o in self._live.values()
             if o.intent.side is bot.Side.BUY and o.left > 0
         )
         return bot.Cash(max(0, self.cash - claimed))

@@ -38,15 +38,20 @@ class History:
     funds: set[str] = field(default_factory=set)
     factors: dict[str, dict[date, float]] = field(default_factory=dict)  # ex-days: new / old price
 
+    _digest: tuple[int, str] = (0, "")  # of how many bars
+
     @property
     def digest(self) -> str:
-        """Return a hash that names exactly these bars."""
-        said = hashlib.sha256()
-        for symbol, bars in sorted(self.minutes.items()):
-            for bar in bars:
-                said.update(f"{symbol}{bar.start:%Y%m%d%H%M}{bar.open},{bar.high},{bar.low},"
-                            f"{bar.close},{bar.volume};".encode())  # fmt: skip
-        return said.hexdigest()[:16]
+        """Return a hash that names exactly these bars; made once, for sweeps ask it often."""
+        count = sum(map(len, self.minutes.values()))
+        if self._digest[0] != count:
+            said = hashlib.sha256()
+            for symbol, bars in sorted(self.minutes.items()):
+                for bar in bars:
+                    said.update(f"{symbol}{bar.start:%Y%m%d%H%M}{bar.open},{bar.high},{bar.low},"
+                                f"{bar.close},{bar.volume};".encode())  # fmt: skip
+            self._digest = count, said.hexdigest()[:16]
+        return self._digest[1]
 
     def days(self) -> list[date]:
         """Return the days of any stock, oldest first."""

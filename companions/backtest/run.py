@@ -10,8 +10,10 @@ not known is only looked at: its first day teaches it.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,11 +27,11 @@ from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
 from companions.backtest.metrics import metrics_of, returns_of
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
-from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane
+from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched
 
 ANSWER_S = 0.3
 OPENS = timedelta(minutes=20)  # the morning's questions, before the open
-LEAST_AGE_S = 3.0  # four prices a minute are no measure of a feed: no rule may call them old
+LEAST_AGE_S = 61.0  # four prices a minute are no measure of a feed: no rule may call them old
 MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 
 
@@ -50,7 +52,7 @@ class BacktestResult:
 
     report: reports.Report
     journal: Path
-    digest: str  # of every row the engine wanted
+    digest: str  # of the journal: the hash of its last row, which holds those before
     history: str
     minutes: int
     took_s: float
@@ -173,16 +175,20 @@ class Stage:
         self.totals: dict[str, list[int]] = {}  # shares and won of the day
         self._base: dict[str, int] = dict(history.bases)  # yesterday's close
         self._closed: dict[str, list[bot.Bar]] = {}  # whole days so far
-        self._started = self._calm = False  # calm: nobody needs to know the second
+        self._started = False
+        self._reach: dict[str, Watched] | None = None  # None: something is under way
 
     def result(self, minutes: int, took_s: float) -> BacktestResult:
         """End it; return what came of it."""
         settings, history = self.settings, self._history
         self.journal.close()
+        with contextlib.closing(sqlite3.connect(self.journal.path)) as rows:
+            newest = "SELECT hash FROM rows ORDER BY seq DESC LIMIT 1"
+            digest = str((rows.execute(newest).fetchone() or [""])[0])
         fees = (settings.stock_fee_pct, settings.fund_fee_pct)
         return BacktestResult(
             reports.read_report(self.journal.path, fees=fees), self.journal.path,
-            self.engine.digest.hexdigest(), history.digest, minutes, took_s,
+            digest, history.digest, minutes, took_s,
             tuple(self.differences), (*history.notes, *self.notes), self.thin.minutes,
             self._options.money, tuple(self.market),
         )  # fmt: skip
@@ -324,9 +330,10 @@ class Stage:
         """Show a minute's prices: all opens, then all first extremes, the second ones, closes."""
         share = self._options.rules.share
         single = start >= session.auction_start
-        self._calm = self.thin.calm()
+        self._reach = None
         times = [start + offset for offset in OFFSETS]
         self.pass_time(times[0])
+        self._look()
         for bar in bars:
             volume = parts(bar.volume)[0]
             opening = single or start == session.open
@@ -338,11 +345,24 @@ class Stage:
                 room = int(parts(bar.volume)[n == 3] * share)
                 before, price = self.last[bar.symbol], prices[bar.symbol][n - 1]
                 legs.append(Leg(bar.symbol, times[n - 1], times[n], before, price, room))
-            if not self._calm or self.later:
+            self._look()
+            if not all(self._quiet(leg.symbol, leg.last) for leg in legs):
                 self._walk(legs, times[n])
             for leg, bar in zip(legs, bars, strict=True):
                 volume = max(1, parts(bar.volume)[n == 3] - leg.extra)
                 self.meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
+
+    def _look(self) -> None:
+        """See whether anything is under way; if not, between which prices nothing happens."""
+        if self.later:
+            self._reach = None
+        elif self._reach is None:
+            self._reach = self.thin.watched()
+
+    def _quiet(self, symbol: str, price: int) -> bool:
+        """Tell whether a price wakes nothing: then nobody needs to know the second of it."""
+        of = self._reach.get(symbol) if self._reach and not self.later else None
+        return of is not None and of.floor < price < of.roof
 
     def _way(self, bar: bot.Bar) -> tuple[int, int, int]:
         """Return first extreme, second extreme and close."""
@@ -411,7 +431,8 @@ class Stage:
         totals[0] += volume
         totals[1] += volume * price
         self.last[symbol] = price
-        if not self._calm or self.later:
+        if not self._quiet(symbol, price):
+            self._reach = None
             self.feed(bot.TimeEvent(at))
         filled = self.broker.meet(symbol, price, room, at, single)
         if filled:  # what was bought is held at this very price: it may be its stop
@@ -443,7 +464,7 @@ class Stage:
         self._arrived.clear()
 
     def _happen(self) -> None:
-        due = heapq.heappop(self.later)
+        due, self._reach = heapq.heappop(self.later), None
         self.feed(bot.TimeEvent(due.at))
         due.happen(due.at)
 
