@@ -889,7 +889,7 @@ class LevelSet:
 
 @dataclass(frozen=True, slots=True)
 class PositionAdjusted:
-    """Shares of ours that left or came without an order of ours (the owner's phone)."""
+    """Our shares changed without an order of ours: the owner sold by phone, for example."""
 
     symbol: str
     quantity: int
@@ -3911,13 +3911,43 @@ STRATEGIES: dict[str, type[TradingStrategy]] = {"breakout": Breakout}
 # Knows: what the broker's lists, balances and notices prove about our orders, and when silence
 # proves that one never arrived. It yields ledger entries; whoever reads them applies each
 # before the next is made. Never knows: prices of the market, why an order was wanted.
+#
+# What may be believed?
+# - A row of the order list under a number of ours: yes, its amounts are booked. If symbol, side or
+#   shares cannot be our order's, nothing of it is booked and the stock stops.
+# - That a row is missing: only from a list that shows every number the broker gave us today (the
+#   canary), and not within LIST_GRACE_S of an answer. On the paper server lists stay empty at times:
+#   there one without any known order proves nothing.
+# - A notice: that something happened. It may come twice, late, or never, so it books nothing; its
+#   number is a hint, and a fill is booked from it only where the balance agrees and lists are blind.
+# - Cash and sellable shares: a second witness of one lone order, never of two at once.
+# - A code of the gateway (EGW...): that the broker answered. Not that nothing went on.
+# - Silence: nothing for PROOF_OF_ABSENCE_S; then, with complete lists and a witness, absence.
+#
+# The life of an order, drawn for the case that an answer is missing:
+#
+#   row durable -> SUBMITTING -> one call -+- accepted ------> WORKING -> FILLED, CANCELLED, EXPIRED
+#                      |                   +- refused -------> REJECTED: an equal row is the owner's
+#                 process dies             +- no byte left --> NOT_SENT: the same; but a row taken before
+#                      |                   |                   the gateway's answer (EGW...) is bound
+#                      +-------------------+- no usable answer -> UNKNOWN
+#   UNKNOWN: nothing else is sent for the stock; lists are asked at LOOK_AFTER_S
+#      +- one row fits, no twin could be meant ------------------> WORKING
+#      +- one number heard, and the account moved by its size ---> WORKING
+#      +- 3 complete lists in a row without it, PROOF_OF_ABSENCE_S, a witness, no number heard -> LOST
+#      +- several rows fit, or QUARANTINE_AFTER_S ---------------> QUARANTINED, the owner is asked
+#      +- the night: LOST if a complete list came late enough, else QUARANTINED
+#   QUARANTINED: --resolve, or a list that shows it after all. LOST: a row of its time is bound late,
+#   and an entry's rest is cancelled then.
+#
+# Never resent: no arrow leads back to SUBMITTING, and an intent's number of calls is at most one.
 
 LIST_GRACE_S = 5.0  # a list asked this soon after an answer may not show it yet (measured lags)
 PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, balances lag minutes
 QUARANTINE_AFTER_S = 600.0
-NOTICE_PATIENCE_S = 5.0  # a lone row is bound to an unknown order only when notices had this long
+NOTICE_PATIENCE_S = 5.0  # so long notices may be on their way before a lone row is bound
 HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
-ARRIVAL_WINDOW_S = 60.0  # of a lost order: what arrived at all arrived while it was tried
+ARRIVAL_WINDOW_S = 60.0  # of a lost order: one that arrived, arrived during its call
 CALL_S = 15.0  # a call that was under way has ended by now
 LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
 
@@ -3999,8 +4029,8 @@ def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) ->
 def arrival_s(order: Order) -> float:
     """Return how long after its decision the broker may have taken an order without a number.
 
-    Never, when it was refused or did not leave (no connection, no token): the owner, told of it,
-    tries the same by phone, and that is his: told, counted, never touched. Codes of the gateway
+    Never, when it was refused or did not leave (no connection, no token). The owner, told of it,
+    may try the same by phone; that order is his: told, counted, never touched. Codes of the gateway
     (EGW...) are not all proved to mean that nothing went on, so a row taken before that answer
     came may be ours and is bound. One taken later is not: ours came before its answer or never.
     No intent is sent a second time, whichever it is.
@@ -4081,6 +4111,10 @@ class Reconciler:
         yield from self._adopt(strangers, day, now)
 
     def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
+        """Read the row of an order of ours: its fills first, then whether it ended or lives on.
+
+        Only the newest number of an order tells its end, and not while a call for it is under way.
+        """
         key, intent = order.intent.intent_id, order.intent
         had, had_krw = order.fills.get(row.order_no, (0, 0))
         if contradicts(order, row):
@@ -4614,7 +4648,7 @@ class Core(DayFacts):
         return self.session.phase(self.now) if self.session else Phase.CLOSED
 
     def move_to(self, now: datetime) -> bool:
-        """Take the time over. Small steps back are no time; a large one is followed: return True."""
+        """Set the time. Ignore steps back of up to 2 s; follow a larger one and return True."""
         back_s = (self.now - now).total_seconds()
         if back_s <= 0.0:
             self.now = now
@@ -4987,6 +5021,7 @@ class EntryDesk:
         return None
 
     def _facts(self, state: SymbolState, intent: OrderIntent) -> RiskFacts:
+        """Gather what the rules look at. What blocks an exit is a doubtful sell; an entry, any doubt."""
         core, symbol = self._core, state.view.symbol
         own = core.todays_own(symbol)
         if state.exit and state.exit.resell and intent.purpose == "exit":
@@ -5098,6 +5133,22 @@ class EntryDesk:
 # ======================================================================================
 # Knows: when a position must be closed, and how its order is worked until nothing is left. It
 # never waits for a strategy. Never knows: why the position was opened.
+#
+# Can a stop be lost? It lives in Position.plan, in this process and in rows of the journal; no stop
+# order rests at the broker.
+# - Armed: by the first booked fill of the entry, whose intent row carries the plan. Looked at on each
+#   trade of the feed, and on REST prices while trades are silent for GUARD_SILENCE_S (watch).
+# - Moved: by a trailing stop (a PlanUpdate row before it counts), or by the owner's --levels.
+# - Held back: while a corporate action waits (levels of another scale), and for one price that is too
+#   old or EXIT_DOUBT_RATIO off: REST is asked, and its answer counts. A halt or an auction holds the
+#   order back, not the decision: the exit has begun, and is told when it waits.
+# - Gone: when the position is flat. Neither the strategy's fault nor the kill switch takes it.
+# - When the process dies: nobody watches until it is started again; then held stocks are asked first.
+#   A begun exit is a row (ExitStarted) and goes on (resume); its sell without an answer is UNKNOWN,
+#   and a second one leaves only when a later balance shows the shares free (_may_resell). A stop that
+#   had trailed is a row as well; the high that it follows begins again.
+# - The order grows stronger in steps: LIMIT at the bid, BEST_LIMIT, MARKET, by changing the same order,
+#   so that two sells are never out for the same shares.
 
 
 class ExitDesk:
@@ -5273,7 +5324,7 @@ class ExitDesk:
     def _reaches_nobody(self, run: ExitRun) -> bool:
         """Tell whether to wait for a sign of life, which ends this at once, before the next try.
 
-        A dead host would else cost an intent, its rows and two messages at every step for hours.
+        Otherwise a dead host costs an intent, its rows and two messages at every step for hours.
         """
         step_s = self._core.settings.exit_step_s
         pause = min(UNSENT_PAUSE_S, step_s * 2 ** min(max(0, run.unsent - 1), 5))
@@ -5283,6 +5334,7 @@ class ExitDesk:
         return bool(waits)
 
     def _send_exit(self, state: SymbolState, run: ExitRun) -> None:
+        """Send the next sell, if its pause is over and shares and price are known."""
         core, position, symbol = self._core, state.view.position, state.view.symbol
         if (run.next_at and core.now < run.next_at) or self._reaches_nobody(run):
             return
@@ -5496,6 +5548,7 @@ class BrokerDesk:
         brake_refusals(core, intent.symbol)
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
+        """Book what a list proves, then let every exit go on with what is known now."""
         core = self._core
         if core.session:
             core.reconciler.note_list_after_close(asked_at, core.session.close)
@@ -5537,6 +5590,7 @@ class BrokerDesk:
             core.alert("journal_old", order_no=entry.signal, at=f"{at:%H:%M:%S}")
 
     def _on_cash(self, seen: Cash, asked_at: datetime) -> None:
+        """Take orderable cash: what may be spent, and the witness of a lone buy."""
         core = self._core
         core.take_cash(seen.amount_krw, asked_at)
         for order in self._lone_unknown(Side.BUY):
@@ -5545,6 +5599,7 @@ class BrokerDesk:
         self._leave_start_up()
 
     def _on_balance(self, seen: Balance, asked_at: datetime) -> None:
+        """Take a balance: a witness of a lone sell, the first of a day, or a comparison with ours."""
         core = self._core
         core.holdings = {each.symbol: each for each in seen.holdings}
         core.holdings_asked_at = asked_at
@@ -5641,6 +5696,7 @@ class BrokerDesk:
             core.hold("starting", on=False)
 
     def _on_price(self, instrument: Instrument, asked_at: datetime) -> None:
+        """Take a REST price: limits, halts, the price that a wish waits for and that stops look at."""
         core, symbol = self._core, instrument.symbol
         state = core.symbols.get(symbol)
         today = state.instrument if state else None
@@ -5670,6 +5726,7 @@ class BrokerDesk:
             self._exits.watch(state, instrument.last_price, core.now)  # of the answer, not older
 
     def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
+        """Put past bars before those of today, each moment once."""
         state = self._core.symbols.get(seen.symbol)
         if state:
             known = list(state.view.bars)  # live bars may have closed before these came
@@ -5998,6 +6055,10 @@ class CommandDesk:
 # is a pure function of the sequence of events: time arrives as an event, answers of the
 # broker arrive as events. Replay, tests and trading are ways to feed it.
 # Never knows: a clock, a socket, a file, whether it runs for real.
+#
+# An event passes once, in this order: frames (_on_trade, _on_quote) move bars, then stops, then the
+# strategy, so that a strategy's code never stands before a stop; answers go to the BrokerDesk,
+# commands to the CommandDesk; the time, once a second, to all that waits (_on_time).
 
 
 def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
@@ -6112,6 +6173,7 @@ class Engine:
     # --- market data ---
 
     def _on_trade(self, trade: Trade) -> None:
+        """Take a trade: refuse the impossible, then bars, then stops, then the strategy."""
         symbol, at, price, _, total, _, halted = trade
         state = self.core.symbols.get(symbol)
         if state is None or not state.day_start <= at < state.day_end:
@@ -6272,6 +6334,7 @@ class Engine:
         core.hold("no trades", on=late and silent)
 
     def _on_time(self, event: TimeEvent) -> None:
+        """Move the time on; each second let stops, bars, waits and searches look at it."""
         core = self.core
         if core.now <= event.now < self._next_second:
             core.now = event.now
@@ -7535,7 +7598,7 @@ class Governor:
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self, lane: int) -> None:
-        """Wait for this call's turn; nobody waiting and the gap over, it is at once."""
+        """Wait for this call's turn; return at once when nobody waits and the gap is over."""
         if not self._queue and asyncio.get_running_loop().time() >= self._free_at:
             self._take_turn()
             return
@@ -9838,7 +9901,7 @@ class Bridge:
         return None
 
     def end_calls(self) -> None:
-        """Give every call that had no end one: what waited never left, what was cut off is unknown."""
+        """Answer every call that is still open: what waited never left, what was cut off is unknown."""
         if call := self.under_way:
             self.under_way = None
             self.calls.task_done()
