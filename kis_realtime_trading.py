@@ -11183,11 +11183,8 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
         return command(options)
     except SettingsError as error:
         count = len(error.faults)
-        head = Both(
-            f"{count} fault(s) in the settings; nothing was sent:",
-            f"설정에 고칠 곳이 {count}군데 있습니다. 아무것도 보내지 않았습니다.",
-        )
-        print(in_language(head, speak), file=sys.stderr)
+        tell(speak, f"{count} fault(s) in the settings; nothing was sent:",
+             f"설정에 고칠 곳이 {count}군데 있습니다. 아무것도 보내지 않았습니다.", sys.stderr)  # fmt: skip
         for fault in error.faults:
             print(f"  - {fault.said(speak)}", file=sys.stderr)
         return EXIT_SETTINGS
@@ -11195,17 +11192,22 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
         print(error.said(speak), file=sys.stderr)
         return EXIT_RUNNING
     except JournalError as error:
-        print(
-            f"{in_language(Both('journal', '저널'), speak)}: {error.said(speak)}", file=sys.stderr
-        )
+        tell(speak, f"journal: {error}", f"저널: {error.said('ko')}", sys.stderr)
         return EXIT_JOURNAL
-    except (BotError, OSError) as error:
-        said = error.said(speak) if isinstance(error, BotError) else str(error)
-        print(f"{in_language(Both('failed', '실패'), speak)}: {said}", file=sys.stderr)
+    except BotError as error:
+        tell(speak, f"failed: {error}", f"실패: {error.said('ko')}", sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        tell(speak, f"failed: {error}", f"실패: {error}", sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print(in_language(Both("interrupted", "중단했습니다"), speak), file=sys.stderr)
+        tell(speak, "interrupted", "중단했습니다", sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def tell(language: str, en: str, ko: str, file: Any = None) -> None:
+    """Print a text in the language of whoever typed the command."""
+    print(ko if language == "ko" else en, file=file, flush=True)
 
 
 def _run_mode(options: argparse.Namespace) -> int:
@@ -11241,20 +11243,16 @@ def folder_of_bot(options: argparse.Namespace) -> Path:
     running = running_folders()
     if options.state is None and len(running) > 1:
         names = ", ".join(map(str, running))
-        raise BotError(
-            Both(
-                f"several bots run; name one of their folders with --state: {names}",
-                f"봇이 여럿 실행 중입니다. --state로 폴더를 고르십시오: {names}",
-            )
-        )
+        raise BotError(Both(
+            f"several bots run; name one of their folders with --state: {names}",
+            f"봇이 여럿 실행 중입니다. --state로 폴더를 고르십시오: {names}",
+        ))  # fmt: skip
     folder = running[0] if options.state is None and running else state_folder(options, None)
     if not any(folder.glob("journal-*.sqlite3")):
-        raise BotError(
-            Both(
-                f"no bot keeps its journal in {folder}: give its folder by --state DIR",
-                f"{folder}에는 봇의 저널이 없습니다. 봇의 폴더를 --state로 알려 주십시오.",
-            )
-        )
+        raise BotError(Both(
+            f"no bot keeps its journal in {folder}: give its folder by --state DIR",
+            f"{folder}에는 봇의 저널이 없습니다. 봇의 폴더를 --state로 알려 주십시오.",
+        ))  # fmt: skip
     return folder
 
 
@@ -11275,34 +11273,24 @@ def leave_control(options: argparse.Namespace) -> int:
     waiting = path.read_text(errors="replace") + "\n" if path.is_file() else ""  # not yet obeyed
     write_private(path, waiting + text)
     if folder.resolve() not in running_folders():
-        print(
-            in_language(
-                Both(
-                    f"left in {path}; a running bot obeys within a second, a stopped one when it starts",
-                    f"{path}에 남겼습니다. 실행 중인 봇은 1초 안에, 꺼져 있는 봇은 시작할 때 따릅니다.",
-                ),
-                options.speak,
-            )
-        )
+        tell(options.speak,
+             f"left in {path}; a running bot obeys within a second, a stopped one when it starts",
+             f"{path}에 남겼습니다. 실행 중인 봇은 1초 안에, 꺼져 있는 봇은 시작할 때 따릅니다.")  # fmt: skip
         return 0
     deadline = time.monotonic() + ANSWER_WITHIN_S
     while path.exists() or path.with_suffix(".taken").exists():
         if time.monotonic() > deadline:
-            raise BotError(
-                Both(
-                    f"left in {path}, but the bot did not obey in {ANSWER_WITHIN_S:.0f} s",
-                    f"{path}에 남겼지만 봇이 {ANSWER_WITHIN_S:.0f}초 동안 따르지 않았습니다.",
-                )
-            )
+            raise BotError(Both(
+                f"left in {path}, but the bot did not obey in {ANSWER_WITHIN_S:.0f} s",
+                f"{path}에 남겼지만 봇이 {ANSWER_WITHIN_S:.0f}초 동안 따르지 않았습니다.",
+            ))  # fmt: skip
         time.sleep(0.05)
     said = [row for file, seq in before.items() for row in _answers(file, seq)]
     for row in said:
-        shown = (
-            say(Alert(row.ref, json.loads(row.body)), options.speak)
-            if row.kind == "alert"
-            else row.ref
-        )
-        print(shown if row.kind == "alert" else f"obeyed: {shown}")
+        if row.kind == "alert":
+            print(say(Alert(row.ref, json.loads(row.body)), options.speak))
+        else:
+            tell(options.speak, f"obeyed: {row.ref}", f"따랐습니다: {row.ref}")
     failed = not said or any(row.kind == "alert" and row.ref == "error" for row in said)
     return EXIT_FAILED if failed else 0
 
@@ -11333,12 +11321,10 @@ def _run_tools() -> int:
     """Hand the command line to the folder companions; this file never imports it."""
     tools = HERE / "companions"
     if not tools.is_dir():
-        raise BotError(
-            Both(
-                f"this option needs the folder companions beside {Path(__file__)}",
-                f"이 옵션에는 companions 폴더가 필요합니다. 이 파일 옆에 두십시오: {Path(__file__)}",
-            )
-        )
+        raise BotError(Both(
+            f"this option needs the folder companions beside {Path(__file__)}",
+            f"이 옵션에는 companions 폴더가 필요합니다. 이 파일 옆에 두십시오: {Path(__file__)}",
+        ))  # fmt: skip
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (SIGINT,))  # until the first lines there
     os.execv(sys.executable, [sys.executable, str(tools), *sys.argv[1:]])
@@ -11459,7 +11445,7 @@ def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
     """Show account and limits; store the owner's signature when he types them back."""
     tail = settings.profile.account_tail
     wanted = f"REAL MONEY {tail[-2:]}"
-    print(in_language(Both(f"account {tail}, limits:", f"계좌 {tail}, 한도:"), bot.language))
+    tell(bot.language, f"account {tail}, limits:", f"계좌 {tail}, 한도:")
     for key, value in bot.limits.model_dump().items():
         print(f"  {key}: {value:,}" if isinstance(value, int) else f"  {key}: {value}")
     question = Both(
@@ -11472,7 +11458,7 @@ def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
         raise BotError(Both(refused, "입력이 달라 허락하지 않았습니다. 아무것도 쓰지 않았습니다."))
     said = signature(settings.profile, bot.limits, build_hash())
     write_private(file, json.dumps({**said, "at": datetime.now(KST).isoformat()}))
-    print(in_language(Both("acknowledged", "허락했습니다. 24시간 동안 유효합니다."), bot.language))
+    tell(bot.language, "acknowledged", "허락했습니다. 24시간 동안 유효합니다.")
     return 0
 
 
