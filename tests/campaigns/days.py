@@ -50,6 +50,7 @@ SWARM: tuple[dict[str, Any], ...] = (
     {"match": {"kind": "trade"}, "effect": {"do": "frame_swap"}},
     {"match": {"kind": "trade"}, "effect": {"do": "frame_garble", "how": "truncate"}},
 )
+SLOW_S = ((0.5, 2.0), (1.0, 5.0), (4.0, 9.5))  # how long answers to questions take on a slow day
 RARE = {"token": 0.002, "frame_repeat": 0.01, "frame_swap": 0.01, "frame_garble": 0.01}
 
 
@@ -83,7 +84,10 @@ def make_world(number: int, faulty: bool) -> tuple[harness.World, list[harness.W
         )  # fmt: skip
         wishes.append(wish)
     settings = {"limits": {"max_data_age_s": 100, "losses_in_a_row": 20, "losses_in_a_row_all": 50}}
-    return harness.World(config, start="09:55:00", seed=number, settings=settings), wishes
+    world = harness.World(config, start="09:55:00", seed=number, settings=settings)
+    if faulty and pick.random() < 0.3:
+        world.network.answers_s = pick.choice(SLOW_S)
+    return world, wishes
 
 
 def shorten(world: harness.World, wishes: list[harness.Wish], until: str) -> None:

@@ -321,6 +321,20 @@ def test_what_was_stopped_for_a_day_trades_on_the_next():
     assert bench.ledger.orders[call.intent.intent_id].status is S.WORKING
 
 
+def test_the_bars_of_a_day_are_seen_on_the_next():
+    """A strategy begins the second day with what it knew; a gap of a night is no loss of memory."""
+    bench = Bench().start()
+    for text in ("10:00:30", "10:05:30", "10:10:30"):
+        bench.at(text)
+        bench.trade(70_000)
+    bench.at("10:16:00")
+    seen = [bar.start for bar in bench.state.view.bars]
+    evening(bench)
+    next_morning(bench)
+    assert len(seen) == 3
+    assert [bar.start for bar in bench.state.view.bars][:3] == seen
+
+
 def test_shares_missing_on_two_mornings_are_waited_for_on_each():
     """One empty balance of a later morning gives nothing up, although one did on an earlier day."""
     bench = Bench().start()
