@@ -1060,6 +1060,7 @@ class OrderList(NamedTuple):
     """The broker's order list of a day, all pages. No list is not an empty list."""
 
     rows: tuple[BrokerOrder, ...]
+    day: date | None = None  # of a day before this one
 
 
 MarketEvent: TypeAlias = Trade | Quote | Notice | MarketStatus
@@ -1192,7 +1193,7 @@ class Ask(NamedTuple):
     """A question to put to the broker soon."""
 
     what: Question
-    symbol: str = ""
+    symbol: str = ""  # or the day of an older order list
 
 
 Action: TypeAlias = Record | OrderCall | Alert | Ask
@@ -4327,6 +4328,19 @@ class Reconciler:
 
     # --- what time proves ---
 
+    def read_old_list(self, seen: OrderList, now: datetime) -> Proof:
+        """Yield what the list of an earlier day says of our orders of that day; they are dead."""
+        rows = {row.order_no: row for row in seen.rows}
+        for order in self._ledger.open_orders():
+            row = rows.get(order.order_no)
+            if order.own and order.order_no and order.intent.trade_date == seen.day:
+                if row:
+                    yield from self._read_row(order, row, now, now)
+                if order.status in OPEN_STATUSES:
+                    note = "day ended" if row else "not in the list of its day"
+                    key = order.intent.intent_id
+                    yield OrderUpdate(key, OrderEvent.EXPIRED, now, order.order_no, note=note)
+
     def end_day(self, now: datetime) -> Proof:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
         for order in self._ledger.open_orders():
@@ -5313,8 +5327,8 @@ class ExitDesk:
         closed = core.phase in (Phase.AFTER, Phase.CLOSED)
         if order.status not in RESTING or not order.own or closed:
             return
-        if order.intent.intent_id in core.calling:
-            return
+        if order.intent.intent_id in core.calling or order.intent.trade_date != core.ledger.day:
+            return  # a number of another day means another order today
         pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
         if 0 <= (core.now - order.since).total_seconds() < pause:
             return
@@ -5447,6 +5461,22 @@ def brake_refusals(core: Core, symbol: str) -> None:
         core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
 
 
+def take_old_list(core: Core, seen: OrderList) -> None:
+    """Book what the list of an earlier day says of an order that the owner named only now.
+
+    Its shares passed for his until then: the account is taken anew.
+    """
+    booked = 0
+    for entry in core.reconciler.read_old_list(seen, core.now):
+        if isinstance(entry, SymbolStopped):
+            core.stop_symbol(entry.symbol, entry.why)
+        else:
+            booked += core.apply(entry)
+    if booked:
+        core.hold("account", on=True)
+        core.ask("holdings")
+
+
 def ask_whose(core: Core, external: Mapping[str, int]) -> None:
     """Ask the owner about shares on the first day of a journal: perhaps it was lost."""
     unknown = [f"{each} {external[each]}" for each in external if each in core.symbols]
@@ -5550,6 +5580,9 @@ class BrokerDesk:
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         """Book what a list proves, then let every exit go on with what is known now."""
         core = self._core
+        if seen.day and seen.day != core.ledger.day:
+            take_old_list(core, seen)
+            return
         if core.session:
             core.reconciler.note_list_after_close(asked_at, core.session.close)
         rows = seen  # times of another clock tell nothing about ours
@@ -5963,12 +5996,14 @@ class CommandDesk:
             number = "" if said == "absent" else normalize_order_no(said)
         except BadData:
             number = ""
-        if said != "absent" and (not number or core.ledger.order_of(number)):
+        today = order.intent.trade_date == core.ledger.day
+        taken = (order.intent.trade_date, number) in core.ledger.by_number
+        if said != "absent" and (not number or taken):
             core.alert("error", what=f"{said!r} is neither `absent` nor the number of a free order")
             return
         event = OrderEvent.FOUND if number else OrderEvent.ABSENT
         core.apply(OrderUpdate(intent_id, event, core.now, number, note="the owner says so"))
-        core.ask("orders")
+        core.ask("orders", "" if today or not number else order.intent.trade_date.isoformat())
 
     def _on_restart(self, journal_end: str) -> None:
         """Requests that were under way when the process died have no answer."""
@@ -6387,14 +6422,17 @@ class Engine:
         core = self.core
         doubtful = UNRESOLVED - {_S.SUBMITTING, _S.QUARANTINED}
         for order in core.ledger.open_orders():
-            if order.status not in doubtful:
+            old = (
+                order.own and order.status in RESTING and order.intent.trade_date != core.ledger.day
+            )
+            if order.status not in doubtful and not old:
                 continue
             key = f"{order.intent.intent_id} {order.since}"
             done = self._looks.get(key, 0)
             age = (core.now - order.since).total_seconds()
             if done < len(LOOK_AFTER_S) and age >= LOOK_AFTER_S[done]:
                 self._looks[key] = done + 1
-                core.ask("orders")
+                core.ask("orders", order.intent.trade_date.isoformat() if old else "")
                 core.ask("cash" if order.intent.side is Side.BUY else "holdings")
 
 
@@ -6701,11 +6739,26 @@ class Watchdog:
             return
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.setblocking(False)  # a supervisor that does not read holds nothing up
             s.sendto(text.encode(), address)
 
 
 RECORD_SEGMENT_BYTES = 64 * 1024 * 1024
 RECORD_WAITING = 64 * 1024 * 1024  # characters that a slow disk may leave in memory
+
+
+def prune_recordings(folder: Path, now: datetime, days: int) -> None:
+    """Delete recordings of days older than `days`. What cannot be deleted is logged, never fatal.
+
+    The newest, which may be open, stays.
+    """
+    oldest = f"{now - timedelta(days=days):%Y%m%d}"
+    try:
+        for file in sorted(folder.glob("*.gz"))[:-1]:
+            if file.name[:8] < oldest:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("old recordings stay: %s", error)
 
 
 class Recorder:
@@ -6742,8 +6795,9 @@ class Recorder:
             path = folder / path.name.replace("-0000", "x-0000")
         return path
 
-    def begin_day(self, now: datetime) -> None:
-        """Go on in a file of this day; a replay may begin with it."""
+    def begin_day(self, now: datetime, kept_days: int = 30) -> None:
+        """Go on in a file of this day, with which a replay may begin; old days go."""
+        prune_recordings(self.path.parent, now, kept_days)
         if self._begun.name.startswith(f"{now:%Y%m%d}"):
             return
         self.flush()
@@ -6843,20 +6897,6 @@ class Recorder:
         self._room = self._most - sum(files.values())
         if size > self._room:
             raise OSError(errno.EFBIG, "bot.record_max_mb is reached")
-
-
-def prune_recordings(folder: Path, now: datetime, days: int) -> None:
-    """Delete recordings of days older than `days`. What cannot be deleted is logged, never fatal.
-
-    The newest, which may be open, stays.
-    """
-    oldest = f"{now - timedelta(days=days):%Y%m%d}"
-    try:
-        for file in sorted(folder.glob("*.gz"))[:-1]:
-            if file.name[:8] < oldest:
-                file.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("old recordings stay: %s", error)
 
 
 class AccountLock:
@@ -9442,7 +9482,7 @@ class Broker:
         self._refusals: Counter[Ask] = Counter()  # in a row
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
-        self._under_way: set[Ask] = set()
+        self._under_way: dict[Ask, bool] = {}
         self.is_held: Callable[[str], bool] = lambda symbol: False
         self._last_asked: dict[str, datetime] = {}
         self._spent_s: dict[str, float] = {}  # by the last answer, not of the market's clock
@@ -9461,11 +9501,12 @@ class Broker:
         """
         while True:
             pause = self._want_usual(kinds, busy)
-            others = sum(not self.is_held(ask.symbol) for ask in self._under_way if ask.symbol)
+            prices = [ask for ask in self._under_way if ask.what == "price"]
+            others = sum(not self.is_held(ask.symbol) for ask in prices)
             asks = [
                 ask for ask in self._asks
                 if ask.what in kinds and ask not in self._under_way
-                and (not ask.symbol or self.is_held(ask.symbol) or others < PRICES_SIDE_BY_SIDE)
+                and (ask.what != "price" or self.is_held(ask.symbol) or others < PRICES_SIDE_BY_SIDE)
             ]  # fmt: skip
             if asks:
                 long_ago = self._clock.now() - timedelta(seconds=WAITED_LONG_S)
@@ -9475,7 +9516,7 @@ class Broker:
                     ),
                 )  # fmt: skip
                 del self._asks[ask]
-                self._under_way.add(ask)
+                self._under_way[ask] = True
                 return ask
             self._asked.clear()
             with contextlib.suppress(TimeoutError):
@@ -9508,7 +9549,7 @@ class Broker:
         try:
             return await self._answer(ask)
         finally:
-            self._under_way.discard(ask)
+            self._under_way.pop(ask, None)
             self._asked.set()
 
     async def _answer(self, ask: Ask) -> Seen | None:
@@ -9518,7 +9559,9 @@ class Broker:
             if ask.what == "price":
                 value: Any = await self.market.price(ask.symbol, LANE_LOOK)
             elif ask.what == "orders":
-                value = await self.orders.orders_of(asked_at.date())
+                old = date.fromisoformat(ask.symbol) if ask.symbol else None
+                value = await self.orders.orders_of(old or asked_at.date())
+                value = value._replace(day=old)
             elif ask.what == "cash":
                 value = Cash(await self.orders.orderable_cash())
             else:
@@ -10618,8 +10661,7 @@ class Trader:
         self.counts.clear()
         self.inbox.lost = 0
         if self.recorder:
-            prune_recordings(self.recorder.path.parent, self.clock.now(), self.bot.record_days)
-            self.recorder.begin_day(self.clock.now())
+            self.recorder.begin_day(self.clock.now(), self.bot.record_days)
         self._bars_before = self.engine.bars_closed
         self.broker.decoder.set_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
@@ -10645,7 +10687,12 @@ class Trader:
                 task.cancel()
         self._busy_since.clear()
         self.bridge.end_calls()
-        await self._teller.evening(self.summary())
+        self._busy_since["evening"] = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            beat = group.create_task(self._beat())
+            await self._teller.evening(self.summary())
+            beat.cancel()
+        self._busy_since.clear()
 
     def _on_feed(self, up: bool, why: str) -> None:
         self.feed(Command("feed up" if up else "feed down", self.clock.now()))
@@ -10701,6 +10748,12 @@ class Trader:
             self._read_control()
             self._each_wall_second()
             await asyncio.sleep(max(0.02, 1.0 / self.clock.speed))
+
+    async def _beat(self) -> NoReturn:
+        """Look after what may go wrong while the day is reported: its questions take their time."""
+        while True:
+            self._each_wall_second()
+            await asyncio.sleep(1.0)
 
     def _each_wall_second(self) -> None:
         """Look after what may go wrong; feed the watchdog only while calls and questions get on."""

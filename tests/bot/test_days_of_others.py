@@ -547,3 +547,57 @@ def test_the_round_trip_of_an_answer_is_no_wrong_clock(date_late_s, took_s, off)
     moment = datetime.fromtimestamp(bot.time.time() + date_late_s, tz=bot.UTC)
     rest._look_at_clock(format_datetime(moment.replace(microsecond=0), usegmt=True), took_s)
     assert rest.clock_off is off
+
+
+# --- an order of Friday, named on Monday ----------------------------------------------------
+
+
+def named_on_monday():
+    """Return a bench on Monday with an order of Friday that the owner has just named, and it."""
+    bench = Bench(flat_at=None).start()
+    [call] = calls(bench.want(wish("s1")))
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    bench.wait(601)
+    order = bench.ledger.orders[call.intent.intent_id]
+    assert order.status is bot.OrderStatus.QUARANTINED
+    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    bench.totals = dict.fromkeys(bench.totals, 0)
+    bench.start("08:59:00", [(SYMBOL, 10)])
+    bench.list_of()
+    bench.at("10:00:00")
+    done = bench.command("resolve", text=f"{order.intent.intent_id}=123")
+    return bench, order, done
+
+
+def test_the_list_of_its_own_day_is_read_for_an_order_named_later():
+    """Friday's list is asked for, its fill is booked, its shares are no longer the owner's."""
+    bench, order, done = named_on_monday()
+    friday = order.intent.trade_date.isoformat()
+    assert bot.Ask("orders", friday) in done
+    row = bench.row(order, filled=10, number="0000000123")
+    bench.seen(bot.OrderList((row,), order.intent.trade_date))
+    assert order.status is bot.OrderStatus.FILLED
+    assert bench.ledger.position(SYMBOL).quantity == 10
+    bench.balance((SYMBOL, 10))
+    assert bench.ledger.external.get(SYMBOL, 0) == 0
+    bench.wait(300)
+    assert "mismatch" not in bench.engine.core.holds
+    assert len(sells(bench.trade(68_000))) == 1  # and they are guarded by their plan
+
+
+def test_a_number_of_another_day_is_never_cancelled():
+    """The time-out of entries would take Friday's number back today: another order's number."""
+    bench, _, done = named_on_monday()
+    done += bench.wait(300)
+    done += bench.command("level", level=bot.KillLevel.REDUCE_ONLY, text="x") + bench.wait(5)
+    assert [call for call in calls(done) if call.action == "cancel"] == []
+    asked = [each for each in done if isinstance(each, bot.Ask) and each.symbol.startswith("2026")]
+    assert 2 <= len(asked) <= 20  # until an answer comes
+
+
+def test_an_order_that_its_list_does_not_show_is_dead_and_gives_nothing():
+    """A wrong number: no share is booked, nothing stays open."""
+    bench, order, _ = named_on_monday()
+    bench.seen(bot.OrderList((), order.intent.trade_date))
+    assert order.status is bot.OrderStatus.EXPIRED
+    assert bench.ledger.position(SYMBOL).quantity == 0

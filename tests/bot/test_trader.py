@@ -924,6 +924,32 @@ def test_a_list_of_many_pages_does_not_starve_the_watchdog(monkeypatch):
     assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 5
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_slow_report_of_the_day_does_not_starve_the_watchdog(monkeypatch, hangs):
+    """Its questions are retried for 75 s, the unit waits for 60: fed by progress, as all day."""
+    fed = []
+
+    async def story(life):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as systemd:
+            systemd.bind("")
+            monkeypatch.setenv("NOTIFY_SOCKET", "@" + systemd.getsockname()[1:].decode())
+            trader, run = await life.begin()
+            await life.world.until("15:31:00")
+            effect = {"do": "lose", "how": "hang"} if hangs else {"do": "delay", "seconds": 9}
+            life.sim.faults.add({"match": {"path": "inquire-balance"}, "effect": effect})
+            while not run.done():
+                await asyncio.sleep(1)
+                with contextlib.suppress(BlockingIOError):
+                    while systemd.recv(99):
+                        fed.append(asyncio.get_running_loop().time())
+            trader.journal.close()
+
+    life = Life(start="15:20:00")
+    life.play(story)
+    assert max(later - earlier for earlier, later in itertools.pairwise(fed)) < 20
+    assert "day_report" in life.alerts()
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [("inquire-price", f"price {SYMBOL}"), ("psbl-order", "cash"), ("inquire-balance", "holdings")],

@@ -121,6 +121,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "TelegramBot.flush": "while the last messages go",
         "Trader._pump": "of zero: lets the others work between two batches",
         "Trader._timer": "the beat of the engine's time",
+        "Trader._beat": "the beat of the evening",
         "_trade.stop": "the patience after a signal, before the run is cancelled",
     },
     "task": {
