@@ -349,6 +349,7 @@ class Kind:
     run: Callable[[Columns, Params], Line | Lines]
     outputs: tuple[str, ...] = ("value",)
     recursive: bool = False
+    extra: int = 0  # bars beyond its lengths
 
 
 def _n(usual: int, run: Callable[[Columns, int], Line], recursive: bool = False) -> Kind:
@@ -537,39 +538,9 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-# Ids of the format that stand in the table of the reference and are not built here.
-NOT_BUILT = frozenset(
-    [
-        "kama",
-        "alma",
-        "t3",
-        "zlema",
-        "frama",
-        "vidya",
-        "stochrsi",
-        "cho",
-        "ultosc",
-        "tsi",
-        "rvi",
-        "kvo",
-        "coppock",
-        "kst",
-        "schaff",
-        "fisher",
-        "augen",
-        "adxr",
-        "ichimoku",
-        "sar",
-        "vortex",
-        "chop",
-        "mass_index",
-        "pivot",
-        "accbands",
-        "eom",
-        "beta",
-        "alpha",
-    ]
-)
+# Ids of the format that are not built here.
+NOT_BUILT = frozenset(["beta", "alpha"])  # they need the days of the index
+NO_LENGTHS = frozenset(["scale", "width", "sigma"])  # numbers that are not so many bars
 
 
 def lines_of(kind_id: str, params: Params, columns: Columns) -> Lines:
@@ -583,8 +554,9 @@ def lines_of(kind_id: str, params: Params, columns: Columns) -> Lines:
 def bars_needed(kind_id: str, params: Params) -> int:
     """Return how many closed bars a cross of the newest value needs; the same in backtest and live."""
     wanted = KINDS[kind_id].params
-    lengths = [int(params[name]) for name in wanted if isinstance(params.get(name), int | float)]
-    more = SETTLES if KINDS[kind_id].recursive else 0
+    given = [params.get(name) for name in wanted if name not in NO_LENGTHS]
+    lengths = [int(each) for each in given if isinstance(each, int | float)]
+    more = SETTLES if KINDS[kind_id].recursive else KINDS[kind_id].extra
     if kind_id == "hma":
         more = math.isqrt(lengths[0]) + 1  # an average of averages
     # one more for the day before, which a cross looks at, one for a change over the window

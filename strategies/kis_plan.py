@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import kis_indicators as indicators
+import kis_more_indicators  # noqa: F401  (adds to KINDS)
 from kis_indicators import Columns, Line
 
 PRICES = ("close", "open", "high", "low", "volume", "price")

@@ -61,6 +61,12 @@ KEYS = {
     "risk": ("stop_loss", "take_profit", "trailing_stop", "max_position_size"),
     "stop": ("enabled", "percent"),
 }  # fmt: skip
+# parameters that are no counts of bars, with their bounds
+REAL = {
+    "std": (0.1, 10), "multiplier": (0.1, 10), "sigma": (1, 100), "offset": (0, 1), "width": (0.1, 20),
+    "volume_factor": (0, 1), "scale": (1, 1e12), "af_start": (0.001, 1), "af_step": (0.001, 1),
+    "af_max": (0.001, 1),
+}  # fmt: skip
 MAX_FILE_BYTES = 200_000
 MOST_DAYS = 480  # a view keeps 500 bars
 
@@ -301,16 +307,19 @@ class _Reader(_Lines):
         for name, usual in wanted.items():
             if name not in given.values:
                 self.fault(line, f"params.{name}", "nothing", f"a value, usually {usual}")
+        if kind == "frama" and isinstance(params.get("period"), int) and params["period"] % 2:
+            self.fault(line, "params.period", params["period"], "an even number: it has two halves")
         fast, slow = params.get("fast"), params.get("slow")
         if isinstance(fast, int) and isinstance(slow, int) and fast >= slow:
             self.fault(line, "params.fast", fast, f"less than slow, {slow}")
         return params
 
     def _check_length(self, line: int, name: str, value: Any) -> None:
-        if name in ("std", "multiplier"):
+        if name in REAL:
             real = isinstance(value, int | float) and not isinstance(value, bool)
-            if not real or not 0.1 <= value <= 10:
-                self.fault(line, name, value, "a number of 0.1 to 10")
+            low, high = REAL[name]
+            if not real or not low <= value <= high:
+                self.fault(line, name, value, f"a number of {low:g} to {high:g}")
         elif isinstance(value, bool) or not isinstance(value, int):
             self.fault(line, name, value, "a whole number")
         elif not (0 if name == "shift" else 1) <= value <= 1000:

@@ -1,6 +1,7 @@
 """`.kis.yaml` files: what they mean on made bars, and what is answered to spoilt ones."""
 
 import importlib
+import math
 import random
 import statistics
 import subprocess
@@ -15,8 +16,9 @@ import kis_realtime_trading as bot
 
 FOLDER = Path(bot.__file__).resolve().parent / "strategies"
 sys.path.insert(0, str(FOLDER))
-kis_indicators, kis_plan, kis_yaml = (
-    importlib.import_module(name) for name in ("kis_indicators", "kis_plan", "kis_yaml")
+kis_indicators, kis_plan, kis_yaml, kis_more_indicators = (
+    importlib.import_module(name)
+    for name in ("kis_indicators", "kis_plan", "kis_yaml", "kis_more_indicators")
 )
 SYMBOL = "005930"
 FILES = sorted(FOLDER.glob("*.kis.yaml"))
@@ -176,7 +178,7 @@ SPOILT = [
     ("default: 5", "default: 5.5", 7, "a whole number"),
     ("$days}", "$dasy}", 9, "did you mean 'days'?"),
     ("id: sma,", "id: smaa,", 9, "did you mean 'sma'?"),
-    ("id: sma,", "id: kama,", 9, "not yet"),
+    ("id: sma,", "id: beta,", 9, "not yet"),
     ("{period: $days}", "{}", 9, "usually 20"),
     ("{period: $days}", "{period: 0}", 9, "1 to 1000"),
     ("{period: $days}", "{period: 20.0}", 9, "a whole number"),
@@ -392,7 +394,7 @@ USUAL = {key: dict(kind.params) for key, kind in kis_indicators.KINDS.items()}
 @pytest.mark.parametrize("kind", sorted(kis_indicators.KINDS))
 def test_every_indicator_is_defined_after_its_warm_up_and_never_looks_ahead(kind):
     """Outputs as declared, a value on the day bars_needed says, equal when the future is cut."""
-    columns = walk(7)
+    columns = walk(7, 400)
     needed = kis_indicators.bars_needed(kind, USUAL[kind])
     whole = kis_indicators.lines_of(kind, USUAL[kind], columns)
     cut = kis_indicators.lines_of(kind, USUAL[kind], columns.cut(needed))
@@ -407,10 +409,17 @@ TALIB = {
     "ema": "EMA", "cmo": "CMO", "cci": "CCI", "williams_r": "WILLR", "roc": "ROC",
     "trix": "TRIX", "natr": "NATR", "std": "STDDEV", "variance": "VAR", "obv": "OBV", "ad": "AD",
     "mfi": "MFI", "maximum": "MAX", "minimum": "MIN", "midpoint": "MIDPOINT",
-    "midprice": "MIDPRICE", "bop": "BOP", "regression": "LINEARREG",
+    "midprice": "MIDPRICE", "bop": "BOP", "regression": "LINEARREG", "kama": "KAMA", "t3": "T3",
+    "ultosc": "ULTOSC", "cho": "ADOSC", "sar": "SAR", "accbands": "ACCBANDS",
 }  # fmt: skip
 WANTS = {"cci": "hlc", "williams_r": "hlc", "natr": "hlc", "obv": "cv", "ad": "hlcv",
-         "mfi": "hlcv", "midprice": "hl", "bop": "ohlc"}  # fmt: skip
+         "mfi": "hlcv", "midprice": "hl", "bop": "ohlc", "ultosc": "hlc", "cho": "hlcv",
+         "sar": "hl", "accbands": "hlc"}  # fmt: skip
+OTHERS = {
+    "t3": {"timeperiod": 10, "vfactor": 0.7}, "cho": {"fastperiod": 3, "slowperiod": 10},
+    "ultosc": {"timeperiod1": 7, "timeperiod2": 14, "timeperiod3": 28},
+    "sar": {"acceleration": 0.02, "maximum": 0.2}, "accbands": {"timeperiod": 20},
+}  # fmt: skip
 COLUMN = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
 
@@ -421,9 +430,65 @@ def test_equal_to_talib_where_it_is_installed(kind):
     columns = walk(9)
     given = [numpy.array(getattr(columns, COLUMN[x]), dtype=float) for x in WANTS.get(kind, "c")]
     length = {"timeperiod": USUAL[kind]["period"]} if "period" in USUAL[kind] else {}
-    theirs = list(getattr(talib, TALIB[kind])(*given, **length))
+    theirs = getattr(talib, TALIB[kind])(*given, **OTHERS.get(kind, length))
+    theirs = list(theirs[1] if isinstance(theirs, tuple) else theirs)  # of bands the middle
     ours = kis_indicators.lines_of(kind, USUAL[kind], columns)["value"]
     assert ours[-50:] == pytest.approx(theirs[-50:], rel=1e-8, abs=1e-8)
+
+
+HAND = kis_indicators.Columns(
+    [10, 11, 12, 11, 13, 14], [12, 13, 13, 14, 15, 16], [9, 10, 11, 10, 12, 13],
+    [11, 12, 11, 13, 14, 15], [100, 200, 100, 300, 200, 100],
+)  # fmt: skip
+BY_HAND = [
+    # tenkan of 2 bars: (15 + 10) / 2, the middle of the last two
+    ("ichimoku", {"tenkan": 2, "kijun": 3, "senkou_b": 4}, "tenkan", (16 + 12) / 2),
+    ("ichimoku", {"tenkan": 2, "kijun": 3, "senkou_b": 4}, "chikou", 11),  # the close 3 bars ago
+    # |H - L before|: 15 - 10, 16 - 12; true ranges 3 and 3
+    ("vortex", {"period": 2}, "plus_vi", (5 + 4) / 6),
+    ("vortex", {"period": 2}, "minus_vi", (abs(12 - 14) + abs(13 - 15)) / 6),
+    ("chop", {"period": 2}, "value", 100 * math.log10(6 / (16 - 12)) / math.log10(2)),
+    # Klinger needs its averages; eom: middle moves by 1 in a bar of 3 on 100 shares
+    ("eom", {"period": 1, "scale": 100}, "value", 1.0 * 3 * 100 / 100),
+    ("accbands", {"period": 1, "width": 4}, "upper", 16 * (1 + 4 * 3 / 29)),
+    ("accbands", {"period": 1, "width": 4}, "lower", 13 * (1 - 4 * 3 / 29)),
+    ("alma", {"period": 1, "sigma": 1, "offset": 0.85}, "value", 15),
+    # body 1 2 -1 1 ... : (2 + 2 x -1 + 2 x 2 + 1) / 6 over (3 + 2 x 2 + 2 x 4 + 3) / 6, then of the newest
+    ("rvi", {"period": 1}, "value", (-1 + 2 * 2 + 2 * 1 + 1) / (2 + 2 * 4 + 2 * 3 + 3)),
+    ("coppock", {"short_roc": 1, "long_roc": 2, "wma": 1}, "value", 100 / 14 + 200 / 13),
+    ("pivot", {"left_bars": 1, "right_bars": 1}, "low", 10),  # 10 between 11 and 12
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "params", "output", "value"), BY_HAND)
+def test_more_formulas_by_hand(kind, params, output, value):
+    """The newest value of six small bars, by pencil."""
+    line = kis_indicators.lines_of(kind, params, HAND)[output]
+    assert line[-1] == pytest.approx(value)
+
+
+def test_a_cycle_of_the_adaptive_averages_by_hand():
+    """KAMA on a straight way is the quick average; VIDYA without momentum stands still."""
+    straight = [100, 101, 102, 103, 104]
+    weight = (2 / 3) ** 2
+    first = 101 + weight * (102 - 101)
+    assert kis_more_indicators.kama(straight, 2)[2:4] == pytest.approx(
+        [first, first + weight * (103 - first)]
+    )
+    flat = [100] * 12
+    assert kis_more_indicators.vidya(flat, 3)[-1] == 100
+    assert (
+        kis_more_indicators.frama(kis_indicators.Columns(flat, flat, flat, flat, flat), 4)[-1]
+        == 100
+    )
+
+
+def test_an_odd_fractal_length_is_refused():
+    """It has two halves."""
+    text = GOOD.replace("id: sma,", "id: frama,").replace("$days", "15")
+    with pytest.raises(bot.SettingsError) as caught:
+        kis_yaml.read_plan(text, "x.kis.yaml")
+    assert any("even" in str(fault) for fault in caught.value.faults)
 
 
 def test_the_clock_of_a_session_is_the_days_own():
