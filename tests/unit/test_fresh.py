@@ -207,6 +207,11 @@ def evening(bench):
     bench.command("feed down")
 
 
+def far():
+    """Return a plan that no price of these tests reaches."""
+    return bot.ExitPlan(1_000, 200_000)
+
+
 def with_an_entry_left(bench):
     """An entry rests when the day is stopped."""
     [call] = calls(bench.want(wish("rest")))
@@ -337,20 +342,29 @@ def test_the_bars_of_a_day_are_seen_on_the_next():
 
 def test_shares_missing_on_two_mornings_are_waited_for_on_each():
     """One empty balance of a later morning gives nothing up, although one did on an earlier day."""
-    bench = Bench().start()
-    bench.hold_shares()
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(far())
     for day in (NEXT_DAY, date(2026, 11, 24)):
         evening(bench)
-        held = bench.ledger.position(SYMBOL).quantity
         bench.now = datetime.combine(day, time(8, 30), bot.KST)
         bench.command("day", session=bot.session_of(day))
+        for symbol in (SYMBOL, OTHER):
+            bench.seen(instrument(symbol))
         bench.list_of()
-        bench.balance((SYMBOL, held - 3))
-        assert (day, bench.ledger.position(SYMBOL).quantity) == (day, held)
+        bench.balance((SYMBOL, 7))
+        assert (day, bench.ledger.position(SYMBOL).quantity) == (day, 10)
         bench.now += timedelta(seconds=bot.PROOF_OF_ABSENCE_S + 1)
-        bench.balance((SYMBOL, held - 3))
-        assert (day, bench.ledger.position(SYMBOL).quantity) == (day, held - 3)
+        bench.balance((SYMBOL, 7))
+        assert (day, bench.ledger.position(SYMBOL).quantity) == (day, 7)
         bench.seen(bot.Cash(10_000_000))
+        bench.command("feed up")
+        bench.list_of()
+        bench.totals = dict.fromkeys(bench.totals, 0)
+        bench.at("09:00:01")
+        bench.trade(70_000, OTHER)
+        bench.at("10:00:00")
+        bench.hold_shares(far(), quantity=3)  # the same shares can be missing again
+        assert bench.ledger.position(SYMBOL).quantity == 10
 
 
 def test_an_order_of_the_owner_before_the_second_morning_is_his():
@@ -368,7 +382,7 @@ def test_an_order_of_the_owner_before_the_second_morning_is_his():
 def test_the_close_of_each_evening_is_kept():
     """The morning after is compared with the evening before, not with an older one."""
     bench = Bench().start()
-    bench.hold_shares(bot.ExitPlan(1_000, 200_000))
+    bench.hold_shares(far())
     for day, price in ((DAY, 70_100), (NEXT_DAY, 71_200)):
         if day != DAY:
             next_morning(bench)
@@ -388,7 +402,7 @@ def test_the_close_of_each_evening_is_kept():
 def test_a_close_of_another_week_is_compared_with_nothing():
     """A bot that was off for days does not take the moves of those days for a split."""
     bench = Bench().start()
-    bench.hold_shares(bot.ExitPlan(1_000, 200_000))
+    bench.hold_shares(far())
     bench.at("15:30:10")
     bench.trade(70_000)
     bench.at("15:32:00")

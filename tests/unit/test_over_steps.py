@@ -636,6 +636,7 @@ def test_the_cash_of_the_morning_stays_that_of_the_morning():
     """What is paid in during the day does not widen the day's limit."""
     bench = Bench().start()
     morning = bench.ledger.morning_cash_krw
+    assert morning == 10_000_000
     bench.wait(200)
     bench.balance(cash=15_000_000)
     assert bench.ledger.cash_krw == 15_000_000
