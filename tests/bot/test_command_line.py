@@ -402,13 +402,15 @@ async def afternoon_on_paper(tmp_path, started):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
-        [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "14:00",
+        [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "13:40",
          "--speed", "400", "--symbols", "005930", "--density", "10", "--write-config",
          str(tmp_path), "--hold", "4"],
         stdout=subprocess.PIPE, text=True, cwd=edge.ROOT, env=environ,
     )  # fmt: skip
     try:
         ready = wait_ready(simulated, tmp_path)
+        with (tmp_path / "kis_devlp.yaml").open("a") as file:  # a slow machine begins late
+            file.write('  last_entry: "15:19"\n  flat_at: "15:20"\n')
         with log.open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-c", MEASURE, sys.executable,
@@ -416,7 +418,7 @@ async def afternoon_on_paper(tmp_path, started):
                  "--strategy", "rounds.py:Rounds"],
                 stdout=subprocess.PIPE, stderr=errors, cwd=tmp_path, env=environ, text=True,
             )  # fmt: skip
-            await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None)
+            await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None, 30.0)
             started.set()
             peak_kb, _ = await asyncio.to_thread(process.communicate)
         with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:
