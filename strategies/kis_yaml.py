@@ -87,6 +87,35 @@ class _Map:
         return usual if value is None else value
 
 
+_KOREAN_TEXT = """
+an alias (*name) = 별칭(*이름)|every value written out = 모든 값을 직접 적을 것|YAML text = YAML 형식|no mapping = 항목이 없음
+metadata, strategy and risk = metadata, strategy, risk|a text or a number = 글자나 숫자|once = 한 번만
+an unknown key = 모르는 항목|nothing = 비어 있음|a mapping = `항목: 값` 줄|a list of mappings = 항목의 목록
+a number = 숫자|a text = 글자|no condition and no stop = 조건도 손절도 없음|a way out of the position = 파는 방법 하나는 있을 것
+no default = 기본값 없음|a default, or a value by `set` = 기본값, 또는 set으로 준 값
+a whole number, as its type says = 자료형대로 정수|set, but not a parameter = set에 있으나 매개변수가 아님
+no such parameter = 없는 매개변수|a name under params = params 아래의 이름|each alias once = 별칭은 한 번씩
+no name of a price field: the price would hide it = 가격 필드와 다른 이름(가격에 가려집니다)
+an indicator that is built here; this one is not yet = 여기서 지원하는 지표(이것은 아직 아님)
+a known indicator = 아는 지표|up or down = up 또는 down|a whole number = 정수|1 to 1000 = 1부터 1000까지
+a number of 0.1 to 10 = 0.1부터 10까지의 숫자|a pattern that the backtester knows too = 백테스터도 아는 캔들 패턴
+a known pattern = 아는 캔들 패턴|TA-Lib installed (pip install TA-Lib) = TA-Lib 설치(pip install TA-Lib)
+AND or OR = AND 또는 OR|no condition = 조건 없음|at least one: it would buy at once = 하나 이상; 없으면 곧바로 삽니다
+a group in a group = 그룹 속의 그룹|a flat list = 한 겹의 목록|bullish, bearish or detected = bullish, bearish, detected 중 하나
+an alias or a price field = 별칭이나 가격 필드|a known operator = 아는 연산자|one of the two = 둘 중 하나만
+not 0: it divides = 0이 아닐 것(나누는 수)|0 to 1 = 0부터 1까지|true or false = true 또는 false
+a per cent above 0, below 100 = 0 초과 100 미만의 %|enabled without a percent = 켰으나 percent가 없음
+a percent: no stop else = percent 값; 없으면 손절이 없습니다
+"""
+_KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", "|").split("|"))
+
+
+def _both(text: str) -> bot.Both:
+    """Return a text of a fault with its Korean."""
+    near = re.fullmatch(r"did you mean (.+)\?", text)
+    return bot.Both(text, f"혹시 {near[1]}?" if near else _KOREAN.get(text, text))
+
+
 class _Lines:
     """Reads YAML with the line of everything, and collects faults and warnings."""
 
@@ -96,7 +125,8 @@ class _Lines:
         self.warnings: list[str] = []
 
     def fault(self, line: int, key: str, found: Any, expected: str) -> None:
-        self.faults.append(Fault(f"{self._source}:{line} {key}", str(found)[:80], expected))
+        seen, wanted = _both(str(found)[:80]), _both(str(expected))
+        self.faults.append(Fault(f"{self._source}:{line} {key}", seen, wanted))
 
     def warn(self, line: int, text: str) -> None:
         self.warnings.append(f"{self._source}:{line} {text}")

@@ -1,5 +1,6 @@
 """`.kis.yaml` files: what they mean on made bars, and what is answered to spoilt ones."""
 
+import ast
 import importlib
 import math
 import random
@@ -507,3 +508,28 @@ def test_a_file_is_checked_from_any_folder(tmp_path):
             cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         assert (done.returncode, words in done.stdout) == (code, True), done.stderr
+
+
+def test_faults_are_told_in_korean_as_well():
+    """Each text that the reader puts into a fault has its Korean; a near word is asked about."""
+    tree = ast.parse((FOLDER / "kis_yaml.py").read_text("utf-8"))
+    words = kis_yaml._KOREAN
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    told = [
+        each for call in calls if ast.unparse(call.func) == "self.fault" for each in call.args[2:]
+    ]
+    texts = {
+        part.value
+        for each in told
+        for part in (
+            each,
+            *(each.values if isinstance(each, ast.BoolOp) else ()),
+            *(getattr(each, n, None) for n in ("body", "orelse")),
+        )
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+    assert len(texts) > 30
+    assert texts - set(words) == set()
+    with pytest.raises(bot.SettingsError) as caught:
+        kis_yaml.read_plan(GOOD.replace("percent: 5", "percnt: 5", 1), "f")
+    assert any("혹시 'percent'?" in fault.said("ko") for fault in caught.value.faults)
