@@ -98,7 +98,7 @@ no such parameter = 없는 매개변수|a name under params = params 아래의 �
 no name of a price field: the price would hide it = 가격 필드와 다른 이름(가격에 가려집니다)
 an indicator that is built here; this one is not yet = 여기서 지원하는 지표(이것은 아직 아님)
 a known indicator = 아는 지표|up or down = up 또는 down|a whole number = 정수|1 to 1000 = 1부터 1000까지
-a number of 0.1 to 10 = 0.1부터 10까지의 숫자|a pattern that the backtester knows too = 백테스터도 아는 캔들 패턴
+an even number: it has two halves = 짝수(반으로 나눕니다)|a number of 0.1 to 10 = 0.1부터 10까지의 숫자|a pattern that the backtester knows too = 백테스터도 아는 캔들 패턴
 a known pattern = 아는 캔들 패턴|TA-Lib installed (pip install TA-Lib) = TA-Lib 설치(pip install TA-Lib)
 AND or OR = AND 또는 OR|no condition = 조건 없음|at least one: it would buy at once = 하나 이상; 없으면 곧바로 삽니다
 a group in a group = 그룹 속의 그룹|a flat list = 한 겹의 목록|bullish, bearish or detected = bullish, bearish, detected 중 하나
