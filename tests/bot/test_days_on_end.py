@@ -8,7 +8,7 @@ from datetime import date
 import edge
 import harness
 from compare import differences
-from test_trader import SYMBOL, Life
+from test_trader import SYMBOL, Life, wishes
 
 import kis_realtime_trading as bot
 
@@ -196,3 +196,26 @@ def test_a_restart_with_a_fund_and_a_kosdaq_stock_keeps_the_whole_ledger():
     assert [each for each in found if each] == []
     assert taxed[FUND] == 0
     assert any(tax > 0 for tax in taxed.values())
+
+
+def test_in_the_morning_the_list_of_the_day_before_tells_what_its_orders_became():
+    """Killed while an entry rested, which filled then: its shares are ours on Monday, not the owner's."""
+
+    async def story(life):
+        life.sim.faults.add(
+            {"match": {"side": "BUY"}, "effect": {"do": "no_fill", "seconds": 90}}
+        )  # fmt: skip
+        trader, run = await life.begin(wishes("14:43:00", plan=(0.8, 1.2)))
+        await life.world.until("14:43:20")
+        await harness.kill(run, trader)
+        await to(life, edge.at("08:31:00", MONDAY))
+        trader, run = await life.begin()
+        await asyncio.sleep(30)
+        ledger = trader.engine.core.ledger
+        await harness.kill(run, trader)
+        return ledger.position(SYMBOL).quantity, ledger.external, ledger.position(SYMBOL).plan
+
+    settings = {"limits": {"max_data_age_s": 60, "max_quote_age_s": 60}}
+    quantity, external, plan = Life(start="14:36:00", settings=settings).play(story)
+    assert (quantity, external) == (5, {})
+    assert plan is not None, "shares without a plan have no guard"
