@@ -2,6 +2,8 @@
 
 A file CODE.csv a stock, with the columns time,open,high,low,close,volume; time is the start of the
 minute in KST, `2026-11-20 09:00` or ISO. Prices in won, volume in shares. Raw prices, not adjusted.
+With `date` instead of `time` (2026-11-20) a line is a whole day: then the open is shown at the opening,
+the low before the high, the close: enough for rules of closed days, no more.
 A file stocks.csv beside them, columns code,market,fund, names what is not KOSPI (tax) or an ETF.
 """
 
@@ -17,9 +19,11 @@ from pathlib import Path
 
 import kis_realtime_trading as bot
 
+DAYS = ("date", "open", "high", "low", "close", "volume")
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
 STOCKS, MANIFEST, MARKETS = "stocks.csv", "manifest.json", ("KOSPI", "KOSDAQ", "KONEX")
 MOST_FAULTS = 12
+STEPS = 20  # minutes from the open to the low of a day, and from there to the high
 MOST_BYTES = 500_000_000
 BAND = 0.30  # the price limit of a day, as a share of the base price (rule since 2015-06-15)
 FIRST_DAY = date(2023, 1, 25)  # tick sizes and tax of the tables hold from here on
@@ -61,12 +65,13 @@ class History:
 def read_folder(folder: Path, first: date | None, last: date | None) -> History:
     """Read every CODE.csv of a folder. Raises bot.BotError naming file and row of a fault."""
     files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
-    files = [file for file in files if file.name != STOCKS and not file.name.endswith(".days.csv")]
+    files = [file for file in files if file.name != STOCKS]
+    files = [file for file in files if not file.name.endswith(".days.csv")] or files
     if not files:
         raise bot.BotError(f"no CODE.csv in {folder}: columns {','.join(COLUMNS)}, KST minutes")
     history = History({})
     for file in files:
-        symbol, every = file.stem.upper(), _read_file(file)
+        symbol, every = file.stem.partition(".")[0].upper(), _read_file(file)
         before = [bar.close for bar in every if first and bar.start.date() < first]
         bars = [bar for bar in every if _within(bar.start.date(), first, last)]
         if bars:
@@ -168,29 +173,66 @@ def _read_file(file: Path) -> list[bot.Bar]:
         raise bot.BotError(f"{file} is larger than {MOST_BYTES:,} bytes")
     bars: list[bot.Bar] = []
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise bot.BotError(f"{file}: the first line must be {','.join(COLUMNS)}")
+        reader, symbol = csv.DictReader(lines), file.stem.partition(".")[0].upper()
+        heads = tuple(reader.fieldnames or ())
+        if heads != COLUMNS and heads[: len(DAYS)] != DAYS:
+            either = f"{','.join(COLUMNS)} or {','.join(DAYS)}"
+            raise bot.BotError(f"{file}: the first line must be {either}")
         for row in reader:
             where = f"{file} line {reader.line_num}"
             try:
-                bar = _bar_of(file.stem.upper(), row)
-            except (ValueError, TypeError) as error:
+                found = [_bar_of(symbol, row)] if heads == COLUMNS else _day_of(symbol, row)
+            except (ValueError, TypeError, bot.BadData) as error:
                 raise bot.BotError(f"{where}: {error}") from None
-            if bars and bar.start <= bars[-1].start:
-                raise bot.BotError(f"{where}: {bar.start} does not come after the line before")
-            bars.append(bar)
+            if bars and found[0].start <= bars[-1].start:
+                raise bot.BotError(f"{where}: {found[0].start} does not come after the line before")
+            bars += found
     return bars
 
 
-def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
-    start = datetime.fromisoformat(row["time"])
-    start = start.replace(tzinfo=bot.KST) if start.tzinfo is None else start.astimezone(bot.KST)
+def _day_of(symbol: str, row: dict[str, str]) -> list[bot.Bar]:
+    """Return a whole day as minutes: open, slowly down to the low, up to the high, close.
+
+    Slowly, so that a stop on the way is sold near its price and not at the low of the day.
+    """
+    day = date.fromisoformat(row["date"])
+    session = bot.session_of(day)
+    if session is None:
+        raise ValueError(f"{day} is no trading day of KRX")
+    first, high, low, last, volume = _numbers(row)
+    shown = [(session.open, first, first)]
+    for hours, begin, end in ((1, first, low), (3, low, high)):
+        at, before = session.open + timedelta(hours=hours), begin
+        for n in range(1, STEPS + 1):
+            price = begin + (end - begin) * n / STEPS
+            after = end if n == STEPS else bot.round_to_tick(price, False, up=end > begin)
+            shown.append((at + timedelta(minutes=n), before, after))
+            before = after
+    shown.append((session.auction_start - timedelta(minutes=1), last, last))
+    part, rest = divmod(volume, len(shown))
+    bars = []
+    for n, (start, opened, closed) in enumerate(shown):
+        shares = part + (rest if n == len(shown) - 1 else 0)
+        top, bottom, end_of = max(opened, closed), min(opened, closed), start + timedelta(minutes=1)
+        worth = shares * (opened + closed + top + bottom) // 4
+        bars.append(bot.Bar(symbol, start, end_of, opened, top, bottom, closed, shares, worth, 4))
+    return bars
+
+
+def _numbers(row: dict[str, str]) -> tuple[int, int, int, int, int]:
+    """Return open, high, low, close and volume of a row. Raises ValueError."""
     first, high, low, last, volume = (int(row[name]) for name in COLUMNS[1:])
     if not 0 < low <= min(first, last) <= max(first, last) <= high:
         raise ValueError(f"low {low} <= open {first}, close {last} <= high {high} does not hold")
     if volume < 0:
         raise ValueError(f"volume {volume}")
+    return first, high, low, last, volume
+
+
+def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
+    start = datetime.fromisoformat(row["time"])
+    start = start.replace(tzinfo=bot.KST) if start.tzinfo is None else start.astimezone(bot.KST)
+    first, high, low, last, volume = _numbers(row)
     if start.second or start.microsecond:
         raise ValueError(f"{row['time']} is no full minute")
     value = volume * (first + high + low + last) // 4

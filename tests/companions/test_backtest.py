@@ -140,6 +140,49 @@ def test_market_and_kind_come_from_a_file_beside_the_minutes(tmp_path: Path):
         history.read_folder(tmp_path, None, None)
 
 
+DAY_LINES = [
+    "date,open,high,low,close,volume",
+    "2026-03-03,70000,72000,69000,71000,400000",
+    "2026-03-04,71000,73000,68000,70500,400000",
+    "2026-03-05,70500,76000,70000,75000,400000",
+    "2026-03-06,75000,75500,74000,74500,400000",
+]
+
+
+def test_whole_days_show_open_low_high_and_close(tmp_path: Path):
+    """A file of days is some minutes a day: what rules of closed days need, the low before the high."""
+    (tmp_path / "005930.csv").write_text("\n".join(DAY_LINES))
+    past = history.read_folder(tmp_path, None, None)
+    bars = past.minutes["005930"]
+    assert len(bars) == 4 * 42 and past.days()[0] == date(2026, 3, 3)
+    first = bars[:42]
+    assert min(range(42), key=lambda n: first[n].low) < max(range(42), key=lambda n: first[n].high)
+    assert (first[0].open, min(b.low for b in first), max(b.high for b in first), first[-1].close) == (
+        70_000, 69_000, 72_000, 71_000,
+    )  # fmt: skip
+    assert sum(bar.volume for bar in first) == 400_000
+    (tmp_path / "005930.csv").write_text("\n".join([*DAY_LINES[:2], "2026-03-07,1,1,1,1,1"]))
+    with pytest.raises(bot.BotError, match=r"line 3: 2026-03-07 is no trading day"):
+        history.read_folder(tmp_path, None, None)
+
+
+def test_a_rule_file_buys_at_the_open_and_stops_near_its_stop_on_whole_days(tmp_path: Path):
+    """up_day: bought at the open after a rising day; the stop 5 % below is met on the way down."""
+    (tmp_path / "h").mkdir()
+    lines = [*DAY_LINES, "2026-03-09,74500,76000,74000,75500,400000", "2026-03-10,75500,75600,60000,61000,400000"]  # fmt: skip
+    (tmp_path / "h" / "005930.csv").write_text("\n".join(lines))
+    root = Path(bot.__file__).parent
+    strategy = bot.load_strategy(str(root / "strategies" / "up_day.kis.yaml"), {})
+    settings = SETTINGS.model_copy(update={"flat_at": None})
+    past = history.read_folder(tmp_path / "h", None, None)
+    result = run(settings, strategy, past, Options(), tmp_path / "x")
+    assert result.differences == ()
+    entries = [order for order in result.report.orders if order.purpose == "entry" and order.filled]
+    assert entries and all(f"{order.at:%H:%M}" == "09:00" for order in entries)
+    [stopped] = [trip for trip in result.report.trips if trip.reason == "stop"]
+    assert 0.90 < stopped.exit_price / stopped.entry_price < 0.96  # not at the low of the day
+
+
 # --- the command ------------------------------------------------------------------------
 
 
