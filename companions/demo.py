@@ -56,8 +56,8 @@ WORDS: dict[str, dict[str, str]] = {
 
 
 KEPT_FOLDERS = 5
-SAMPLE_S = 0.075  # what sample_work took where a day at a thousand times kept its books equal
-FAST_ENOUGH, LEAST_SPEED = 1_000.0, 30.0
+SAMPLE_S = 0.075  # what sample_work takes where a day at FAST_ENOUGH keeps its books equal
+FAST_ENOUGH, LEAST_SPEED = 700.0, 30.0
 
 
 def sample_work() -> float:
@@ -71,10 +71,10 @@ def sample_work() -> float:
 def fitting_speed(wanted: float, took_s: float, cores: int) -> float:
     """Return the speed wanted, or the highest that a machine keeps up with, in steps of ten.
 
-    Bot and simulator want a core each: 300 wanted, a third of the pace on one core gives 160.
+    Bot and simulator want a core each: 300 wanted, a third of the pace on one core gives 110.
 
     >>> fitting_speed(300, 3 * SAMPLE_S, 1), fitting_speed(300, SAMPLE_S, 2)
-    (160.0, 300)
+    (110.0, 300)
     """
     most = FAST_ENOUGH * min(1.0, cores / 2) * SAMPLE_S / took_s
     return wanted if wanted <= most else min(wanted, max(LEAST_SPEED, most // 10 * 10))
