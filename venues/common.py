@@ -11,6 +11,7 @@ import decimal
 import enum
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ MOST_DIGITS, MOST_EXPONENT = 40, 18
 # 8 + 12 digits of a quantity times the same of a price are 40; a sum of many stays below 60.
 EXACT = decimal.Context(prec=60, traps=[decimal.Inexact, decimal.InvalidOperation])
 ZERO = Decimal(0)
+_USUAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,12})?", re.ASCII)
 
 
 # --- amounts ----------------------------------------------------------------------------
@@ -35,6 +37,8 @@ def amount(value: object) -> Decimal:
     Raises:
         BadData: a float, no number, not finite, or more digits than a venue can mean.
     """
+    if type(value) is str and _USUAL.fullmatch(value):  # nearly every number of a stream
+        return Decimal(value.rstrip("0").rstrip(".") if "." in value else value)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise BadData(f"no amount: a {type(value).__name__}")
     if isinstance(value, str) and not (value.isascii() and 0 < len(value) <= 64):

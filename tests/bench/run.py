@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHES = ("decode", "decision", "notice", "record", "replay", "wire")
+BENCHES = ("decode", "decision", "notice", "record", "replay", "premium", "wire")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,12 @@ def test_an_amount_goes_to_text_and_back(number):
     assert number == Decimal(text)
 
 
+@given(st.from_regex(r"[0-9]{1,22}(\.[0-9]{0,14})?", fullmatch=True))
+def test_the_quick_way_and_the_slow_one_read_the_same(text):
+    """A usual text takes a short way; its value and its spelling are those of the long one."""
+    assert plain(amount(text)) == plain(amount(Decimal(text)))
+
+
 @pytest.mark.parametrize("bad", [1.5, True, None, "", "NaN", "1e99", "x", "1" * 41])
 def test_what_is_no_amount_is_refused(bad):
     """No float, no truth value, nothing endless."""
