@@ -130,8 +130,6 @@ class Desk:
                 entries.append(Update(order.intent.intent_id, event, now, note="restart"))
             elif order.status is _S.CANCEL_PENDING:
                 entries.append(Update(order.intent.intent_id, _E.NO_ANSWER, now, note="restart"))
-            elif order.status in DOUBTFUL:  # counted anew: the call may have ended just now
-                order.ended_ms = now
         self._write(entries)
 
     def _write(self, entries: Iterable[Entry]) -> None:

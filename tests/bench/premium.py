@@ -51,7 +51,9 @@ def line(what, value, unit, target=None, met=None):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="only that it runs")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a target is missed")
     options = parser.parse_args()

@@ -174,6 +174,19 @@ def test_the_same_wish_is_one_order_also_after_a_restart(tmp_path):
     assert sum(world.posts.values()) == 1
 
 
+def test_a_second_call_for_an_intent_is_vetoed(tmp_path):
+    """Even if the code above were wrong: the last hand before the wire lets an intent through once."""
+
+    async def act(world, desk):
+        world.fault = "lost_before"
+        placed = await desk.place(wish())
+        desk.ledger.orders[placed.intent.intent_id].status = OrderStatus.SUBMITTING
+        return (await desk._submit(placed.intent)).outcome
+
+    world, outcome = on_desk(tmp_path, act)
+    assert (outcome, sum(world.posts.values())) == (Outcome.NOT_SENT, 1)
+
+
 def test_while_one_is_unknown_nothing_new_leaves_for_the_coin(tmp_path):
     """A lost answer stops its coin until the look has said what became of it."""
 
@@ -300,6 +313,25 @@ def test_looks_without_an_answer_end_in_quarantine_not_in_a_guess(tmp_path):
     assert placed.status is OrderStatus.FILLED
 
 
+@pytest.mark.parametrize(("venue", "fault"), [("upbit", "out_of_scope"), ("binance", -2015)])
+def test_a_refused_question_is_no_absence(venue, fault, tmp_path):
+    """The key lost its right to look: that says nothing of the order, however often it is said."""
+
+    async def act(world, desk):
+        world.fault = "lost_after"
+        up = venue == "upbit"
+        placed = await desk.place(wish() if up else wish(symbol="BTCUSDT", price=D("50000")))
+        world.core.key_fault = fault
+        await desk.resolved(placed.intent.intent_id, 300.0)
+        assert placed.status is OrderStatus.UNKNOWN
+        world.core.key_fault = "" if up else 0
+        await desk.resolved(placed.intent.intent_id, 700.0)
+        return placed
+
+    _, placed = on_desk(tmp_path, act, venue)
+    assert placed.status is OrderStatus.FILLED
+
+
 FILLS = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=30)
 
 
@@ -321,6 +353,22 @@ def test_only_cumulative_figures_are_booked(steps):
     assert ledger.orders["i1"].filled == D(most) / 10_000
     assert ledger.moved.get("BTC", D(0)) == D(most) / 10_000
     assert ledger.moved.get("KRW", D(0)) == -(most * 8_900 + most * 5)
+
+
+def test_a_smaller_figure_takes_nothing_back():
+    """A view that is older in one figure and newer in another books only what is more."""
+    ledger = SpotLedger()
+    ledger.apply(intent())
+    ledger.apply(Update("i1", OrderEvent.ACCEPTED, 0, "u1"))
+    ledger.apply(Update("i1", OrderEvent.FILL, 1, "u1", D("0.0005"), D(44_500), (("KRW", D(20)),)))
+    ledger.apply(Update("i1", OrderEvent.FILL, 2, "u1", D("0.0004"), D(40_000), (("KRW", D(22)),)))
+    order = ledger.orders["i1"]
+    assert (order.filled, order.filled_funds, order.fees) == (
+        D("0.0005"),
+        D(44_500),
+        {"KRW": D(22)},
+    )
+    assert ledger.moved == {"BTC": D("0.0005"), "KRW": D(-44_522)}
 
 
 def test_a_filled_order_without_its_fees_stays_open_until_they_are_known():
