@@ -5788,6 +5788,12 @@ class Danger(enum.StrEnum):
     UP = "up"
 
 
+ARGUMENTS_KO = {
+    "STOCK": "종목", "SHARES": "수량", "PRICE": "가격", "ORDER": "주문번호", "DAYS": "일수", "LINES": "줄수",
+    "INTENT": "주문기호",
+}  # fmt: skip
+
+
 class OwnersWord(NamedTuple):
     """One command of the owner. Arguments are names of ARGUMENTS, in brackets when they may lack.
 
@@ -5802,15 +5808,18 @@ class OwnersWord(NamedTuple):
     danger: Danger
     doors: frozenset[str]
     level: KillLevel | None
-    event: str
+    event: Any  # a name of Command
     text: str
     ko: str
     en: str
 
-    @property
-    def usage(self) -> str:
-        """The word with its arguments, as a person types it behind a slash."""
-        return " ".join((self.name, *self.arguments))
+    def usage(self, language: str) -> str:
+        """Return the word with its arguments, as a person types it."""
+        forms = (form for form in self.arguments if form != "[CODE]")
+        said = " ".join((self.name, *forms))
+        for english, korean in ARGUMENTS_KO.items() if language == "ko" else ():
+            said = said.replace(english, korean)
+        return said
 
 
 class Said(NamedTuple):
@@ -6935,6 +6944,50 @@ class AccountLock:
         os.close(self._file)
 
 
+CONTROL_FILE = "control"  # in the state folder; a line: a word of COMMANDS with its arguments
+MAX_CONTROL_BYTES = 4096
+
+
+def _owners_text(path: Path) -> str:
+    """Return a short text that the owner himself left; of anything else not a word is read.
+
+    A link could lead to any file of the owner, and its lines would stand in the journal and on the
+    phone. Raises OSError or UnicodeDecodeError.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(opened, encoding="utf-8") as file:
+        seen = os.fstat(opened)
+        plain = stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1
+        if not plain or seen.st_size > MAX_CONTROL_BYTES:
+            return "unreadable: no short text"
+        if seen.st_uid != os.geteuid() or seen.st_mode & stat.S_IWOTH:
+            return "unreadable: not the owner's own file"
+        return file.read().strip()
+
+
+def take_words(path: Path) -> Iterator[str]:
+    """Take away what the owner left in the control file; yield its lines, none without a file.
+
+    It goes when all were obeyed: a bot that is killed before obeys them when it starts again.
+    """
+    taken = path.with_suffix(".taken")  # a command that comes now makes a new file
+    if not os.path.lexists(taken):
+        if not os.path.lexists(path):
+            return
+        with contextlib.suppress(OSError):
+            os.replace(path, taken)
+    try:
+        text = _owners_text(taken)
+    except (OSError, UnicodeDecodeError) as error:
+        text = f"unreadable: {error}"
+    yield from text.split("\n")
+    try:
+        taken.unlink(missing_ok=True)
+    except OSError:  # a folder
+        with contextlib.suppress(OSError):
+            os.replace(taken, f"{taken}-{taken.stat().st_ino}")
+
+
 # ======================================================================================
 # === 19. WORDS ===
 # ======================================================================================
@@ -7144,7 +7197,7 @@ REASON_WORDS = {
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
-    "the owner says so": "사용자 확인", "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
+    "the owner says so": "사용자 확인", "the owner": "직접 지시", "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
 }  # fmt: skip
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
@@ -7195,6 +7248,151 @@ def in_korean(text: str) -> str:
     for english, korean in PHRASES:
         text = english.sub(korean, text)
     return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; "))
+
+
+# --- what the phone answers, out of the status ---
+
+PHASE_WORDS = {
+    "waiting": "장 시작 대기", "closed": "휴장", "preparing": "준비 중", "before_open": "개장 전 동시호가",
+    "trading": "장중", "closing": "마감 동시호가", "after": "장 마감", "stopping": "종료 중",
+}  # fmt: skip
+LEVEL_WORDS = {
+    "ACTIVE": "매매 중", "ENTRIES_OFF": "신규 중지", "REDUCE_ONLY": "축소만", "FLATTEN_AND_HALT": "전량 매도 후 정지",
+}  # fmt: skip
+
+
+DONE = {  # what is answered when a word was taken; "" when it was refused
+    "stop": ("✓ 새로 사지 않습니다 ({level})", "✓ no new entries ({level})"),
+    "reduce": ("✓ 새로 사지 않고 미체결 매수를 취소합니다 ({level})",
+        "✓ no new entries, resting ones are taken back ({level})"),
+    "cancel": ("취소를 보냅니다. 확인되면 알립니다", "the cancel is sent; its answer is told"),
+    "flatten": ("전량 매도를 시작합니다. 체결되면 알립니다", "selling all; fills are told"),
+    "sell": ("매도를 시작합니다. 체결되면 알립니다", "selling; the fill is told"),
+    "resume": ("▶ 매매를 다시 합니다", "▶ trading again"),
+    "buy": ("주문을 보냅니다. 체결되면 알립니다", "the order is sent; its fill is told"),
+    "unlock": ("✓ 다시 살 수 있습니다", "✓ it may be bought again"),
+    "": ("✋ 하지 않았습니다. 이유는 알림에 있습니다", "✋ not done: the alert says why"),
+}  # fmt: skip
+NEXT_STEPS = {  # buttons under an answer
+    "status": ("positions", "orders", "profit", "health"), "positions": ("status", "orders"),
+    "orders": ("positions", "status"), "holds": ("status", "locks"), "stop": ("status", "resume"),
+    "reduce": ("orders", "resume"), "flatten": ("positions", "status"), "resume": ("status", "stop"),
+    "help": ("status", "positions"), "daily": ("weekly", "monthly"), "stats": ("performance", "trades"),
+    "sell": ("positions", "orders"), "buy": ("positions", "orders"), "limits": ("status",),
+}  # fmt: skip
+BUTTON_WORDS = {
+    "status": "상태", "positions": "보유", "orders": "미체결", "profit": "손익 그림", "health": "건강",
+    "locks": "멈춘 종목", "resume": "매매 재개", "stop": "신규 중지", "weekly": "주별", "monthly": "월별",
+    "performance": "종목별", "trades": "왕복 매매",
+}  # fmt: skip
+
+
+class PhoneText:
+    """Makes the answers of the asking words out of a status; names of stocks stand for codes."""
+
+    def __init__(self, status: Mapping[str, Any], names: Mapping[str, str], language: str) -> None:
+        self._status, self._names, self._korean = status, names, language == "ko"
+
+    def answer(self, word: str) -> str:
+        """Return the answer to one of the words below."""
+        return str(getattr(self, word)())
+
+    def _say(self, korean: str, english: str) -> str:
+        return korean if self._korean else english
+
+    def _name(self, symbol: str) -> str:
+        given = (e["name"] for e in self._status["symbols"] if e["symbol"] == symbol and e["name"])
+        return next(given, self._names.get(symbol, symbol))
+
+    def _lines(self, lines: Iterable[str], korean: str, english: str) -> str:
+        return "\n".join(lines) or self._say(korean, english)
+
+    def status(self) -> str:
+        """Mode, phase, level; result; what is held; the feed."""
+        s, day = self._status, self._status["day"]
+        held, count = sum(bool(e["position"]) for e in s["symbols"]), len(s["orders"])
+        up = s["feed"]["connected"]
+        phase, level = (
+            (PHASE_WORDS[s["phase"]], LEVEL_WORDS[s["level"]])
+            if self._korean
+            else (s["phase"].replace("_", " "), s["level"])
+        )
+        head = f"{s['mode']} · {s['account_tail']} · {phase} · {level}\n"
+        holds = "".join(f"\n⏸ {each['text']}" for each in s["holds"][:3])
+        return (
+            head
+            + self._say(
+                f"오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목\n"
+                f"시세 {'연결됨' if up else '끊김'} · 미체결 {count}건",
+                f"today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held\n"
+                f"feed {'up' if up else 'down'} · {count} open orders",
+            )
+            + holds
+        )
+
+    def positions(self) -> str:
+        """Shares, average and price, gain, stop and target."""
+        lines = []
+        for each in self._status["symbols"]:
+            if each["position"]:
+                stop, target = (
+                    f"{each[key]:,}" if each[key] else "-" for key in ("stop", "target")
+                )
+                lines.append(
+                    f"{self._name(each['symbol'])} {each['position']:,}{self._say('주', '')}"
+                    f" @ {each['average']:,.0f} → {each['price']:,}"
+                    f" · {each['gain_krw']:+,} ({each['gain_pct']:+.1f}%)\n"
+                    + self._say(
+                        f"  손절 {stop} · 목표 {target}", f"  stop {stop} · target {target}"
+                    )
+                )
+        return self._lines(lines, "보유 종목이 없습니다", "nothing held")
+
+    def orders(self) -> str:
+        """Open orders with their numbers."""
+        words = SIDE_WORDS["ko" if self._korean else "en"]
+        lines = [
+            f"{self._name(e['symbol'])} {words[e['side']]} {e['filled']:,}/{e['quantity']:,}"
+            f" @ {e['price']:,} · {e['number'] or e['state']}"
+            for e in self._status["orders"]
+        ]
+        return self._lines(lines, "미체결 주문이 없습니다", "no open order")
+
+    def balance(self) -> str:
+        """Cash and equity."""
+        s, day = self._status, self._status["day"]
+        return self._say(
+            f"평가금액 {s['equity_krw']:,}원\n현금 {s['cash_krw']:,}원\n실현 {day['realised_krw']:+,} · "
+            f"평가 {day['open_krw']:+,}\n수수료 {day['fees_krw']:,} · 세금 {day['taxes_krw']:,}",
+            f"equity {s['equity_krw']:,} won\ncash {s['cash_krw']:,} won\nrealised "
+            f"{day['realised_krw']:+,} · open {day['open_krw']:+,}\nfees {day['fees_krw']:,} · "
+            f"taxes {day['taxes_krw']:,}",
+        )
+
+    def holds(self) -> str:
+        """Why nothing is bought now."""
+        lines = [
+            f"⏸ {'' if e['scope'] == 'all' else self._name(e['scope']) + ': '}{e['text']}"
+            for e in self._status["holds"]
+        ]
+        return self._lines(lines, "지금 막는 이유가 없습니다", "nothing is held back")
+
+    def help(self) -> str:
+        """The table of the owner's words."""
+        titles = {
+            Danger.ASK: ("물어보기", "ask"), Danger.DOWN: ("바로 실행", "at once"),
+            Danger.CONFIRM: ("한 번 더 누르면 실행", "after one tap"),
+            Danger.UP: ("확인 번호로 실행", "with a code"),
+        }  # fmt: skip
+        lines = []
+        for danger, (korean, english) in titles.items():
+            lines.append(f"— {self._say(korean, english)}")
+            lines += [
+                f"/{word.usage('ko' if self._korean else 'en')} {self._say(word.ko, word.en)}"
+                for word in COMMANDS.values()
+                if word.danger is danger and "phone" in word.doors
+            ]
+        return "\n".join(lines)
 
 
 class AlarmRule(NamedTuple):
@@ -8374,16 +8572,26 @@ LONG_PAUSE_S = 600.0  # after a refusal (blocked, token revoked), and at most wh
 WORD_MAX_AGE_S, CLOCK_SKEW_S = 60, 5  # of a message, by Telegram's date; older ones never act
 CODE_LASTS_S, CODE_TRIES, CODE_LOCK_S = 60.0, 3, 900.0
 MAX_ANSWER_BYTES = 1024 * 1024  # of the Bot API; a poll of 20 short updates is far smaller
-_WORD = re.compile(r"/([a-z]{1,20})(?: ([0-9A-Za-z]{1,12}))?", re.ASCII)
+# letters and digits of ASCII, and Korean for the names of stocks
+_PHONE_WORD = re.compile(r"/([a-z]{1,32})((?: [0-9A-Za-z가-힣&.=_-]{1,40}){0,4})", re.ASCII)
 
 
 class PhoneWord(NamedTuple):
-    """What a listed person said just now: a command and its argument, both plain ASCII."""
+    """What a listed person said just now: a command and its arguments."""
 
     update_id: int
     user: int
     command: str
-    argument: str
+    arguments: tuple[str, ...] = ()
+    tapped: bool = False  # said by a button under a message of ours
+
+
+class Answer(NamedTuple):
+    """What is said to a person: a text, buttons (their face, the word they say), a picture."""
+
+    text: str = ""
+    buttons: tuple[tuple[str, str], ...] = ()
+    photo: bytes = b""
 
 
 def phone_word(
@@ -8391,13 +8599,20 @@ def phone_word(
 ) -> PhoneWord | str:
     """Return what an update orders, or why it orders nothing.
 
-    Only a new message counts (no edit, no forward, no channel, no group), from a listed numeric id
-    in his own private chat, at most 60 s old, with an id above every one seen, in strict ASCII.
+    Only a new message counts (no edit, no forward, no channel, no group) or a tap on a button of
+    ours, from a listed numeric id in his own private chat, at most 60 s old, with an id above every
+    one seen. Nobody tells when a button was tapped: one that stands for longer only asks.
     """
-    number, message = update.get("update_id"), update.get("message")
-    if set(update) != {"update_id", "message"} or not isinstance(message, Mapping):
+    number, kind = update.get("update_id"), "message"
+    if "callback_query" in update:
+        kind = "callback_query"
+    said = update.get(kind)
+    if set(update) != {"update_id", kind} or not isinstance(said, Mapping):
         return "no new message"
-    sender, chat = message.get("from"), message.get("chat")
+    tapped, message = kind != "message", said if kind == "message" else said.get("message")
+    if not isinstance(message, Mapping):
+        return "no sender"
+    sender, chat = said.get("from"), message.get("chat")
     if not isinstance(sender, Mapping) or not isinstance(chat, Mapping):
         return "no sender"
     user = sender.get("id")
@@ -8405,20 +8620,20 @@ def phone_word(
         return "stranger"
     if chat.get("type") != "private" or chat.get("id") != user or "sender_chat" in message:
         return "not a private chat"
-    if (
-        "edit_date" in message
-        or "via_bot" in message
-        or any(k.startswith("forward") for k in message)
-    ):
+    forwarded = any(key.startswith("forward") for key in message)
+    if forwarded or "via_bot" in message or ("edit_date" in message and not tapped):
         return "not his own words"
-    date_s = message.get("date")
+    date_s, text = message.get("date"), said.get("data") if tapped else message.get("text")
     if type(number) is not int or number <= newest or type(date_s) is not int:
         return "seen before"
-    if not -CLOCK_SKEW_S <= unix_now - date_s <= WORD_MAX_AGE_S:
+    match = _PHONE_WORD.fullmatch(text) if isinstance(text, str) else None
+    known = _WORD_OF.get(match[1]) if match else None
+    asks = tapped and known is not None and known.danger is Danger.ASK and date_s > 0
+    if not asks and not -CLOCK_SKEW_S <= unix_now - date_s <= WORD_MAX_AGE_S:
         return "too old"
-    text = message.get("text")
-    match = _WORD.fullmatch(text) if isinstance(text, str) else None
-    return PhoneWord(number, user, match[1], match[2] or "") if match else "no command"
+    if match is None:
+        return "no command"
+    return PhoneWord(number, user, match[1], tuple(match[2].split()), tapped)
 
 
 class PhoneCodes:
@@ -8437,6 +8652,10 @@ class PhoneCodes:
         code = f"{self._draw(1_000_000):06d}"
         self._open[user] = action, code, now + CODE_LASTS_S
         return code
+
+    def waiting(self, user: int) -> str:
+        """Return the action that a person's code is for, "" without one."""
+        return self._open.get(user, ("", "", 0.0))[0]
 
     def take(self, user: int, action: str, code: str, now: float) -> bool:
         """Return whether a code is right; it is void afterwards. Three wrong ones lock."""
@@ -8485,7 +8704,11 @@ def _bounded_request() -> Any:
             if self._session is None:
                 timeout = aiohttp.ClientTimeout(total=45.0, sock_connect=10.0)
                 self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
-            data = request_data.json_parameters if request_data else {}
+            data: Any = request_data.json_parameters if request_data else {}
+            if request_data and request_data.contains_files:
+                data = aiohttp.FormData(data)
+                for name, (file, content, mime) in request_data.multipart_data.items():
+                    data.add_field(name, content, filename=file, content_type=mime)
             try:
                 async with self._session.request(
                     method, url, data=data, allow_redirects=False
@@ -8523,6 +8746,22 @@ class Letter(NamedTuple):
     chat: str  # "" the chat of the settings
     how: How
     since_s: float  # loop time
+    answer: Answer = Answer()  # its buttons and picture
+
+
+def menu_of(language: str) -> list[tuple[str, str]]:
+    """Return the commands that Telegram offers behind the slash."""
+    words = (word for word in COMMANDS.values() if "phone" in word.doors)
+    return [(word.name, word.ko if language == "ko" else word.en) for word in words]
+
+
+def _buttons(buttons: Sequence[tuple[str, str]]) -> Any:
+    """Return buttons as the library wants them, two in a row; None without any."""
+    from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+    faces = [InlineKeyboardButton(face, callback_data=word) for face, word in buttons]
+    rows = [faces[at : at + 2] for at in range(0, len(faces), 2)]
+    return InlineKeyboardMarkup(rows) if rows else None
 
 
 class TelegramBot:
@@ -8539,7 +8778,11 @@ class TelegramBot:
         self.newest = 0  # update id; set from the journal before the start
         self.strangers = 0
         self.trouble = ""  # why words may not be ours: no upward command while it stands
-        self.obey: Callable[[PhoneWord], str] = lambda word: ""
+        self.obey: Callable[[PhoneWord], Answer] = lambda word: Answer()
+        self.language, self.pairing = "ko", ""  # the code that `/start CODE` must bring
+        self.on_paired: Callable[[int], None] = lambda user: None
+        self._wrong_pairings = 0
+        self._taps: set[asyncio.Future[Any]] = set()  # being confirmed
         self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
         self._urgent: deque[Letter] = deque(maxlen=self.OUTBOX)
         self._usual: deque[Letter] = deque(maxlen=self.OUTBOX)
@@ -8569,6 +8812,18 @@ class TelegramBot:
             box.append(letter)
         self._more.set()
 
+    def reply(self, answer: Answer, user: int) -> None:
+        """Answer a person in his own chat, before the usual alerts."""
+        if self._token and (answer.text or answer.photo):
+            text = answer.text[:4000].encode("utf-8", "replace").decode()
+            self._urgent.append(Letter(text, 0, str(user), PLAIN, _loop_time(), answer))
+        self._more.set()
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is a bot at all."""
+        return bool(self._token)
+
     @property
     def outbox(self) -> list[str]:
         """What waits to be sent, the urgent first."""
@@ -8588,7 +8843,7 @@ class TelegramBot:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all(bot))
-                if self.users:
+                if self.users or self.pairing:
                     group.create_task(self._listen(bot))
         finally:
             for door in doors:
@@ -8599,11 +8854,15 @@ class TelegramBot:
         from telegram.error import Conflict, Forbidden, InvalidToken
 
         pause, offset = 1.0, self.newest + 1 if self.newest else None
+        kinds, menu_due = ["message", "callback_query"], True
         while True:
             try:
                 async with asyncio.timeout(50.0):
+                    if menu_due:
+                        await bot.set_my_commands(menu_of(self.language))
+                        menu_due = False
                     updates = await bot.get_updates(
-                        offset=offset, timeout=20, limit=20, allowed_updates=["message"]
+                        offset=offset, timeout=20, limit=20, allowed_updates=kinds
                     )
             except (Forbidden, InvalidToken) as error:
                 self.trouble = f"Telegram refuses us ({error})"
@@ -8619,20 +8878,59 @@ class TelegramBot:
             pause, self.trouble = 1.0, ""
             for update in updates:
                 offset = update.update_id + 1
-                self._hear(update.to_dict())
+                why = self._hear(update.to_dict())
+                if update.callback_query:  # or its button turns on and on
+                    self._confirm_tap(bot, update.callback_query.id, why)
 
-    def _hear(self, update: Mapping[str, Any]) -> None:
-        word = phone_word(update, self.users, self.newest, time.time())
+    def _confirm_tap(self, bot: Any, query: str, why: str) -> None:
+        old = {
+            "ko": "오래된 단추입니다. 명령을 보내십시오",
+            "en": "an old button: send the command",
+        }
+        text = old[self.language] if why == "too old" else None
+        call = asyncio.gather(bot.answer_callback_query(query, text), return_exceptions=True)
+        self._taps.add(call)
+        call.add_done_callback(self._taps.discard)
+
+    def _hear(self, update: Mapping[str, Any]) -> str:
+        """Do what an update orders; return why it orders nothing, "" when it did."""
+        now = time.time()
+        word = phone_word(update, self.users, self.newest, now)
         if isinstance(word, PhoneWord):
             self.newest = word.update_id
-            if answer := self.obey(word):
-                self.post(answer, urgent=True, chat=str(word.user))  # to him, not to a group
-        elif word == "stranger":
+            try:
+                self.reply(self.obey(word), word.user)
+            except Exception:  # the next word may be /stop
+                log.exception("/%s of the phone failed", word.command)
+                self.reply(Answer(f"⚠ /{word.command}: ?"), word.user)
+            return ""
+        if word == "stranger" and not self._pair(update, now):
             self.strangers += 1
             if self.strangers == 1:
                 log.warning("somebody who is not in telegram_users wrote to the bot")
-        elif word == "no command":
+        elif word == "no command" and "message" in update:
             self.post("/help", chat=str(update["message"]["chat"]["id"]))
+        return word
+
+    def _pair(self, update: Mapping[str, Any], now: float) -> bool:
+        """Take the first person in who brings the code of the terminal; three wrong ones end it."""
+        user = (update.get("message") or {}).get("from", {}).get("id")
+        if not self.pairing or type(user) is not int:
+            return False
+        word = phone_word(update, (user,), self.newest, now)
+        if not isinstance(word, PhoneWord) or word.command != "start" or not word.arguments:
+            return False
+        self.newest = word.update_id
+        if hmac.compare_digest(word.arguments[0].encode(), self.pairing.encode()):
+            self.pairing, self.users = "", self.users | {user}
+            self.on_paired(user)
+            self.reply(self.obey(word), user)
+            return True
+        self._wrong_pairings += 1
+        if self._wrong_pairings >= CODE_TRIES:
+            self.pairing = ""
+            log.warning("three wrong pairing codes: a restart shows a new one")
+        return False
 
     async def _send_all(self, bot: Any) -> NoReturn:
         from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
@@ -8712,7 +9010,12 @@ class TelegramBot:
                 return
         quiet = all(each.how.silent for each in items)
         chat = first.chat or self._chat
-        sent = await bot.send_message(chat_id=chat, text=text, disable_notification=quiet)
+        markup = _buttons(first.answer.buttons)
+        if first.answer.photo:
+            caption = text[:1000] or None
+            await bot.send_photo(chat, first.answer.photo, caption=caption, reply_markup=markup)
+            return
+        sent = await bot.send_message(chat, text, reply_markup=markup, disable_notification=quiet)
         if first.how.key and len(items) == 1:
             self._ids[first.how.key] = chat, sent.message_id
             self._ids = dict(list(self._ids.items())[-200:])
@@ -8737,6 +9040,40 @@ def _loop_time() -> float:
         return asyncio.get_running_loop().time()
     except RuntimeError:  # nothing runs yet
         return 0.0
+
+
+FIGURES_S = 45.0  # an answer that takes longer is given up
+
+
+async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) -> Any:
+    """Have the folder companions work an answer out in a process of its own, within its time.
+
+    None: it has none, or not in time. The process gets neither keys nor tokens.
+    """
+    tools = Path(__file__).resolve().parent
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "companions.phone_answers", str(journal), language,
+        str(bot.stock_fee_pct), str(bot.fund_fee_pct), *words, cwd=tools, env=kept,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(FIGURES_S):
+            raw, wrong = await process.communicate()
+        if process.returncode == 0:
+            return json.loads(raw)
+        log.warning(
+            "no answer to /%s: %s", words[0], wrong.decode("utf-8", "replace")[-200:].strip()
+        )
+    except TimeoutError:
+        log.warning("no answer to /%s within %.0f s", words[0], FIGURES_S)
+    except ValueError:
+        log.warning("no answer to /%s: no JSON", words[0])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def _seconds(value: Any) -> float:
@@ -9406,8 +9743,6 @@ LOG_FILE = "bot.log"
 SCREEN_OF = "KISBOT_SCREEN_OF"  # tells the screen beside a bot whose it is
 SCREEN_ENDS_WITHIN_S = 15.0
 STATUS_FILE = "status.json"  # in the state folder: how it is now
-CONTROL_FILE = "control"  # in the state folder; a line: a word of COMMANDS with its arguments
-MAX_CONTROL_BYTES = 4096
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 SUSPENDED_TOLD_S = 60.0  # shorter ones are told once a day
 STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
@@ -9607,46 +9942,6 @@ class Broker:
         return Seen(PastBars(symbol, tuple(bars)), now)
 
 
-def _owners_text(path: Path) -> str:
-    """Return a short text that the owner himself left; of anything else not a word is read.
-
-    A link could lead to any file of the owner, and its lines would stand in the journal and on the
-    phone. Raises OSError or UnicodeDecodeError.
-    """
-    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(opened, encoding="utf-8") as file:
-        seen = os.fstat(opened)
-        plain = stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1
-        if not plain or seen.st_size > MAX_CONTROL_BYTES:
-            return "unreadable: no short text"
-        if seen.st_uid != os.geteuid() or seen.st_mode & stat.S_IWOTH:
-            return "unreadable: not the owner's own file"
-        return file.read().strip()
-
-
-def take_words(path: Path) -> Iterator[str]:
-    """Take away what the owner left in the control file; yield its lines, none without a file.
-
-    It goes when all were obeyed: a bot that is killed before obeys them when it starts again.
-    """
-    taken = path.with_suffix(".taken")  # a command that comes now makes a new file
-    if not os.path.lexists(taken):
-        if not os.path.lexists(path):
-            return
-        with contextlib.suppress(OSError):
-            os.replace(path, taken)
-    try:
-        text = _owners_text(taken)
-    except (OSError, UnicodeDecodeError) as error:
-        text = f"unreadable: {error}"
-    yield from text.split("\n")
-    try:
-        taken.unlink(missing_ok=True)
-    except OSError:  # a folder
-        with contextlib.suppress(OSError):
-            os.replace(taken, f"{taken}-{taken.stat().st_ino}")
-
-
 def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
     """Return the figures of a day; money in won."""
     today = ledger.today
@@ -9804,6 +10099,7 @@ class Bridge:
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
         self.messages: deque[str] = deque(maxlen=200)
+        self.said: Counter[str] = Counter()  # alerts by code
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
         self._redact = Redactor(all_secrets(settings))
@@ -9962,6 +10258,7 @@ class Bridge:
 
     def say(self, alert: Alert, row: int = 0) -> None:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
+        self.said[alert.code] += 1
         text = say(alert, self._language)
         self.messages.append(f"{self.clock.now():%H:%M:%S} {text}")
         urgent = alert.code in URGENT
@@ -10182,6 +10479,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
     fills = [order for order in ledger.orders.values() if order.own and order.filled_quantity]
     return {
         "version": 1, "at": now.isoformat(timespec="seconds"),
+        "limits": core.settings.limits.model_dump(mode="json"),
         "program": __version__, "account_tail": profile.account_tail,
         "mode": profile.environment + (" (simulated)" if profile.simulated else ""),
         "language": trader.bot.language, "phase": phase_word(trader),
@@ -10312,118 +10610,186 @@ class StatusFile:
                 self.broken = f"{self._path}: {error.strerror}"
 
 
-PHONE_HELP = (
-    "/status 지금 · /positions 보유 · /orders 미체결 · /holds 멈춘 이유\n"
-    "/stop 신규 진입 중지 · /reduce 미체결 진입도 취소\n"
-    "확인 번호 필요: /flatten 전량 매도 후 정지 · /resume 매매 재개",
-    "/status now · /positions held · /orders open · /holds why not\n"
-    "/stop no new entries · /reduce takes entries back too\n"
-    "with a code: /flatten sells all and halts · /resume trades again",
-)
+PHONE_USERS = "telegram-users.json"  # in the state folder: who paired
 
 
 class Phone:
-    """What the words of the owner do. Downward at once; selling all and upward with a code."""
+    """What the words of the owner do: asked, down at once, after a tap, or with a code."""
 
     def __init__(self, trader: Trader) -> None:
         self._trader, self._codes = trader, PhoneCodes()
         self._korean = trader.bot.language == "ko"
         self._earlier = trader.journal.last_seq  # the last row of the process before this one
+        self._names: dict[str, str] = {}  # code -> name, as companions know them
+        self._task: asyncio.Task[None] | None = None  # an answer that is worked out
+        self._users_file = trader.journal.path.parent / PHONE_USERS
 
     async def run(self) -> None:
         """Send alerts and hear words until cancelled; what an earlier process heard is over."""
-        telegram = self._trader.bridge.telegram
-        self._trader.bridge.tell_again(self._earlier)
-        telegram.obey, telegram.on_told = self.obey, self._trader.bridge.note_told
+        telegram, bridge = self._trader.bridge.telegram, self._trader.bridge
+        bridge.tell_again(self._earlier)
+        telegram.obey, telegram.on_told = self.obey, bridge.note_told
+        telegram.language, telegram.on_paired = self._trader.bot.language, self._paired
         rows = self._trader.journal.rows("phone")
         telegram.newest = max((int(row.ref) for row in rows), default=0)
-        await telegram.run()
-
-    def obey(self, word: PhoneWord) -> str:
-        """Write a word down, do it, and return the answer."""
-        trader, told = self._trader, self._tell(word.command)
-        if told is not None:
-            return told
-        what = {"user": word.user, "command": word.command}
+        telegram.users |= self._users_of_before()
+        if telegram.hears and not telegram.users:
+            telegram.pairing = f"{secrets.randbelow(1_000_000):06d}"
+            said = f"/start {telegram.pairing}"
+            log.warning("%s", self._say(f"휴대폰 연결: 봇과의 대화방에 {said} 를 보내십시오",
+                f"to pair the phone send {said} to the bot"))  # fmt: skip
         try:
-            trader.bridge.execute([Record("phone", str(word.update_id), what)])
-            return self._act(word)
-        except JournalError as error:
-            log.error("/%s of the phone cannot be written down: %s", word.command, error)
-            return self._say(
-                "기록할 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
-            )
+            async with asyncio.TaskGroup() as group:
+                if telegram.hears:
+                    group.create_task(self._learn_names())
+                group.create_task(telegram.run())
+        finally:
+            if self._task:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
 
-    def _act(self, word: PhoneWord) -> str:
-        trader, reason = self._trader, f"phone /{word.command}"
-        if word.command in ("stop", "stopentry", "reduce"):
-            reduce = word.command == "reduce"
-            level = KillLevel.REDUCE_ONLY if reduce else KillLevel.ENTRIES_OFF
-            trader.tighten_level(level, reason)
-            now = trader.engine.core.ledger.level.name
-            return self._say(f"✓ 신규 진입을 멈췄습니다 ({now})", f"✓ no new entries ({now})")
-        if word.command not in ("flatten", "resume"):
-            return PHONE_HELP[not self._korean]
-        if word.command == "resume" and (trouble := trader.bridge.telegram.trouble):
-            return self._say(f"지금은 할 수 없습니다: {trouble}", f"not now: {trouble}")
-        now_s = asyncio.get_running_loop().time()
-        if not word.argument:
-            code = self._codes.issue(word.user, word.command, now_s)
-            if not code:
-                return self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes")
-            ask = f"/{word.command} {code}"
-            return self._say(f"60초 안에 보내십시오: {ask}", f"within 60 s send: {ask}")
-        if not self._codes.take(word.user, word.command, word.argument, now_s):
-            return self._say(
+    def _users_of_before(self) -> frozenset[int]:
+        try:
+            users = json.loads(self._users_file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return frozenset()
+        return frozenset(each for each in users if type(each) is int)
+
+    def _paired(self, user: int) -> None:
+        write_private(self._users_file, json.dumps(sorted(self._trader.bridge.telegram.users)))
+        log.warning("%s", self._say(f"휴대폰이 연결되었습니다 (텔레그램 사용자 {user})",
+            f"the phone is paired (Telegram user {user})"))  # fmt: skip
+
+    async def _learn_names(self) -> None:
+        found = await self._work_out("names")
+        if isinstance(found, dict):
+            self._names = found
+
+    async def _work_out(self, *words: str) -> Any:
+        trader = self._trader
+        return await work_out(trader.journal.path, trader.bot.language, trader.bot, *words)
+
+    def obey(self, word: PhoneWord) -> Answer:
+        """Do a word, once its proof is there, and return the answer."""
+        named = read_words((word.command,))
+        known = named.word if isinstance(named, Said) else named
+        if known is None or "phone" not in known.doors:
+            return self._tell(Said(COMMANDS["help"]), word.user)
+        values = [
+            self._code_of(value) if form.strip("[]").startswith("STOCK") else value
+            for form, value in itertools.zip_longest(known.arguments, word.arguments, fillvalue="")
+            if value
+        ]
+        said, less = read_words((known.name, *values)), read_words((known.name, *values[:-1]))
+        code = ""
+        if values and isinstance(less, Said) and known.danger in (Danger.CONFIRM, Danger.UP):
+            pending = self._codes.waiting(word.user) == " ".join((known.name, *less.values))
+            if re.fullmatch("[0-9]{6}", values[-1]) and (pending or not isinstance(said, Said)):
+                said, code = less, values[-1]
+        if not isinstance(said, Said):
+            usage = known.usage(self._trader.bot.language)
+            return Answer(self._say(f"이렇게 쓰십시오: /{usage}", f"write: /{usage}"))
+        if known.danger is Danger.ASK:
+            return self._tell(said, word.user)
+        what = {"user": word.user, "command": known.name, "arguments": list(said.values)}
+        try:
+            self._trader.bridge.execute([Record("phone", str(word.update_id), what)])
+            return self._act(said, word, code)
+        except JournalError as error:
+            log.error("/%s of the phone cannot be written down: %s", known.name, error)
+            return Answer(self._say(
+                "기록할 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
+            ))  # fmt: skip
+
+    def _code_of(self, text: str) -> str:
+        """Return the code of a stock that was named, or the text itself."""
+        core = self._trader.engine.core
+        known = {**self._names, **{s: n for s in core.symbols if (n := name_of(core, s))}}
+        found = [
+            code for code, name in known.items() if name.replace(" ", "").lower() == text.lower()
+        ]
+        return found[0] if len(found) == 1 else text.upper() if text.isascii() else text
+
+    def _act(self, said: Said, word: PhoneWord, code: str) -> Answer:
+        known, trader = said.word, self._trader
+        action, now_s = " ".join((known.name, *said.values)), asyncio.get_running_loop().time()
+        if known.danger is Danger.UP and (trouble := trader.bridge.telegram.trouble):
+            return Answer(self._say(f"지금은 할 수 없습니다: {trouble}", f"not now: {trouble}"))
+        if known.danger is Danger.DOWN:
+            return self._do(said)
+        if not code:
+            return self._ask_proof(said, word.user, action, now_s)
+        if known.danger is Danger.UP and word.tapped:
+            return Answer(self._say("번호는 직접 보내십시오", "type the code yourself"))
+        if not self._codes.take(word.user, action, code, now_s):
+            return Answer(self._say(
                 "번호가 맞지 않습니다. 처음부터 다시 하십시오", "wrong or old code: start again"
-            )
-        if word.command == "flatten":
-            trader.tighten_level(KillLevel.FLATTEN_AND_HALT, reason)
-            return self._say(
-                "전량 매도를 시작합니다. 체결되면 알립니다", "selling all; fills are told"
-            )
-        trader.set_level("ACTIVE", reason)
-        return self._say("▶ 매매를 다시 합니다", "▶ trading again")
+            ))  # fmt: skip
+        return self._do(said)
+
+    def _ask_proof(self, said: Said, user: int, action: str, now_s: float) -> Answer:
+        """Ask for a tap, or for a code that is sent back."""
+        code = self._codes.issue(user, action, now_s)
+        if not code:
+            return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
+        named, *more = (*(self._names.get(value, value) for value in said.values), "")
+        does = f"{named} {self._say(said.word.ko, said.word.en)}".strip()
+        if said.word.danger is Danger.CONFIRM:
+            face = self._say("네, 실행합니다", "yes, do it")
+            ask = self._say("60초 안에 누르십시오", "tap within 60 s")
+            return Answer(f"❗ {does}\n{ask}", ((f"❗ {face}", f"/{action} {code}"),))
+        if said.word.name == "buy":
+            shares, price = more[0], more[1] or self._say("시세 가까이", "near the market")
+            does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
+                f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
+        ask = f"/{action} {code}"
+        return Answer(
+            self._say(f"{does}\n60초 안에 보내십시오: {ask}", f"{does}\nwithin 60 s send: {ask}")
+        )
+
+    def _do(self, said: Said) -> Answer:
+        """Obey, and say what came of it: only what the broker confirmed is told as done."""
+        trader, name = self._trader, said.word.name
+        failures = ("error", "refused")
+        before = [trader.bridge.said[code] for code in failures]
+        trader.obey(said, f"phone /{name}")
+        failed = before != [trader.bridge.said[code] for code in failures]
+        done = DONE.get("" if failed else name, ("✓ 답을 전했습니다", "✓ taken"))
+        level = trader.engine.core.ledger.level.name
+        return Answer(done[not self._korean].format(level=level), self._next(name))
 
     def _say(self, korean: str, english: str) -> str:
         return korean if self._korean else english
 
-    def _tell(self, command: str) -> str | None:
-        """Return the answer to a question, None when it is none."""
-        status = (
-            status_of(self._trader) if command in ("status", "positions", "orders", "holds") else {}
+    def _next(self, name: str) -> tuple[tuple[str, str], ...]:
+        steps = NEXT_STEPS.get(name, ())
+        return tuple((BUTTON_WORDS[each] if self._korean else each, f"/{each}") for each in steps)
+
+    def _tell(self, said: Said, user: int) -> Answer:
+        """Answer a question: out of the status at once, out of the journal when it is worked out."""
+        name = said.word.name
+        if not hasattr(PhoneText, name):
+            if self._task and not self._task.done():
+                return Answer(self._say("앞의 답을 만들고 있습니다", "still at the answer before"))
+            self._task = asyncio.create_task(self._tell_later(said, user))
+            return Answer()
+        text = PhoneText(status_of(self._trader), self._names, self._trader.bot.language).answer(
+            name
         )
-        if command == "status":
-            held = sum(1 for each in status["symbols"] if each["position"])
-            feed = status["feed"]["connected"]
-            day, level = status["day"], status["level"]
-            head = f"{status['mode']} · {status['account_tail']} · {status['phase']} · {level}\n"
-            return self._say(
-                f"{head}오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목\n"
-                f"시세 {'연결됨' if feed else '끊김'} · 미체결 {len(status['orders'])}건",
-                f"{head}today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held\n"
-                f"feed {'up' if feed else 'down'} · {len(status['orders'])} open orders",
-            )
-        if command == "positions":
-            lines = [
-                f"{e['name'] or e['symbol']} {e['position']:,} @ {e['average']:,.0f} → {e['price']:,}"
-                f" · {e['gain_krw']:+,} ({e['gain_pct']:+.1f}%)"
-                for e in status["symbols"] if e["position"]
-            ]  # fmt: skip
-            return "\n".join(lines) or self._say("보유 종목이 없습니다", "nothing held")
-        if command == "orders":
-            words = SIDE_WORDS["ko" if self._korean else "en"]
-            lines = [
-                f"{e['symbol']} {words[e['side']]} {e['filled']:,}/{e['quantity']:,}"
-                f" @ {e['price']:,} · {e['state']}"
-                for e in status["orders"]
-            ]
-            return "\n".join(lines) or self._say("미체결 주문이 없습니다", "no open order")
-        if command == "holds":
-            lines = [f"{each['scope']}: {each['text']}"
-                for each in status["holds"]]  # fmt: skip
-            return "\n".join(lines) or self._say("멈춘 이유가 없습니다", "nothing is held back")
-        return PHONE_HELP[not self._korean] if command in ("help", "start") else None
+        return Answer(text, self._next(name))
+
+    async def _tell_later(self, said: Said, user: int) -> None:
+        name = said.word.name
+        found = await self._work_out(name, *said.values)
+        if isinstance(found, dict):
+            photo = base64.b64decode(found.get("photo", ""))
+            answer = Answer(str(found.get("text", "")), self._next(name), photo)
+        else:
+            answer = Answer(self._say(
+                f"/{name}의 답을 만들지 못했습니다 (companions 폴더가 봇 파일 옆에 있어야 합니다)",
+                f"no answer to /{name} (it needs the folder companions beside the bot's file)",
+            ))  # fmt: skip
+        self._trader.bridge.telegram.reply(answer, user)
 
 
 class Teller:
@@ -10613,6 +10979,7 @@ class Trader:
                 self.recorder.close()
             await self.bridge.telegram.flush(2.0)
             telegram.cancel()
+            await asyncio.gather(telegram, return_exceptions=True)
 
     def stop(self, why: str) -> None:
         """End the program in an orderly way; may be called from a signal handler, also twice."""
@@ -10780,8 +11147,7 @@ class Trader:
         """Do a word of the owner. The door that it came through has asked for its proof."""
         word, text = said.word, " ".join(said.values)
         if word.event != "level":
-            name: Any = word.event
-            self.feed(Command(name, self.clock.now(), text=text or word.text))
+            self.feed(Command(word.event, self.clock.now(), text=text or word.text))
         elif word.danger is Danger.UP:
             self.set_level(text or word.text, reason)
         elif word.level is not None:
@@ -11318,7 +11684,7 @@ def leave_control(options: argparse.Namespace) -> int:
     text = next(f"{n} {value}".strip() for n, value in given.items() if value not in (None, False))
     meant = read_words(text.split(" "))
     if not isinstance(meant, Said):
-        forms = meant.usage if meant else "?"
+        forms = meant.usage("en") if meant else "?"
         raise BotError(Both(f"{text!r} is not {forms}", f"{text!r}: {forms} 형식이 아닙니다."))
     folder = folder_of_bot(options)
     path = folder / CONTROL_FILE

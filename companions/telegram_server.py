@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ class Sent:
     chat_id: int
     text: str
     edits: int = 0
+    buttons: tuple[tuple[str, str], ...] = ()  # face, data
+    photo: bytes = b""
+    at: float = 0.0
 
 
 class BadCall(Exception):
@@ -62,17 +66,32 @@ def check_text(text: str, most: int = MOST_TEXT) -> None:
         raise BadCall(400, "Bad Request: message is too long")
 
 
-def check_markup(markup: str) -> None:
-    """Refuse buttons that Telegram would not show."""
+def check_markup(markup: str) -> tuple[tuple[str, str], ...]:
+    """Return the buttons; refuse those that Telegram would not show."""
     if not markup:
-        return
+        return ()
     try:
         rows = json.loads(markup).get("inline_keyboard", [])
-        data = [button.get("callback_data", "x") for row in rows for button in row]
-    except (ValueError, AttributeError):
+        found = [(each["text"], each.get("callback_data", "x")) for row in rows for each in row]
+    except (ValueError, AttributeError, KeyError, TypeError):
         raise BadCall(400, "Bad Request: can't parse reply keyboard markup JSON object") from None
-    if any(not 1 <= len(each.encode()) <= MOST_CALLBACK_BYTES for each in data):
+    if any(not 1 <= len(data.encode()) <= MOST_CALLBACK_BYTES for _, data in found):
         raise BadCall(400, "Bad Request: BUTTON_DATA_INVALID")
+    return tuple(found)
+
+
+def check_commands(text: str) -> list[dict[str, str]]:
+    """Return the commands of a menu; refuse those that Telegram does not take."""
+    try:
+        found = [(str(each["command"]), str(each["description"])) for each in json.loads(text)]
+    except (ValueError, KeyError, TypeError):
+        raise BadCall(400, "Bad Request: can't parse commands JSON object") from None
+    for name, told in found:
+        if not re.fullmatch("[a-z0-9_]{1,32}", name) or not 1 <= len(told) <= 256:
+            raise BadCall(400, "Bad Request: BOT_COMMAND_INVALID")
+    if len(found) > 100:
+        raise BadCall(400, "Bad Request: too many commands")
+    return [{"command": name, "description": told} for name, told in found]
 
 
 class BotApi:
@@ -84,9 +103,12 @@ class BotApi:
         self.calls: list[tuple[str, dict[str, str]]] = []
         self.faults: list[Fault] = []
         self.updates: list[dict[str, Any]] = []
+        self.commands: list[dict[str, str]] = []  # the menu
+        self.toasts: list[tuple[str, str]] = []  # answered taps: id and text
         self.confirmed = 0  # updates below were confirmed by an offset
         self._next_update, self._readers = 1000, 0
         self._news = asyncio.Event()
+        self.changed = asyncio.Event()  # set by each message
 
     # --- what a test or a page does ---
 
@@ -102,6 +124,21 @@ class BotApi:
             "chat": {"id": self.user, "type": "private"}, "from": person, "text": text, **changes,
         }  # fmt: skip
         return self.push({"message": message})
+
+    def tap(self, data: str, message_id: int = 1, **changes: Any) -> int:
+        """Let the person tap a button of a message; `changes` replaces parts of the query."""
+        person = {"id": self.user, "is_bot": False, "first_name": "주인"}
+        sent = next((s for s in self.sent if s.message_id == message_id), None)
+        date = int(sent.at if sent else time.time())
+        message = {
+            "message_id": message_id, "date": date, "text": sent.text if sent else "",
+            "chat": {"id": self.user, "type": "private"},
+        }  # fmt: skip
+        query = {
+            "id": str(self._next_update), "from": person, "message": message, "data": data,
+            "chat_instance": "1", **changes,
+        }  # fmt: skip
+        return self.push({"callback_query": query})
 
     def push(self, update: dict[str, Any]) -> int:
         """Let an update of any kind come."""
@@ -120,7 +157,10 @@ class BotApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one call."""
         _, path, method = request.path.split("/", 2) if request.path.count("/") == 2 else ("",) * 3
-        form = {**request.query, **{k: str(v) for k, v in (await request.post()).items()}}
+        form = {**request.query}
+        for name, value in (await request.post()).items():
+            is_file = isinstance(value, web.FileField)
+            form[name] = value.file.read().hex() if is_file else str(value)  # type: ignore[union-attr]
         self.calls.append((method, form))
         fault = self._take_fault(method)
         try:
@@ -171,7 +211,11 @@ class BotApi:
     def _message(self, sent: Sent) -> dict[str, Any]:
         chat = {"id": sent.chat_id, "type": "private" if sent.chat_id > 0 else "supergroup"}
         date = int(time.time())
-        return {"message_id": sent.message_id, "date": date, "chat": chat, "text": sent.text}
+        message = {"message_id": sent.message_id, "date": date, "chat": chat}
+        if not sent.photo:
+            return {**message, "text": sent.text}
+        size = {"file_id": "x", "file_unique_id": "x", "width": 800, "height": 600}
+        return {**message, "caption": sent.text, "photo": [size]}
 
     def _chat(self, form: dict[str, str]) -> int:
         chat = form.get("chat_id", "")
@@ -185,9 +229,38 @@ class BotApi:
     async def _do_sendmessage(self, form: dict[str, str]) -> Any:
         chat = self._chat(form)
         check_text(form.get("text", ""))
-        check_markup(form.get("reply_markup", ""))
-        self.sent.append(Sent(len(self.sent) + 1, chat, form["text"]))
-        return self._message(self.sent[-1])
+        buttons = check_markup(form.get("reply_markup", ""))
+        return self._note(Sent(len(self.sent) + 1, chat, form["text"], buttons=buttons))
+
+    def _note(self, sent: Sent) -> dict[str, Any]:
+        sent.at = time.time()
+        self.sent.append(sent)
+        self.changed.set()
+        return self._message(sent)
+
+    async def _do_sendphoto(self, form: dict[str, str]) -> Any:
+        chat, caption = self._chat(form), form.get("caption", "")
+        if units(caption) > MOST_CAPTION:
+            raise BadCall(400, "Bad Request: message caption is too long")
+        buttons = check_markup(form.get("reply_markup", ""))
+        name = form.get("photo", "").removeprefix("attach://")
+        try:
+            photo = bytes.fromhex(form.get(name, name))
+        except ValueError:
+            photo = b""
+        if not photo.startswith((b"\x89PNG", b"\xff\xd8")) or len(photo) > MOST_PHOTO_BYTES:
+            raise BadCall(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        return self._note(Sent(len(self.sent) + 1, chat, caption, 0, buttons, photo))
+
+    async def _do_setmycommands(self, form: dict[str, str]) -> Any:
+        self.commands = check_commands(form.get("commands", ""))
+        return True
+
+    async def _do_answercallbackquery(self, form: dict[str, str]) -> Any:
+        if units(form.get("text", "")) > 200:
+            raise BadCall(400, "Bad Request: MESSAGE_TOO_LONG")
+        self.toasts.append((form.get("callback_query_id", ""), form.get("text", "")))
+        return True
 
     async def _do_editmessagetext(self, form: dict[str, str]) -> Any:
         chat = self._chat(form)

@@ -288,3 +288,24 @@ def test_cancel_takes_back_a_resting_entry_by_its_number():
     life = Life(settings={"entry_timeout_s": 600.0}, density=600.0)
     life.play(story)
     assert "order_cancelled" in life.alerts()
+
+
+# --- the guide ---
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_guide_has_the_table_of_the_words(language: str):
+    """Name with arguments, help and proof of each word of the phone, in the order of the table."""
+    proofs = {
+        "ko": {D.ASK: "없음", D.DOWN: "없음, 바로 실행", D.CONFIRM: "단추 한 번", D.UP: "확인 번호"},
+        "en": {D.ASK: "none", D.DOWN: "none: at once", D.CONFIRM: "one tap", D.UP: "one-time code"},
+    }[language]  # fmt: skip
+    wanted = []
+    for word in bot.COMMANDS.values():
+        if "phone" in word.doors:
+            usage = word.usage(language).replace("|", "\\|")
+            names = " ".join((f"`/{usage}`", *(f"`/{name}`" for name in word.aliases)))
+            told = word.ko if language == "ko" else word.en
+            wanted.append(f"| {names} | {told} | {proofs[word.danger]} |")
+    page = bot.HERE / "docs" / language / "phone.md"
+    assert [line for line in page.read_text("utf-8").splitlines() if line[:4] == "| `/"] == wanted

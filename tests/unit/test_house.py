@@ -76,6 +76,7 @@ ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
 BROAD = {
     "Engine._consult": "a strategy is somebody else's code: whatever it raises, the guard goes on",
     "TelegramBot._send_all": "a library reads what a stranger answers: the next alert must go out",
+    "TelegramBot._hear": "a fault in one answer must not make the phone deaf to /stop",
     "TelegramBot._listen": "the same library: the next word must be heard",
     "_trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
 }

@@ -19,6 +19,17 @@ def update(number: Any = 1001, **changes: Any) -> dict[str, Any]:
     return {"update_id": number, "message": message}
 
 
+def tap(data: Any, number: Any = 1001, **changes: Any) -> dict[str, Any]:
+    """Return a tap of the owner on a button of a message of ours, changed in parts."""
+    sender = changes.pop("from", {"id": OWNER, "is_bot": False, "first_name": "x"})
+    message = {
+        "message_id": 1, "date": NOW - 1, "chat": {"id": OWNER, "type": "private"}, "text": "x",
+        **changes,
+    }  # fmt: skip
+    query = {"id": "1", "from": sender, "message": message, "data": data}
+    return {"update_id": number, "callback_query": query}
+
+
 def heard(given_update: dict[str, Any]) -> bot.PhoneWord | str:
     """Judge an update as the bot does."""
     return bot.phone_word(given_update, {OWNER}, NEWEST, NOW)
@@ -26,8 +37,9 @@ def heard(given_update: dict[str, Any]) -> bot.PhoneWord | str:
 
 def test_a_fresh_word_of_the_owner_counts():
     """With its argument; nothing else of the message is taken over."""
-    assert bot.PhoneWord(1001, OWNER, "stop", "") == heard(update())
-    assert bot.PhoneWord(1001, OWNER, "resume", "012345") == heard(update(text="/resume 012345"))
+    assert bot.PhoneWord(1001, OWNER, "stop") == heard(update())
+    said = bot.PhoneWord(1001, OWNER, "buy", ("삼성전자", "3", "012345"))
+    assert said == heard(update(text="/buy 삼성전자 3 012345"))
 
 
 def test_an_empty_list_means_nobody():
@@ -54,11 +66,22 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (update(text="/STOP"), "no command"),
     (update(text=" /stop"), "no command"),
     (update(text="/stop\n"), "no command"),
-    (update(text="/sell 005930 1"), "no command"),
+    (update(text="/sell  005930"), "no command"),
+    (update(text="/buy 1 2 3 4 5"), "no command"),
+    (update(text="/chart 三星"), "no command"),
     (update(text=None), "no command"),
     ({"update_id": 1001, "edited_message": update()["message"]}, "no new message"),
     ({"update_id": 1001, "channel_post": update()["message"]}, "no new message"),
-    ({"update_id": 1001, "callback_query": {"data": "/resume"}}, "no new message"),
+    ({"update_id": 1001, "callback_query": {"data": "/resume"}}, "no sender"),
+    (tap("/resume", date=NOW - 61), "too old"),
+    (tap("/resume", date=0), "too old"),
+    (tap("/status", date=0), "too old"),
+    (tap("/resume", **{"from": {"id": 7, "is_bot": False}}), "stranger"),
+    (tap("/resume", chat={"id": -5, "type": "group"}), "not a private chat"),
+    (tap("/resume", chat={"id": 7, "type": "private"}), "not a private chat"),
+    (tap("/resume", forward_origin={"type": "user"}), "not his own words"),
+    (tap("/resume", number=1000), "seen before"),
+    (tap(None), "no command"),
     ({**update(), "edited_message": update()["message"]}, "no new message"),
 ]
 
@@ -66,6 +89,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_everything_else_orders_nothing():
     """Strangers, groups, edits, forwards, replays, old ones, odd letters: each says why."""
     assert [why for _, why in WRONG] == [heard(each) for each, _ in WRONG]
+
+
+def test_a_tap_says_the_word_of_its_button():
+    """Fresh for whatever acts; an old button only asks."""
+    assert bot.PhoneWord(1001, OWNER, "stop", (), True) == heard(tap("/stop"))
+    assert bot.PhoneWord(1001, OWNER, "status", (), True) == heard(tap("/status", date=NOW - 9999))
 
 
 pieces = st.one_of(
@@ -85,21 +114,29 @@ messages = st.tuples(
     extras,
 ).map(lambda pair: {**update()["message"], **pair[0], **pair[1]})
 kinds = st.sampled_from(["message", "edited_message", "channel_post", "callback_query"])
+queries = st.fixed_dictionaries(
+    {}, optional={"id": pieces, "from": people, "message": messages, "data": pieces}
+)
 numbers = st.one_of(st.integers(990, 1010), pieces)
 
 
-@given(numbers, kinds, st.one_of(messages, pieces))
-@settings(max_examples=2000, deadline=None)
-def test_no_generated_update_acts_without_every_proof(number, kind, message):
+@given(numbers, kinds, st.one_of(messages, queries, pieces))
+@settings(max_examples=600, deadline=None)
+def test_no_generated_update_acts_without_every_proof(number, kind, body):
     """Whatever comes: a word is only what a listed person said just now, in private, himself."""
-    word = heard({"update_id": number, kind: message})
+    word = heard({"update_id": number, kind: body})
     if isinstance(word, bot.PhoneWord):
-        assert kind == "message" and word.user == OWNER == message["from"]["id"]
+        message = body["message"] if kind == "callback_query" else body
+        text = body["data"] if kind == "callback_query" else message["text"]
+        assert kind in ("message", "callback_query") and word.user == OWNER == body["from"]["id"]
         assert message["chat"] == {"id": OWNER, "type": "private"}
-        assert word.update_id > NEWEST and NOW - 60 <= message["date"] <= NOW + 5
-        assert not {"edit_date", "via_bot", "sender_chat"} & set(message)
+        assert word.update_id > NEWEST
+        asks = word.tapped and bot.COMMANDS["status"].name == word.command
+        assert asks or NOW - 60 <= message["date"] <= NOW + 5
+        assert not {"via_bot", "sender_chat"} & set(message)
+        assert word.tapped or "edit_date" not in message
         assert not any(key.startswith("forward") for key in message)
-        assert message["text"].isascii() and word.command in message["text"]
+        assert word.command in text and word.command.isascii()
 
 
 # --- codes ---

@@ -101,9 +101,11 @@ SEAMS: dict[str, dict[str, str]] = {
     "blocking": {"leave_control": "another process than the bot's, waiting for its answer"},
     "chance": {
         "run_live": "--make-pin salts the hash of the account; trading is not near",
+        "Phone.run": "the code that pairs a phone, shown in the terminal",
         "PhoneCodes.__init__": "codes that a person types back; a test hands in another source",
     },
     "processes": {
+        "work_out": "an answer of the phone from the journal, in time or not at all",
         "_run_tools": "hands the command over to the folder companions, which takes its place",
         "ScreenBeside.start": "draws the status in the terminal; the bot never waits for it",
         "ScreenBeside.__exit__": "all else has ended: the screen shows the report of the day",
@@ -125,6 +127,8 @@ SEAMS: dict[str, dict[str, str]] = {
         "_trade.stop": "the patience after a signal, before the run is cancelled",
     },
     "task": {
+        "Phone.run": "the outbox and its ears beside the trader, ended with it",
+        "Phone._tell": "one answer at a time from another process; trading does not wait for it",
         "KISWebSocket._one_session": "its two helpers, cancelled and awaited in its own finally",
         "Trader._trade_day": "one task group: a fault in one loop ends all",
         "Trader._prices": "price questions side by side, in a group of their own",
@@ -143,6 +147,7 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "database": {"Journal.__init__": "the one journal"},
     "environment": {
+        "work_out": "that process gets PATH, HOME and LANG: neither keys nor tokens",
         "ScreenBeside.start": "what a process beside gets, with whose screen it is",
         "forget_environment": "takes keys that were read out of it, once, at the start",
         "main": "the arguments of the command line, looked at once for --page",

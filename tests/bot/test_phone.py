@@ -1,0 +1,207 @@
+"""Every word of the phone through the real library, while a bot trades on the simulator."""
+
+import asyncio
+import contextlib
+import re
+import stat
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import edge
+import harness
+import pytest
+import telegram.ext  # noqa: F401  not while a clock runs
+
+import kis_realtime_trading as bot
+from companions import telegram_server
+from companions.simulator.shell import Served
+
+TOKEN, OWNER, ALERTS = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890", 4242, -77
+SYMBOL = "005930"
+PATIENT = {"max_data_age_s": 120.0, "max_quote_age_s": 120.0}  # the market runs fast here
+PHONE = [word for word in bot.COMMANDS.values() if "phone" in word.doors]
+
+
+@dataclass
+class Chat:
+    """The owner's chat with a bot that trades."""
+
+    api: telegram_server.BotApi
+    trader: bot.Trader
+    took: dict[str, float] = field(default_factory=dict)
+
+    def mine(self) -> list[telegram_server.Sent]:
+        """Return what was answered, without the alerts."""
+        return [each for each in self.api.sent if each.chat_id != ALERTS]
+
+    async def ask(self, text: str, tapped: bool = False) -> telegram_server.Sent:
+        """Say something and wait for the answer."""
+        count, began = len(self.mine()), time.monotonic()
+        if tapped:
+            self.api.tap(text, self.mine()[-1].message_id)
+        else:
+            self.api.say(text)
+        await edge.until(lambda: len(self.mine()) > count, 60.0)
+        self.took[text.split()[0]] = time.monotonic() - began
+        return self.mine()[count]
+
+    async def say(self, text: str) -> None:
+        """Say something that is not answered."""
+        number = self.api.say(text)
+        await edge.until(lambda: self.api.confirmed > number, 60.0)
+
+    @property
+    def level(self) -> str:
+        """Return where the kill switch is."""
+        return self.trader.engine.core.ledger.level.name
+
+
+@contextlib.asynccontextmanager
+async def trading(tmp_path: Any, language: str = "ko", **changes: Any) -> AsyncIterator[Chat]:
+    """Let a bot trade with real sockets at 20 times the speed; the owner's chat stands beside it."""
+    there: Served
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(bot, "FIGURES_S", 200.0)  # a busy machine
+    async with (
+        telegram_server.serve(TOKEN, OWNER) as (api, url),
+        edge.served(tmp_path, start="09:00:00", speed=20.0, density=60.0) as (desk, there),
+    ):
+        api.chats.add(ALERTS)
+        settings = harness.make_settings(
+            desk.sim, telegram_api=url, symbols=[SYMBOL], language=language, bar_minutes=1,
+            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 20.0},
+            rest_calls_per_second=1000, limits=PATIENT, **{"telegram_users": [OWNER], **changes},
+        )  # fmt: skip
+        settings = bot.replace(
+            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
+            telegram_chat=str(ALERTS),
+        )  # fmt: skip
+        journal = bot.Journal(tmp_path / "journal-paper-x.sqlite3")
+        journal.verify()
+        services = bot.Services(
+            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path, None,
+            bot.StatusFile(tmp_path).show,
+        )  # fmt: skip
+        trader = bot.Trader(settings, harness.Scripted([]), services)
+        run = asyncio.create_task(trader.run(one_day=True))
+        try:
+            await edge.until(lambda: trader.counts["Trade"] > 20, 60.0)
+            yield Chat(api, trader)
+        finally:
+            trader.stop("enough")
+            await run
+            journal.close()
+            monkey.undo()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("language", ["ko", "en"])
+async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, language: str):
+    """Asking words at once or out of another process; the others as their danger asks."""
+    async with trading(tmp_path, language) as chat:
+        names = [each["command"] for each in chat.api.commands]
+        assert names == [word.name for word in PHONE]
+        code = (await chat.ask(f"/buy {SYMBOL} 3")).text.split()[-1]
+        assert re.fullmatch("[0-9]{6}", code)
+        await chat.ask(f"/buy {SYMBOL} 3 {code}")
+        position = chat.trader.engine.core.ledger.position(SYMBOL)
+        await edge.until(lambda: position.quantity == 3, 60.0)
+        await edge.until(lambda: (tmp_path / bot.STATUS_FILE).is_file(), 10.0)
+        for word in PHONE:
+            slow = language == "en" and not hasattr(bot.PhoneText, word.name)
+            if word.danger is bot.Danger.ASK and (not slow or word.name in ("chart", "health")):
+                given = " 삼성전자" if word.name == "chart" else ""
+                sent = await chat.ask(f"/{word.name}{given}")
+                korean = bool(re.search("[가-힣]", sent.text.replace("삼성전자", "")))
+                known = {"watchlist", "version", "chart"}  # names and figures only
+                assert word.name in known or korean is (language == "ko"), sent.text
+                assert "companions" not in sent.text and "{" not in sent.text
+                assert bool(sent.photo) is (word.name in ("chart", "profit", "report")), word.name
+        assert position.owners and "3" in (await chat.ask("/positions")).text
+        await chat.ask(f"/sell {SYMBOL}")
+        [(_, tap)] = chat.mine()[-1].buttons
+        assert position.quantity == 3
+        await chat.ask(tap, tapped=True)
+        await edge.until(lambda: position.quantity == 0, 60.0)
+        await chat.ask("/stop")
+        assert chat.level == "ENTRIES_OFF"
+    if language == "ko":  # the table, for a look: pytest -s
+        for name, took in chat.took.items():
+            print(f"{name:14} {took:6.2f} s")
+
+
+async def test_a_tap_confirms_once_and_a_code_must_be_typed(tmp_path: Any):
+    """The button of /flatten works once; the code of /resume in a button does nothing."""
+    async with trading(tmp_path) as chat:
+        [(_, tap)] = (await chat.ask("/flatten")).buttons
+        assert chat.level == "ACTIVE"
+        await chat.ask(tap, tapped=True)
+        assert chat.level == "FLATTEN_AND_HALT"
+        code = (await chat.ask("/resume")).text.split()[-1]
+        await chat.ask(f"/resume {code}", tapped=True)
+        assert chat.level == "FLATTEN_AND_HALT"
+        await chat.ask(f"/resume {code}")
+        assert chat.level == "ACTIVE"
+        assert "맞지 않습니다" in (await chat.ask(tap, tapped=True)).text
+        assert chat.level == "ACTIVE"
+        assert len(chat.api.toasts) == 3  # no button turns on and on
+
+
+async def test_an_old_button_only_asks(tmp_path: Any):
+    """A day later: nothing acts, and the toast says so; a question is answered."""
+    async with trading(tmp_path) as chat:
+        await chat.ask("/flatten")
+        chat.api.sent[-1].at -= 3600.0
+        chat.api.tap("/stop", chat.mine()[-1].message_id)
+        await edge.until(lambda: chat.api.toasts)
+        assert chat.level == "ACTIVE" and "오래된" in chat.api.toasts[0][1]
+        assert "오늘" in (await chat.ask("/status", tapped=True)).text
+
+
+async def test_a_phone_is_paired_by_the_code_of_the_terminal(tmp_path: Any, caplog: Any):
+    """Without listed users: a stranger's words do nothing, the code takes its bringer in for good."""
+    async with trading(tmp_path, telegram_users=[]) as chat:
+        await edge.until(lambda: "/start" in caplog.text)
+        code = re.search(r"/start ([0-9]{6})", caplog.text)[1]
+        wrong = "000000" if code != "000000" else "111111"
+        for text in ("/stop", f"/start {wrong}"):
+            await chat.say(text)
+        assert chat.mine() == [] and chat.level == "ACTIVE"
+        assert "/status" in (await chat.ask(f"/start {code}")).text
+        await chat.ask("/stop")
+        assert chat.level == "ENTRIES_OFF"
+        file = tmp_path / bot.PHONE_USERS
+        assert file.read_text() == f"[{OWNER}]" and stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert chat.trader.bridge.telegram.pairing == ""
+
+
+async def test_three_wrong_codes_end_the_pairing(tmp_path: Any, caplog: Any):
+    """One in 333,333 for a guess; the right code comes too late."""
+    async with trading(tmp_path, telegram_users=[]) as chat:
+        await edge.until(lambda: "/start" in caplog.text)
+        code = re.search(r"/start ([0-9]{6})", caplog.text)[1]
+        wrong = "000000" if code != "000000" else "111111"
+        for text in (*[f"/start {wrong}"] * 3, f"/start {code}"):
+            await chat.say(text)
+        assert chat.mine() == [] and not chat.trader.bridge.telegram.users
+
+
+async def test_a_second_reader_turns_upward_words_off_and_no_other(tmp_path: Any):
+    """409 may be a stolen token: /resume is refused while it stands, /stop is not."""
+    async with trading(tmp_path) as chat:
+        chat.trader.bridge.telegram.trouble = "another program reads this bot's messages"
+        owner = bot.Phone(chat.trader)
+        word = bot.PhoneWord(10**6, OWNER, "resume")
+        assert "지금은 할 수 없습니다" in owner.obey(word).text
+        assert owner.obey(word._replace(command="stop")).text.startswith("✓")
+        assert chat.level == "ENTRIES_OFF"
+
+
+async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, monkeypatch: Any):
+    """The bot's file alone: it trades, tells what it knows itself, and says what is missing."""
+    monkeypatch.setattr(bot, "__file__", str(tmp_path / "kis_realtime_trading.py"))
+    async with trading(tmp_path) as chat:
+        assert "companions" in (await chat.ask("/daily")).text
+        assert "오늘" in (await chat.ask("/status")).text

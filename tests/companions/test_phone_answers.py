@@ -1,0 +1,93 @@
+"""Answers of the phone out of journal and status: each word, both languages, pictures that are some."""
+
+import base64
+import io
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import journals
+import pytest
+from PIL import Image
+
+import kis_realtime_trading as bot
+from companions import phone_answers
+
+FEES = ("0.0140527", "0.0146527")
+STATUS: dict[str, Any] = {
+    "version": 1, "program": "9.9", "mode": "paper", "limits": {"max_order_krw": 1_000_000},
+    "symbols": [{"symbol": "005930", "name": "", "price": 71_000, "change_pct": 1.5, "position": 3,
+                 "halted": False}],
+    "holds": [{"scope": "005930", "text": "x"}, {"scope": "all", "text": "y"}], "unknown": 0,
+    "feed": {"connected": True, "age_s": None, "registered": 3, "trades": 5, "quotes": 6, "lost": 0},
+    "queues": {"calls": 0, "telegram": 0}, "token": {"left_s": None}, "messages": ["한 줄 one"],
+    "process": {"memory_mb": 80.0, "journal_mb": 1.0, "uptime_s": 600},
+}  # fmt: skip
+ARGUMENTS = {"chart": ["삼성전자", "3"], "why": ["삼성전자"], "trades": ["30"], "profit": ["30"]}
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the journal of eight days, with a status beside it."""
+    path = tmp_path_factory.mktemp("phone") / "journal-paper-x.sqlite3"
+    journals.make_journal(path, 8, 40)
+    (path.parent / "status.json").write_text(json.dumps(STATUS))
+    return path
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("word", [each for each in phone_answers.ANSWERS if each != "names"])
+def test_each_word_has_an_answer_in_the_readers_language(journal: Path, word: str, language: str):
+    """Text that fits a message, and a picture where one belongs."""
+    found = phone_answers.answer(journal, language, FEES, [word, *ARGUMENTS.get(word, [])])
+    text = re.sub("[가-힣]*전자|SK하이닉스|에코프로비엠|한 줄", "", found["text"])
+    assert found["text"] and len(found["text"]) < 4000 and "{" not in text
+    figures_only = word in ("watchlist", "version", "chart", "logs", "locks")
+    assert figures_only or bool(re.search("[가-힣]", text)) is (language == "ko"), text
+    assert ("photo" in found) is (word in ("chart", "profit", "report"))
+    if "photo" in found:
+        assert len(found["text"]) < 1000
+        image = Image.open(io.BytesIO(base64.b64decode(found["photo"])))
+        assert image.width >= 800 and len(set(image.convert("L").tobytes())) > 20
+
+
+def test_the_words_of_the_phone_are_answered_by_the_bot_or_here():
+    """Every asking word of COMMANDS has exactly one place."""
+    asking = {w.name for w in bot.COMMANDS.values() if w.danger is bot.Danger.ASK}
+    there = {name for name in asking if hasattr(bot.PhoneText, name)}
+    assert asking - there == set(phone_answers.ANSWERS) - {"names"}
+
+
+def test_the_limits_have_korean_words():
+    """A limit that is added needs a name here."""
+    assert set(phone_answers.LIMIT_WORDS) == set(bot.Limits.model_fields)
+
+
+def test_a_stock_or_order_that_is_not_there_is_said(journal: Path):
+    """No trace, no silence."""
+    assert "없습니다" in phone_answers.answer(journal, "ko", FEES, ["why", "999"])["text"]
+    assert "없습니다" in phone_answers.answer(journal, "ko", FEES, ["chart", "카카오"])["text"]
+
+
+def test_korean_letters_are_drawn_as_letters():
+    """The font in use has them; boxes would stand there otherwise."""
+    from matplotlib import font_manager, rcParams
+
+    from companions import phone_pictures
+
+    assert phone_pictures.set_up("ko")
+    file = font_manager.findfont(rcParams["font.family"][0])
+    from matplotlib.ft2font import FT2Font
+
+    assert {ord("손"), ord("익"), ord("량")} <= set(FT2Font(file).get_charmap())
+
+
+@pytest.mark.parametrize("word", ["chart", "profit"])
+def test_a_picture_is_drawn_within_two_seconds_of_processor_time(journal: Path, word: str):
+    """Drawing alone; the start of the process comes to it."""
+    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS[word]])
+    began = time.process_time()
+    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS[word]])
+    assert time.process_time() - began < 2.0
