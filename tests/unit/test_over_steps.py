@@ -774,3 +774,49 @@ def test_an_amount_that_is_corrected_after_the_round_counts_no_second_loss():
     bench.fill(order, price=68_800)
     assert bench.ledger.today.losses[SYMBOL] == 1
     assert bench.ledger.cash_krw < cash
+
+
+# --- found by a second planting ---
+
+
+def test_the_best_result_of_a_day_outlives_a_loss():
+    """+, then -: the fall is measured from the first."""
+    bench = Bench(limits={"max_daily_loss_krw": 900_000}).start()
+    peaks = []
+    for price in (71_500, 68_900):
+        bench.hold_shares(bot.ExitPlan(69_000, 71_400))
+        [call] = calls(bench.trade(price), "new")
+        bench.answer(call)
+        bench.fill(orders_of(bench)[-1], price=price)
+        peaks.append(bench.ledger.today.peak_krw)
+    assert peaks[0] == peaks[1] > bench.ledger.today.net_krw
+
+
+def test_a_row_that_fits_two_orders_of_unknown_outcome_is_given_to_one():
+    """Two equal orders are looked for, one row is there."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish("one")), "new")
+    twin = replace(call.intent, intent_id="f" * 16, signal="two")
+    bench.ledger.apply(twin)
+    for intent_id in (call.intent.intent_id, twin.intent_id):
+        at = bench.now + timedelta(seconds=1)
+        bench.ledger.apply(bot.OrderUpdate(intent_id, bot.OrderEvent.NO_ANSWER, at))
+    bench.wait(20)
+    bench.list_of(bench.row(orders_of(bench)[0], number="0000000055"))
+    assert [order.order_no for order in orders_of(bench)].count("0000000055") <= 1
+    assert bench.ledger.external == {}
+
+
+def test_a_second_return_of_the_feed_holds_for_a_list_of_its_own():
+    """Up, down, up: a list asked between does not count."""
+    bench = Bench().start()
+    for _ in range(2):
+        bench.command("feed down")
+        bench.wait(1)
+        bench.command("feed up")
+        asked = bench.now
+        bench.wait(3)
+    bench.list_of(asked_at=asked - timedelta(seconds=2))
+    assert "orders" in bench.engine.core.holds
+    bench.list_of(asked_at=asked)
+    assert "orders" not in bench.engine.core.holds
