@@ -31,7 +31,7 @@ TREE = ast.parse(SOURCE)
 # whose words count, codes, a bounded door to Telegram; + handshakes that go nowhere else, what a strategy may
 # write, whose a control file is; + waiting for a locked journal; a log that holds nobody up.
 # While the rooms of DECIDE are rebuilt the number stands above the file; it comes down when that is done.
-MOST_LINES = 12_500
+MOST_LINES = 13_000
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
