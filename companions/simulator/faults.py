@@ -32,6 +32,9 @@ EFFECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "odno": ("answer", ("style",)),  # empty, lower, blank, short, missing
     "set": ("answer", ("field", "value")),  # overwrite a field wherever it occurs
     "drop": ("answer", ("field",)),  # leave a field out wherever it occurs
+    "spelling": ("answer", ()),  # codes of stocks with a leading A
+    "lines": ("answer", ()),  # what is held comes in several lines of the balance
+    "stranger": ("answer", ()),  # one more row, of another stock, with blanks
     "stale_balance": ("request", ("seconds",)),  # holdings and cash stand still, market seconds
     "list_delay": ("order", ("seconds",)),  # the order appears in lists later
     "unsettled": ("order", ("seconds",)),  # lists show order quantity = filled quantity

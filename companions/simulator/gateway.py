@@ -523,9 +523,30 @@ ODNO_STYLES: dict[str, Callable[[str], str]] = {
 }
 
 
+STRANGER = {"pdno": "Q99999K", "prdt_name": "BOND", "odno": "", "hldg_qty": "", "ord_qty": ""}
+
+
+def edit_rows(rows: list[Any], effect: Mapping[str, Any]) -> list[Any]:
+    """Apply lines and stranger to a list of holdings or orders; other lists stay."""
+    if effect["do"] not in ("lines", "stranger") or not any("pdno" in row for row in rows):
+        return rows
+    if effect["do"] == "stranger":
+        return [*rows, dict(STRANGER)]
+    lines = []
+    for row in rows:
+        parts = [key for key in ("hldg_qty", "ord_psbl_qty") if str(row.get(key, "")).isdigit()]
+        first = {key: str(int(row[key]) // 3) for key in parts}
+        if int(first.get("hldg_qty", 0)):
+            lines.append({**row, **first})
+            row = {**row, **{key: str(int(row[key]) - int(part)) for key, part in first.items()}}
+        lines.append(row)
+    return lines
+
+
 def edit_payload(value: Any, effect: Mapping[str, Any]) -> Any:
-    """Apply empty, odno, set and drop to a parsed answer, at any depth."""
+    """Apply the effects that edit a parsed answer, at any depth."""
     if isinstance(value, list):
+        value = edit_rows(value, effect)
         return [] if effect["do"] == "empty" else [edit_payload(item, effect) for item in value]
     if not isinstance(value, dict):
         return value
@@ -541,5 +562,7 @@ def edit_payload(value: Any, effect: Mapping[str, Any]) -> Any:
             if effect["do"] == "drop":
                 continue
             item = effect.get("value", "")
+        elif effect["do"] == "spelling" and key in ("pdno", "PDNO", "stck_shrn_iscd"):
+            item = f"A{item}" if len(str(item)) == 6 else item
         edited[name] = edit_payload(item, effect)
     return edited

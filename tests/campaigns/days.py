@@ -50,6 +50,21 @@ SWARM: tuple[dict[str, Any], ...] = (
     {"match": {"kind": "trade"}, "effect": {"do": "frame_swap"}},
     {"match": {"kind": "trade"}, "effect": {"do": "frame_garble", "how": "truncate"}},
 )
+ODD: tuple[dict[str, Any], ...] = (  # days of other people: what public reports describe
+    {"match": {"kind": "account"}, "effect": {"do": "spelling"}},
+    {"match": {"path": "inquire-price"}, "effect": {"do": "spelling"}},
+    {"match": {"path": "inquire-balance"}, "effect": {"do": "lines"}},
+    {"match": {"path": "inquire-balance"}, "effect": {"do": "stranger"}},
+    {"match": {"path": "daily-ccld"}, "effect": {"do": "stranger"}},
+    {"match": {"path": "inquire-balance"},
+     "effect": {"do": "set", "field": "pchs_avg_pric", "value": ""}},
+    {"match": {"path": "inquire-balance", "times": 2}, "effect": {"do": "error", "code": "OPSQ2001"}},
+    {"match": {"path": "inquire-price"}, "effect": {"do": "set", "field": "stck_mxpr", "value": "0"}},
+    {"match": {"path": "inquire-price"}, "effect": {"do": "set", "field": "stck_llam", "value": "0"}},
+    {"match": {"path": "/uapi", "from": "11:00", "to": "11:20"}, "effect": {"do": "html", "status": 503}},
+    {"match": {"path": "/uapi", "from": "13:00", "to": "13:02"}, "effect": {"do": "delay", "seconds": 8}},
+)  # fmt: skip
+STRIKES = (0.1, 1.0)  # now and then, or always
 SLOW_S = ((0.5, 2.0), (1.0, 5.0), (4.0, 9.5))  # how long answers to questions take on a slow day
 RARE = {"token": 0.002, "frame_repeat": 0.01, "frame_swap": 0.01, "frame_garble": 0.01}
 
@@ -65,6 +80,11 @@ def make_world(number: int, faulty: bool) -> tuple[harness.World, list[harness.W
         if faulty and pick.random() < 0.1:
             closing = {"match": {"kind": "book", "nth": pick.randint(50, 900)}}
             faults.append({**closing, "effect": {"do": "ws_close"}})
+    if faulty:  # drawn by a source of its own: the days of before stay as they were
+        odd = random.Random(f"odd {number}")
+        for rule in odd.sample(ODD, odd.randint(0, 3)):
+            match = {**rule["match"], "probability": odd.choice(STRIKES)}
+            faults.append({**rule, "match": match})
     symbols = tuple(pick.sample(SYMBOLS, 2))
     config = simulator.SimulatorConfig(
         day=pick.choice(DAYS),

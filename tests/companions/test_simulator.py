@@ -2359,3 +2359,17 @@ def test_configuration_is_checked() -> None:
         SimulatorConfig(after_close="x")
     with pytest.raises(ValueError, match="event type"):
         Simulator(SimulatorConfig(events=({"at": "10:00", "type": "rain"},)))
+
+
+@pytest.mark.parametrize(
+    ("effect", "expected"),
+    [("spelling", [("A005930", "10")]), ("lines", [("005930", "3"), ("005930", "7")]),
+     ("stranger", [("005930", "10"), ("Q99999K", "")])],
+)  # fmt: skip
+def test_odd_rows_of_other_people_can_be_asked_for(effect, expected):
+    """Codes with an A, several lines of one stock, a row of another stock with blanks."""
+    from companions.simulator.gateway import edit_payload
+
+    rows = {"output1": [{"pdno": "005930", "hldg_qty": "10", "ord_psbl_qty": "9"}]}
+    edited = edit_payload(rows, {"do": effect})["output1"]
+    assert [(row["pdno"], row["hldg_qty"]) for row in edited] == expected
