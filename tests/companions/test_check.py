@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import edge
 import pytest
@@ -166,6 +167,24 @@ async def test_a_network_that_is_missing_is_told_by_its_cause(home, capsys, caus
     board = await checked(home, capsys, transport=Network(bot.NotSent(f"no connection: {cause}")))
     assert (board.code, board.marks("✗")) == (1, ["token"])
     assert NETWORKS[cause] in board.out
+
+
+class Dying(Network):
+    """A network that breaks after the first answer."""
+
+    async def __call__(self, method, url, headers, params, body):
+        if self.calls:
+            self.error = bot.NotSent("no connection: ClientConnectorError")
+        return await super().__call__(method, url, headers, params, body)
+
+
+async def test_when_the_network_breaks_the_rest_is_not_waited_for(home, capsys):
+    """Each further question would be tried for seconds and say the same."""
+    fast = {"unix": time.time(), "market": "2026-11-20T10:05:30+09:00", "speed": 1000}
+    door = Dying(date="")
+    board = await checked(home, capsys, changes={"bot": {"market_clock": fast}}, transport=door)
+    assert board.marks("✗") == ["account"]
+    assert not {"stock", "approval", "websocket"} & {step for _, step, _ in board.lines}
 
 
 async def test_a_clock_that_is_off_is_a_failure(home, capsys):

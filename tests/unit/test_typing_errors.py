@@ -59,6 +59,7 @@ def test_no_abbreviation_is_ever_taken():
         short = flag[:-1]
         if short not in bot.WORDS_KNOWN:
             assert bot.wrong_words([short]) is not None, short
+            assert bot.build_parser().parse_known_args([short])[1] == [short]
 
 
 def test_each_option_goes_with_the_commands_that_it_names_and_no_other():
