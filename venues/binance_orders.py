@@ -250,11 +250,11 @@ class BinanceOrders:
         """Ask by our id, then for its trades; with `lists` also open orders and all since."""
         pairs = [("symbol", intent.symbol), ("origClientOrderId", intent.client_id)]
         reply = await self._query("/api/v3/order", pairs, 4)
-        code, text = error_of(reply)
+        code = error_of(reply)[0]
         if reply.status == 200:
             return await self._own(parse_json(reply.text), intent)
         if code != -2013:
-            raise NoAnswer(f"look: HTTP {reply.status} {code} {text}")
+            raise NoAnswer(f"look: HTTP {reply.status} {code}")
         if lists:
             since = str(int(intent.at.timestamp() * 1_000) - 60_000)
             symbol = ("symbol", intent.symbol)
@@ -287,11 +287,11 @@ class BinanceOrders:
     async def rules(self, symbol: str) -> Rules | None:
         """Return the rules of a market with the account's own fee; None: no such market."""
         reply = await self._query("/api/v3/account/commission", [("symbol", symbol)], 20)
-        code, text = error_of(reply)
+        code = error_of(reply)[0]
         if code == -1121:
             return None
         if reply.status != 200:
-            raise NoAnswer(f"commission: HTTP {reply.status} {code} {text}")
+            raise NoAnswer(f"commission: HTTP {reply.status} {code}")
         standard = field_of(parse_json(reply.text), "standardCommission")
         fee = max(amount(field_of(standard, name)) for name in ("maker", "taker"))
         reply = await self._http.query(lambda: binance.markets_call(self._base, [symbol]))

@@ -112,6 +112,7 @@ class Desk:
         self._posted: set[str] = set()  # of this process: a second hand beside the journal
         self._next_look: dict[str, int] = {}
         self._calls: set[str] = set()  # intents whose call is under way
+        self.redact: Callable[[str], str] = str  # what a venue says may echo a key
 
     # --- journal ------------------------------------------------------------------------
 
@@ -181,7 +182,8 @@ class Desk:
         """Send one order, once. A wish whose intent is known already sends nothing.
 
         Raises:
-            JournalError: the rows are not durable; nothing was sent.
+            JournalError: nothing was sent, or only the row of the answer is missing: then the order
+                is looked for at the next start, and nothing more leaves for its coin.
         """
         intent, against = await self.judge(wish)
         if intent is None:
@@ -225,7 +227,7 @@ class Desk:
             Outcome.UNKNOWN: _E.NO_ANSWER,
         }  # fmt: skip
         order, event = self.ledger.orders[intent.intent_id], events[answer.outcome]
-        note = f"{answer.code} {answer.text}".strip()[:200]
+        note = self.redact(f"{answer.code} {answer.text}".strip()[:200])
         if order.status is not _S.SUBMITTING:  # it was seen before its answer: what was seen wins
             if answer.outcome in (Outcome.REFUSED, Outcome.NOT_SENT):
                 self._tell("contradiction", order)
@@ -252,7 +254,13 @@ class Desk:
             Outcome.ACCEPTED: _E.ACCEPTED, Outcome.NOT_SENT: _E.NOT_SENT,
         }.get(answer.outcome, _E.NO_ANSWER)  # fmt: skip  # refused: perhaps filled; the look tells
         if order.status is _S.CANCEL_PENDING:
-            self._write([Update(intent_id, event, self._clock.wall_ms(), note=answer.text[:200])])
+            self._write(
+                [
+                    Update(
+                        intent_id, event, self._clock.wall_ms(), note=self.redact(answer.text[:200])
+                    )
+                ]
+            )
         self._next_look[intent_id] = 0
         return order
 

@@ -26,6 +26,7 @@ from kis_realtime_trading import (
     KillLevel,
     OrderStatus,
     Outcome,
+    Redactor,
     Secret,
     SettingsError,
     Side,
@@ -59,6 +60,7 @@ class Account(NamedTuple):
     keys: tuple[Secret, Secret]
     base: str
     pin: str  # what stands in the settings
+    secrets: tuple[Secret, ...]  # of every venue: an answer may echo any
 
     @property
     def right_pin(self) -> str:
@@ -89,7 +91,7 @@ def account_of(venue: str, settings: VenueSettings, given: Environment, hosts: H
     base = hosts.upbit_rest if venue == upbit.VENUE else BINANCE_HOSTS[section.use]
     if hosts != Hosts():  # simulated ones
         base = hosts.upbit_rest if venue == upbit.VENUE else hosts.binance_rest
-    return Account(venue, section.use, spot_limits(section.limits), (first, second), base, section.live_pin)  # fmt: skip
+    return Account(venue, section.use, spot_limits(section.limits), (first, second), base, section.live_pin, tuple(given.secrets()))  # fmt: skip
 
 
 def sending_faults(account: Account, live: bool) -> list[Fault]:
@@ -132,7 +134,9 @@ async def desk_of(
 ) -> AsyncIterator[Desk]:
     """Open the desk of an account: lock, journal, port; close it again."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = AccountLock(Secret(f"{account.venue}:{account.use}:{account.keys[0].reveal()}"), folder)
+    # Simulated accounts have all the same key: there the folder is the account.
+    place = str(folder) if account.base.startswith("http://127.0.0.1") else account.base
+    lock = AccountLock(Secret(f"{place}:{account.keys[0].reveal()}"), folder)
     transport = VenueTransport([urllib.parse.urlsplit(account.base).netloc])
     journal = Journal(account.file(folder))
     try:
@@ -146,6 +150,7 @@ async def desk_of(
             port = BinanceOrders(http, *account.keys, base=account.base)
             await port.set_clock()
         desk = Desk(port, journal, account.limits, clock, tell, account.use == "live")
+        desk.redact = Redactor(account.secrets)
         desk.rebuild()
         yield desk
     finally:
@@ -266,7 +271,8 @@ async def _dry(desk: Desk, wish: Wish, language: str) -> int:
     if answer.outcome is Outcome.ACCEPTED:
         print(say("o_dry_good", language))
         return 0
-    print(say("o_dry_bad", language, why=f"{answer.code} {answer.text}".strip() or answer.outcome))
+    why = desk.redact(f"{answer.code} {answer.text}".strip()) or answer.outcome
+    print(say("o_dry_bad", language, why=why))
     return 1
 
 

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import urllib.parse
 import uuid
 from collections.abc import Callable, Sequence
@@ -118,11 +119,12 @@ def order_fields(intent: Intent) -> list[tuple[str, str]]:
 
 
 def error_name(reply: HttpReply) -> str:
-    """Return the name of an error, "" when the body says none."""
+    """Return the name of an error, "" when the body says none that looks like one."""
     try:
-        return str(field_of(field_of(parse_json(reply.text), "error"), "name"))
+        name = str(field_of(field_of(parse_json(reply.text), "error"), "name"))
     except BadData:
         return ""
+    return name if re.fullmatch(r"[a-z0-9_]{1,60}", name) else ""
 
 
 def classify(reply: HttpReply, client_id: str) -> OrderAnswer:

@@ -1,14 +1,17 @@
 """`python -m venues orders`: a dry run unless told otherwise, real money behind an interlock."""
 
 import asyncio
+import contextlib
+import json
 from fractions import Fraction
 
 import pytest
 
-from kis_realtime_trading import Both, OrderStatus
+from kis_realtime_trading import BotError, Both, OrderStatus
 from venues import cli, orders_cli, words
 from venues.cli import demo_account, main
 from venues.monitor import Hosts
+from venues.simulators.server import Reply
 from venues.spot import SpotLedger
 
 
@@ -147,6 +150,69 @@ def test_list_resolve_cancel_and_level_read_one_journal(tmp_path, capsys, monkey
     assert "ENTRIES_OFF" in shown
     assert "the kill switch stops entries" in shown
     assert (tmp_path / "orders-binance-testnet.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_a_venue_that_echoes_the_keys_shows_none(
+    venue, status, tmp_path, capsys, caplog, monkeypatch
+):
+    """Whatever it answers to an order or a question: no key in output, log, error or any file."""
+    settings, given = demo_account()
+    settings = settings.model_copy(update={"state_dir": tmp_path, "language": "en"})
+    texts = [each.reveal() for each in given.secrets()]
+    echo = " ".join(texts)
+    body = {
+        "upbit": json.dumps({"error": {"name": f"bad {echo}", "message": echo}}),
+        "binance": json.dumps({"code": -2010, "msg": echo}),
+    }[venue]
+    core = cli.UpbitSimulator if venue == "upbit" else cli.BinanceSimulator
+    monkeypatch.setattr(core, "_order", lambda *args: Reply(status, body))
+    words_given = {
+        "upbit": (
+            "upbit",
+            "buy",
+            "KRW-BTC",
+            "--quantity",
+            "0.002",
+            "--price",
+            "88000000",
+            "--live",
+        ),
+        "binance": ("binance", "buy", "BTCUSDT", "--quantity", "0.002", "--price", "63000"),
+    }[venue]
+
+    async def scene():
+        async with cli.venues_of(True) as hosts:
+            for more in (["--send"], []):
+                arguments = [
+                    "orders",
+                    "place",
+                    *words_given,
+                    *more,
+                    "--language",
+                    "en",
+                    "--wait",
+                    "1",
+                ]
+                await orders_cli.run(
+                    cli.build_parser().parse_args(arguments), settings, given, hosts
+                )
+            monkeypatch.setattr(core, "_signed", lambda *args: Reply(status, body))
+            with contextlib.suppress(BotError):
+                arguments = ["orders", "place", *words_given, "--send", "--language", "en"]
+                await orders_cli.run(
+                    cli.build_parser().parse_args(arguments), settings, given, hosts
+                )
+
+    asyncio.run(scene())
+    out, err = capsys.readouterr()
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"intent" in files
+    for text in texts:
+        for part in (text, text[:10]):
+            assert part not in out + err + caplog.text
+            assert part.encode() not in files
 
 
 def resting(folder):
