@@ -238,12 +238,42 @@ MAX_REGISTRATIONS = 41  # per session, all TRs together (measured 2026-07-10: th
 MAX_PAGES = 150  # 2,250 rows of a paper day at 15 a page; each cancel is a row of its own
 # Calls a second: 18 real, 1 paper since 2026-04-20 (doc; paper measured 2026-07-29). We stay below.
 REST_CALLS_PER_SECOND = {"real": 15.0, "paper": 0.9}
-RATE_LIMIT_CODES = frozenset({"EGW00201", "EGW00215"})  # nothing was executed
-TOKEN_CODES = frozenset({"EGW00121", "EGW00122", "EGW00123"})  # invalid, not found, expired
-KEY_CODES = {"EGW00102": "appkey", "EGW00103": "appkey", "EGW00104": "secret", "EGW00105": "secret"}
-# Passing trouble of the server: a question may be asked again, an order never (doc).
-PASSING_CODES = frozenset({"EGW00001", "EGW00002", "EGW00300", "EGW00301", "90020000"})
-EMPTY_CODES = frozenset({"KIOK0560", "70070000", "APBK1631"})  # "nothing to show" is no failure
+# What a code of the broker means: as the answer to a question, to an order, on the socket (doc, and
+# measured). The first pattern that matches from the first letter on decides. "-", and a code that is
+# not here: a question is refused, an order is of unknown outcome, a registration is refused.
+_CODES_TEXT = r"""
+EGW00201$|EGW00215$             pace     away     -        too many calls: nothing was executed
+EGW0012[123]$                   token    away     -        the token is invalid, not found, expired
+EGW0010[23]$                    appkey   away     -        the app key is invalid
+EGW0010[45]$                    secret   away     -        its secret is
+EGW0000[12]$|EGW0030[01]$       passing  -        -        the server's trouble: never order again
+90020000$                       passing  -        -
+EGW00(1[0-4]\d|20[5-9]|21[0-4]|003|004)$|EGW0200[4-7]|EGW00304
+                                -        away     -        turned away by the gateway before any routing
+APBK0013$|40(60|59|63)0000$     -        accepted -        beside anything but rt_cd 0 it contradicts that
+APBK1631$                       empty    refused  -        nothing to show
+KIOK0560$|70070000$             empty    -        -
+OPSQ2001$                       other    refused  -        this kind of list; another kind may come
+APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]
+                                -        refused  -        by the ledger or an input check
+OPSP000[0-3]$                   -        -        fine     registered, or so already
+OPSP0011$|OPSP9994$             -        -        key      the approval key is none: get a new one
+OPSP8996$                       -        -        in-use   another session holds this app key
+OPSP0007$|OPSP0009$|OPSP8999$|OPSP999[35]$
+                                -        -        later    try the registration again
+"""
+CODES = tuple(
+    (re.compile(row[0]), dict(zip(("question", "order", "socket"), row[1:], strict=True)))
+    for row in re.findall(r"^(\S+)\s+(\S+)\s+(\S+)\s+(\S+)", _CODES_TEXT, re.M)
+)
+
+
+@functools.lru_cache(256)
+def meaning(code: str, where: Literal["question", "order", "socket"]) -> str:
+    """Return what a code of the broker means there, by CODES; "" nothing that we know."""
+    words = next((means[where] for pattern, means in CODES if pattern.match(code)), "-")
+    return "" if words == "-" else words
+
 
 NOTICE_TRS = {"real": "H0STCNI0", "paper": "H0STCNI9"}
 ENCRYPTED_TRS = frozenset({"H0STCNI0", "H0STCNI9", "H0GSCNI0", "H0GSCNI9"})  # refused in plain text
@@ -7649,7 +7679,7 @@ class KISAuth:
             self._next_issue = loop.time()  # the server saw nothing: its minute did not begin
             raise
         except RequestRefused as refusal:
-            if refusal.code in KEY_CODES:
+            if meaning(refusal.code, "question") in ("appkey", "secret"):
                 raise self._refused_keys(refusal.code) from None
             raise
         token = Secret(_needed(body, "access_token"))
@@ -7666,7 +7696,7 @@ class KISAuth:
 
     def _refused_keys(self, code: str) -> KeysRefused:
         """Return the error of keys that KIS calls invalid, with the line of the file to look at."""
-        what, environment = KEY_CODES[code], self._profile.environment
+        what, environment = meaning(code, "question"), self._profile.environment
         line = {"appkey": "app", "secret": "sec"}[what]
         expected = Both(
             f"the {what} of the {environment} server, copied anew from the KIS site",
@@ -8000,9 +8030,10 @@ class KISClient:
                 renewed = True
             except RequestRefused as refusal:
                 pause = next(pauses, None)
-                if refusal.code not in RATE_LIMIT_CODES | PASSING_CODES or pause is None:
+                means = meaning(refusal.code, "question")
+                if means not in ("pace", "passing") or pause is None:
                     raise
-                if refusal.code in RATE_LIMIT_CODES:
+                if means == "pace":
                     self.rest.governor.slow_down()
                 else:
                     await self._clock.sleep(pause)
@@ -8034,10 +8065,10 @@ class KISClient:
     def raise_refusal(self, status: int, body: Mapping[str, Any], token: Secret) -> None:
         """Raise when a body says no; business refusals come with HTTP 200, gateway ones with 500."""
         code = code_of(body)
-        if str(body.get("rt_cd", "")) == "0" or code in EMPTY_CODES:
+        if str(body.get("rt_cd", "")) == "0" or meaning(code, "question") == "empty":
             return
         text = self.clean(str(body.get("msg1") or body.get("error_description") or ""))
-        if code in TOKEN_CODES:
+        if meaning(code, "question") == "token":
             self.auth.drop_token(token)
             raise TokenRefused(code, text, status)
         if not code:
@@ -8237,9 +8268,6 @@ NEWS_TRAVELS = timedelta(seconds=5)  # from a trade to the list of trades, and t
 NO_DATA_S = 300.0  # PINGPONG but no data in trading hours: registrations were lost, the key expired
 STEADY_S = 60.0  # a session this long ends the growth of the pauses
 REGISTER_PAUSE_S = {"real": 0.05, "paper": 0.5}  # official sample
-_ALREADY_FINE = frozenset({"OPSP0000", "OPSP0001", "OPSP0002", "OPSP0003"})
-_NEW_KEY_CODES = frozenset({"OPSP0011", "OPSP9994"})
-_LATER_CODES = frozenset({"OPSP0007", "OPSP0009", "OPSP8999", "OPSP9993", "OPSP9995"})
 REGISTER_AGAIN_S = 30.0
 MOST_FRAME_BYTES = (
     1 << 17
@@ -8352,7 +8380,7 @@ class KISWebSocket:
         self._last_frame_s = self._last_data_s = 0.0
         self._pings, self._pinged_since_s = 0, -math.inf
         self._no_data_s = NO_DATA_S  # doubled each time, until data comes
-        self._failure = ""
+        self._failure, self._in_use = "", False
         self.up = False  # whether everything wanted is registered and acknowledged
         self._told_down = False
         self.sessions = 0  # opened so far; names the connection in recordings
@@ -8370,7 +8398,7 @@ class KISWebSocket:
                 self._tell_down(why)
             if loop.time() - began >= STEADY_S:
                 pauses = reconnect_pauses()
-            pause = 30.0 if "OPSP8996" in why else next(pauses)
+            pause = 30.0 if self._in_use else next(pauses)
             log.warning("realtime session ended (%s); next try in %.0f s", why, pause)
             await asyncio.sleep(pause)
 
@@ -8384,6 +8412,7 @@ class KISWebSocket:
     async def _one_session(self) -> str:
         """Run one session to its end; return why it ended."""
         self._acknowledged, self._keyed, self._failure, self.refused = set(), set(), "", {}
+        self._in_use = False
         self._last_frame_s = self._last_data_s = asyncio.get_running_loop().time()
         self._pings, self._pinged_since_s = 0, -math.inf
         try:
@@ -8474,7 +8503,8 @@ class KISWebSocket:
 
     def _acknowledge(self, control: Control) -> None:
         pair = (control.tr_id, control.tr_key)
-        if control.code in _ALREADY_FINE or control.result == "0":
+        means = meaning(control.code, "socket")
+        if means == "fine" or control.result == "0":
             if control.key and control.iv:
                 with contextlib.suppress(BadData):
                     self._decoder.set_key(control.tr_id, control.key, control.iv)
@@ -8483,11 +8513,12 @@ class KISWebSocket:
                 self._failure = "order notices without a key"  # only a new session brings one
                 return
             self._acknowledged.add(pair)
-        elif control.code in _LATER_CODES:
+        elif means == "later":
             what = self._clean(" ".join(pair))
             log.warning("registration of %s: %s; tried again", what, control.text)
-        elif control.result == "9" or control.code in _NEW_KEY_CODES:
+        elif control.result == "9" or means == "key":
             self._failure = f"{control.code} {control.text}"
+            self._in_use = means == "in-use"
         elif pair in self.registrations and pair not in self.refused:  # told once, nothing strange
             self.refused[pair] = f"{control.code} {control.text}"
             log.error("registration of %s %s refused: %s", *pair, self.refused[pair])
@@ -9519,14 +9550,6 @@ GATE: tuple[Callable[[Gate, OrderIntent], str], ...] = (
 # sent, or UNKNOWN. Never knows: why an order is wanted.
 
 
-# Codes that say the ledger or an input check refused: nothing was accepted (doc, measured).
-_REFUSING = re.compile(r"APBK|APTR|APAC|KIER|4\d{7}$|90070000|OPSQ200[0-2]|IGW0000[279]")
-# Success codes: beside anything but rt_cd 0 they contradict it.
-_ACCEPTING = frozenset({"APBK0013", "40600000", "40590000", "40630000"})
-# Codes of the gateway before any routing: nothing was accepted either.
-_GATEWAY = re.compile(r"EGW00(1[0-4]\d|20[15-9]|21[0-5]|003|004)$|EGW0200[4-7]|EGW00304")
-
-
 def classify_order_answer(reply: HttpReply) -> OrderAnswer:
     """Judge the answer to an order POST. Anything that is not clear is UNKNOWN.
 
@@ -9548,10 +9571,10 @@ def classify_order_answer(reply: HttpReply) -> OrderAnswer:
         branch = branch if re.fullmatch(r"[0-9A-Za-z]{0,10}", branch) else ""
         return OrderAnswer(Outcome.ACCEPTED, order_no, branch, code, text)
     says_no = result not in ("", "0") or (result == "" and "error_code" in body)
-    clear = says_no and not order_no and code not in _ACCEPTING
-    if clear and _REFUSING.match(code):
+    means = meaning(code, "order") if says_no and not order_no else ""
+    if means == "refused":
         return OrderAnswer(Outcome.REFUSED, code=code, text=text)
-    if clear and _GATEWAY.match(code):
+    if means == "away":
         return OrderAnswer(Outcome.NOT_SENT, code=code, text=text)
     return OrderAnswer(Outcome.UNKNOWN, code=code or f"HTTP {reply.status}", text=text)
 
@@ -9623,9 +9646,9 @@ class KISOrder:
             return OrderAnswer(Outcome.UNKNOWN, text=str(error))
         answer = classify_order_answer(reply)
         answer = answer._replace(text=self._client.clean(answer.text))
-        if answer.code in TOKEN_CODES:
+        if meaning(answer.code, "question") == "token":
             self._client.auth.drop_token(token)
-        if answer.code in RATE_LIMIT_CODES:
+        if meaning(answer.code, "question") == "pace":
             self._client.rest.governor.slow_down()
         return answer
 
@@ -9665,7 +9688,7 @@ class KISOrder:
         try:
             return await self._balance(self._by)
         except RequestRefused as refusal:
-            if refusal.code != "OPSQ2001":
+            if meaning(refusal.code, "question") != "other":
                 raise
             other = "01" if self._by == "02" else "02"
             seen = await self._balance(other)
@@ -9722,7 +9745,7 @@ class KISOrder:
             return held.get(symbol, 0)
         params = {**self._client.account_params(), "PDNO": symbol}
         body, _ = await self._client.get("sellable", params)
-        if str(body.get("msg_cd", "")).strip() in EMPTY_CODES:
+        if meaning(str(body.get("msg_cd", "")).strip(), "question") == "empty":
             return 0
         record = rows_of(body, "output1", "output")
         return whole(record[0], "ord_psbl_qty") if record else 0

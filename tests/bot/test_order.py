@@ -285,7 +285,7 @@ def test_the_first_byte_decides(tmp_path, error, outcome):
     run(main)
 
 
-@pytest.mark.parametrize("code", sorted(bot.TOKEN_CODES))
+@pytest.mark.parametrize("code", ["EGW00121", "EGW00122", "EGW00123"])
 def test_a_refused_token_is_dropped_but_the_order_is_not_repeated(tmp_path, code):
     """NOT_SENT, one request; the next call has a new token."""
 
