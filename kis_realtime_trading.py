@@ -1453,6 +1453,11 @@ class Profile:
         return urllib.parse.urlsplit(self.rest_url).hostname in LOOPBACK_HOSTS
 
     @property
+    def mode(self) -> str:
+        """Return the environment in words."""
+        return self.environment + (" (simulated)" if self.simulated else "")
+
+    @property
     def account_tail(self) -> str:
         """Return the account as shown to people: its last two digits."""
         return "******" + self.account.reveal()[-2:]
@@ -2210,6 +2215,16 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
     rates = SELL_TAX[settlement_year(day)]
     transaction, rural = rates.get(instrument_market, rates["KOSPI"])
     return amount_krw * transaction // 100_000 + amount_krw * rural // 100_000
+
+
+def session_ahead(now: datetime) -> Session:
+    """Return the session of today while it is not over, else that of the next trading day."""
+    session = session_of(now.date())
+    if session is None or now >= session.close:
+        session = session_of(next_trading_day(now.date()))
+    if session is None:
+        raise BadData("the calendar names a trading day without a session")
+    return session
 
 
 # ======================================================================================
@@ -3441,6 +3456,37 @@ class Ledger:
         }
         numbers = self.by_number.items()
         self.by_number = {number: key for number, key in numbers if key in self.orders}
+
+
+def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
+    """Return the figures of a day; money in won."""
+    today = ledger.today
+    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    taken = [o for o in ledger.orders.values() if o.own and o.order_no]  # by the broker
+    return {
+        "day": ledger.day.isoformat() if ledger.day else "-", "trades": trades, "bars": bars,
+        "orders": sum(order.intent.trade_date == ledger.day for order in taken),
+        "fills": today.fills, "gross": today.gross_krw, "fees": today.fees_krw,
+        "taxes": today.taxes_krw, "net": today.net_krw, "cash": ledger.cash_krw,
+        "positions": ", ".join(held) or "-",
+    }  # fmt: skip
+
+
+def has_exposure(ledger: Ledger) -> bool:
+    """Return whether shares are held or an order may still give some."""
+    held = any(position.quantity for position in ledger.positions.values())
+    return held or bool(ledger.open_orders())
+
+
+def left_behind(ledger: Ledger, late: str) -> str:
+    """Return what is left when the program ends: shares that nobody guards, orders, rows."""
+    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    left = [f"{order.intent.symbol} {order.order_no}" for order in ledger.open_orders()]
+    return (
+        (f"; held without a guard: {', '.join(held)}" if held else "")
+        + (f"; orders left at the broker: {', '.join(left)}" if left else "")
+        + (f"; {late}" if late else "")
+    )
 
 
 # ======================================================================================
@@ -4802,7 +4848,8 @@ class Core(DayFacts):
         if same or (by_rule and level <= self.ledger.level):
             return
         self.apply(LevelSet(level, reason, by_rule, self.now))
-        self.alert("level", level=level.name, reason=reason)
+        mark = "▶" if level is KillLevel.ACTIVE else "⛔"
+        self.alert("level", mark=mark, level=level.name, reason=reason)
 
     def _after_fill(self, order: Order, shares: int, amount: int) -> None:
         self.last_fill_at = self.now
@@ -7047,7 +7094,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
         " · today {day}",
     ),
-    "refused": ("✋ 주문 보류: {symbol} {side} {quantity}주 [{code}] {numbers}",
+    "refused": ("✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}",
         "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
     "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
         "✖ order refused by the broker: {symbol} {side} {quantity}: {note}"),
@@ -7110,7 +7157,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ the session is over and {quantity} {symbol} are not sold ({reason})"),
     "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
         "✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won"),
-    "level": ("⛔ 매매 단계: {level} ({reason})", "⛔ level: {level} ({reason})"),
+    "level": ("{mark} 매매 단계: {level} ({reason})", "{mark} level: {level} ({reason})"),
     "trouble": ("⚠ 주의: {what}{held}", "⚠ attention: {what}{held}"),
     "trouble_lasts": ("⚠ {minutes}분째 {what}{held}", "⚠ for {minutes} min: {what}{held}"),
     "trouble_over": ("✓ 해결됨 ({minutes}분 만에): {what}", "✓ over, after {minutes} min: {what}"),
@@ -7130,16 +7177,35 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over"),
     "calendar_differs": ("⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
         "⛔ {day}: open by the calendar, closed by the broker. No entries"),
-    "costs": ("증권사 기준 오늘 수수료·세금 {theirs}원 (차이 {difference}원){realized}",
-        "fees and taxes of today by the broker {theirs} won (difference {difference}){realized}"),
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
-    "day_report": (
-        "📋 {day} 체결가격 {trades}건 · 봉 {bars}개 · 주문 {orders}건 · 체결 {fills}건\n"
-        "실현손익 {gross}원 · 수수료 {fees}원 · 세금 {taxes}원 · 순손익 {net}원\n보유: {positions}{unheard}\n다음 개장: {next}",
-        "📋 {day}: {trades} trades · {bars} bars · {orders} orders · {fills} fills\n"
-        "realised P&L {gross} won · fees {fees} won · taxes {taxes} won · net {net} won\n"
-        "held: {positions}{unheard}\nnext session: {next}",
+    "morning": (
+        "☀ {day} 매매 준비 완료 · {mode} · 계좌 {account} · 장 {hours}\n"
+        "매매 단계: {level} · 현금 {cash}원\n한도: 1회 {order}원, 하루 손실 {loss}원{lines}",
+        "☀ {day} ready · {mode} · account {account} · session {hours}\n"
+        "level: {level} · cash {cash} won\nlimits: order {order}, day's loss {loss} won{lines}",
     ),
+    "held_line": ("• {symbol} {quantity}주 (평균 {average}원, 전일 대비 {change}%): 손절 {stop}, 목표 {target} 감시 중",
+        "• {symbol} {quantity} (average {average}, {change}% today): stop {stop}, target {target} armed"),
+    "own_line": ("• 직접 보유(봇이 팔지 않음): {what}", "• your own, never sold by the bot: {what}"),
+    "doubts_line": ("❓ 결과를 모르는 주문 {count}건", "❓ orders of unknown outcome: {count}"),
+    "hold_line": ("⏸ 신규 주문을 막는 이유: {what}", "⏸ no entries because of: {what}"),
+    "day_report": (
+        "📋 {day} 손익 {net}원 ({percent}%)\n매도차익 {gross} − 수수료 {fees} − 세금 {taxes}{lines}\n"
+        "평가금액 {equity}원 · 이번 달 {month}원\n보유: {positions}\n다음 개장: {next}",
+        "📋 {day}: {net} won ({percent}%)\ngross {gross} − fees {fees} − taxes {taxes}{lines}\n"
+        "equity {equity} won · this month {month} won\nheld: {positions}\nnext session: {next}",
+    ),
+    "rounds_line": ("매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}",
+        "{count} round trips ({won} won, {lost} lost) · best {best} · worst {worst}"),
+    "stock_line": ("• {symbol} {gain}원 ({count}번)", "• {symbol} {gain} won ({count})"),
+    "refusals_line": ("내지 않은 주문 {count}건:{lines}", "orders not sent, {count}:{lines}"),
+    "refusal_line": ("• {code} {count}건", "• {code} {count}"),
+    "feed_line": ("시세 {trades}건 · 봉 {bars}개 · 연결 {sessions}번",
+        "{trades} trades · {bars} bars · {sessions} feed sessions"),
+    "mute_line": ("체결가격이 오지 않은 종목: {what}", "no trade came of: {what}"),
+    "costs_line": ("증권사의 수수료·세금과 {difference}원 다릅니다", "the broker's costs differ by {difference} won"),
+    "realized_line": ("증권사 실현손익 {realized}원", "realised by the broker's figures: {realized} won"),
+    "standing_line": ("⚠ 해결되지 않음: {what}", "⚠ not over yet: {what}"),
 }  # fmt: skip
 # Not sent to the phone: everybody expects it.
 NOT_ON_THE_PHONE = frozenset({"feed_back"})
@@ -7149,7 +7215,7 @@ KINDS: dict[str, Kind] = {
     "round_closed": "exit", "refused": "refusal", "order_refused": "refusal",
     "change_refused": "refusal", "order_rejected": "refusal", "started": "start",
     "stopped": "start", "closed_day": "start", "session_over": "start", "before_start": "start",
-    "preparing": "start", "prepared": "start", "day_report": "report", "costs": "report",
+    "preparing": "start", "prepared": "start", "morning": "report", "day_report": "report",
 }  # fmt: skip
 # One message follows an order from sent to filled to closed; these alerts are its states.
 ORDER_STATES = frozenset(
@@ -7226,8 +7292,13 @@ REASON_WORDS = {
     "the day is over": "하루 매매를 마쳤습니다", "no session now": "지금은 장이 아닙니다",
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
-    "seen in order list": "주문 목록에서 확인", "process ended": "프로그램이 끝남",
-    "the owner says so": "사용자 확인", "the owner": "직접 지시", "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
+    "seen in order list": "주문 목록에서 확인", "paper": "모의투자", "real": "실전투자",
+    "paper (simulated)": "모의투자(시뮬레이터)",
+    "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 진입 중지(ENTRIES_OFF)",
+    "REDUCE_ONLY": "줄이기만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
+    "process ended": "프로그램이 끝남",
+    "the owner says so": "사용자 확인", "the owner": "직접 지시",
+    "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
 }  # fmt: skip
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
@@ -7466,6 +7537,12 @@ class _Episode:
     told: datetime | None = None
 
 
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """Return a list of names; of a long one the first and how many more."""
+    more = f" +{len(names) - most}" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def minutes_between(earlier: datetime, later: datetime) -> int:
     """Return whole minutes as people count them: at least one."""
     return max(1, round((later - earlier).total_seconds() / 60))
@@ -7527,6 +7604,78 @@ class Alarms:
         return left
 
 
+class DayStory(NamedTuple):
+    """What a day brought beside its figures: for the evening's message."""
+
+    rounds: Sequence[tuple[str, int]]  # stock, won, in order
+    refusals: Mapping[str, int]  # wishes not sent, by code
+    mute: str  # stocks of which no trade came
+    sessions: int  # of the feed
+    standing: Sequence[str]  # trouble that never ended
+    costs_off: int | None  # the broker's costs less ours; None not known
+    realized: int | None  # by the broker; None on paper
+
+
+def evening_lines(figures: Mapping[str, Any], story: DayStory) -> list[Alert]:
+    """Return the lines of an evening: round trips, stocks, refused wishes, feed, doubts."""
+    lines, stocks = [], {name: 0 for name, _ in story.rounds}
+    for name, gain in story.rounds:
+        stocks[name] += gain
+    if story.rounds:
+        best, worst = (pick(story.rounds, key=lambda each: each[1]) for pick in (max, min))
+        won = sum(gain > 0 for _, gain in story.rounds)
+        lines.append(Alert("rounds_line", {
+            "count": len(story.rounds), "won": won, "lost": len(story.rounds) - won,
+            "best": f"{best[0]} {best[1]:+,}", "worst": f"{worst[0]} {worst[1]:+,}",
+        }))  # fmt: skip
+    for name, gain in sorted(stocks.items(), key=lambda each: -each[1]) if len(stocks) > 1 else ():
+        count = sum(each == name for each, _ in story.rounds)
+        lines.append(Alert("stock_line", {"symbol": name, "gain": f"{gain:+,}", "count": count}))
+    if story.refusals:
+        listed = sorted(story.refusals.items(), key=lambda each: -each[1])
+        each = [Alert("refusal_line", {"code": code, "count": count}) for code, count in listed]
+        lines.append(Alert("refusals_line", {"count": sum(story.refusals.values()), "lines": each}))
+    lines.append(Alert("feed_line", {
+        "trades": figures["trades"], "bars": figures["bars"], "sessions": story.sessions,
+    }))  # fmt: skip
+    if story.mute:
+        lines.append(Alert("mute_line", {"what": story.mute}))
+    if story.costs_off:
+        lines.append(Alert("costs_line", {"difference": story.costs_off}))
+    if story.realized is not None:
+        lines.append(Alert("realized_line", {"realized": f"{story.realized:+,}"}))
+    return lines + [Alert("standing_line", {"what": what}) for what in story.standing]
+
+
+def morning_lines(core: Core, names: Callable[[str], str]) -> list[Alert]:
+    """Return the lines of a morning or a restart: what is held and armed, what is not clear."""
+    lines = []
+    for symbol, position in core.ledger.positions.items():
+        plan, state = position.plan, core.symbols.get(symbol)
+        price = core.fresh_price(symbol)
+        base = state.instrument.base_price if state and state.instrument else 0
+        if position.quantity:
+            lines.append(Alert("held_line", {
+                "symbol": names(symbol), "quantity": position.quantity,
+                "average": round(position.average_price), "stop": plan.stop_price if plan else 0,
+                "target": plan.target_price if plan else 0,
+                "change": f"{100 * (price / base - 1):+.1f}" if price and base else "-",
+            }))  # fmt: skip
+    external = [f"{names(each)} {count:,}" for each, count in core.ledger.external.items() if count]
+    if external:
+        lines.append(Alert("own_line", {"what": ", ".join(external)}))
+    doubts = sum(order.status in UNRESOLVED for order in core.ledger.open_orders())
+    if doubts:
+        lines.append(Alert("doubts_line", {"count": doubts}))
+    return lines + [Alert("hold_line", {"what": name}) for name in core.ledger.holds]
+
+
+def alert_again(kept: Any) -> Alert:
+    """Return an alert, also one that was read from the journal."""
+    code, values = (kept["code"], kept["values"]) if isinstance(kept, dict) else kept
+    return Alert(code, values)
+
+
 def say(alert: Alert, language: str) -> str:
     """Return an alert in the language of the user; numbers with thousands separators."""
     shown: dict[str, Any] = {}
@@ -7537,6 +7686,8 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = f"{value:,.1f}".removesuffix(".0")
         elif isinstance(value, int) and not isinstance(value, bool):
             shown[key] = f"{value:,}"
+        elif isinstance(value, list):  # alerts again, a line each; dictionaries in the journal
+            shown[key] = "".join("\n" + say(alert_again(each), language) for each in value)
         elif language == "ko" and isinstance(value, str):
             shown[key] = in_korean(value)
         else:
@@ -9305,10 +9456,11 @@ class Journal:
         if (here.st_dev, here.st_ino) != self._place:
             raise JournalError(f"{self.path} was replaced while in use: restore the right one")
 
-    def rows(self, *kinds: str) -> Iterator[JournalRow]:
-        """Read rows in order, all or of some kinds."""
-        where = f" WHERE kind IN ({','.join('?' * len(kinds))})" if kinds else ""
-        for row in self._db.execute(f"SELECT * FROM rows{where} ORDER BY seq", kinds):
+    def rows(self, *kinds: str, since: str = "") -> Iterator[JournalRow]:
+        """Read rows in order, all or of some kinds, from a time on."""
+        which = f"kind IN ({','.join('?' * len(kinds))}) AND " if kinds else ""
+        query = f"SELECT * FROM rows WHERE {which}at >= ? ORDER BY seq"
+        for row in self._db.execute(query, (*kinds, since)):
             yield JournalRow(*row)
 
     def has_intent(self, intent_id: str) -> bool:
@@ -9965,20 +10117,6 @@ class Broker:
         return Seen(PastBars(symbol, tuple(bars)), now)
 
 
-def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
-    """Return the figures of a day; money in won."""
-    today = ledger.today
-    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
-    taken = [o for o in ledger.orders.values() if o.own and o.order_no]  # by the broker
-    return {
-        "day": ledger.day.isoformat() if ledger.day else "-", "trades": trades, "bars": bars,
-        "orders": sum(order.intent.trade_date == ledger.day for order in taken),
-        "fills": today.fills, "gross": today.gross_krw, "fees": today.fees_krw,
-        "taxes": today.taxes_krw, "net": today.net_krw, "cash": ledger.cash_krw,
-        "positions": ", ".join(held) or "-",
-    }  # fmt: skip
-
-
 def _log_death(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
@@ -10001,39 +10139,12 @@ def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> b
     return all(now - last < STUCK_S for last in lasts.values())
 
 
-def has_exposure(ledger: Ledger) -> bool:
-    """Return whether shares are held or an order may still give some."""
-    held = any(position.quantity for position in ledger.positions.values())
-    return held or bool(ledger.open_orders())
-
-
-def session_ahead(now: datetime) -> Session:
-    """Return the session of today while it is not over, else that of the next trading day."""
-    session = session_of(now.date())
-    if session is None or now >= session.close:
-        session = session_of(next_trading_day(now.date()))
-    if session is None:
-        raise BadData("the calendar names a trading day without a session")
-    return session
-
-
 def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
     """Return what to register, the most important first, 41 at most."""
     real = profile.environment == "real"
     trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
     notice = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
     return [notice, *itertools.product(trs, symbols)][:MAX_REGISTRATIONS]
-
-
-def left_behind(ledger: Ledger, late: str) -> str:
-    """Return what is left when the program ends: shares that nobody guards, orders, rows."""
-    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
-    left = [f"{order.intent.symbol} {order.order_no}" for order in ledger.open_orders()]
-    return (
-        (f"; held without a guard: {', '.join(held)}" if held else "")
-        + (f"; orders left at the broker: {', '.join(left)}" if left else "")
-        + (f"; {late}" if late else "")
-    )
 
 
 def name_of(core: Core, symbol: str) -> str:
@@ -10338,13 +10449,14 @@ class Bridge:
             mark = "늦은 알림" if self._language == "ko" else "late"
             self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
 
+    def name(self, symbol: str) -> str:
+        """Return the name of a stock, its code where nobody knows one."""
+        return name_of(self.engine.core, symbol) or self.names.get(symbol, symbol)
+
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
-        symbol = alert.values.get("symbol", "")
-        known = isinstance(symbol, str) and (
-            name_of(self.engine.core, symbol) or self.names.get(symbol)
-        )
-        name = known or ""
+        symbol = alert.values.get("symbol")
+        name = self.name(symbol) if isinstance(symbol, str) and symbol else symbol
         return alert._replace(values={**alert.values, "symbol": name}) if name else alert
 
 
@@ -10504,7 +10616,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "version": 1, "at": now.isoformat(timespec="seconds"),
         "limits": core.settings.limits.model_dump(mode="json"),
         "program": __version__, "account_tail": profile.account_tail,
-        "mode": profile.environment + (" (simulated)" if profile.simulated else ""),
+        "mode": profile.mode,
         "language": trader.bot.language, "phase": phase_word(trader),
         "session": core.session and [core.session.open.isoformat(), core.session.close.isoformat()],
         "level": ledger.level.name,
@@ -10686,7 +10798,7 @@ class Phone:
     async def _learn_names(self) -> None:
         found = await self._work_out("names")
         if isinstance(found, dict):
-            self._names = found
+            self._names = self._trader.bridge.names = found
 
     async def _work_out(self, *words: str) -> Any:
         trader = self._trader
@@ -10821,7 +10933,8 @@ class Teller:
     def __init__(self, trader: Trader) -> None:
         self._trader, self._bridge, self._broker = trader, trader.bridge, trader.broker
         self._core, self._alarms = trader.engine.core, Alarms()
-        self._told_day = date.min  # the session whose waiting was told
+        self._told_day = self._morning_of = date.min  # the session whose waiting was told
+        self._sessions_before = 0  # of the feed, before this day
 
     def wait(self, now: datetime, session: Session) -> None:
         """Say once why nothing is traded now and when the next session is."""
@@ -10843,7 +10956,7 @@ class Teller:
     def _held(self) -> str:
         """Return what is held, by name, with its shares."""
         held = self._core.ledger.positions.items()
-        named = ((name_of(self._core, symbol) or symbol, each.quantity) for symbol, each in held)
+        named = ((self._bridge.name(symbol), each.quantity) for symbol, each in held)
         return ", ".join(f"{name} {quantity:,}" for name, quantity in named if quantity)
 
     def look(self) -> None:
@@ -10882,7 +10995,7 @@ class Teller:
         """Return what is wrong with single stocks."""
         silent = self._trader.silence.missing
         for symbol, state in self._core.symbols.items():
-            name = name_of(self._core, symbol) or symbol
+            name = self._bridge.name(symbol)
             quantity = state.view.position.quantity
             if state.halted and quantity:
                 yield f"halted {symbol}", f"trading halted: {name} {quantity:,}"
@@ -10901,29 +11014,75 @@ class Teller:
         end = session.close + (END_AFTER_CLOSE if exposed else timedelta())
         return session.open - START_BEFORE_OPEN <= now < end  # of its own day
 
+    def morning(self) -> None:
+        """Tell once a day, when the feed is up, what holds today and what is armed."""
+        core, session, ledger = self._core, self._core.session, self._core.ledger
+        if session is None or session.day == self._morning_of:
+            return
+        self._morning_of = session.day
+        limits, profile = core.settings.limits, self._trader.profile
+        self._bridge.tell(
+            "morning", day=f"{session.day}", mode=profile.mode, account=profile.account_tail,
+            hours=f"{session.open:%H:%M}–{session.close:%H:%M}", level=ledger.level.name,
+            cash=ledger.cash_krw, order=limits.max_order_krw,
+            loss=day_loss_limit(limits, core.morning_equity_krw()),
+            lines=morning_lines(core, self._bridge.name),
+        )  # fmt: skip
+
     async def evening(self, figures: Mapping[str, Any]) -> None:
-        """Report the day and compare its costs with the broker's own figures."""
+        """Report the day, with the difference of its costs to the broker's own figures."""
         digest = self._trader.engine.digest.hexdigest()
         self._bridge.execute([Record("day", figures["day"], {**figures, "digest": digest})])
+        theirs, realized, day = None, None, figures["day"]
+        if not self._trader.stopping():
+            try:
+                theirs = (await self._broker.orders.balance()).fees_today_krw
+                today = self._bridge.clock.now().date()
+                realized = await self._broker.orders.realized_today(today)
+            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+                log.warning("the broker's figures of the day could not be read: %s", error)
+        session, now = self._core.session, self._bridge.clock.now()
+        following = session_ahead(max(now, session.close) if session else now)
+        self._told_day = following.day
+        costs_off = None if theirs is None else theirs - figures["fees"] - figures["taxes"]
+        equity, worth = figures["cash"], self._core.ledger.positions.items()
+        equity += sum(self._core.fresh_price(symbol) * each.quantity for symbol, each in worth)
+        net = figures["net"]
+        shown = {**figures, "net": f"{net:+,}", "positions": self._held() or "-", "equity": equity}
+        before = equity - net
+        self._bridge.tell(
+            "day_report", **shown, percent=f"{100 * net / before:+.2f}" if before > 0 else "-",
+            month=f"{self._month(day):+,}", next=f"{following.open:%Y-%m-%d %H:%M}",
+            lines=evening_lines(figures, self._story(day, costs_off, realized)),
+        )  # fmt: skip
+
+    def _month(self, day: str) -> int:
+        """Return the result of the month so far, won; the last report of a day counts."""
+        days = {row.ref: json.loads(row.body)["net"] for row in self._bridge.journal.rows("day")}
+        return sum(net for each, net in days.items() if each[:7] == day[:7])
+
+    def _story(self, day: str, costs_off: int | None, realized: int | None) -> DayStory:
+        """Read from the journal what the figures do not tell."""
+        rows, rounds = self._bridge.journal.rows("alert", "refusal", since=day), []
+        refusals: Counter[str] = Counter()
+        for row in rows:
+            body = (
+                json.loads(row.body) if row.kind == "refusal" or row.ref == "round_closed" else {}
+            )
+            if row.kind == "refusal":
+                refusals[body["code"]] += 1
+            elif body:
+                rounds.append(
+                    (self._bridge.name(body["symbol"]), int(body["gain"].replace(",", "")))
+                )
         states = self._core.symbols.items()
         mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
-        unheard = f"\nno trade came of: {mute}" if mute and figures["trades"] else ""
-        self._alarms.end_day()
-        following = session_ahead(self._bridge.clock.now())
-        self._told_day = following.day
-        at = f"{following.open:%Y-%m-%d %H:%M}"
-        self._bridge.tell("day_report", **figures, unheard=unheard, next=at)
-        if self._trader.stopping():
-            return
-        try:
-            theirs = (await self._broker.orders.balance()).fees_today_krw
-            realized = await self._broker.orders.realized_today(self._bridge.clock.now().date())
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
-            log.warning("the broker's figures of the day could not be read: %s", error)
-            return
-        more = "" if realized is None else f" · P&L {realized:,}"
-        difference = theirs - figures["fees"] - figures["taxes"]
-        self._bridge.tell("costs", theirs=theirs, difference=difference, realized=more)
+        heard = self._trader.counts["Trade"]
+        sessions = self._broker.socket.sessions - self._sessions_before
+        self._sessions_before += sessions
+        standing = self._alarms.end_day()
+        mute = mute if heard else ""
+        return DayStory(rounds, refusals, mute, sessions, standing, costs_off, realized)
 
     def goodbye(self, why: str) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
@@ -10980,12 +11139,11 @@ class Trader:
         """Trade day after day until stopped; with `one_day` end after the first day."""
         telegram = asyncio.create_task(Phone(self).run())
         telegram.add_done_callback(_log_death)
-        mode = self.profile.environment + (" (simulated)" if self.profile.simulated else "")
         try:
             self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
             self.tell(
-                "started", mode=mode, account=self.profile.account_tail,
-                symbols=", ".join(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
+                "started", mode=self.profile.mode, account=self.profile.account_tail,
+                symbols=shortened(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
             )  # fmt: skip
             self.watchdog.tell("READY=1")
             while not self._stop.is_set():
@@ -11089,6 +11247,7 @@ class Trader:
         if up:
             self.broker.troubles.pop("feed", None)
             self.tell("feed_back", count=why)
+            self._teller.morning()
         else:
             self.broker.troubles["feed"] = f"realtime feed lost: {why}"
 

@@ -142,7 +142,32 @@ def test_a_wrong_hts_id_is_named():
         "08:50:00", "10:50:00", profile={"hts_id": bot.Secret("somebody")},
         wishes=BUY, density=10.0,
     )  # fmt: skip
-    texts = [text for _, text in told.lines if "my_htsid" in text]
+    texts = [text for _, text in told.lines if "my_htsid" in text and text.startswith("⚠ 주의")]
     assert len(texts) == 1 and "조회로 확인합니다" in texts[0]
     assert "filled" in told.codes
     assert all("somebody" not in text for _, text in told.lines)
+
+
+def test_the_morning_and_a_restart_tell_what_is_held_and_armed():
+    """Once a day with mode, limits and level; after a restart with the shares, stop and target."""
+    told = troubles.live("08:50:00", "09:50:00", wishes=BUY, gone=("09:40:00", "09:42:00"))
+    mornings = [
+        text for text, code in zip(told.lines, told.codes, strict=True) if code == "morning"
+    ]
+    assert len(mornings) == 2
+    assert "한도: 1회 3,000,000원" in mornings[0][1] and "매매 중(ACTIVE)" in mornings[0][1]
+    assert "•" not in mornings[0][1]
+    held = mornings[1][1].split("\n")[-1]
+    assert held.startswith("• 삼성전자 5주 (평균 ") and "감시 중" in held and "손절 0," not in held
+
+
+def test_the_evening_tells_the_day_in_one_message():
+    """Gross, costs, net, round trips, what was not ordered and why, equity, month, next session."""
+    wishes = (*BUY, harness.Wish("09:40:00", "005930", 5000))
+    told = troubles.live("09:20:00", "15:40:00", wishes=wishes, density=1.0)
+    [report] = [
+        text for (_, text), code in zip(told.lines, told.codes, strict=True) if code == "day_report"
+    ]
+    for words in ("매도차익 ", "수수료 ", "매매 1번", "ORDER_VALUE 1회 한도 1건", "평가금액 ", "이번 달 ",
+                  "보유: -", "다음 개장: 2026-11-23 09:00"):  # fmt: skip
+        assert words in report
