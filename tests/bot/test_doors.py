@@ -393,3 +393,30 @@ def test_rows_whose_commit_was_done_and_reported_as_failed_are_written_once(tmp_
     again = bot.Journal(tmp_path / "journal.sqlite3")
     again.verify()
     again.close()
+
+
+def test_rows_that_waited_are_written_in_their_order_and_a_second_wait_counts_from_its_own_begin():
+    """Two spells of a late journal, six minutes apart: told twice, nothing ends, no row overtakes."""
+
+    async def story(life):
+        trader, run = with_journal(life, harness.Nothing())
+        trader.journal.late_for = lambda kind, data: True
+        for moment in ("09:20:30", "09:27:00"):
+            await life.world.until(moment)
+            trader.journal.tries_left = 40
+            for n in range(3):
+                trader.bridge.execute([bot.Record("note", f"{moment} {n}", {})])
+                await asyncio.sleep(0.1)
+            while trader.bridge.late:
+                await asyncio.sleep(0.1)
+        ended = run.done()
+        await life.stop(trader, run)
+        return ended
+
+    life = Life()
+    assert life.play(story) is False
+    notes = [row.ref for row in life.rows("note")]
+    assert notes == sorted(notes) and len(notes) == 6
+    times = [row.at for row in life._kept]
+    assert times == sorted(times)
+    assert life.alerts().count("journal_late") == life.alerts().count("journal_back") == 2
