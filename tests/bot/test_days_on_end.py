@@ -7,6 +7,7 @@ from datetime import date
 
 import edge
 import harness
+import pytest
 from compare import differences
 from test_trader import SYMBOL, Life, wishes
 
@@ -14,6 +15,9 @@ import kis_realtime_trading as bot
 
 FUND, KOSDAQ = "069500", "247540"
 MONDAY = date(2026, 11, 23)
+
+# Days in virtual time take as long as the machine needs.
+pytestmark = pytest.mark.timeout(300)
 
 # What a trader keeps for its own use over a night, and what belongs to the world around it.
 MAY_DIFFER = (
