@@ -10872,7 +10872,7 @@ class Phone:
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
-            return Answer(f"❗ {does}\n{ask}", ((f"❗ {face}", f"/{action} {code}"),))
+            return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
         if said.word.name == "buy":
             shares, price = more[0], more[1] or self._say("시세 가까이", "near the market")
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
@@ -11433,6 +11433,7 @@ _OPTIONS_TEXT = """
 --demo | - | a simulated day on this machine; needs no account | 모의 시장에서 하루를 돌려 봅니다(계좌 불필요)
 --speed N | --demo | times faster than the market, 1 to 1000 (300) | 배속 1~1000 (기본 300)
 --seed N | --demo --backtest | another day (21); on 4 all examples trade | 다른 날 (기본 21); 4는 예제 전략이 모두 매매
+--phone | --demo | the phone's chat in the browser | 휴대폰 대화를 브라우저로
 --plain | --demo --paper --live | lines instead of the live screen | 움직이는 화면 대신 글줄로
 --status | - | how the running bot is now | 실행 중인 봇의 지금 상태
 --json | --status | for programs | 프로그램이 읽는 형식으로

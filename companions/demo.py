@@ -129,6 +129,12 @@ def run_demo(options: argparse.Namespace) -> int:
             settings, _ = bot.load_settings(options, "paper")
             watch = show_screen if sys.stdout.isatty() and not options.plain else None
             ends.enter_context(page_beside(options, folder))
+            if options.phone:
+                from companions import phone_page
+
+                wait = sys.stdin.isatty() and not options.page
+                beside = phone_page.beside(settings, options.speak, wait)
+                settings = ends.enter_context(beside)
             code, figures = bot.run_trader(settings, options, watch)
             signal.signal(
                 signal.SIGTERM, signal.default_int_handler

@@ -40,10 +40,10 @@ def set_up(language: str) -> bool:
     return bool(font) and language == "ko"
 
 
-def png(figure: Any) -> bytes:
+def png(figure: Any, dpi: int = 140) -> bytes:
     """Return a figure as a picture that fits a phone."""
     out = io.BytesIO()
-    figure.savefig(out, dpi=110, format="png")
+    figure.savefig(out, dpi=dpi, format="png")
     return out.getvalue()
 
 
@@ -69,8 +69,8 @@ def of_day(journal: Path, fees: Fees, language: str, result_only: bool = False) 
 
     drawn = picture.read_drawn(journal, fees)
     if not result_only:
-        return png(picture.draw(drawn, korean))
-    figure = Figure(figsize=(8, 4))
+        return png(picture.draw(drawn, korean), 100)
+    figure = Figure(figsize=(6.4, 4))
     axis = figure.add_subplot()
     picture._draw_result(axis, drawn, korean)
     hours: Any = dates.DateFormatter
@@ -105,7 +105,7 @@ def _draw_stock(pages: Sequence[picture.Drawn], symbol: str, title: str, korean:
     times = [bar["at"] for bar in bars]
     places = range(len(bars))
     colours = [picture.UP if b["close"] >= b["open"] else picture.DOWN for b in bars]
-    figure = Figure(figsize=(8, 6))
+    figure = Figure(figsize=(6.4, 5.2))
     axis, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [4, 1]})
     axis.vlines(places, [b["low"] for b in bars], [b["high"] for b in bars], colours, linewidth=0.8)
     width = max(1.2, min(5.0, 300 / len(bars)))
@@ -160,7 +160,7 @@ def of_results(days: Sequence[reports.DayResult], language: str) -> bytes:
         top = max(top, total)
         curve.append(total)
         falls.append(total - top)
-    figure = Figure(figsize=(8, 5))
+    figure = Figure(figsize=(6.4, 4.6))
     axis, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     places, colour = range(len(days)), picture.UP if total >= 0 else picture.DOWN
     axis.plot(places, curve, color=colour, linewidth=1.8)
