@@ -267,6 +267,7 @@ class Stage:
             start, of = bars[at]
             while self.due <= start:
                 self.full_minute()
+                self._skip_to(start)
             self.pass_time(start + timedelta(seconds=1))
             whole = self.thin.run(at) if self._options.lane == "thin" else 0
             if not whole:
@@ -447,6 +448,20 @@ class Stage:
         self.pass_time(self.due)
         self.feed(bot.TimeEvent(self.due))
         self.usual_questions()
+
+    def _skip_to(self, start: datetime) -> None:
+        """Leave out empty minutes in which nothing is under way and no bar is open: only time passes."""
+        core, target = self.engine.core, start - 2 * MINUTE
+        flat_at = core.clock(core.settings.flat_at)
+        if flat_at and self.due <= flat_at:
+            target = min(target, flat_at - MINUTE)
+        if target - self.due < 5 * MINUTE or self.later or core.ledger.open_orders():
+            return
+        states = core.symbols.values()
+        if any(s.waiting or s.exit or s.builder.end > self.due for s in states):
+            return
+        self.due = target.replace(second=0, microsecond=0)
+        self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time
 
     def usual_questions(self) -> None:
         """Ask what is asked every other minute, and go on to the next one."""
