@@ -292,6 +292,9 @@ class Desk:
             seen = await self.port.look(order.intent, lists=late and order.status in DOUBTFUL)
         except BotError as error:
             log.warning("%s: look: %s", order.intent.client_id, type(error).__name__)
+            if order.status is _S.LOST:  # the last look must be one that had an answer
+                order.looks -= 1
+                self._next_look[intent_id] = asked + round(WORKING_LOOK_S * 1_000)
             self._quarantine(order)
             return
         if isinstance(seen, VOrder):

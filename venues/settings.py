@@ -23,7 +23,9 @@ from kis_realtime_trading import (
     Fault,
     Secret,
     SettingsError,
+    near_words,
     parse_yaml,
+    placed,
 )
 from venues.common import amount
 from venues.kimchi import LEAST_RATE, MOST_RATE, AlertRule, Figure
@@ -160,7 +162,7 @@ def read_settings(text: str, environ: Mapping[str, str]) -> tuple[VenueSettings,
     given = {key: value.strip() for key, value in environ.items() if value.strip()}
     faults += _environment_faults(settings, given)
     if faults:
-        raise SettingsError(list(dict.fromkeys(faults)))
+        raise SettingsError(placed(dict.fromkeys(faults), text))
     keys = {name: Secret(given[name]) for name in SECRETS if name in given}
     token, chat = (given.get(name, "") for name in TELEGRAM_KEYS)
     return settings, Environment(keys=keys, telegram_token=Secret(token), telegram_chat=chat)
@@ -294,6 +296,7 @@ def _fault_of(item: Any) -> Fault:
         return Fault(key, MISSING, NO_DEFAULT)
     if kind == "extra_forbidden":
         known = _known(item["loc"][:-1])
+        known = ", ".join(near_words(str(item["loc"][-1]), known.split(", "))) or known
         unknown = Both("an unknown key", "모르는 항목")
         return Fault(_safe(key), unknown, Both(f"one of {known}", f"{known} 중 하나"))
     expected: str = item["msg"]

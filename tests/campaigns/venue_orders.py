@@ -323,13 +323,13 @@ async def one_order(world: World, desk: Desk, number: int, result: Result) -> No
     assert again is placed, "a repeated wish made another order"
     result.orders += 1
     cancel_at = world.time.wall_ms() + rng.choice([0, 1_000, 5_000, 700_000])
-    watched = desk.port.watch_lost_ms - 40_000 * (not desk.port.watch_lost_ms)
+    watched = desk.port.watch_lost_ms - 240_000 * (not desk.port.watch_lost_ms)
     until = world.time.wall_ms() + 1_500_000
     while world.time.wall_ms() < until:
         now = world.time.wall_ms()
         rests = placed.status in (OrderStatus.WORKING, OrderStatus.PARTIAL)
         watching = (
-            placed.status is OrderStatus.LOST and now - (placed.ended_ms or now) < watched + 40_000
+            placed.status is OrderStatus.LOST and now - (placed.ended_ms or now) < watched + 240_000
         )
         if not placed.open and not watching:
             break

@@ -332,6 +332,25 @@ def test_a_refused_question_is_no_absence(venue, fault, tmp_path):
     assert placed.status is OrderStatus.FILLED
 
 
+def test_a_request_that_arrives_after_the_proof_is_found_although_a_look_fails(tmp_path):
+    """Nothing in a request to Upbit expires: believed lost, it comes at 400 s; the look at 600 s fails."""
+
+    async def act(world, desk):
+        world.fault, world.late_s = "late", 400.0
+        placed = await desk.place(wish())
+        seen = set()
+        for second in range(700):
+            world.core.fault = "cut" if 590 < second < 640 else ""
+            await desk.resolve()
+            seen.add(placed.status)
+            await asyncio.sleep(1.0)
+        assert OrderStatus.LOST in seen
+        return placed
+
+    world, placed = on_desk(tmp_path, act)
+    assert (placed.status, sum(world.posts.values())) == (OrderStatus.FILLED, 1)
+
+
 FILLS = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=30)
 
 
