@@ -1,0 +1,189 @@
+"""Updates of chance at the phone: no action without a fresh, authorised row, and its proof.
+
+python tests/campaigns/phone_updates.py --updates 1000000 --seed 1
+
+Strangers, replays, edits, forwards, groups, taps, odd text, full-width digits, codes that are wrong,
+old, of another action or another person. A referee of its own counts what may act; the bot is real.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT.parent), str(ROOT / "support")]
+
+import edge  # noqa: E402
+import harness  # noqa: E402
+
+import kis_realtime_trading as bot  # noqa: E402
+
+OWNERS, STRANGER = (4242, 4243), 666
+FREE = ("stop", "stopentry", "reduce")  # written down again: not read from the bot's table
+CONFIRMED = ("flatten", "sell 005930")
+UP = ("resume", "buy 005930 3", "buy 005930 3 70000", "unlock 005930", "accept", "resolve a=absent")
+ODD = ("/resume １２３４５６", "/stop\u200f", "/STOP", " /stop", "/stop\n", "stop", "/", "", "/ok", "/stop stop",
+       "/flatten 000000", "/resume 999999", "/level ACTIVE", "/set max_order_krw 9", "/buy 005930")  # fmt: skip
+
+
+class Referee:
+    """Makes updates, and knows which of them may act."""
+
+    def __init__(self, seed: int) -> None:
+        self.pick = random.Random(seed)
+        self.number, self.newest = 1000, 0
+        self.codes: dict[int, tuple[str, str, float]] = {}  # person -> action, code, loop time
+        self.kept: list[dict[str, Any]] = []  # to be replayed
+
+    def text(self, user: int) -> str:
+        """Return what somebody says."""
+        pick = self.pick
+        kind, action = pick.random(), pick.choice((*CONFIRMED, *UP))
+        if kind < 0.15:
+            return f"/{pick.choice(FREE)}"
+        if kind < 0.45:
+            return f"/{action}"
+        if kind < 0.85 and self.codes:
+            asked, code, _ = self.codes.get(pick.choice((user, *self.codes)), ("", "000000", 0.0))
+            wrong = f"{pick.randrange(10**6):06d}"
+            said = pick.choice((asked, asked, asked, action)) or action
+            return f"/{said} {pick.choice((code, code, code, wrong))}"
+        return pick.choice(ODD)
+
+    def update(self) -> tuple[dict[str, Any], bool]:
+        """Return an update and whether it is the owner's own fresh word."""
+        pick = self.pick
+        if self.kept and pick.random() < 0.1:
+            return pick.choice(self.kept), False  # a replay
+        self.number += pick.choice((1, 1, 1, 0))
+        user = pick.choice((*OWNERS, *OWNERS, STRANGER))
+        good = user != STRANGER and self.number > self.newest
+        message: dict[str, Any] = {
+            "message_id": 1, "date": int(time.time()), "chat": {"id": user, "type": "private"},
+            "from": {"id": user, "is_bot": False, "first_name": "x"}, "text": self.text(user),
+        }  # fmt: skip
+        spoils: tuple[dict[str, Any], ...] = (
+            {"edit_date": 1}, {"forward_origin": {"type": "user"}}, {"via_bot": {"id": 1}},
+            {"sender_chat": {"id": user}}, {"date": int(time.time()) - 70}, {"date": 0},
+            {"chat": {"id": -100, "type": "supergroup"}}, {"chat": {"id": 1, "type": "private"}},
+            {"from": {"id": str(user), "is_bot": False}}, {"from": {"id": user, "is_bot": True}},
+            {"text": None},
+        )  # fmt: skip
+        if pick.random() < 0.25:
+            message, good = {**message, **pick.choice(spoils)}, False
+        update = {"update_id": self.number, "message": message}
+        if pick.random() < 0.2:
+            update = {
+                "update_id": self.number,
+                pick.choice(("edited_message", "channel_post")): message,
+            }
+            good = False
+        elif pick.random() < 0.25 and "edit_date" not in message:  # the bot edits its own
+            query = {
+                "id": "1",
+                "from": message["from"],
+                "message": message,
+                "data": message["text"],
+            }
+            update, good = {"update_id": self.number, "callback_query": query}, good
+        self.kept = [*self.kept[-50:], update]
+        return update, good
+
+    def allows(self, update: dict[str, Any], good: bool, now_s: float) -> bool:
+        """Tell whether this update may do something, by what was written down above."""
+        said = update.get("message") or update.get("callback_query") or {}
+        text = str(said.get("text") or said.get("data") or "").removeprefix("/")
+        if not good:
+            return False
+        if text in FREE:
+            return True
+        action, _, code = text.rpartition(" ")
+        user = said["from"]["id"]
+        asked = self.codes.get(user, ("", "", 0.0))
+        right = (action, code) == asked[:2] and now_s - asked[2] <= 60.0
+        return right and (action in CONFIRMED or (action in UP and "message" in update))
+
+
+async def throw(world: harness.World, updates: int, seed: int) -> Counter[str]:
+    """Throw updates at a bot; return what happened. Raises AssertionError for a wrong action."""
+    referee, seen = Referee(seed), Counter[str]()
+    trader = world.make_trader(harness.Nothing())
+    phone, telegram = bot.Phone(trader), trader.bridge.telegram
+    telegram.users, telegram.obey = frozenset(OWNERS), phone.obey
+    telegram._token = bot.Secret("1:planted")
+    rows = trader.journal.last_seq
+    for _ in range(updates):
+        update, good = referee.update()
+        now_s, loop = time.time(), asyncio.get_running_loop()
+        may = referee.allows(update, good, loop.time())
+        telegram._hear(update)
+        if isinstance(bot.phone_word(update, OWNERS, referee.newest, now_s), bot.PhoneWord):
+            referee.newest = update["update_id"]
+        acted = False
+        if trader.journal.last_seq != rows:
+            new = [row for row in trader.journal.rows("command", "phone") if row.seq > rows]
+            acted = any(row.kind == "command" for row in new)
+            if acted:
+                first = next(row for row in new if row.kind == "phone")
+                assert first.ref == str(update["update_id"]) and first.seq == rows + 1
+            rows = trader.journal.last_seq
+        assert not acted or may, (update, referee.codes)
+        seen["acted" if acted else "may, locked or void" if may else "nothing"] += 1
+        _take_codes(referee, telegram, loop.time())
+        await asyncio.sleep(referee.pick.choice((0.0, 0.5, 20.0)))
+    trader.journal.close()
+    return seen
+
+
+def _take_codes(referee: Referee, telegram: bot.TelegramBot, now_s: float) -> None:
+    """Read the codes that were sent to people, as they do; a code that was tried is void."""
+    for letter in telegram._urgent:
+        if not letter.chat.isdigit():
+            continue
+        user, faces = int(letter.chat), [word for _, word in letter.answer.buttons]
+        asked = [word for word in faces if word.rpartition(" ")[2].isdigit()]
+        line = asked[0] if asked else letter.text.rpartition(": ")[2]
+        action, _, code = line.removeprefix("/").rpartition(" ")
+        if len(code) == 6 and code.isdigit() and action in (*CONFIRMED, *UP):
+            referee.codes[user] = action, code, now_s
+        elif "번호가 맞지 않습니다" in letter.text:
+            referee.codes.pop(user, None)
+    telegram._urgent.clear()
+    telegram._usual.clear()
+
+
+def run(updates: int, seed: int) -> Counter[str]:
+    """Run the campaign in virtual time."""
+    world = harness.World(edge.config(), start="09:30:00")
+    try:
+        return harness.run_virtual(throw(world, updates, seed))
+    finally:
+        world.close()
+
+
+def main() -> int:
+    """Print what happened."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--updates", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable()
+    began, left, seen = time.monotonic(), options.updates, Counter[str]()
+    while left > 0:
+        seen += run(min(2_000, left), options.seed + left)
+        left -= 2_000
+    print(json.dumps({**seen, "seconds": round(time.monotonic() - began, 1)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
