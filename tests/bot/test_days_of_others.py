@@ -418,13 +418,14 @@ def test_an_exit_without_limits_goes_as_a_limit_that_the_broker_confirms():
     assert kinds <= {bot.OrderKind.LIMIT}  # never a market order without a band
 
 
-def test_an_exit_without_limits_far_from_the_brokers_price_waits():
-    """Eleven per cent apart is no confirmation."""
+@pytest.mark.parametrize(("shown", "goes"), [(61_000, False), (63_000, True)])
+def test_an_exit_without_limits_far_from_the_brokers_price_waits(shown, goes):
+    """Eleven per cent apart is no confirmation; eight are."""
     bench = without_limits()
-    state = bench.state
-    state.quote_price, state.quote_at = 61_000, bench.now
-    bench.trade(68_000)
-    assert calls(bench.wait(3)) == []
+    bench.trade(68_100)
+    bench.state.quote_price, bench.state.quote_at = shown, bench.now
+    done = bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="x") + bench.wait(12)
+    assert bool(calls(done)) is goes
 
 
 def test_an_entry_without_limits_is_refused():

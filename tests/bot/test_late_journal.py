@@ -91,7 +91,8 @@ def test_a_late_journal_keeps_the_bot_and_its_stops(trouble):
         await life.stop(trader, run)
         return during, told, after, level, holds, trader
 
-    life = Life(symbols=(SYMBOL, OTHER), density=120.0, bars=falling())
+    patient = {"entry_timeout_s": 600.0}  # only the late journal takes the entry back
+    life = Life(symbols=(SYMBOL, OTHER), density=120.0, bars=falling(), settings=patient)
     (held, silent, ended), told, after, level, holds, trader = life.play(story)
     assert bot.JOURNAL_LATE in held and silent and not ended
     assert len(told) == 1
