@@ -820,3 +820,15 @@ def test_a_second_return_of_the_feed_holds_for_a_list_of_its_own():
     assert "orders" in bench.engine.core.holds
     bench.list_of(asked_at=asked)
     assert "orders" not in bench.engine.core.holds
+
+
+@pytest.mark.parametrize(("action", "heard"), [("0", ["0000000077"]), ("1", []), ("2", [])])
+def test_only_the_notice_of_a_new_order_names_one_that_has_no_number_yet(action, heard):
+    """A change or a cancel of the owner's equal order is another order."""
+    bench = Bench().start()
+    calls(bench.want(wish("lost")), "new")
+    notice = bot.Notice(
+        bot.NoticeKind.RECEIVED, action, "0000000077", "0000000055", SYMBOL, BUY, 10, 70_000, ""
+    )
+    bench.feed(notice)
+    assert orders_of(bench)[0].heard == heard
