@@ -832,3 +832,25 @@ def test_only_the_notice_of_a_new_order_names_one_that_has_no_number_yet(action,
     )
     bench.feed(notice)
     assert orders_of(bench)[0].heard == heard
+
+
+@pytest.mark.parametrize("said", ["absent", "0000000088"])
+def test_the_owner_s_word_changes_no_order_that_waits_for_none(said):
+    """He mistypes an id and hits a working order: told, and nothing else happens."""
+    bench = Bench().start()
+    order = resting(bench)
+    number = order.order_no
+    actions = bench.command("resolve", text=f"{order.intent.intent_id}={said}")
+    assert [each.code for each in actions if isinstance(each, bot.Alert)] == ["error"]
+    assert (order.status, order.order_no, bench.ledger.stopped) == (S.WORKING, number, {})
+
+
+@pytest.mark.parametrize("text", ["15:30:30", "15:45:00", "16:30:00", "18:30:00"])
+def test_no_cancel_leaves_once_the_session_is_over(text):
+    """The exchange ended the order; a cancel would be refused, again and again."""
+    bench = Bench(flat_at=None, entry_timeout_s=3600, last_entry="15:15:00").start("14:50:00")
+    resting(bench)
+    hour, minute, second = map(int, text.split(":"))
+    bench.now = bench.now.replace(hour=hour, minute=minute, second=second)
+    bench.command("level", level=bot.KillLevel.REDUCE_ONLY, text="owner")
+    assert calls(bench.wait(3), "cancel") == []
