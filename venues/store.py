@@ -24,12 +24,14 @@ class PremiumStore:
     def __init__(self, path: Path, read_only: bool = False) -> None:
         if not read_only:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._cleared = -1  # the minute in which old rows were dropped last
         mode = "ro" if read_only else "rwc"
         uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
         self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
         if not read_only:
             os.chmod(path, 0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost seconds of figures
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS minute (minute INTEGER, coin TEXT, o INTEGER NOT NULL, "
                 "h INTEGER NOT NULL, l INTEGER NOT NULL, c INTEGER NOT NULL, "
@@ -43,7 +45,9 @@ class PremiumStore:
             "INSERT INTO minute VALUES (?1, ?2, ?3, ?3, ?3, ?3) ON CONFLICT DO UPDATE SET "
             "h = max(h, ?3), l = min(l, ?3), c = ?3", (minute, coin, ppm),
         )  # fmt: skip
-        self._db.execute("DELETE FROM minute WHERE minute < ?", (minute - KEPT_MINUTES,))
+        if minute != self._cleared:
+            self._cleared = minute
+            self._db.execute("DELETE FROM minute WHERE minute < ?", (minute - KEPT_MINUTES,))
 
     def closes(self, coin: str, since_ms: int) -> list[tuple[int, int]]:
         """Return (minute, last figure in ppm) in order."""
