@@ -578,6 +578,11 @@ class Quote(NamedTuple):
     expected_price: int  # of the running auction; 0 outside auctions
     session_code: str  # HOUR_CLS_CODE: 0 continuous, A B C expected, D after hours
 
+    @property
+    def in_auction(self) -> bool:
+        """Whether it shows expected prices after 09:00: a VI auction (doc)."""
+        return self.session_code == "C"
+
 
 class MarketStatus(NamedTuple):
     """A change of a stock's trading state. One H0STMKO0 record (real host only)."""
@@ -643,6 +648,9 @@ class Bar:
         return self.value_krw / self.volume if self.volume else float(self.close)
 
 
+HALTED = "trading halted"
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """What the market rules need to know of a stock on one day."""
@@ -656,6 +664,11 @@ class Instrument:
     last_price: int
     blocked: str = ""  # why no order may be sent: halted, administrative issue, ...
     name: str = ""
+
+    @property
+    def halted(self) -> bool:
+        """Whether the exchange trades it at all at the moment."""
+        return self.blocked == HALTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -2081,6 +2094,9 @@ def previous_trading_day(day: date) -> date:
     return day
 
 
+USUAL_HOURS = clock_time(9), clock_time(15, 30)
+
+
 def session_of(day: date) -> Session | None:
     """Return the regular session of a day, None when KRX is closed.
 
@@ -2088,7 +2104,7 @@ def session_of(day: date) -> Session | None:
     """
     if not is_trading_day(day):
         return None
-    opens, closes = clock_time(9), clock_time(15, 30)
+    opens, closes = USUAL_HOURS
     if day in EXAM_DAYS:
         opens, closes = clock_time(10), clock_time(16, 30)
     elif day.month == 1 and not any(is_trading_day(day.replace(day=n)) for n in range(1, day.day)):
@@ -2694,7 +2710,7 @@ _BLOCKED_STATES = {
     "51": "administrative issue",
     "52": "investment risk",
     "53": "investment warning",
-    "58": "trading halted",
+    "58": HALTED,
     "59": "short-term overheated",
 }
 
@@ -2716,7 +2732,7 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     fund = named or by_tick
     blocked = _BLOCKED_STATES.get(text_of(record, "iscd_stat_cls_code"), "")
     if text_of(record, "temp_stop_yn") == "Y":
-        blocked = "trading halted"
+        blocked = HALTED
     if not blocked and price > 0 and tick != tick_size(price, fund):
         blocked = f"tick size {tick} contradicts the table"
     return Instrument(
@@ -4675,7 +4691,7 @@ class DayFacts:
         session = self.session
         if at is None or session is None:
             return None
-        usual_close = datetime.combine(session.day, clock_time(15, 30), KST)
+        usual_close = datetime.combine(session.day, USUAL_HOURS[1], KST)
         return datetime.combine(session.day, at, KST) + (session.close - usual_close)
 
     def day_result_krw(self) -> int:
@@ -5829,7 +5845,7 @@ class BrokerDesk:
         waits = core.ledger.actions.get(symbol)
         if waits and waits.before == waits.after and not new_scale(core, symbol):
             answer_action(core, symbol, "keep", "the base price is the close after all")
-        halted = instrument.blocked == "trading halted"
+        halted = instrument.halted
         state.note_rest_halt(halted)
         self._entries.price_came(state)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
@@ -6206,7 +6222,7 @@ def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
 def ask_again(core: Core, state: SymbolState) -> None:
     """Trades come of a stock that REST called halted or barred: perhaps it is no longer."""
     if core.now >= state.price_due:
-        soon = state.instrument is not None and state.instrument.blocked == "trading halted"
+        soon = state.instrument is not None and state.instrument.halted
         wait_s = PRICE_RETRY_S if soon else BARRED_RETRY_S
         state.price_due = core.now + timedelta(seconds=wait_s)
         core.ask("price", state.view.symbol)
@@ -6328,8 +6344,7 @@ class Engine:
         if state is None:
             return
         state.view.quote = quote
-        # expected prices after 09:00: a VI auction (doc)
-        state.note_auction(quote.session_code == "C", self.core.now)
+        state.note_auction(quote.in_auction, self.core.now)
         if self._hears_quotes:
             self._consult(state, self.strategy.on_quote, quote)
 

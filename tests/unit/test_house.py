@@ -386,6 +386,18 @@ def test_classes_show_few_methods():
     assert {n: count for n, count in public.items() if count > MOST_PUBLIC_METHODS} == {}
 
 
+def test_names_of_the_broker_s_fields_stay_below_the_engine():
+    """Codes of sessions, halts and hours are read in the ground; from LEDGER to ENGINE none is spelt."""
+    spelt = {
+        node.value
+        for node in ast.walk(TREE)
+        if isinstance(node, ast.Constant) and node.value in ("C", "Y", "58", "trading halted", "H0STCNT0", "LIMIT")
+        and 8 <= section_of(node.lineno) <= LAST_PURE_SECTION
+    }  # fmt: skip
+    hours = [owner for owner, call in calls(".clock_time") if call.args and isinstance(call.args[0], ast.Constant) and 8 <= section_of(call.lineno) <= LAST_PURE_SECTION]  # fmt: skip
+    assert (spelt, hours) == (set(), [])
+
+
 # --- one writer -------------------------------------------------------------------------
 
 # What the desks share. Each field has one class that writes it after it was made: whoever wants it
