@@ -7693,7 +7693,7 @@ def alert_again(kept: Any) -> Alert:
 
 def say(alert: Alert, language: str) -> str:
     """Return an alert in the language of the user; numbers with thousands separators."""
-    shown: dict[str, Any] = {}
+    shown: dict[str, Any] = {"mark": ""}  # rows of older programs have none
     for key, value in alert.values.items():
         if isinstance(value, Side):
             shown[key] = SIDE_WORDS[language][value]
