@@ -7338,6 +7338,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
         "증권사가 HTS ID(my_htsid)를 인정하지 않아 체결통보가 오지 않습니다. 체결은 조회로 확인합니다: "),
     (r"trading halted: (.+)", r"거래정지 중: \1주"),
     (r"no trades of (.+) come, KIS had one at (\S+)", r"\1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)"),
+    (r"no trades of (\S+) come$", r"\1 체결이 오지 않아 다시 연결"),
     (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "),
     (r"(\S+): a wrong total of the day came; (\d+) trades were dropped",
@@ -10466,7 +10467,8 @@ class Bridge:
 
     def name(self, symbol: str) -> str:
         """Return the name of a stock, its code where nobody knows one."""
-        return name_of(self.engine.core, symbol) or self.names.get(symbol, symbol)
+        known = name_of(self.engine.core, symbol)  # the balance forgets it with the last share
+        return self.names.setdefault(symbol, known) if known else self.names.get(symbol, symbol)
 
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
@@ -11092,11 +11094,10 @@ class Teller:
                 )
         states = self._core.symbols.items()
         mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
-        heard = self._trader.counts["Trade"]
         sessions = self._broker.socket.sessions - self._sessions_before
         self._sessions_before += sessions
         standing = self._alarms.end_day()
-        mute = mute if heard else ""
+        mute = mute if self._trader.counts["Trade"] else ""
         return DayStory(rounds, refusals, mute, sessions, standing, costs_off, realized)
 
     def goodbye(self, why: str) -> None:

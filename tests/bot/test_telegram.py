@@ -423,6 +423,8 @@ def test_every_text_is_used_and_every_urgent_code_exists():
         ("3 complete lists in 200 s without it", "200초 동안 목록 3번에 없음"),
         ("APBK0919 장종료", "APBK0919 장종료"),
         ("my own reason", "my own reason"),
+        ("realtime feed lost: no trades of 005930 come",
+         "실시간 시세 끊김: 005930 체결이 오지 않아 다시 연결"),
     ],
 )  # fmt: skip
 def test_reasons_are_told_in_korean(english, korean):
