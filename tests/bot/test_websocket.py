@@ -874,7 +874,7 @@ def test_bad_frames_are_counted_and_logged_once_a_minute(tmp_path, caplog):
 
 
 def test_lost_frames_are_told_once_a_day():
-    """The oldest go when the queue is full; a host that is too slow is the owner's to mend."""
+    """The oldest go when the queue is full; told once, and in the evening, as it is not over."""
 
     async def main():
         life = harness.World(edge.config(), start="09:10:00")
@@ -896,7 +896,14 @@ def test_lost_frames_are_told_once_a_day():
             life.close()
 
     told = [text for text in harness.run_virtual(main()) if "느려" in text]
-    assert len(told) == 1 and "시세 7건을 잃었습니다" in told[0]
+    assert ["시세 7건을 잃었습니다" in told[0], "시세 21건을 잃었습니다" in told[-1]] == [
+        True,
+        True,
+    ]
+    assert ["손익" in text for text in told] == [
+        False,
+        True,
+    ]  # the alarm, then the report of the day
 
 
 def test_a_session_that_cannot_be_closed_does_not_hold_the_next(tmp_path):
