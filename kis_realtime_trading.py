@@ -10891,7 +10891,10 @@ class Phone:
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
             return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
         if said.word.name == "buy":
-            shares, price = more[0], more[1] or self._say("시세 가까이", "near the market")
+            shares, price = (
+                more[0],
+                more[1] or self._say("시세 가까운 값", "a price near the market"),
+            )
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
                 f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
         ask = f"/{action} {code}"
@@ -10922,7 +10925,12 @@ class Phone:
         name = said.word.name
         if not hasattr(PhoneText, name):
             if self._task and not self._task.done():
-                return Answer(self._say("앞의 답을 만들고 있습니다", "still at the answer before"))
+                return Answer(
+                    self._say(
+                        "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
+                        "still working on the answer before: ask again",
+                    )
+                )
             self._task = asyncio.create_task(self._tell_later(said, user))
             return Answer()
         text = PhoneText(status_of(self._trader), self._names, self._trader.bot.language).answer(
