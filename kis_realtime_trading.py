@@ -7378,6 +7378,11 @@ LEVEL_WORDS = {
 }  # fmt: skip
 
 
+STILL_BUSY = (
+    "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
+    "still working on the answer before: ask again",
+)
+NEAR_MARKET = ("시세 가까운 값", "a price near the market")
 DONE = {  # what is answered when a word was taken; "" when it was refused
     "stop": ("✓ 새로 사지 않습니다 ({level})", "✓ no new entries ({level})"),
     "reduce": ("✓ 새로 사지 않고 미체결 매수를 취소합니다 ({level})",
@@ -10891,10 +10896,7 @@ class Phone:
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
             return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
         if said.word.name == "buy":
-            shares, price = (
-                more[0],
-                more[1] or self._say("시세 가까운 값", "a price near the market"),
-            )
+            shares, price = more[0], more[1] or self._say(*NEAR_MARKET)
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
                 f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
         ask = f"/{action} {code}"
@@ -10925,12 +10927,7 @@ class Phone:
         name = said.word.name
         if not hasattr(PhoneText, name):
             if self._task and not self._task.done():
-                return Answer(
-                    self._say(
-                        "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
-                        "still working on the answer before: ask again",
-                    )
-                )
+                return Answer(self._say(*STILL_BUSY))
             self._task = asyncio.create_task(self._tell_later(said, user))
             return Answer()
         text = PhoneText(status_of(self._trader), self._names, self._trader.bot.language).answer(
