@@ -8,7 +8,8 @@ python tests/campaigns/oracle.py --record     make the recordings anew (their fo
 Two kinds of day. A *virtual* day is the whole bot against the simulator: all rows of the journal, every
 order call, the simulator's books. It also moves when a question is asked earlier or later. A
 *recorded* day is what one process heard, given to codec and engine again: only the decisions can
-move it. Rows on which money rests stand here in full, of others their first eight hex digits.
+move it. Rows on which money rests stand here in full, of others their first eight hex digits; of what
+is told only its code: the values that word it are held by the tests of the words.
 
 When it may be renewed: in a commit that says which rows changed and why that is wanted. Never to let a
 step pass that was meant to change nothing. A change of what rows look like raises the journal's
@@ -141,7 +142,10 @@ def virtual_day(name: str) -> list[str]:
     try:
         harness.run_virtual(play(world, wishes, day.until))
         journal = bot.Journal(world.folder / "journal.sqlite3", read_only=True)
-        rows = [(f"{row.at[11:19]} {row.kind}", row.ref, row.body) for row in journal.rows()]
+        rows = [
+            (f"{row.at[11:19]} {row.kind}", row.ref, "" if row.kind == "alert" else row.body)
+            for row in journal.rows()
+        ]
         journal.close()
         full = [
             (kind, ref, body if kind[9:] in MONEY else digest_of(body)) for kind, ref, body in rows
