@@ -109,6 +109,8 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         position = chat.trader.engine.core.ledger.position(SYMBOL)
         await edge.until(lambda: position.quantity == 3, 60.0)
         await edge.until(lambda: (tmp_path / bot.STATUS_FILE).is_file(), 10.0)
+        bars = chat.trader.journal.rows  # a chart needs one
+        await edge.until(lambda: next(bars("bar"), None) is not None, 60.0)
         for word in PHONE:
             slow = language == "en" and not hasattr(bot.PhoneText, word.name)
             if word.danger is bot.Danger.ASK and (not slow or word.name in ("chart", "health")):
