@@ -4421,9 +4421,12 @@ class Reconciler:
     # --- what time proves ---
 
     def read_old_list(self, seen: OrderList, now: datetime) -> Proof:
-        """Yield what the list of an earlier day says of our orders of that day; they are dead."""
+        """Yield what the list of an earlier day says of our orders of that day; they are dead.
+
+        One without any row proves nothing: lists stay empty at times. It is asked for again.
+        """
         rows = {row.order_no: row for row in seen.rows}
-        for order in self._ledger.open_orders():
+        for order in self._ledger.open_orders() if rows else ():
             row = rows.get(order.order_no)
             if order.own and order.order_no and order.intent.trade_date == seen.day:
                 if row:

@@ -597,8 +597,22 @@ def test_a_number_of_another_day_is_never_cancelled():
 
 
 def test_an_order_that_its_list_does_not_show_is_dead_and_gives_nothing():
-    """A wrong number: no share is booked, nothing stays open."""
+    """A wrong number: its day's list has others, so no share is booked and nothing stays open."""
     bench, order, _ = named_on_monday()
-    bench.seen(bot.OrderList((), order.intent.trade_date))
+    other = bench.row(order, filled=3, number="0000000999")
+    bench.seen(bot.OrderList((other,), order.intent.trade_date))
     assert order.status is bot.OrderStatus.EXPIRED
     assert bench.ledger.position(SYMBOL).quantity == 0
+
+
+def test_an_empty_list_of_an_earlier_day_ends_nothing():
+    """Lists stay empty at times: the order waits for one with rows, and its fill is booked then."""
+    bench, order, _ = named_on_monday()
+    friday, before = order.intent.trade_date, order.status
+    bench.seen(bot.OrderList((), friday))
+    assert order.status is before
+    done = bench.wait(60)
+    assert bot.Ask("orders", friday.isoformat()) in done
+    bench.seen(bot.OrderList((bench.row(order, filled=10, number="0000000123"),), friday))
+    assert order.status is bot.OrderStatus.FILLED
+    assert bench.ledger.position(SYMBOL).quantity == 10
