@@ -10026,6 +10026,11 @@ class Broker:
         self._asks.setdefault(ask, self._clock.now())
         self._asked.set()
 
+    def begin_day(self, day: date) -> None:
+        """Begin a day: nothing is under way, whatever the end of the last one cut off unasked."""
+        self.decoder.set_day(day)
+        self._under_way.clear()
+
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
         """Wait for the next question of some kinds; the usual ones come alone.
 
@@ -11184,7 +11189,7 @@ class Trader:
                 self.recorder.close()
             await self.bridge.telegram.flush(2.0)
             telegram.cancel()
-            await asyncio.gather(telegram, return_exceptions=True)
+            await asyncio.wait((telegram,), timeout=5.0)
 
     def stop(self, why: str) -> None:
         """End the program in an orderly way; may be called from a signal handler, also twice."""
@@ -11235,7 +11240,7 @@ class Trader:
         if self.recorder:
             self.recorder.begin_day(self.clock.now(), self.bot.record_days)
         self._bars_before = self.engine.bars_closed
-        self.broker.decoder.set_day(session.day)
+        self.broker.begin_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         socket.expects_data, socket.missed = self.engine.expects_data, self.silence.any
         async with asyncio.TaskGroup() as group:

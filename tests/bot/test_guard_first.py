@@ -74,3 +74,21 @@ def test_one_stock_is_asked_once_at_a_time():
         return asked
 
     assert Life().play(story) <= 3
+
+
+def test_a_question_that_the_night_cut_off_unasked_is_asked_the_next_day():
+    """Taken from the queue, its task cancelled before its first step: it is not under way for ever."""
+
+    async def story(life):
+        trader, run = await life.begin(harness.Nothing())
+        await asyncio.sleep(30)
+        await life.stop(trader, run)
+        broker, ask = trader.broker, bot.Ask("price", SYMBOL)
+        broker.want(ask)
+        taken = await broker.next_question(("price",), False)
+        broker.begin_day(life.world.config.day)
+        broker.want(ask)
+        again = await asyncio.wait_for(broker.next_question(("price",), False), 5.0)
+        return taken, again
+
+    assert Life().play(story) == (bot.Ask("price", SYMBOL),) * 2
