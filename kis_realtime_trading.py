@@ -4421,10 +4421,7 @@ class Reconciler:
     # --- what time proves ---
 
     def read_old_list(self, seen: OrderList, now: datetime) -> Proof:
-        """Yield what the list of an earlier day says of our orders of that day; they are dead.
-
-        One without any row proves nothing: lists stay empty at times. It is asked for again.
-        """
+        """Yield what the list of an earlier day says of our orders of it; an empty one says nothing."""
         rows = {row.order_no: row for row in seen.rows}
         for order in self._ledger.open_orders() if rows else ():
             row = rows.get(order.order_no)
@@ -4567,10 +4564,8 @@ class SymbolState:
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
     high: int = 0
-    deaf: int = (
-        0  # trades in a row that look old beside a total of the day, and the last one's total
-    )
-    deaf_total: int = 0
+    deaf: int = 0  # trades in a row that look old beside a total of the day
+    deaf_total: int = 0  # and the total of the last of them
     price_due: datetime = _NO_TIME  # when to ask again for limits and price of the day
     limits_asked: int = 0  # questions for limits of shares that are held, in a row
     unasked: bool = False  # its strategy failed, or the settings do not name it: guarded only
@@ -6831,6 +6826,15 @@ def log_by_thread(path: Path, silent: Callable[[], bool] = lambda: False) -> Cal
     return end
 
 
+STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
+
+
+def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> bool:
+    """Tell whether nothing is stuck; a call is one answer, a question may be many pages."""
+    lasts = {what: at if what == "call" else max(at, answered_s) for what, at in busy_since.items()}
+    return all(now - last < STUCK_S for last in lasts.values())
+
+
 class Watchdog:
     """Tells systemd that the program is ready and makes progress (sd_notify)."""
 
@@ -7140,7 +7144,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought"),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
     "journal_old": (
-        "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 기록에 없습니다. 직접 내신 주문이면 --accept-orders",
+        "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 저널에 없습니다. 직접 내신 주문이면 --accept-orders",
         "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
     ),
     "no_limits": (
@@ -7150,7 +7154,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "an exit goes as a limit at the bid that the broker's own price confirms",
     ),
     "journal_empty": (
-        "⛔ 매매 기록이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 기록을 되살리고, 직접 사신 주식이면 "
+        "⛔ 저널이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 저널을 복원하고, 직접 사신 주식이면 "
         "--accept-orders (그때까지 새 주문 없음)",
         "⛔ the journal is empty, but the account holds {what}. Bought by the bot: restore the "
         "journal; your own: --accept-orders (no entries until then)",
@@ -7164,12 +7168,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "--levels {symbol}=scale (move stop and target) or =keep (leave them)",
     ),
     "journal_late": (
-        "⛔ 매매 기록을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
+        "⛔ 저널을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
         "매도·취소는 저장되는 즉시 나갑니다. 디스크와 폴더를 확인하십시오",
         "⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and "
         "cancels leave as soon as it can. Please look at disk and folder",
     ),
-    "journal_back": ("✓ 매매 기록을 다시 저장합니다 ({seconds}초 동안 멈춤)",
+    "journal_back": ("✓ 저널을 다시 저장합니다 ({seconds}초 동안 멈춤)",
         "✓ the journal is written again (after {seconds} s)"),
     "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
         "⛔ the session is over and {quantity} {symbol} are not sold ({reason})"),
@@ -7316,7 +7320,7 @@ REASON_WORDS = {
     "REDUCE_ONLY": "줄이기만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
     "process ended": "프로그램이 끝남",
     "the owner says so": "사용자 확인", "the owner": "직접 지시",
-    "journal late": "기록 저장 지연", "day ended": "하루가 끝남",
+    "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
 }  # fmt: skip
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
@@ -7349,7 +7353,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"this clock says (.+): waiting for the right time",
         r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
-    (r"recording stopped: ", "기록을 멈췄습니다: "),
+    (r"recording stopped: ", "녹화를 멈췄습니다: "),
     (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
     (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
     (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
@@ -7536,14 +7540,12 @@ ALARMS: dict[str, AlarmRule] = {
     "token": AlarmRule(under=("broker",)),
     "earlier": AlarmRule(under=("broker",)),  # the order list of an earlier day
     "answer": AlarmRule(under=("broker",)),  # one question is refused again and again
-    "list": AlarmRule(
-        patience_s=300.0, under=("broker", "token")
-    ),  # it answers, but gives no order list
+    # it answers, but gives no order list
+    "list": AlarmRule(patience_s=300.0, under=("broker", "token")),
     "feed": AlarmRule(patience_s=90.0, under=("broker",)),
     "refused": AlarmRule(again_s=math.inf),  # a registration
-    "silent": AlarmRule(
-        patience_s=120.0, under=("broker", "feed")
-    ),  # one stock, of which KIS knows trades
+    # one stock, of which KIS knows trades
+    "silent": AlarmRule(patience_s=120.0, under=("broker", "feed")),
     "halted": AlarmRule(patience_s=180.0),  # a stock that is held; an interruption (VI) lasts two
     "clock": AlarmRule(steady_s=600.0),
     "recording": AlarmRule(again_s=math.inf),
@@ -7829,9 +7831,8 @@ class KISAuth:
     @property
     def left_s(self) -> int:
         """Return for how many seconds the token is still good, 0 without one."""
-        return max(0, round((self._expires - self._clock.now()).total_seconds())) * bool(
-            self._token
-        )
+        left = (self._expires - self._clock.now()).total_seconds()
+        return max(0, round(left)) if self._token else 0
 
     def _is_good(self, spare: timedelta) -> bool:
         return bool(self._token) and self._clock.now() + spare < self._expires
@@ -7840,9 +7841,7 @@ class KISAuth:
         """Ask for a token; inside six hours the server hands out the same one again (doc)."""
         loop = asyncio.get_running_loop()
         if isinstance(self._cause, KeysRefused) or (self._cause and loop.time() < self._next_issue):
-            raise self._cause.with_traceback(
-                None
-            )  # the true one: our own pace says nothing about the broker
+            raise self._cause.with_traceback(None)  # our own pace says nothing about the broker
         if loop.time() < self._next_issue:
             raise RequestRefused("EGW00133", "a token was asked for less than a minute ago", 403)
         self._next_issue = loop.time() + TOKEN_PAUSE_S / self._clock.speed
@@ -8444,9 +8443,7 @@ NO_DATA_S = 300.0  # PINGPONG but no data in trading hours: registrations were l
 STEADY_S = 60.0  # a session this long ends the growth of the pauses
 REGISTER_PAUSE_S = {"real": 0.05, "paper": 0.5}  # official sample
 REGISTER_AGAIN_S = 30.0
-MOST_FRAME_BYTES = (
-    1 << 17
-)  # real frames have some kB (8 kB, 2026-05); a larger one ends the session
+MOST_FRAME_BYTES = 1 << 17  # real ones have some kB (8 kB, 2026-05); a larger one ends the session
 MOST_PINGS, PING_SPAN_S = 100, 10.0  # the server sends one in ten seconds
 TRIES_UNTOLD = 2  # sessions, or rounds of registrations, that may fail before it is told
 
@@ -8546,9 +8543,7 @@ class KISWebSocket:
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
         self.on_refused: Callable[[str], None] = lambda what: None
         self.expects_data: Callable[[], bool] = lambda: False
-        self.missed: Callable[[], Awaitable[bool]] = (
-            _always  # has KIS had trades that did not come?
-        )
+        self.missed: Callable[[], Awaitable[bool]] = _always  # had KIS trades that did not come?
         self._acknowledged: set[tuple[str, str]] = set()
         self._keyed: set[str] = set()  # TRs whose key this session has told
         self._clean: Callable[[str], str] = str
@@ -9944,7 +9939,6 @@ SCREEN_ENDS_WITHIN_S = 15.0
 STATUS_FILE = "status.json"  # in the state folder: how it is now
 SUSPENDED_S = 5.0  # a timer this late means that frames and notices may be missing
 SUSPENDED_TOLD_S = 60.0  # shorter ones are told once a day
-STUCK_S = 120.0  # a call or question that takes longer is stuck; the watchdog goes hungry
 INBOX_LIMIT, INBOX_CHARACTERS = 50_000, 32_000_000
 LONG_WARM_UP_S = 60.0  # a longer one is told
 BATCH = 256
@@ -10160,12 +10154,6 @@ def errors_of(error: BaseException | None) -> list[BaseException]:
 
 def _named_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if isinstance(error, BotError) else _where(error)
-
-
-def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> bool:
-    """Tell whether nothing is stuck; a call is one answer, a question may be many pages."""
-    lasts = {what: at if what == "call" else max(at, answered_s) for what, at in busy_since.items()}
-    return all(now - last < STUCK_S for last in lasts.values())
 
 
 def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
@@ -10801,8 +10789,10 @@ class Phone:
         if telegram.hears and not telegram.users:
             telegram.pairing = f"{secrets.randbelow(1_000_000):06d}"
             said = f"/start {telegram.pairing}"
-            log.warning("%s", self._say(f"휴대폰 연결: 봇과의 대화방에 {said} 를 보내십시오",
-                f"to pair the phone send {said} to the bot"))  # fmt: skip
+            how = self._say(f"휴대폰 연결: 봇과의 대화방에 {said} 를 보내십시오",
+                f"to pair the phone send {said} to the bot")  # fmt: skip
+            log.warning("%s", how)
+            bridge.messages.append(f"{bridge.clock.now():%H:%M:%S} {how}")  # for a screen
         try:
             async with asyncio.TaskGroup() as group:
                 if telegram.hears:
@@ -10863,7 +10853,7 @@ class Phone:
         except JournalError as error:
             log.error("/%s of the phone cannot be written down: %s", known.name, error)
             return Answer(self._say(
-                "기록할 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
+                "저널에 적을 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
             ))  # fmt: skip
 
     def _code_of(self, text: str) -> str:
@@ -11189,7 +11179,7 @@ class Trader:
                 self.recorder.close()
             await self.bridge.telegram.flush(2.0)
             telegram.cancel()
-            await asyncio.wait((telegram,), timeout=5.0)
+            await asyncio.gather(telegram, return_exceptions=True)
 
     def stop(self, why: str) -> None:
         """End the program in an orderly way; may be called from a signal handler, also twice."""

@@ -93,6 +93,7 @@ class Desk:
                 self.recorder.frame(n, 1, frame)
                 if n % 500 == 0:
                     self.recorder.flush()
+                    self.recorder.settle(60.0)  # days go faster here than any disk
             for event in self._decoder.decode(frame):
                 self._handle(event)
 

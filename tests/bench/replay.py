@@ -71,6 +71,8 @@ def record(folder: Path, trades: int, days: int) -> Recorded:
         prints[day] = list(frames.trades(trades // days, SYMBOLS, day=day, span=MORNING))
         made.open_day(day)
         made.trade(day, prints[day], spread_us=37)
+    recorder.flush()
+    recorder.settle(60.0)
     recorder.close()
     first = next(iter(sorted((folder / "records").iterdir())))
     return Recorded(first, prints, made.engine.digest.hexdigest(), made.intents)
