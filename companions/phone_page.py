@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hmac
 import json
 import os
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,28 +25,23 @@ from aiohttp import web
 
 import kis_realtime_trading as bot
 from companions import telegram_server
+from companions.page.door import Door
 
 STATIC = Path(__file__).parent / "phone_static"
 FILES = {"chat.js": "text/javascript", "chat.css": "text/css"}
 COOKIE, USER = "kisbot_phone", 4242
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-}  # fmt: skip
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Chat:
     """The page beside one BotApi."""
 
     def __init__(self, api: telegram_server.BotApi, key: str, language: str) -> None:
-        self.api, self.port, self._key, self._language = api, 0, key, language
+        self.api, self.door, self._language = api, Door(key, COOKIE), language
         self._mine: list[tuple[float, str]] = []  # when and what the person typed
 
     def app(self) -> web.Application:
         """Return the application with its routes."""
-        app = web.Application(middlewares=[self._guard], client_max_size=4096)
+        app = web.Application(middlewares=[self.door.guard], client_max_size=4096)
         app.router.add_get("/", self.index)
         for name in FILES:
             app.router.add_get(f"/{name}", self.file)
@@ -56,25 +50,6 @@ class Chat:
         app.router.add_post("/api/say", self.say)
         app.router.add_post("/api/tap", self.tap)
         return app
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in only this machine's address with the cookie, or with the key on the first visit."""
-        host = request.headers.get("Host", "")
-        if host not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost")}:
-            return web.Response(status=403, text="unknown host", headers=HEADERS)
-        given = request.query.get("key", "") if request.path == "/" else ""
-        if given and hmac.compare_digest(given.encode(), self._key.encode()):
-            answer = web.Response(status=302, headers={**HEADERS, "Location": "/"})
-            answer.set_cookie(COOKIE, self._key, httponly=True, samesite="Strict", path="/")
-            return answer
-        if not hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._key.encode()):
-            return web.Response(status=403, text="open the address with the key", headers=HEADERS)
-        if request.method == "POST" and request.headers.get("Origin") != f"http://{host}":
-            return web.Response(status=403, text="another site asks", headers=HEADERS)
-        response = await handler(request)
-        response.headers.update(HEADERS)
-        return response
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Return the one HTML page."""
@@ -157,8 +132,8 @@ async def serve(port: int, language: str, told: Callable[[dict[str, str]], None]
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
-            chat.port = runner.addresses[0][1]
-            page = f"http://127.0.0.1:{chat.port}/?key={key}"
+            chat.door.port = runner.addresses[0][1]
+            page = f"http://127.0.0.1:{chat.door.port}/?key={key}"
             told({"token": token, "api": url, "page": page})
             await asyncio.Event().wait()
         finally:

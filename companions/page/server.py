@@ -1,8 +1,6 @@
 """Answers the browser: on 127.0.0.1 only, to whoever holds the key printed at the start.
 
-The first visit carries the key in the address and gets a cookie (HttpOnly, same site). A foreign
-Host header, a missing cookie or another site's request gets nothing. No script but our own runs
-(Content-Security-Policy), nothing is loaded from anywhere else. Downward commands (entries off,
+Who gets in, and what a browser may do with it, stands in door.py. Downward commands (entries off,
 reduce only, flatten) need a typed word and go to the bot by its own command line; none goes up.
 """
 
@@ -10,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hmac
 import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from aiohttp import web
 
 import kis_realtime_trading as bot
 from companions.page import data
+from companions.page.door import HEADERS, Door, Handler
 
 STATIC = Path(__file__).parent / "static"
 COOKIE = "kisbot_page"
@@ -38,36 +36,28 @@ CONFIRM = {
     "REDUCE_ONLY": ("축소", "REDUCE"),
     "FLATTEN_AND_HALT": ("전량매도", "FLATTEN"),
 }
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 FILES = {
     "page.js": "text/javascript",
     "page.css": "text/css",
     "lightweight-charts.standalone.production.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Page:
     """The handlers of one state folder."""
 
     def __init__(self, folder: Path, key: str, port: int) -> None:
-        self._folder, self._key, self._port = folder, key, port
+        self._folder, self._door = folder, Door(key, COOKIE, port)
         self._cached = data.Cached(folder)
         self._reading = asyncio.Lock()
         self._streams = 0
 
     def app(self) -> web.Application:
         """Return the application with its routes."""
-        app = web.Application(middlewares=[self._guard], client_max_size=4096)
+        app = web.Application(
+            middlewares=[self._door.guard, self._tell_faults], client_max_size=4096
+        )
         app.router.add_get("/", self.index)
         for name in FILES:
             app.router.add_get(f"/{name}", self.file)
@@ -81,27 +71,11 @@ class Page:
         return app
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in only this machine's address with the cookie, or with the key on the first visit."""
-        hosts = {f"{name}:{self._port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        if request.headers.get("Host", "") not in hosts:
-            return web.Response(status=403, text="unknown host", headers=HEADERS)
-        given = request.query.get("key", "") if request.path == "/" else ""
-        if given and hmac.compare_digest(given.encode(), self._key.encode()):
-            answer = web.Response(status=302, headers={**HEADERS, "Location": "/"})
-            answer.set_cookie(COOKIE, self._key, httponly=True, samesite="Strict", path="/")
-            return answer
-        cookie = request.cookies.get(COOKIE, "")
-        if not hmac.compare_digest(cookie.encode(), self._key.encode()):
-            text = "접속 키가 붙은 주소로 여십시오 (터미널에 나와 있습니다).\nOpen the address with the key, printed in the terminal."
-            return web.Response(status=403, text=text, headers=HEADERS)
+    async def _tell_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            response = await handler(request)
+            return await handler(request)
         except bot.BotError as error:
-            response = web.json_response({"error": str(error)}, status=404)
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
+            return web.json_response({"error": str(error)}, status=404)
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Return the one HTML page."""
@@ -175,8 +149,6 @@ class Page:
 
     async def command(self, request: web.Request) -> web.StreamResponse:
         """Leave a downward command for the bot; the body names it and the word that was typed."""
-        if request.headers.get("Origin") != f"http://{request.headers['Host']}":
-            return web.json_response({"error": "another site asks"}, status=403)
         try:
             wanted = json.loads(await request.text())
             level, typed = str(wanted["level"]), str(wanted["typed"]).strip()
