@@ -7322,8 +7322,48 @@ REASON_WORDS = {
     "the owner says so": "사용자 확인", "the owner": "직접 지시",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
+    "administrative issue": "관리종목", "investment risk": "투자위험종목", "investment warning": "투자경고종목",
+    "short-term overheated": "단기과열종목", HALTED: "거래정지", "no REST price came": "현재가 조회에 답이 없음",
+    "a corporate action waits for an answer": "권리락·분할에 대한 답을 기다림",
+    "the program is stopping": "종료하는 중", "orderable cash is not known": "주문가능금액을 아직 모름",
+    "an own order of the other side rests in the book": "반대 방향의 봇 주문이 걸려 있음",
+    # what an order is
+    "submitting": "전송 중", "not sent": "보내지 못함", "rejected": "거부됨", "unknown": "결과 불명",
+    "lost": "접수되지 않음", "quarantined": "확인 필요", "working": "대기 중",
+    "partially filled": "일부 체결", "filled": "체결", "cancel pending": "취소 중",
+    "cancel unknown": "취소 결과 불명", "replace pending": "정정 중",
+    "replace unknown": "정정 결과 불명", "cancelled": "취소됨", "expired": "당일 만료",
 }  # fmt: skip
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
+    # the numbers of refusals, in the order of RULES
+    (r"(\S+): no base price or limits from the broker", r"\1: 증권사가 기준가와 가격제한폭을 알려주지 않음"),
+    (r"(\S+) shares, expected 1 to (\S+)", r"\1주, 1~\2주여야 함"),
+    (r"(\w+) with a price", r"\1 주문에 가격이 있음"),
+    (r"(\S+) is no valid price step", r"\1원은 호가단위에 맞지 않음"),
+    (r"(\d+) outside (\d+)\.\.(\d+)", r"\1원, 가격제한폭 \2~\3원 밖"),
+    (r"no REST price within (\d+) s", r"\1초 안에 확인한 현재가가 없음"),
+    (r"(\S+) against last trade (\S+), at most (\S+) %", r"주문가 \1, 최근 체결가 \2, 허용 차이 \3%"),
+    (r"(\S+) against REST price (\S+), at most (\S+) %", r"주문가 \1, 조회한 현재가 \2, 허용 차이 \3%"),
+    (r"last trade (\S+) s old, at most (\S+) s", r"마지막 체결 \1초 전, 최대 \2초"),
+    (r"^opening auction", "장 시작 동시호가"), (r"^closing auction", "장 마감 동시호가"),
+    (r"^continuous", "장중"), (r"^after close", "장 마감 후"), (r"^closed\b(?= *$|,)", "휴장"),
+    (r", too late for entries", ", 신규 진입 마감 시각 지남"),
+    (r"(\S+) is halted or in an auction", r"\1: 거래정지 또는 단일가 매매 중"),
+    (r"^(?:entry|owner) is [a-z ]+$", "매수 주문이 진행 중"), (r"^exit:\d+ is [a-z ]+$", "매도 주문이 진행 중"),
+    (r"^(?:entry|exit) by (\w+)$", r"\1 방향이 맞지 않음"),
+    (r"sell (\S+), held and free (\S+)", r"매도 \1주, 팔 수 있는 수량 \2주"),
+    (r"^(\d+) held, at most (\d+)", r"보유 \1종목, 최대 \2종목"),
+    (r"stop (\S+), target (\S+) at (\S+)", r"손절 \1, 목표 \2, 가격 \3"),
+    (r"(\S+) won in all, at most (\S+)", r"전체 \1원, 최대 \2원"),
+    (r"(\S+) won in (\S+), at most (\S+)", r"\2 합계 \1원, 최대 \3원"),
+    (r"(\S+) won lost today, at most (\S+)", r"오늘 손실 \1원, 한도 \2원"),
+    (r"(\S+) won below the peak, at most (\S+)", r"고점보다 \1원 줄어듦, 한도 \2원"),
+    (r"(\S+) won, at most (\S+)", r"\1원, 최대 \2원"),
+    (r"needs (\S+) won, free (\S+)", r"필요 \1원, 주문가능 \2원"),
+    (r"(\d+) orders in a minute, at most (\d+)", r"1분에 \1건, 최대 \2건"),
+    (r"(\d+) orders within a second", r"1초에 \1건"), (r"^(\d+) orders today", r"오늘 \1건"),
+    (r"paused until (\S+)", r"\1까지 쉼"),
+    # what else happens
     (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"),
     (r"held without a guard: ", "봇 없이 남는 보유: "),
     (r"orders left at the broker: ", "증권사에 남은 주문: "),
@@ -7369,6 +7409,8 @@ def in_korean(text: str) -> str:
         return REASON_WORDS[text]
     if text in REFUSAL_WORDS:
         return f"{text} {REFUSAL_WORDS[text]}"
+    if HOLDS.keys() >= set(text.split(", ")):
+        return ", ".join(HOLDS[name].ko for name in text.split(", "))
     for english, korean in PHRASES:
         text = english.sub(korean, text)
     return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; "))
@@ -7389,7 +7431,15 @@ STILL_BUSY = (
     "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
     "still working on the answer before: ask again",
 )
-NEAR_MARKET = ("시세 가까운 값", "a price near the market")
+
+
+def buy_price(given: str, korean: bool) -> str:
+    """Return the price of the owner's `buy` in words; "" is a limit two ticks above the offer."""
+    if not given:
+        return "현재가 부근" if korean else "a limit near the market"
+    return f"{int(given):,}원" if korean else f"{int(given):,} won"
+
+
 DONE = {  # what is answered when a word was taken; "" when it was refused
     "stop": ("✓ 새로 사지 않습니다 ({level})", "✓ no new entries ({level})"),
     "reduce": ("✓ 새로 사지 않고 미체결 매수를 취소합니다 ({level})",
@@ -7446,7 +7496,8 @@ class PhoneText:
             if self._korean
             else (s["phase"].replace("_", " "), s["level"])
         )
-        head = f"{s['mode']} · {s['account_tail']} · {phase} · {level}\n"
+        mode = in_korean(s["mode"]) if self._korean else s["mode"]
+        head = f"{mode} · {s['account_tail']} · {phase} · {level}\n"
         holds = "".join(f"\n⏸ {each['text']}" for each in s["holds"][:3])
         return (
             head
@@ -7482,7 +7533,7 @@ class PhoneText:
         words = SIDE_WORDS["ko" if self._korean else "en"]
         lines = [
             f"{self._name(e['symbol'])} {words[e['side']]} {e['filled']:,}/{e['quantity']:,}"
-            f" @ {e['price']:,} · {e['number'] or e['state']}"
+            f" @ {e['price']:,} · {e['number'] or self._say(in_korean(e['state']), e['state'])}"
             for e in self._status["orders"]
         ]
         return self._lines(lines, "미체결 주문이 없습니다", "no open order")
@@ -10894,7 +10945,7 @@ class Phone:
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
             return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
         if said.word.name == "buy":
-            shares, price = more[0], more[1] or self._say(*NEAR_MARKET)
+            shares, price = more[0], buy_price(more[1], self._korean)
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
                 f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
         ask = f"/{action} {code}"

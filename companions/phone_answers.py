@@ -313,7 +313,8 @@ def logs(asked: Asked) -> dict[str, str]:
 def version(asked: Asked) -> dict[str, str]:
     """The program and its mode."""
     status = status_of(asked)
-    return {"text": f"kis_realtime_trading {status['program']} · {status['mode']}"}
+    mode = bot.in_korean(status["mode"]) if asked.language == "ko" else status["mode"]
+    return {"text": f"kis_realtime_trading {status['program']} · {mode}"}
 
 
 ANSWERS: dict[str, Callable[[Asked], dict[str, str]]] = {

@@ -233,12 +233,13 @@ class Screen:
 
     def _order(self, each: dict[str, Any]) -> Text:
         words, side = bot.SIDE_WORDS["en" if self._english else "ko"], str(each.get("side") or "")
-        side = side.upper()
+        side, state = side.upper(), str(each.get("state") or "")
+        state = state if self._english else bot.in_korean(state)
         return Text.assemble(
             f"{str(each.get('at') or '')[11:19]} {self.name(str(each.get('symbol')))} ",
             (words.get(side, side), "red" if side == "BUY" else "blue"),
             f" {each.get('filled') or 0:,}/{each.get('quantity') or 0:,}",
-            f" @ {each.get('price') or 0:,}  {each.get('state')} {each.get('number') or ''}",
+            f" @ {each.get('price') or 0:,}  {state} {each.get('number') or ''}",
         )  # fmt: skip
 
     def _title(self, key: str, width: int) -> Text:

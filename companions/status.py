@@ -24,6 +24,7 @@ STATUS_NAME = "status.json"
 MOST_BYTES = 1_000_000
 STALE_S = 10.0
 WORDS: dict[str, tuple[str, str]] = {
+    "all": ("전체", "all"),
     "result": ("당일손익", "result"), "realised": ("실현", "realised"), "open": ("평가", "open"),
     "costs": ("비용", "costs"), "equity": ("평가금액", "equity"), "cash": ("현금", "cash"),
     "level": ("매매 단계", "level"), "hold": ("보류", "hold"), "feed": ("시세", "feed"),
@@ -95,6 +96,10 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
     def word(key: str, **values: Any) -> str:
         return WORDS[key][language == "en"].format(**values)
 
+    mode, phase, level = (str(status.get(each) or "") for each in ("mode", "phase", "level"))
+    if language != "en":
+        mode, level = bot.in_korean(mode), bot.in_korean(level)
+        phase = bot.PHASE_WORDS.get(phase, phase)
     day, feed = status.get("day") or {}, status.get("feed") or {}
     head = Text.assemble(
         f"{word('result')} ", coloured(day.get("result_krw") or 0), "  ",
@@ -106,17 +111,20 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
     state = "up" if feed.get("connected") else "down"
     age = feed.get("age_s")
     lines: list[RenderableType] = [
-        Text(f"{str(status.get('at'))[:19].replace('T', ' ')}  {status.get('mode')}  "
-             f"{status.get('account_tail')}  {status.get('phase')}", "dim"),
+        Text(f"{str(status.get('at'))[:19].replace('T', ' ')}  {mode}  "
+             f"{status.get('account_tail')}  {phase}", "dim"),
         head,
         f"{word('equity')} {status.get('equity_krw') or 0:,}   {word('cash')} "
-        f"{status.get('cash_krw') or 0:,}   {word('level')} {status.get('level')}   {word('feed')} "
+        f"{status.get('cash_krw') or 0:,}   {word('level')} {level}   {word('feed')} "
         f"{word(state)}" + (f" ({age:.0f}{word('ago')})" if isinstance(age, int | float) else ""),
     ]  # fmt: skip
     if age_s > STALE_S:
         lines.insert(0, Text(word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
+    known = {each.get("symbol"): each.get("name") for each in status.get("symbols") or []}
     for hold in status.get("holds") or []:
-        text = f"{word('hold')}: {hold.get('text') or hold.get('reason')} ({hold.get('scope')})"
+        scope = hold.get("scope")
+        where = word("all") if scope == "all" else known.get(scope) or scope
+        text = f"{word('hold')}: {hold.get('text') or hold.get('reason')} ({where})"
         lines.append(Text(text, "yellow"))
     if status.get("unknown"):
         lines.append(Text(f"{word('unknown')}: {status['unknown']}", "bold red"))
@@ -152,11 +160,12 @@ def _orders(status: dict[str, Any], language: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
     words = bot.SIDE_WORDS["en" if language == "en" else "ko"]
     for each in (status.get("orders") or [])[-8:]:
-        side = str(each.get("side", ""))
+        side, state = str(each.get("side", "")), str(each.get("state") or "")
+        state = state if language == "en" else bot.in_korean(state)
         table.add_row(
             str(each.get("at") or "")[11:19], str(each.get("name") or each.get("symbol")),
             words.get(side.upper(), side), f"{each.get('filled') or 0}/{each.get('quantity') or 0}",
-            f"{each.get('price') or 0:,}", str(each.get("state")), str(each.get("number") or ""),
+            f"{each.get('price') or 0:,}", state, str(each.get("number") or ""),
         )  # fmt: skip
     return table
 

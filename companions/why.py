@@ -7,7 +7,7 @@ trip brought. `--rows` shows the journal rows instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions import reports
 from companions.journal_reader import JournalReader, Row
+from companions.names import names_of
 
 FACTS = {
     "close": ("종가", "close"), "highest": ("직전 최고가", "highest high before"),
@@ -60,13 +61,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no_sale": ("결과: 봇이 팔지 않은 주식이 빠져나가 끝났습니다. 비용을 뺀 손익은 {gain}입니다.",
         "Result: the shares left without an order of the bot; after costs that is {gain}."),
     "held": ("아직 보유 중입니다.", "The shares are still held."),
-}  # fmt: skip
-STATUS_WORDS = {
-    "submitting": "전송 중", "not sent": "보내지 못함", "rejected": "거부됨", "unknown": "결과 불명",
-    "lost": "접수되지 않음", "quarantined": "확인 필요", "working": "대기 중",
-    "partially filled": "일부 체결", "filled": "체결", "cancel pending": "취소 중",
-    "cancel unknown": "취소 결과 불명", "replace pending": "정정 중",
-    "replace unknown": "정정 결과 불명", "cancelled": "취소됨", "expired": "당일 만료",
 }  # fmt: skip
 
 
@@ -140,8 +134,11 @@ def highest(reader: JournalReader, symbol: str, start: datetime, end: datetime) 
 class Teller:
     """Makes sentences of what was found."""
 
-    def __init__(self, report: reports.Report, language: str) -> None:
+    def __init__(
+        self, report: reports.Report, language: str, names: Mapping[str, str] | None = None
+    ) -> None:
         self.report, self.korean = report, language != "en"
+        self._names = names or {}  # of stocks that the journal does not name
 
     def say(self, key: str, **values: Any) -> str:
         """Return a sentence."""
@@ -164,7 +161,7 @@ class Teller:
 
     def stock(self, symbol: str) -> str:
         """Return the name of a stock with its code."""
-        name = self.report.names.get(symbol, "")
+        name = self.report.names.get(symbol, "") or self._names.get(symbol, "")
         return f"{name}({symbol})" if name else symbol
 
     def sentences(self, found: Found) -> Iterator[str]:
@@ -183,7 +180,7 @@ class Teller:
         if found.refusal:
             data = found.refusal.data()
             code = self.reason(str(data.get("code", "")))
-            yield self.say("refused", code=code, numbers=data.get("numbers", ""))
+            yield self.say("refused", code=code, numbers=self.reason(str(data.get("numbers", ""))))
         if line:
             yield self.outcome(line)
         if trip:
@@ -260,7 +257,7 @@ class Teller:
         if line.filled:
             return self.say("filled", number=number, quantity=f"{line.quantity:,}",
                             filled=f"{line.filled:,}", average=self.won(line.fill_price))  # fmt: skip
-        status = STATUS_WORDS.get(line.status, line.status) if self.korean else line.status
+        status = self.reason(line.status)
         return self.say("unfilled", number=number, status=status)
 
     def result(self, trip: reports.RoundTrip) -> str:
@@ -289,7 +286,7 @@ def explain(
         trip = next((t for t in report.trips if found.ref in t.exits), None)
         if trip:
             found.high = highest(reader, trip.symbol, trip.opened_at, trip.closed_at)
-    return list(Teller(report, language).sentences(found))
+    return list(Teller(report, language, names_of(path.parent)).sentences(found))
 
 
 def rows_of(path: Path, wanted: str) -> Sequence[Row]:

@@ -223,7 +223,8 @@ def run(folder: Path, port: int, language: str = "ko") -> int:
         return bot.EXIT_FAILED
 
     def tell(url: str) -> None:
-        tunnel = f"ssh -L {port}:127.0.0.1:{port} SERVER"
+        at = url.partition("/?")[0].rpartition(":")[2]
+        tunnel = f"ssh -L {at}:127.0.0.1:{at} SERVER"
         if language == "ko":
             print(
                 f"화면 주소 (접속 키가 들어 있으니 남에게 주지 마십시오):\n  {url}\n서버에 있다면 내 컴퓨터에서: {tunnel}\n끝내기: Ctrl-C",
@@ -239,7 +240,7 @@ def run(folder: Path, port: int, language: str = "ko") -> int:
         os.nice(5)  # the bot goes first
         asyncio.run(serve(folder, port, tell))
     except OSError as error:
-        print(f"127.0.0.1:{port}: {error.strerror}; --port N", file=sys.stderr)
+        print(f"127.0.0.1:{port}: {os.strerror(error.errno or 0)}; --port N", file=sys.stderr)
         return bot.EXIT_FAILED
     except KeyboardInterrupt:
         pass

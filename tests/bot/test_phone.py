@@ -120,6 +120,7 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
                 known = {"watchlist", "version", "chart"}  # names and figures only
                 assert word.name in known or korean is (language == "ko"), sent.text
                 assert "companions" not in sent.text and "{" not in sent.text
+                assert ("simulated" in sent.text) <= (language == "en"), sent.text
                 assert bool(sent.photo) is (word.name in ("chart", "profit", "report")), word.name
         assert position.owners and "3" in (await chat.ask("/positions")).text
         await chat.ask(f"/sell {SYMBOL}")

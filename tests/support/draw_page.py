@@ -13,6 +13,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,8 +115,8 @@ def main() -> int:
             shutil.copy(next(match[1] for match in pictures if match), options.folder / "demo.png")
         finally:
             watcher.over.set()
-            demo.kill()
-            demo.wait()
+            demo.send_signal(signal.SIGINT)  # it ends its page and its simulator as well
+            demo.wait(30)
     return 0
 
 

@@ -1,0 +1,56 @@
+"""What a Korean trader reads is Korean: the numbers of every refusal, the names of every hold."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import kis_realtime_trading as bot
+
+PLACES = {  # what stands in a text where a value is put in
+    "intent.symbol": "005930", "name": "last trade", "intent.purpose": "entry", "intent.side": "SELL",
+    "intent.kind.name": "MARKET", "facts.phase": "closing auction", "far": "",
+    "facts.paused_until": "10:30", "intent.quantity": "7", "price": "70100",
+}  # fmt: skip
+
+
+def filled(text: ast.JoinedStr) -> str:
+    """Return a text of the rules with a value in each place."""
+    parts = []
+    for part in text.values:
+        if isinstance(part, ast.Constant):
+            parts.append(str(part.value))
+        elif isinstance(part, ast.FormattedValue):
+            late = isinstance(part.value, ast.IfExp)
+            shown = ", too late for entries" if late else PLACES.get(ast.unparse(part.value), "7")
+            parts.append(shown)
+    return "".join(parts)
+
+
+def refusals() -> list[str]:
+    """Return the text of each refusal that the rules can give."""
+    tree = ast.parse(Path(bot.__file__).read_text("utf-8"))
+    rules = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("rule_")]
+    texts = []
+    for node in (each for rule in rules for each in ast.walk(rule)):
+        if isinstance(node, ast.JoinedStr):
+            texts.append(filled(node))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Refusal":
+            texts += [arg.value for arg in node.args[1:] if isinstance(arg, ast.Constant)]
+    return sorted({text for text in texts if " " in text})
+
+
+@pytest.mark.parametrize("text", [*refusals(), *bot._BLOCKED_STATES.values(), *map(str, bot.Phase)])
+def test_the_numbers_of_a_refusal_are_told_in_korean(text: str):
+    """No English word is left; a refusal that is added needs its words."""
+    korean = bot.in_korean(text)
+    assert re.search("[가-힣]", korean), korean
+    assert re.findall("[a-z]{3,}", korean) == []
+
+
+def test_holds_are_told_by_their_words():
+    """Several at once as well; a text that only holds a comma stays as it is."""
+    assert bot.in_korean("orders, feed") == "주문 내역을 다시 확인하는 중, 실시간 시세 끊김"
+    assert bot.in_korean("stop") == "손절"
+    assert bot.in_korean("one, two") == "one, two"
