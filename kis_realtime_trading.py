@@ -10461,8 +10461,8 @@ class Bridge:
     def say(self, alert: Alert, row: int = 0) -> None:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
         self.said[alert.code] += 1
-        text = say(alert, self._language)
-        self.messages.append(f"{self.clock.now():%H:%M:%S} {text}")
+        text, named = say(alert, self._language), say(self._named(alert), self._language)
+        self.messages.append(f"{self.clock.now():%H:%M:%S} {named}")
         urgent = alert.code in URGENT
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
@@ -10471,9 +10471,8 @@ class Bridge:
         key = self._threads.key(alert)
         if not held or noise == "off" or alert.code in NOT_ON_THE_PHONE:
             return  # the round trip tells the sale
-        text = say(self._named(alert), self._language) + self._guard_of(alert)
         self.telegram.post(
-            text, urgent, row if urgent else 0,
+            named + self._guard_of(alert), urgent, row if urgent else 0,
             how=How(key, noise == "silent", f"{self.clock.now():%H:%M}"),
         )  # fmt: skip
 

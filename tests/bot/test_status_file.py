@@ -127,3 +127,11 @@ def test_a_status_is_written_whole_for_the_owner_only(noon, tmp_path: Path, monk
     path = tmp_path / bot.STATUS_FILE
     assert json.loads(path.read_text())["phase"] == "trading"
     assert oct(stat.S_IMODE(path.stat().st_mode)) == "0o600"
+
+
+def test_messages_name_the_stock(noon):
+    """What stands on screen and page says 삼성전자 as the phone does, not 005930."""
+    status, world = noon
+    bought = [each for each in status["messages"] if "✔" in each]
+    assert bought and all("삼성전자" in each for each in bought)
+    assert not any(world.config.symbols[0] in each for each in bought)
