@@ -8,6 +8,7 @@ name, where an answer carries one, goes before both. Names change: a code decide
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,10 @@ _TEXT = """
 """
 
 
+# Six characters of which the first is a digit, alone: no part of a price, an order number or a time.
+_CODE = re.compile(r"(?<![\w.,*-])[0-9][0-9A-Z]{5}(?![\w*-])")
+
+
 @functools.cache
 def shipped() -> Mapping[str, str]:
     """Return the shipped table: code to name."""
@@ -58,6 +63,15 @@ def names_of(folder: Path | None) -> dict[str, str]:
         if comma and code.isalnum() and name.strip():
             names[code.strip()] = name.strip()[:40]
     return names
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a message with the names of its stocks in place of their codes.
+
+    >>> with_names("→ 005380 13주 매수 주문 219,500", {"005380": "현대차"})
+    '→ 현대차 13주 매수 주문 219,500'
+    """
+    return _CODE.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def find(word: str, folder: Path | None = None) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import report_view, status
-from companions.names import names_of
+from companions.names import names_of, with_names
 from companions.report_view import coloured
 
 DRAW_EVERY_S = 0.5
@@ -259,7 +259,8 @@ class Screen:
             return [Text(self._word("none"), "dim")][:most]
         lines: list[Text] = []
         for message in reversed(said):
-            parts = list(Text(_plain(message)).wrap(self._console, width, overflow="fold"))
+            text = Text(with_names(_plain(message), self._names))
+            parts = list(text.wrap(self._console, width, overflow="fold"))
             if len(parts) + len(lines) > most:
                 return lines or parts[:most]
             lines = parts + lines

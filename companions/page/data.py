@@ -16,7 +16,7 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions import reports, why
 from companions.journal_reader import JournalReader, find_journals
-from companions.names import names_of
+from companions.names import names_of, with_names
 
 STALE_S = 15.0  # a status older than this is of a bot that stopped, or hangs
 MOST_JOURNAL_ROWS = 300
@@ -37,6 +37,7 @@ def read_status(folder: Path) -> dict[str, Any]:
     known = names_of(folder)
     for each in status.get("symbols", ()):
         each["name"] = each.get("name") or known.get(each.get("symbol", ""), "")
+    status["messages"] = [with_names(str(each), known) for each in status.get("messages", ())]
     return {**status, "written_s": round(age, 1), "stale": age > STALE_S}
 
 

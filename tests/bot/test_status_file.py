@@ -23,6 +23,7 @@ def noon() -> tuple[dict, World]:
     async def until_half_past_ten() -> dict:
         driver = asyncio.create_task(world.network.drive())
         trader = world.make_trader(strategy)
+        trader.bridge.names = {first: "삼성전자"}  # as the list of the stocks tells it at a start
         run = asyncio.create_task(trader.run(one_day=True))
         await world.until("10:30:00")
         status = bot.status_of(trader)

@@ -48,3 +48,13 @@ def test_find_is_a_command(capsys: pytest.CaptureFixture[str]):
     options = bot.build_parser().parse_args(["--find", "없는종목"])
     with pytest.raises(bot.BotError, match="없는종목"):
         command_line.run_command(options)
+
+
+def test_a_message_names_its_stocks_and_nothing_else_changes() -> None:
+    """A code alone becomes a name; prices, times, order numbers and account tails stay."""
+    known = {"005930": "삼성전자", "005380": "현대차", "0001A0": "어느ETF", "151100": "가격아님"}
+    said = "09:40:07 ✔ 005930 19주 151,100 · #0000151100 · ******66 · 20260105 (005380), 0001A0 151100원"
+    assert names.with_names(said, known) == (
+        "09:40:07 ✔ 삼성전자 19주 151,100 · #0000151100 · ******66 · 20260105 (현대차), 어느ETF 151100원"
+    )
+    assert names.with_names("111111 unknown", known) == "111111 unknown"
