@@ -9612,7 +9612,7 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
 
 
 class Gate:
-    """The last look at a new order, when its turn has come, right before the first byte."""
+    """The last look at an order, a change or a cancel, in its turn, right before the first byte."""
 
     def __init__(
         self, settings: BotSettings, ledger: Ledger, journal: Journal, clock: MarketClock,
@@ -9636,6 +9636,16 @@ class Gate:
                 self.too_fast = check is gate_pace
                 return f"gate: {reason}"
         self.left[intent.intent_id] = self.steady()
+        return ""
+
+    def refusal_of_change(self, call: OrderCall) -> str:
+        """Return why a cancel or a change must not leave; "" lets it go. A change counts as an order."""
+        for check in GATE_OF_CHANGES[0 if call.action == "change" else -1 :]:
+            if reason := check(self, call):
+                self.too_fast = check is change_pace
+                return f"gate: {reason}"
+        if call.action == "change":
+            self.left[f"change {len(self.left)} of {call.order_no}"] = self.steady()
         return ""
 
 
@@ -9764,6 +9774,45 @@ GATE: tuple[Callable[[Gate, OrderIntent], str], ...] = (
 )  # fmt: skip
 
 
+def change_sells(gate: Gate, call: OrderCall) -> str:
+    """Refuse to change a buy: it is only ever cancelled, a changed one could cost more."""
+    return "a buy is cancelled, never changed" if call.intent.side is Side.BUY else ""
+
+
+def change_waits(gate: Gate, call: OrderCall) -> str:
+    """Refuse a change that the ledger does not wait for: one left already, or another price."""
+    order = gate.ledger.orders.get(call.intent.intent_id)
+    waits = order is not None and order.status is _S.REPLACE_PENDING
+    same = order is not None and (order.pending_kind, order.pending_price) == (
+        call.kind,
+        call.price,
+    )
+    return "" if waits and same else "no such change waits in the ledger"
+
+
+def change_pace(gate: Gate, call: OrderCall) -> str:
+    """Refuse more changes and orders together than the ceilings of a second and a minute."""
+    return gate_pace(gate, call.intent)
+
+
+def change_hours(gate: Gate, call: OrderCall) -> str:
+    """Refuse what the exchange would not take now."""
+    return gate_hours(gate, call.intent)
+
+
+def change_ours(gate: Gate, call: OrderCall) -> str:
+    """Refuse to touch an order that is not ours, by its number: the account has an owner."""
+    order = gate.ledger.orders.get(call.intent.intent_id)
+    ours = order is not None and order.own and order.order_no == call.order_no != ""
+    return "" if ours else f"{call.order_no or 'no number'} is none of our orders"
+
+
+# The last one is all that a cancel meets: what takes risk away is not held back.
+GATE_OF_CHANGES: tuple[Callable[[Gate, OrderCall], str], ...] = (
+    change_sells, change_waits, change_pace, change_hours, change_ours,
+)  # fmt: skip
+
+
 # ======================================================================================
 # === 27. KISOrder ===
 # ======================================================================================
@@ -9822,7 +9871,7 @@ class KISOrder:
         lane = LANE_EXIT if intent.purpose == "exit" else LANE_ORDER
         return await self._send("buy" if intent.side is Side.BUY else "sell", body, lane, veto)
 
-    async def change(self, call: OrderCall) -> OrderAnswer:
+    async def change(self, call: OrderCall, veto: Veto | None = None) -> OrderAnswer:
         """Cancel the whole rest of an order, or change its kind and price.
 
         A cancel gets a number of its own; a changed order lives on under a new number.
@@ -9837,7 +9886,7 @@ class KISOrder:
             "ORD_UNPR": str(call.price) if priced else "0", "QTY_ALL_ORD_YN": "Y",
             "EXCG_ID_DVSN_CD": "KRX", "CNDT_PRIC": "",
         }  # fmt: skip
-        return await self._send("change", body, LANE_EXIT)
+        return await self._send("change", body, LANE_EXIT, veto)
 
     async def _send(
         self, name: str, body: Mapping[str, str], lane: int, veto: Veto | None = None
@@ -10433,10 +10482,11 @@ class Bridge:
         return asyncio.get_running_loop().time() * self.clock.speed
 
     def veto(self, call: OrderCall) -> OrderAnswer | None:
-        """Return the answer to a new order that must not leave: the engine's word, then the gate's."""
+        """Return the answer to a call that must not leave: the engine's word, then the gate's."""
         if late := self.engine.too_late(call):
             return OrderAnswer(Outcome.NOT_SENT, text=late)
-        if reason := self.gate.refusal(call.intent):
+        new = call.action == "new"
+        if reason := self.gate.refusal(call.intent) if new else self.gate.refusal_of_change(call):
             code = TOO_FAST if self.gate.too_fast else ""
             return OrderAnswer(Outcome.NOT_SENT, code=code, text=reason)
         return None
@@ -11419,11 +11469,11 @@ class Trader:
             _, _, call = await self.bridge.calls.get()
             self._busy_since["call"] = asyncio.get_running_loop().time()
             self.bridge.under_way = call
+            veto = functools.partial(self.bridge.veto, call)
             if call.action == "new":
-                veto = functools.partial(self.bridge.veto, call)
                 answer = await self.broker.orders.submit(call.intent, veto)  # <- orders leave here
             else:
-                answer = await self.broker.orders.change(call)
+                answer = await self.broker.orders.change(call, veto)
             self.bridge.under_way = None
             self.feed(OrderAnswered(call.intent.intent_id, answer, self.clock.now()))
             self.bridge.calls.task_done()

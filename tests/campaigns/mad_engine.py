@@ -86,6 +86,15 @@ class Stage:
             self.gate.expect(intent)
         return intent
 
+    def resting(self, intent: bot.OrderIntent) -> bot.OrderCall:
+        """Let an order rest at the broker and be about to be changed; return the call."""
+        event, at, key = bot.OrderEvent, self.clock.moment, intent.intent_id
+        number = f"{self.count:010d}"
+        self.ledger.apply(bot.OrderUpdate(key, event.ACCEPTED, at, number, "1"))
+        change = {"kind": "01", "price": 0}
+        self.ledger.apply(bot.OrderUpdate(key, event.REPLACE_SENT, at, **change))
+        return bot.OrderCall("change", intent, number, "1", **change)
+
     def answer(self, intent: bot.OrderIntent, event: bot.OrderEvent) -> None:
         """Let an order of the ledger end."""
         update = bot.OrderUpdate(intent.intent_id, event, self.clock.moment)
@@ -99,6 +108,7 @@ class Referee:
         self.stage, self.faults = stage, Counter[str]()
         self.arrived: list[tuple[float, str]] = []
         self.holding = {HELD: 20}
+        self.changes = Counter[str]()
         self.spent = 20 * 50_000
 
     def receive(self, intent: bot.OrderIntent) -> None:
@@ -124,6 +134,21 @@ class Referee:
         }
         self.faults.update(name for name, is_so in wrong.items() if is_so)
         self.arrived.append((at, intent.intent_id))
+
+    def receive_change(self, call: bot.OrderCall, truth: bot.OrderCall) -> None:
+        """Judge a cancel or a change; `truth` is the one that a sane engine would send."""
+        now, at = self.stage.clock.moment, self.stage.steady_s
+        recent = [when for when, _ in self.arrived if at - when < 60]
+        fast = len(recent) >= 30 or sum(at - when < 1 for when in recent) >= 3
+        wrong = {"touches another order": call.order_no != truth.order_no}
+        if call.action == "change":
+            wrong["changes a buy"] = call.intent.side is bot.Side.BUY
+            wrong["another price"] = (call.kind, call.price) != (truth.kind, truth.price)
+            wrong["changed when closed"] = not 540 <= now.hour * 60 + now.minute < 930
+            wrong["changed too fast"] = fast
+            self.arrived.append((at, f"change of {call.order_no}"))
+        self.faults.update(name for name, is_so in wrong.items() if is_so)
+        self.changes[call.action] += 1
 
 
 async def run(calls: int, seed: int) -> tuple[int, int, Counter[str]]:
@@ -156,12 +181,30 @@ async def run(calls: int, seed: int) -> tuple[int, int, Counter[str]]:
             if not stage.gate.refusal(intent):
                 referee.receive(intent)
             order = stage.ledger.orders.get(intent.intent_id)
-            if order and order.status is bot.OrderStatus.SUBMITTING:
+            if order and order.status is bot.OrderStatus.SUBMITTING and pick.random() < 0.2:
+                truth = stage.resting(intent)
+                call = truth._replace(
+                    action=pick.choice(("change", "change", "cancel")),
+                    order_no=pick.choice((truth.order_no, truth.order_no, "0000000001", "")),
+                    price=pick.choice((0, 0, 0, 1_000_000)),
+                )
+                if not stage.gate.refusal_of_change(call):
+                    referee.receive_change(call, truth)
+                stage.answer(intent, bot.OrderEvent.REFUSED)
+                stage.answer(intent, bot.OrderEvent.CANCELLED)
+            elif order and order.status is bot.OrderStatus.SUBMITTING:
                 stage.answer(intent, bot.OrderEvent.NOT_SENT)
             for gone in old[:-20]:  # a ledger forgets as well, day by day
                 stage.ledger.orders.pop(gone.intent_id, None)
             old = [*old[-20:], intent]
-        return calls, len(referee.arrived), referee.faults
+        return (
+            calls,
+            len(referee.arrived),
+            referee.faults
+            + Counter(
+                {f"no {each} left": 1 for each in ("change", "cancel") if not referee.changes[each]}
+            ),
+        )
 
 
 def main() -> None:

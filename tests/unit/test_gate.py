@@ -176,6 +176,102 @@ def test_a_wrong_order_is_refused_and_only_this_check_sees_it(stage, monkeypatch
     assert stage.gate.refusal(intent) == ""
 
 
+def change_of_a_buy(stage):
+    return stage.resting(stage.write(stage.intent()))
+
+
+def change_that_nobody_waits_for(stage):
+    call = stage.resting(stage.write(sell(stage)))
+    stage.answer(call.intent, bot.OrderEvent.REFUSED)  # it left, and was answered
+    return call
+
+
+def change_to_another_price(stage):
+    return stage.resting(stage.write(sell(stage)))._replace(kind="00", price=1)
+
+
+def fourth_change_in_a_second(stage):
+    for _ in range(3):
+        call = stage.resting(stage.write(sell(stage, quantity=1)))
+        assert stage.gate.refusal_of_change(call) == ""
+        stage.pass_time(0.1)
+    return stage.resting(stage.write(sell(stage, quantity=1)))
+
+
+def change_after_the_close(stage):
+    call = stage.resting(stage.write(sell(stage)))
+    stage.clock.moment = stage.clock.moment.replace(hour=15, minute=30)
+    return call
+
+
+def change_of_another_number(stage):
+    return stage.resting(stage.write(sell(stage)))._replace(order_no="0000000999")
+
+
+def cancel_of_another_number(stage):
+    return change_of_another_number(stage)._replace(action="cancel")
+
+
+def cancel_without_a_number(stage):
+    call = stage.resting(stage.write(sell(stage)))
+    stage.ledger.orders[call.intent.intent_id].order_no = ""
+    return call._replace(action="cancel", order_no="")
+
+
+def cancel_of_the_owners_order(stage):
+    return stage.resting(stage.write(sell(stage, purpose="external")))._replace(action="cancel")
+
+
+CHANGES = {
+    bot.change_sells: (change_of_a_buy,),
+    bot.change_waits: (change_that_nobody_waits_for, change_to_another_price),
+    bot.change_pace: (fourth_change_in_a_second,),
+    bot.change_hours: (change_after_the_close,),
+    bot.change_ours: (
+        change_of_another_number, cancel_of_another_number, cancel_without_a_number,
+        cancel_of_the_owners_order,
+    ),
+}  # fmt: skip
+
+
+def test_every_check_of_changes_has_its_cases():
+    """No check of changes without a wrong one that it alone stops."""
+    assert set(CHANGES) == set(bot.GATE_OF_CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("check", "case"), [(check, case) for check, cases in CHANGES.items() for case in cases]
+)
+def test_a_wrong_change_is_refused_and_only_this_check_sees_it(stage, monkeypatch, check, case):
+    """With the check taken away the same change leaves, or the same cancel."""
+    call = case(stage)
+    assert stage.gate.refusal_of_change(call).startswith("gate: ")
+    assert stage.gate.too_fast is (check is bot.change_pace)
+    left = [(lambda gate, call: "") if each is check else each for each in bot.GATE_OF_CHANGES]
+    monkeypatch.setattr(bot, "GATE_OF_CHANGES", tuple(left))
+    assert stage.gate.refusal_of_change(call) == ""
+
+
+def test_a_cancel_is_not_held_back(stage):
+    """Of a buy, after the close, against the switch, after a burst, long after it was decided."""
+    for _ in range(3):
+        assert not stage.gate.refusal(stage.write(stage.intent(quantity=1)))
+    call = stage.resting(stage.write(stage.intent()))._replace(action="cancel")
+    stage.ledger.level = bot.KillLevel.FLATTEN_AND_HALT
+    stage.clock.moment = stage.clock.moment.replace(hour=15, minute=40)
+    assert stage.gate.refusal_of_change(call) == ""
+
+
+def test_a_change_counts_as_an_order_of_the_pace(stage):
+    """Three changes in a second leave no room for an exit; a second later there is."""
+    fourth_change_in_a_second(stage)
+    intent = stage.write(sell(stage, symbol=OURS, quantity=1))
+    stage.hold(OURS, 1, 70_000)
+    assert "left within 1 s" in stage.gate.refusal(intent)
+    stage.pass_time(1.0)
+    assert stage.gate.refusal(intent) == ""
+
+
 def test_an_order_leaves_once(stage):
     """A second try of the same intent is refused, also when the ledger still waits for it."""
     intent = posted(stage)
