@@ -8013,6 +8013,7 @@ CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S = 3.0, 10.0
 QUERY_PAUSES_S = (1.0, 2.0, 4.0)  # after no answer
 MAX_BODY_BYTES = 4 * 1024 * 1024
 CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
+ALL_REFUSED_S, TOKEN_DOUBT_S = 120.0, 3600.0  # nothing but unknown refusals; between two doubts
 
 
 class Transport(Protocol):
@@ -8223,6 +8224,8 @@ class KISClient:
     def __init__(self, profile: Profile, rest: Rest, auth: KISAuth, clock: MarketClock) -> None:
         self.profile, self.rest, self.auth, self._clock = profile, rest, auth, clock
         self.clean = Redactor(secrets_of(profile))  # for texts of the broker, which may echo ours
+        self._refused_since_s = math.inf  # loop time; since then no question had a yes
+        self._next_doubt_s = -math.inf
 
     def tr_id(self, name: str) -> str:
         """Return the TR id of a service. Raises RequestRefused where it is not offered."""
@@ -8278,6 +8281,7 @@ class KISClient:
         )  # fmt: skip
         body = reply.body()
         self.raise_refusal(reply.status, body, token)
+        self._refused_since_s = math.inf
         return body, reply.headers.get("tr_cont", "").strip()
 
     def headers(self, tr_id: str, token: Secret, tr_cont: str = "") -> dict[str, str]:
@@ -8298,7 +8302,20 @@ class KISClient:
             raise TokenRefused(code, text, status)
         if not code:
             raise BadData(f"HTTP {status}: an answer without rt_cd and code")
+        if not any(pattern.match(code) for pattern, _ in CODES):
+            self._doubt_token(token)
         raise RequestRefused(code, text, status)
+
+    def _doubt_token(self, token: Secret) -> None:
+        """Drop the token, once an hour, when nothing but refusals in unknown codes came for a while.
+
+        Tokens die in a maintenance. That the gateway says so in one of its usual codes is not proved.
+        """
+        now = asyncio.get_running_loop().time()
+        self._refused_since_s = min(self._refused_since_s, now)
+        if now - self._refused_since_s >= ALL_REFUSED_S and now >= self._next_doubt_s:
+            self._next_doubt_s = now + TOKEN_DOUBT_S
+            self.auth.drop_token(token)
 
     async def pages(
         self, name: str, params: Mapping[str, str], width: str = "100", lane: int = LANE_QUERY

@@ -265,6 +265,48 @@ def test_a_question_that_was_refused_is_not_repeated(tmp_path, code):
     run(main)
 
 
+@pytest.mark.parametrize("one_yes", [False, True])
+def test_a_token_is_doubted_when_nothing_but_unknown_refusals_come(tmp_path, one_yes):
+    """After a maintenance (public report): two minutes of them drop the token, once an hour.
+
+    One question that is answered meanwhile proves the token good. The server hands out the same
+    one again at first, which is revoked then: no token for two minutes more.
+    """
+
+    async def main():
+        desk, tokens = edge.desk(tmp_path), []
+        await desk.auth.token()
+        desk.fault("error", {"path": "inquire-price"}, code="EGW09999")
+        for minute in range(75):
+            with pytest.raises(bot.RequestRefused):
+                await desk.market.price("005930")
+            if one_yes:
+                await desk.market.order_book("005930")
+            left = desk.auth.left_s  # 0: it was dropped, the next question asks for another
+            tokens += [minute] if not left else []
+            await asyncio.sleep(60)
+        return tokens
+
+    assert run(main) == ([] if one_yes else [2, 3, 4, 62, 63, 64])
+
+
+def test_known_refusals_say_nothing_about_the_token(tmp_path):
+    """A service that is not offered, an input that is wrong: the token stays."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        await desk.auth.token()
+        for code in ("EGW02006", "OPSQ2001", "APBK0919"):
+            desk.fault("error", {"path": "exp-ccn", "times": 8}, code=code)
+            for _ in range(8):
+                with pytest.raises(bot.RequestRefused):
+                    await desk.market.order_book("005930")
+                await asyncio.sleep(60)
+        assert desk.auth.left_s > 0
+
+    run(main)
+
+
 @pytest.mark.parametrize("code", ["EGW00001", "EGW00002", "EGW00300", "EGW00301", "90020000"])
 def test_a_question_refused_for_a_passing_trouble_is_repeated(tmp_path, code):
     """Reference 6.1: temporary error, routing, time-out at the server: RETRY for questions."""
