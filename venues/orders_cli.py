@@ -45,7 +45,7 @@ from venues.upbit_orders import UpbitOrders
 from venues.wire import Clock, Http, Pacer, Statistics, VenueTransport
 from venues.words import REASONS, STATUS_WORDS, say
 
-VENUES = {upbit.VENUE: SECRETS[:2], binance.VENUE: SECRETS[2:]}
+VENUES = {upbit.VENUE: SECRETS[:2], binance.VENUE: SECRETS[2:4]}
 SENDING = {upbit.VENUE: ("live",), binance.VENUE: ("testnet", "demo", "live")}
 SHOWN_ID = 11  # letters of a client id: enough to name it
 KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}

@@ -31,7 +31,10 @@ from venues.common import amount
 from venues.kimchi import LEAST_RATE, MOST_RATE, AlertRule, Figure
 
 FILE = Path("venues.yaml")
-SECRETS = ("UPBIT_ACCESS_KEY", "UPBIT_SECRET_KEY", "BINANCE_API_KEY", "BINANCE_SECRET_KEY")
+SECRETS = (
+    "UPBIT_ACCESS_KEY", "UPBIT_SECRET_KEY", "BINANCE_API_KEY", "BINANCE_SECRET_KEY",
+    "KIWOOM_APP_KEY", "KIWOOM_SECRET_KEY",
+)  # fmt: skip
 UPBIT_MARKET, BINANCE_SYMBOL = r"^[A-Z]{3,4}-[A-Z0-9]{1,12}$", r"^[A-Z0-9]{5,20}$"
 ORDERING = ("dry", "testnet", "demo", "live")  # what `use` says where orders are sent
 
@@ -54,7 +57,7 @@ class _Strict(BaseModel):
 
 
 class MoneyLimits(_Strict):
-    """What may leave at most, in the quote currency. Money limits have no default."""
+    """What may leave at most, in the quote currency (won at Kiwoom). Money limits have no default."""
 
     max_order: Number = Field(gt=0)
     max_coin: Number = Field(gt=0)
@@ -82,6 +85,18 @@ class BinanceSettings(_Strict):
     markets: tuple[Annotated[str, Field(pattern=BINANCE_SYMBOL)], ...] = (
         "BTCUSDT", "ETHUSDT", "XRPUSDT", "SOLUSDT",
     )  # fmt: skip
+    limits: MoneyLimits | None = None
+    live_pin: str = Field(default="", description="made by `orders pin`")
+
+
+class KiwoomSettings(_Strict):
+    """What is done at Kiwoom. Even its prices need a key; without limits nothing is ordered."""
+
+    use: Literal["off", "mock", "live"] = "off"
+    stocks: tuple[Annotated[str, Field(pattern=r"^[0-9A-Z]{6}(_NX|_AL)?$")], ...] = ("005930",)
+    conditions: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = Field(
+        default=(), max_length=10, description="names, as made in the HTS"
+    )
     limits: MoneyLimits | None = None
     live_pin: str = Field(default="", description="made by `orders pin`")
 
@@ -125,6 +140,7 @@ class VenueSettings(_Strict):
     state_dir: Path = Path("venue_state")
     upbit: UpbitSettings = UpbitSettings()
     binance: BinanceSettings = BinanceSettings()
+    kiwoom: KiwoomSettings = KiwoomSettings()
     kimchi: KimchiSettings = KimchiSettings()
     bank_rates: tuple[BankRate, ...] = ()
 
@@ -217,7 +233,8 @@ def _contradictions(settings: VenueSettings) -> list[Fault]:
         found.append(Fault("kimchi.hysteresis_pct", f"{kimchi.hysteresis_pct}", text))
     for name, values in (
         ("kimchi.coins", kimchi.coins), ("upbit.markets", settings.upbit.markets),
-        ("binance.markets", settings.binance.markets),
+        ("binance.markets", settings.binance.markets), ("kiwoom.stocks", settings.kiwoom.stocks),
+        ("kiwoom.conditions", settings.kiwoom.conditions),
     ):  # fmt: skip
         doubled = ", ".join(sorted({each for each in values if values.count(each) > 1}))
         if doubled:
@@ -241,9 +258,16 @@ def _contradictions(settings: VenueSettings) -> list[Fault]:
 
 def _limit_faults(settings: VenueSettings) -> list[Fault]:
     found = []
-    for venue, section in (("upbit", settings.upbit), ("binance", settings.binance)):
+    sections = (
+        ("upbit", settings.upbit),
+        ("binance", settings.binance),
+        ("kiwoom", settings.kiwoom),
+    )
+    for venue, section in sections:
         limits = section.limits
-        if section.use in ORDERING and limits is None:
+        if (
+            section.use in ORDERING and limits is None and venue != "kiwoom"
+        ):  # its prices need keys too
             found.append(Fault(f"{venue}.limits", MISSING, NO_DEFAULT))
         if limits and not limits.max_order <= limits.max_coin <= limits.max_total:
             shown = f"{limits.max_order}, {limits.max_coin}, {limits.max_total}"
@@ -253,15 +277,17 @@ def _limit_faults(settings: VenueSettings) -> list[Fault]:
 
 def _environment_faults(settings: VenueSettings, given: Mapping[str, str]) -> list[Fault]:
     found = []
-    for first, second in (SECRETS[:2], SECRETS[2:], TELEGRAM_KEYS):
+    for first, second in (SECRETS[:2], SECRETS[2:4], SECRETS[4:], TELEGRAM_KEYS):
         if (first in given) != (second in given):
             missing = second if first in given else first
             text = Both("both of the pair, or neither", "둘 다 적거나 둘 다 비우십시오")
             found.append(Fault(missing, MISSING, text))
     for venue, section, pair in (
-        ("upbit", settings.upbit, SECRETS[:2]), ("binance", settings.binance, SECRETS[2:]),
+        ("upbit", settings.upbit, SECRETS[:2]), ("binance", settings.binance, SECRETS[2:4]),
+        ("kiwoom", settings.kiwoom, SECRETS[4:]),
     ):  # fmt: skip
-        if section.use in ORDERING and not any(name in given for name in pair):
+        ordering = section.use in (*ORDERING, "mock")
+        if ordering and not any(name in given for name in pair):
             use = f"{venue}.use: {section.use}"
             text = Both(f"in the environment, for {use}", f"환경 변수로 ({use}에 필요)")
             found.append(Fault(" ".join(pair), MISSING, text))
@@ -274,8 +300,8 @@ def _environment_faults(settings: VenueSettings, given: Mapping[str, str]) -> li
 
 
 A_NAME = Both(
-    "the venue's spelling: KRW-BTC at Upbit, BTCUSDT at Binance, BTC for a coin",
-    "거래소 표기: 업비트 KRW-BTC, 바이낸스 BTCUSDT, 코인 BTC",
+    "the venue's spelling: KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom, BTC for a coin",
+    "거래소 표기: 업비트 KRW-BTC, 바이낸스 BTCUSDT, 키움 005930, 코인 BTC",
 )
 A_NUMBER = Both("a number, such as 1.5", "숫자, 예: 1.5")
 A_TIME = Both("a time with zone: 2026-11-27T09:00:00+09:00", "시간대가 있는 시각: 2026-11-27T09:00:00+09:00")  # fmt: skip

@@ -206,7 +206,7 @@ def test_a_key_in_trouble_is_named_by_its_cause(tmp_path, about, field, value, c
         "sim-binance-api-key",
         "sim-binance-secret-key",
     )
-    given = Environment(keys=dict(zip(SECRETS, map(Secret, texts), strict=True)))
+    given = Environment(keys=dict(zip(SECRETS[:4], map(Secret, texts), strict=True)))
     settings = VenueSettings(state_dir=tmp_path / "state", **ORDERING)
     found = asyncio.run(findings_of(plant, settings, given))
     assert {(str(f.about), f.code) for f in found if not f.good} == {(about, code)}
