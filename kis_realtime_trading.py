@@ -1208,6 +1208,20 @@ class Record(NamedTuple):
     data: Any
 
 
+class Pauses(tuple[float, ...]):
+    """Seconds to wait after the first, second ... try that failed; the last of them goes on."""
+
+    __slots__ = ()
+
+    def after(self, failed: int) -> float:
+        """Return the pause after so many tries that failed, before that the first."""
+        return self[min(max(failed, 1), len(self)) - 1]
+
+    def each(self) -> Iterator[float]:
+        """Yield one pause after the other, without end."""
+        return itertools.chain(self, itertools.repeat(self[-1]))
+
+
 class OrderCall(NamedTuple):
     """One call to the broker: a new order, a cancel, or a change of kind and price.
 
@@ -4624,9 +4638,9 @@ REFUSED_CHANGES_UNTOLD = 2  # of one order: then it is alive and cannot be chang
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
 PRICE_RETRY_S = 30.0  # between questions for a stock whose price limits are not known
 BARRED_RETRY_S = 600.0  # ... for a stock that trades though it was barred this morning
-UNSENT_PAUSE_S = 60.0  # at most, between exit orders that reach nobody
-TOO_FAST_PAUSE_S = (1.0, 1.0, 2.0, 4.0)  # each try counts as an order: few of them
-CANCEL_PAUSE_S = (0.0, 2.0, 4.0, 8.0, 60.0)  # before the first, second ... try
+EXIT_PAUSES, EXIT_PAUSE_MOST_S = Pauses((1, 2, 4, 8, 16, 32)), 60.0  # times exit_step_s
+TOO_FAST_PAUSES = Pauses((1.0, 1.0, 2.0, 4.0))  # each try counts as an order: few of them
+CANCEL_PAUSES = Pauses((2.0, 4.0, 8.0, 60.0))
 
 
 class DayFacts:
@@ -5363,17 +5377,19 @@ class ExitDesk:
         """
         run.step = min(run.step + stronger, len(EXIT_KINDS) - 1)
         run.refusals, run.refused_at = run.refusals + 1, self._core.now
-        pause = min(60.0, self._core.settings.exit_step_s * 2 ** min(run.refusals, 5))
-        run.next_at = self._core.now + timedelta(seconds=pause)
+        run.next_at = self._core.now + self._pause_after(run.refusals + 1)
 
     def wait_for_room(self, run: ExitRun) -> None:
         """Try again in seconds: an order too many for the count of a second or a minute.
 
         Neither a refusal nor a dead host: the pauses of both stay as they are.
         """
-        pause = TOO_FAST_PAUSE_S[min(run.too_fast, len(TOO_FAST_PAUSE_S) - 1)]
         run.too_fast += 1
-        run.next_at = self._core.now + timedelta(seconds=pause)
+        run.next_at = self._core.now + timedelta(seconds=TOO_FAST_PAUSES.after(run.too_fast))
+
+    def _pause_after(self, failed: int) -> timedelta:
+        steps = self._core.settings.exit_step_s * EXIT_PAUSES.after(failed)
+        return timedelta(seconds=min(EXIT_PAUSE_MOST_S, steps))
 
     def reached_nobody(self, run: ExitRun) -> None:
         """Count a try of which no byte left; the next one comes at the next step at the earliest."""
@@ -5420,8 +5436,8 @@ class ExitDesk:
             return
         if order.intent.intent_id in core.calling or order.intent.trade_date != core.ledger.day:
             return  # a number of another day means another order today
-        pause = CANCEL_PAUSE_S[min(order.cancel_tries, len(CANCEL_PAUSE_S) - 1)]
-        if 0 <= (core.now - order.since).total_seconds() < pause:
+        pause = CANCEL_PAUSES.after(order.cancel_tries)
+        if order.cancel_tries and 0 <= (core.now - order.since).total_seconds() < pause:
             return
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
         core.call("cancel", order)
@@ -5431,9 +5447,8 @@ class ExitDesk:
 
         Otherwise a dead host costs an intent, its rows and two messages at every step for hours.
         """
-        step_s = self._core.settings.exit_step_s
-        pause = min(UNSENT_PAUSE_S, step_s * 2 ** min(max(0, run.unsent - 1), 5))
-        waits = run.next_at and self._core.now < run.next_at + timedelta(seconds=pause - step_s)
+        step = timedelta(seconds=self._core.settings.exit_step_s)
+        waits = run.next_at and self._core.now < run.next_at + self._pause_after(run.unsent) - step
         if waits:
             self._core.ask("orders")
         return bool(waits)
@@ -7812,6 +7827,7 @@ class HttpCall(Protocol):
 TOKEN_SPARE = timedelta(minutes=10)  # renew when less is left
 TOKEN_MORNING_SPARE = timedelta(hours=12)  # renew before a trading day when less is left
 TOKEN_PAUSE_S = 61.0  # one issue a minute (EGW00133, measured)
+TOKEN_PAUSES = Pauses((1.0, 4.0, 16.0, TOKEN_PAUSE_S))  # in the morning
 
 
 def app_keys(profile: Profile, secret_name: str = "appsecret") -> dict[str, str]:
@@ -8010,7 +8026,10 @@ def write_private(path: Path, text: str) -> None:
 
 LANE_EXIT, LANE_ORDER, LANE_LOOK, LANE_QUERY = range(4)  # smaller goes first
 CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S = 3.0, 10.0
-QUERY_PAUSES_S = (1.0, 2.0, 4.0)  # after no answer
+QUERY_PAUSES = Pauses((1.0, 2.0, 4.0))  # after no answer; then it is given up
+LINE_PAUSES = Pauses((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0))  # before a line is tried again
+OLD_LIST_PAUSES = Pauses((5.0, 30.0, 60.0))  # before the list of an earlier day is asked again
+reconnect_pauses = LINE_PAUSES.each
 MAX_BODY_BYTES = 4 * 1024 * 1024
 CLOCK_OFF_S = 3.0  # our clock against the server's Date header, which has whole seconds
 ALL_REFUSED_S, TOKEN_DOUBT_S = 120.0, 3600.0  # nothing but unknown refusals; between two doubts
@@ -8248,7 +8267,7 @@ class KISClient:
             RequestRefused: the broker refused. NoAnswer, NotSent, BadData: no usable answer.
         """
         tr_id, renewed = self.tr_id(name), False
-        pauses = iter(QUERY_PAUSES_S)
+        pauses = iter(QUERY_PAUSES)
         while True:
             try:
                 return await self._get_once(name, tr_id, params, lane, tr_cont)
@@ -8585,14 +8604,6 @@ async def connect_websocket(url: str) -> Socket:
     )  # fmt: skip
 
 
-def reconnect_pauses() -> Iterator[float]:
-    """Yield the seconds to wait before each new try: 1, 2, 4 ... 60."""
-    pause = 1.0
-    while True:
-        yield pause
-        pause = min(60.0, pause * 2)
-
-
 async def _always() -> bool:
     return True
 
@@ -8626,7 +8637,7 @@ class KISWebSocket:
     async def run(self) -> NoReturn:
         """Keep a session up until cancelled. May be run again: nothing counts as up before."""
         self.up = self._told_down = False
-        pauses, tries = reconnect_pauses(), 0
+        pauses, tries = LINE_PAUSES.each(), 0
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -8635,7 +8646,7 @@ class KISWebSocket:
             if self.up or tries == TRIES_UNTOLD:
                 self._tell_down(why)
             if loop.time() - began >= STEADY_S:
-                pauses = reconnect_pauses()
+                pauses = LINE_PAUSES.each()
             pause = 30.0 if self._in_use else next(pauses)
             log.warning("realtime session ended (%s); next try in %.0f s", why, pause)
             await asyncio.sleep(pause)
@@ -9122,7 +9133,7 @@ class TelegramBot:
         """Take words until cancelled. What an update does is written before it is confirmed."""
         from telegram.error import Conflict, Forbidden, InvalidToken
 
-        pause, offset = 1.0, self.newest + 1 if self.newest else None
+        pauses, offset = LINE_PAUSES.each(), self.newest + 1 if self.newest else None
         kinds, menu_due = ["message", "callback_query"], True
         while True:
             try:
@@ -9140,11 +9151,11 @@ class TelegramBot:
             except Exception as error:  # also an answer that the library cannot read
                 if isinstance(error, Conflict):  # a second poller: perhaps a stolen token
                     self.trouble = "another program reads this bot's messages"
+                pause = next(pauses)
                 log.warning("Telegram: %s; listening again in %.0f s", type(error).__name__, pause)
                 await asyncio.sleep(pause)
-                pause = min(60.0, pause * 2)
                 continue
-            pause, self.trouble = 1.0, ""
+            pauses, self.trouble = LINE_PAUSES.each(), ""
             for update in updates:
                 offset = update.update_id + 1
                 why = self._hear(update.to_dict())
@@ -9204,7 +9215,7 @@ class TelegramBot:
     async def _send_all(self, bot: Any) -> NoReturn:
         from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
 
-        pause = 1.0
+        pauses = LINE_PAUSES.each()
         while True:
             await self._more.wait()
             while box := self._urgent or self._usual:
@@ -9232,12 +9243,11 @@ class TelegramBot:
                     self._take_out(box, items)
                     continue
                 except Exception as error:  # also an answer that the library cannot read
-                    self.failed += 1
+                    self.failed, pause = self.failed + 1, next(pauses)
                     log.warning("Telegram: %s; next try in %.0f s", type(error).__name__, pause)
                     await asyncio.sleep(pause)
-                    pause = min(60.0, pause * 2)
                     continue
-                pause = 1.0
+                pauses = LINE_PAUSES.each()
                 self.sent += 1
                 for item in items:
                     if item.row:
@@ -9645,6 +9655,11 @@ class Gate:
     def expect(self, intent: OrderIntent) -> None:
         """Hear that the row of an intent was written by this process."""
         self.decided[intent.intent_id] = self.steady()
+
+    def refusal_of_call(self, call: OrderCall) -> str:
+        """Return why a call must not be made; "" lets it go."""
+        new = call.action == "new"
+        return self.refusal(call.intent) if new else self.refusal_of_change(call)
 
     def refusal(self, intent: OrderIntent) -> str:
         """Return why an order must not leave; "" lets it go, once, and counts it."""
@@ -10502,8 +10517,7 @@ class Bridge:
         """Return the answer to a call that must not leave: the engine's word, then the gate's."""
         if late := self.engine.too_late(call):
             return OrderAnswer(Outcome.NOT_SENT, text=late)
-        new = call.action == "new"
-        if reason := self.gate.refusal(call.intent) if new else self.gate.refusal_of_change(call):
+        if reason := self.gate.refusal_of_call(call):
             code = TOO_FAST if self.gate.too_fast else ""
             return OrderAnswer(Outcome.NOT_SENT, code=code, text=reason)
         return None
@@ -10611,7 +10625,7 @@ class Morning:
         if self._stop.is_set():
             return False
         self._bridge.feed(Command("day", self._bridge.clock.now(), session))
-        pause = 1.0
+        pauses = TOKEN_PAUSES.each()
         while not self._stop.is_set():
             try:
                 await self._broker.auth.token(TOKEN_MORNING_SPARE)
@@ -10620,8 +10634,7 @@ class Morning:
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
                 log.warning("no access token: %s", error)
                 self._broker.troubles["token"] = f"no access token: {error}"
-                await self._wait(self._bridge.clock.now() + timedelta(seconds=pause))
-                pause = min(61.0, pause * 4)
+                await self._wait(self._bridge.clock.now() + timedelta(seconds=next(pauses)))
         core = self._bridge.engine.core
         held = core.occupied()
         prices = [Ask("price", symbol) for symbol in core.symbols]
@@ -10693,7 +10706,7 @@ class Morning:
         ledger = self._bridge.engine.core.ledger
         if ledger.day is None or ledger.day == session.day or not ledger.open_orders():
             return
-        for pause in itertools.chain((5.0, 30.0), itertools.repeat(60.0)):
+        for pause in OLD_LIST_PAUSES.each():
             asked_at = self._bridge.clock.now()
             try:
                 self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
@@ -10702,7 +10715,9 @@ class Morning:
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
                 log.warning("no order list of %s: %s", ledger.day, error)
                 self._broker.troubles["earlier"] = f"no order list of {ledger.day}: {error}"
-                late = pause == 60.0 and asked_at >= session.open - timedelta(minutes=5)
+                late = pause == OLD_LIST_PAUSES[-1] and asked_at >= session.open - timedelta(
+                    minutes=5
+                )
                 if self._stop.is_set() or (late and not isinstance(error, NotSent)):
                     return
                 await self._wait(asked_at + timedelta(seconds=pause))

@@ -7,6 +7,7 @@ import fcntl
 import gc
 import gzip
 import io
+import itertools
 import json
 import logging
 import os
@@ -1187,3 +1188,10 @@ def test_without_systemd_nothing_happens(monkeypatch, address):
     """No socket, a dead one, an impossible one: trading goes on."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     bot.Watchdog().tell("WATCHDOG=1")
+
+
+def test_pauses_grow_to_the_last_which_goes_on():
+    """The pause after the first failure is the first; the last is not the end."""
+    pauses = bot.Pauses((1.0, 4.0, 60.0))
+    assert [pauses.after(failed) for failed in range(6)] == [1.0, 1.0, 4.0, 60.0, 60.0, 60.0]
+    assert list(itertools.islice(pauses.each(), 5)) == [1.0, 4.0, 60.0, 60.0, 60.0]
