@@ -35,6 +35,7 @@ from venues.common import (
     OrderSeen,
     Purpose,
     Rules,
+    VBalance,
     VOrder,
     VQuote,
     amount,
@@ -297,13 +298,22 @@ class BinanceOrders:
         reply = await self._http.query(lambda: binance.markets_call(self._base, [symbol]))
         return read_rules(reply.text, symbol, fee) if reply.status == 200 else None
 
-    async def free(self) -> dict[str, Decimal]:
-        """Return what is free of every asset."""
+    async def balances(self) -> tuple[VBalance, ...]:
+        """Return what the account holds."""
         reply = await self._query("/api/v3/account", [("omitZeroBalances", "true")], 20)
         if reply.status != 200:
             raise NoAnswer(f"account: HTTP {reply.status} {error_of(reply)[0]}")
         rows = field_of(parse_json(reply.text), "balances")
-        return {text_field(row, "asset"): amount(field_of(row, "free")) for row in rows}
+        if not isinstance(rows, list):
+            raise BadData("no list of balances")
+        return tuple(
+            VBalance(text_field(row, "asset"), amount(field_of(row, "free")), amount(field_of(row, "locked")))
+            for row in rows
+        )  # fmt: skip
+
+    async def free(self) -> dict[str, Decimal]:
+        """Return what is free of every asset."""
+        return {each.asset: each.free for each in await self.balances()}
 
     def account_call(self) -> Call:
         """Return the question for all balances, made anew."""

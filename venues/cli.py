@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import Redactor, Secret, run_guarded, set_up_logging
-from venues import binance, orders_cli, upbit
+from venues import accounts, binance, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, rounded
@@ -320,7 +320,7 @@ def demo_account() -> tuple[VenueSettings, Environment]:
         binance=BinanceSettings(use="testnet", limits=limits[1]),
     )
     given = Environment(keys=dict(zip(SECRETS[:4], map(Secret, texts), strict=True)))
-    pin = orders_cli.account_of("upbit", settings, given, Hosts()).right_pin
+    pin = accounts.account_of("upbit", settings, given, Hosts()).right_pin
     section = settings.upbit.model_copy(update={"live_pin": pin})
     return settings.model_copy(update={"upbit": section}), given
 

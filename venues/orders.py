@@ -27,8 +27,20 @@ from kis_realtime_trading import (
     Side,
     intent_id_of,
 )
-from venues.common import Absent, Intent, Kind, Purpose, Rules, VOrder, VQuote, client_id_of, day_of
+from venues.common import (
+    Absent,
+    Intent,
+    Kind,
+    Purpose,
+    Rules,
+    VBalance,
+    VOrder,
+    VQuote,
+    client_id_of,
+    day_of,
+)
 from venues.spot import (
+    ORDER_ROWS,
     QUARANTINE_AFTER_S,
     Entry,
     Facts,
@@ -77,6 +89,10 @@ class OrderPort(Protocol):
 
     async def free(self) -> dict[str, Decimal]: ...
 
+    async def balances(self) -> tuple[VBalance, ...]: ...
+
+    async def set_clock(self) -> None: ...
+
     async def quote(self, symbol: str) -> VQuote: ...
 
 
@@ -112,15 +128,23 @@ class Desk:
         self._posted: set[str] = set()  # of this process: a second hand beside the journal
         self._next_look: dict[str, int] = {}
         self._calls: set[str] = set()  # intents whose call is under way
+        self._read = 0  # the last row that is believed
         self.redact: Callable[[str], str] = str  # what a venue says may echo a key
 
     # --- journal ------------------------------------------------------------------------
 
-    def rebuild(self) -> None:
-        """Take every row in; what was under way when the program died becomes UNKNOWN or not sent."""
+    def rebuild(self, journal: Journal | None = None) -> None:
+        """Take every new row in; what was under way when the program died becomes UNKNOWN or not sent.
+
+        With a journal: go on with it, after another program had it and may have written. The lock
+        of the account is held, so that nothing can be under way there.
+        """
+        self._journal = journal or self._journal
         self._journal.verify()
-        for row in self._journal.rows(*("intent", "request", "update", "level")):
-            self.ledger.apply(entry_of(row.body))
+        for row in self._journal.rows(*ORDER_ROWS):
+            if row.seq > self._read:
+                self.ledger.apply(entry_of(row.body))
+                self._read = row.seq
         now, entries = self._clock.wall_ms(), list[Entry]()
         for order in self.ledger.orders.values():
             if order.requested_ms is not None:
@@ -138,6 +162,7 @@ class Desk:
         entries = list(entries)
         at = datetime.fromtimestamp(self._clock.wall_ms() / 1_000, UTC)
         self._journal.append(rows_of(entries), at)
+        self._read = self._journal.last_seq
         for entry in entries:
             self.ledger.apply(entry)
 
@@ -281,6 +306,15 @@ class Desk:
         """Look once at every order that is due."""
         for order in self.due():
             await self.look(order)
+
+    def hint(self, client_id: str = "") -> None:
+        """Hear that something happened to an order (or to any): it is looked at now. Proves nothing."""
+        named = self.ledger.by_client.get(client_id) if client_id else None
+        if client_id and named is None:
+            return
+        for order in self.ledger.open_orders():
+            if named in (None, order.intent.intent_id):
+                self._next_look[order.intent.intent_id] = 0
 
     async def look(self, order: SpotOrder) -> None:
         """Ask the venue for one order and believe what it proves. Sends no order."""

@@ -4,159 +4,46 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
-import urllib.parse
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from kis_realtime_trading import (
-    AccountLock,
     BadData,
     BotError,
     Both,
     Fault,
-    Journal,
     KillLevel,
     OrderStatus,
     Outcome,
-    Redactor,
-    Secret,
     SettingsError,
     Side,
     in_language,
 )
-from venues import binance, upbit
-from venues.binance_orders import HOSTS as BINANCE_HOSTS
-from venues.binance_orders import BinanceOrders
+from venues.accounts import (
+    VENUES,
+    Account,
+    account_of,
+    desk_of,
+    read_ledger,
+    sending_faults,
+)
 from venues.board import SEOUL, WIDE
 from venues.common import Kind, Purpose, amount, plain
 from venues.monitor import Hosts
-from venues.orders import RAMP_DAYS, Desk, OrderPort, Refused, Wish
-from venues.settings import SECRETS, Environment, MoneyLimits, VenueSettings
-from venues.spot import SpotLedger, SpotLimits, SpotOrder, entry_of
-from venues.upbit_orders import UpbitOrders
-from venues.wire import Clock, Http, Pacer, Statistics, VenueTransport
+from venues.orders import RAMP_DAYS, Desk, Refused, Wish
+from venues.settings import Environment, VenueSettings
+from venues.spot import SpotLedger, SpotOrder
+from venues.wire import Clock
 from venues.words import REASONS, STATUS_WORDS, say
 
-VENUES = {upbit.VENUE: SECRETS[:2], binance.VENUE: SECRETS[2:4]}
-SENDING = {upbit.VENUE: ("live",), binance.VENUE: ("testnet", "demo", "live")}
 SHOWN_ID = 11  # letters of a client id: enough to name it
 KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}
-
-
-class Account(NamedTuple):
-    """One venue as the settings mean it."""
-
-    venue: str
-    use: str
-    limits: SpotLimits
-    keys: tuple[Secret, Secret]
-    base: str
-    pin: str  # what stands in the settings
-    secrets: tuple[Secret, ...]  # of every venue: an answer may echo any
-
-    @property
-    def right_pin(self) -> str:
-        """Return the pin of this key and these limits: it changes with either."""
-        said = "|".join((self.venue, self.keys[0].fingerprint(), str(self.limits)))
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
-
-    def file(self, folder: Path) -> Path:
-        """Return the journal: one a venue and world."""
-        return folder / f"orders-{self.venue}-{self.use}.sqlite3"
-
-
-def spot_limits(limits: MoneyLimits) -> SpotLimits:
-    """Return the limits of the settings as the rules take them."""
-    return SpotLimits(
-        limits.max_order, limits.max_coin, limits.max_total, limits.max_day,
-        limits.orders_a_minute, limits.collar_pct,
-    )  # fmt: skip
-
-
-def account_of(venue: str, settings: VenueSettings, given: Environment, hosts: Hosts) -> Account:
-    """Return the account of a venue. Raises SettingsError: no orders are set up there."""
-    section: Any = settings.upbit if venue == upbit.VENUE else settings.binance
-    if section.use in ("off", "watch") or section.limits is None:
-        expected = Both("dry, or where orders go: see venues.yaml.example", "dry 등 주문을 쓰는 값, venues.yaml.example 참고")  # fmt: skip
-        raise SettingsError([Fault(f"{venue}.use", section.use, expected)])
-    first, second = (given.keys[name] for name in VENUES[venue])
-    base = hosts.upbit_rest if venue == upbit.VENUE else BINANCE_HOSTS[section.use]
-    if hosts != Hosts():  # simulated ones
-        base = hosts.upbit_rest if venue == upbit.VENUE else hosts.binance_rest
-    return Account(venue, section.use, spot_limits(section.limits), (first, second), base, section.live_pin, tuple(given.secrets()))  # fmt: skip
-
-
-def sending_faults(account: Account, live: bool) -> list[Fault]:
-    """Return what keeps an order from being sent; empty: it may leave."""
-    found = []
-    if account.use not in SENDING[account.venue]:
-        allowed = ", ".join(SENDING[account.venue])
-        found.append(Fault(f"{account.venue}.use", account.use, Both(f"one of {allowed}, for --send", f"--send에는 {allowed} 중 하나")))  # fmt: skip
-    if account.use == "live":
-        if not live:
-            found.append(Fault("--live", Both("nothing", "없음"), Both("--live, for real money", "실제 돈에는 --live")))  # fmt: skip
-        if account.pin != account.right_pin:
-            text = Both(
-                f"the pin of this key and these limits: python -m venues orders pin {account.venue}",
-                f"이 키와 한도의 핀: python -m venues orders pin {account.venue}",
-            )
-            found.append(
-                Fault(f"{account.venue}.live_pin", Both("none or another", "없거나 다름"), text)
-            )
-    elif live:
-        text = Both("live; --live is for real money only", "live. --live는 실제 돈에만 씁니다")
-        found.append(Fault(f"{account.venue}.use", account.use, text))
-    return found
-
-
-def read_ledger(path: Path) -> SpotLedger:
-    """Return the ledger of a journal, empty where there is none."""
-    ledger = SpotLedger()
-    if path.exists():
-        journal = Journal(path, read_only=True)
-        for row in journal.rows("intent", "request", "update", "level"):
-            ledger.apply(entry_of(row.body))
-        journal.close()
-    return ledger
-
-
-@asynccontextmanager
-async def desk_of(
-    account: Account, folder: Path, clock: Clock, tell: Callable[[str, SpotOrder], None]
-) -> AsyncIterator[Desk]:
-    """Open the desk of an account: lock, journal, port; close it again."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Simulated accounts have all the same key: there the folder is the account.
-    place = str(folder) if account.base.startswith("http://127.0.0.1") else account.base
-    lock = AccountLock(Secret(f"{place}:{account.keys[0].reveal()}"), folder)
-    transport = VenueTransport([urllib.parse.urlsplit(account.base).netloc])
-    journal = Journal(account.file(folder))
-    try:
-        module: Any = upbit if account.venue == upbit.VENUE else binance
-        pacer = Pacer(module.LIMITS)
-        http = Http(transport, pacer, Statistics(), clock, module.hear_limits(pacer))
-        port: OrderPort
-        if account.venue == upbit.VENUE:
-            port = UpbitOrders(http, *account.keys, base=account.base)
-        else:
-            port = BinanceOrders(http, *account.keys, base=account.base)
-            await port.set_clock()
-        desk = Desk(port, journal, account.limits, clock, tell, account.use == "live")
-        desk.redact = Redactor(account.secrets)
-        desk.rebuild()
-        yield desk
-    finally:
-        await transport.close()
-        journal.close()
-        lock.release()
 
 
 # --- what is shown ----------------------------------------------------------------------

@@ -102,6 +102,7 @@ _READERS: dict[str, TypeAdapter[Any]] = {
     each.__name__: TypeAdapter(each) for each in (Intent, Requested, Update, LevelSet)
 }
 ROW_KINDS = {Intent: "intent", Requested: "request", Update: "update", LevelSet: "level"}
+ORDER_ROWS = tuple(ROW_KINDS.values())
 
 
 def entry_of(body: str) -> Entry:

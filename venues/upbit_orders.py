@@ -39,6 +39,7 @@ from venues.common import (
     OrderSeen,
     Purpose,
     Rules,
+    VBalance,
     VOrder,
     VQuote,
     amount,
@@ -320,13 +321,25 @@ class UpbitOrders:
             return KRW_TICKS
         raise NoAnswer(f"no tick size of {symbol}")
 
-    async def free(self) -> dict[str, Decimal]:
-        """Return what is free of every asset."""
+    async def set_clock(self) -> None:
+        """Nothing to set: no time stands in a request to Upbit."""
+
+    async def balances(self) -> tuple[VBalance, ...]:
+        """Return what the account holds."""
         reply = await self._query("/v1/accounts", [])
         if reply.status != 200:
             raise NoAnswer(f"accounts: HTTP {reply.status} {error_name(reply)}")
         rows = parse_json(reply.text)
-        return {text_field(row, "currency"): amount(field_of(row, "balance")) for row in rows}
+        if not isinstance(rows, list):
+            raise BadData("no list of balances")
+        return tuple(
+            VBalance(text_field(row, "currency"), amount(field_of(row, "balance")), amount(field_of(row, "locked")))
+            for row in rows
+        )  # fmt: skip
+
+    async def free(self) -> dict[str, Decimal]:
+        """Return what is free of every asset."""
+        return {each.asset: each.free for each in await self.balances()}
 
     async def quote(self, symbol: str) -> VQuote:
         """Return the best bid and ask."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from kis_realtime_trading import BotError, Both, OrderStatus
-from venues import cli, orders_cli, words
+from venues import accounts, cli, orders_cli, words
 from venues.cli import demo_account, main
 from venues.monitor import Hosts
 from venues.simulators.server import Reply
@@ -78,12 +78,12 @@ def test_real_money_needs_the_word_and_the_pin(capsys, monkeypatch):
 def test_a_pin_changes_with_the_key_and_with_each_limit():
     """It names one key, one venue, one set of limits."""
     settings, given = demo_account()
-    account = orders_cli.account_of("upbit", settings, given, Hosts())
+    account = accounts.account_of("upbit", settings, given, Hosts())
     other = account._replace(keys=(given.keys["BINANCE_API_KEY"], account.keys[1]))
     smaller = account._replace(limits=account.limits.part(Fraction(1, 10)))
     pins = {each.right_pin for each in (account, other, smaller, account._replace(venue="binance"))}
     assert len(pins) == 4
-    assert orders_cli.sending_faults(account, live=True) == []
+    assert accounts.sending_faults(account, live=True) == []
 
 
 def test_a_refusal_names_every_reason(capsys):
@@ -134,7 +134,7 @@ def test_list_resolve_cancel_and_level_read_one_journal(tmp_path, capsys, monkey
                 "--send",
             )
             assert await run(*buy) == 0
-            ledger = orders_cli.read_ledger(tmp_path / "orders-binance-testnet.sqlite3")
+            ledger = accounts.read_ledger(tmp_path / "orders-binance-testnet.sqlite3")
             (order,) = ledger.orders.values()
             assert order.status is OrderStatus.WORKING
             assert await run("list", "binance") == 0
@@ -142,7 +142,7 @@ def test_list_resolve_cancel_and_level_read_one_journal(tmp_path, capsys, monkey
             assert await run("level", "binance", "1") == 0
             assert await run(*buy) == 1
             assert await run("cancel", "binance", order.intent.client_id[:11]) == 0
-            return orders_cli.read_ledger(tmp_path / "orders-binance-testnet.sqlite3")
+            return accounts.read_ledger(tmp_path / "orders-binance-testnet.sqlite3")
 
     ledger = asyncio.run(scene())
     assert [order.status for order in ledger.orders.values()] == [OrderStatus.CANCELLED]
@@ -242,5 +242,5 @@ def test_every_reason_and_status_has_words():
     assert all(isinstance(text, Both) and text.ko != str(text) for text in words.REASONS.values())
     assert {status.value for status in OrderStatus} == set(words.STATUS_WORDS)
     assert orders_cli.orders_table(
-        SpotLedger(), orders_cli.account_of("upbit", *demo_account(), Hosts()), "ko"
+        SpotLedger(), accounts.account_of("upbit", *demo_account(), Hosts()), "ko"
     ).title
