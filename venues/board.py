@@ -136,6 +136,21 @@ class Board:
         """Return what can be said of a coin, None when anything of it is in doubt."""
         return self.state(coin)[0]
 
+    def won_of(self, venue: str, asset: str) -> Fraction | None:
+        """Return what one of an asset is worth in won by fresh quotes, None when nobody says."""
+        now_ms, now_ns = self._clock.wall_ms(), self._clock.mono_ns()
+        if asset == "KRW":
+            return Fraction(1)
+        rate = self._quotes.get((upbit.VENUE, RATE))
+        legs = _legs(asset)
+        quote = rate if asset == "USDT" else self._quotes.get(legs[venue == binance.VENUE])
+        if quote is None or not usable(quote, now_ms, now_ns):
+            return None
+        if asset == "USDT" or venue != binance.VENUE:
+            return mid(quote)
+        good = rate is not None and usable(rate, now_ms, now_ns)
+        return mid(quote) * mid(rate) if good and rate else None
+
     def second(self, now_s: int) -> list[tuple[str, News]]:
         """Return what is to be told of the coins now; called once a second."""
         told: list[tuple[str, News]] = []

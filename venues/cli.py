@@ -1,4 +1,4 @@
-"""The door: `python -m venues kimchi | watch | orders | status | check`."""
+"""The door: `python -m venues kimchi | watch | run | orders | status | report | check`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,8 +26,11 @@ from kis_realtime_trading import Redactor, Secret, run_guarded, set_up_logging
 from venues import accounts, binance, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
-from venues.common import FeedChange, VQuote, VTicker, rounded
+from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
+from venues.manager import Manager, venues_in
 from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
+from venues.overview import balances_table, calls_table, lines_table
+from venues.report import report_text
 from venues.settings import (
     SECRETS,
     BinanceSettings,
@@ -41,6 +45,7 @@ from venues.simulators.market import Market
 from venues.simulators.server import Server
 from venues.simulators.upbit import UpbitSimulator
 from venues.store import PremiumStore, plot
+from venues.venue import Context
 from venues.wire import Clock
 from venues.words import hundred_millions, percent, price, say
 
@@ -272,34 +277,47 @@ def show_status(settings: VenueSettings) -> int:
         print(say("no_status", language, path=path))
         return 1
 
-    def words(*codes: str) -> list[str]:
-        return [say(code, language) for code in codes]
-
-    lines = Table(title=say("status_head", language, at=path, age=age_s))
-    for word in words("line", "up", "reconnects", "frames", "bad", "last_frame"):
-        lines.add_column(word)
-    calls = Table()
-    for word in words("venue", "call", "count", "errors", "median", "p99", "slowest"):
-        calls.add_column(word)
-    for venue, each in status["venues"].items():
-        for name, line in each["lines"].items():
-            up = say("up" if line["up_since_ms"] else "down", language)
-            age = line["last_frame_age_ms"]
-            last = "-" if age is None else say("seconds", language, s=age // 1_000)
-            lines.add_row(
-                name, up, *(f"{line[k]:,}" for k in ("reconnects", "frames", "bad")), last
-            )
-        for name, call in each["calls"].items():
-            failed = sum(
-                call[k] for k in ("not_sent", "unknown", "http_4xx", "http_5xx", "http_429")
-            )
-            times = [f"{call[k]:,} ms" for k in ("ms_p50", "ms_p99", "ms_max")]
-            calls.add_row(venue, name, f"{call['sent']:,}", f"{failed:,}", *times)
     console = Console()
-    console.print(lines)
-    console.print(calls)
+    if status["accounts"]:
+        console.print(balances_table(status, language))
+    head = say("status_head", language, at=path, age=age_s)
+    console.print(lines_table(status, head, language))
+    console.print(calls_table(status, language))
     for name, why in status["down"].items():
         console.print(f"{name}: {why}", markup=False)
+    return 0
+
+
+async def _run_all(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    """Keep the premium and every account until it is ended; print what is told."""
+    async with venues_of(options.demo) as hosts:
+        manager = Manager(settings, given, hosts, Clock())
+        names = ", ".join(
+            f"{say(n, settings.language)} ({v.use})" for n, v in manager.venues.items()
+        )
+        language = settings.language
+        print(say("m_started", language, venues=names or say("m_none", language)), flush=True)
+        told = _news_printer(manager.monitor)
+        try:
+            async with asyncio.timeout(options.seconds or None):
+                await manager.run(told)
+        except TimeoutError:
+            return 0
+        finally:
+            told()
+            still = [f"{say(o.venue, language)} {o.symbol} {o.id}"
+                     for v in manager.venues.values() for o in v.orders() if o.open]  # fmt: skip
+            print(say("m_ended", language, open=", ".join(still) or say("m_none", language)))
+
+
+async def _report(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    """Print what a day came to, from the journals; asks nobody."""
+    clock = Clock()
+    day = day_of(clock.wall_ms())
+    if options.day:
+        day = (options.day - datetime(1970, 1, 1).date()).days
+    context = Context(settings, given, Hosts(), clock, lambda text: None)
+    print(report_text(settings, list(venues_in(context).values()), day))
     return 0
 
 
@@ -365,6 +383,10 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument("--wait", type=float, default=10.0, help="seconds to look at most")
 
     orders_cli.add_parser(commands, common)
+    run = command("run", "all of it as a service: premium, balances, open orders, day report")
+    run.add_argument("--seconds", type=float, default=0.0, help="end after so long; 0: never")
+    report = command("report", "what a day came to: orders, fees, result, premium; asks nobody")
+    report.add_argument("--day", type=date.fromisoformat, help="2026-11-27; today by default")
     command("status", "lines and calls of the running monitor")
     command("check", "find what keeps the monitor from working; sends no order", 8.0)
     return parser
@@ -372,7 +394,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    options = build_parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(orders_cli.with_action(typed))
     options.speak = options.language or "ko"  # the bot's guard speaks it
     return run_guarded(options, _run)
 
@@ -380,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     demo = getattr(options, "demo", False)
     if demo:
-        settings, given = demo_account() if options.command == "orders" else (VenueSettings(), Environment())  # fmt: skip
+        settings, given = demo_account() if options.command in ("orders", "run", "report") else (VenueSettings(), Environment())  # fmt: skip
     else:
         settings, given = load_settings(options.settings, os.environ)
     options.speak = options.language = options.language or settings.language
@@ -402,4 +425,6 @@ _COMMANDS: dict[str, Callable[[Any, Any, Any], Coroutine[Any, Any, int]]] = {
     "watch": _watch,
     "orders": _orders,
     "check": _check,
+    "run": _run_all,
+    "report": _report,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from kis_realtime_trading import BotError, TelegramBot, write_private
 from venues import binance, upbit
 from venues.board import RATE, Board
 from venues.common import FeedChange
+from venues.keeping import Kept
 from venues.settings import Environment, VenueSettings
 from venues.store import PremiumStore
 from venues.wire import (
@@ -58,6 +61,7 @@ class Feeds:
         self.hosts, self.clock, self.symbols = hosts, clock, symbols
         self.statistics = {upbit.VENUE: Statistics(), binance.VENUE: Statistics()}
         self._transports: list[Transport] = []
+        self._https: dict[str, Http] = {}
         stream = hosts.upbit_stream
         plans: list[tuple[Any, Any]] = []
         if symbols.get(upbit.VENUE):
@@ -88,29 +92,24 @@ class Feeds:
         pacer = Pacer(module.LIMITS, lambda text: log.warning("%s: %s", venue, text))
         return Http(transport, pacer, self.statistics[venue], self.clock, module.hear_limits(pacer))
 
-    async def ask_lists(self, listed: Callable[[str, frozenset[str]], None]) -> NoReturn:
+    async def ask_list(self, venue: str, listed: Callable[[str, frozenset[str]], None]) -> NoReturn:
         """Ask each minute which markets are halted; a list that fails leaves what was known."""
-        asked: list[tuple[str, Http, Any, Any]] = []
-        if symbols := self.symbols.get(upbit.VENUE):
-            make = lambda: upbit.markets_call(self.hosts.upbit_rest)  # noqa: E731
-            asked.append((upbit.VENUE, self.http(upbit.VENUE), make, upbit.read_markets))
-        if symbols := self.symbols.get(binance.VENUE):
-            names = list(symbols)
-            ask = lambda: binance.markets_call(self.hosts.binance_rest, names)  # noqa: E731
-            asked.append((binance.VENUE, self.http(binance.VENUE), ask, binance.read_markets))
+        symbols, hosts = list(self.symbols[venue]), self.hosts
+        http = self._https.get(venue) or self._https.setdefault(venue, self.http(venue))
+        make, read = {
+            upbit.VENUE: (lambda: upbit.markets_call(hosts.upbit_rest), upbit.read_markets),
+            binance.VENUE: (
+                lambda: binance.markets_call(hosts.binance_rest, symbols),
+                binance.read_markets,
+            ),
+        }[venue]
         while True:
-            for venue, http, make, read in asked:
-                try:
-                    reply = await http.query(make)
-                    found = read(reply.text)
-                except BotError as error:
-                    log.warning("%s: the list of markets: %s", venue, type(error).__name__)
-                    continue
-                halted = {
-                    s
-                    for s in self.symbols[venue]
-                    if s not in found or _is_halted(venue, found[s][1])
-                }
+            try:
+                found = read((await http.query(make)).text)
+            except BotError as error:
+                log.warning("%s: the list of markets: %s", venue, type(error).__name__)
+            else:
+                halted = {s for s in symbols if s not in found or _is_halted(venue, found[s][1])}
                 listed(venue, frozenset(halted))
             await asyncio.sleep(LISTS_EVERY_S)
 
@@ -149,6 +148,13 @@ class Monitor:
         )
         self.store: PremiumStore | None = None
         self.told: list[str] = []  # the newest last
+        self.more: Callable[[int], dict[str, Any]] = lambda now_ms: {}  # for the status file
+        feeds, listed = self.feeds, self.board.listed
+        self.kept = [Kept(line.plan.name, line.run) for line in feeds.lines]
+        self.kept += [
+            Kept(f"{venue} list", functools.partial(feeds.ask_list, venue, listed))
+            for venue in feeds.symbols
+        ]
 
     @property
     def folder(self) -> Path:
@@ -160,22 +166,19 @@ class Monitor:
         if self._keep:
             self.store = PremiumStore(self.folder / "premium.sqlite3")
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(line.run()) for line in self.feeds.lines]
-        tasks.append(loop.create_task(self.feeds.ask_lists(self.board.listed)))
-        telegram = loop.create_task(self.telegram.run())
+        tasks = [loop.create_task(each.run()) for each in self.kept]
+        if self.telegram.hears:
+            tasks.append(loop.create_task(Kept("telegram", self.telegram.run).run()))
         try:
             while True:
-                for task in tasks:  # a line runs for ever: one that ended did so by a fault
-                    if task.done():
-                        task.result()
                 self.second()
                 seconds()
                 await asyncio.sleep(1.0)
         finally:
             await self.telegram.flush(3.0)
-            for each in (*tasks, telegram):
+            for each in tasks:
                 each.cancel()
-            await asyncio.gather(*tasks, telegram, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.feeds.close()
             if self.store:
                 self.store.close()
@@ -185,12 +188,24 @@ class Monitor:
         now_ms, now_s = self._clock.wall_ms(), self._clock.mono_ns() // 10**9
         if news := self.board.second(now_s):
             text = self.board.text_of(news, self.settings.language)
-            self.told = [*self.told[-4:], text]
-            self.telegram.post(text)
+            self.tell(text)
         if self.store:
-            self._write(self.store, now_ms, now_s)
+            try:
+                self._keep_figures(self.store, now_ms, now_s)
+            except sqlite3.Error as error:  # figures are lost; orders and alerts go on
+                log.warning("premium.sqlite3: %s", error)
+        if self._keep and now_s % STATUS_EVERY_S == 0:
+            try:
+                write_private(self.folder / STATUS_FILE, json.dumps(self.status(now_ms)))
+            except OSError as error:
+                log.warning("%s: %s", STATUS_FILE, error.strerror)
 
-    def _write(self, store: PremiumStore, now_ms: int, now_s: int) -> None:
+    def tell(self, text: str) -> None:
+        """Tell people."""
+        self.told = [*self.told[-4:], text]
+        self.telegram.post(text)
+
+    def _keep_figures(self, store: PremiumStore, now_ms: int, now_s: int) -> None:
         for coin in self.board.coins:
             if figures := self.board.figures(coin):
                 store.put(now_ms, coin, figures.usdt)
@@ -198,17 +213,18 @@ class Monitor:
                     rank = store.rank(coin, round(figures.usdt * 10**6), now_ms - MONTH_MS)
                     if rank is not None:
                         self.board.ranks = {**self.board.ranks, coin: rank}
-        if now_s % STATUS_EVERY_S == 0:
-            write_private(self.folder / STATUS_FILE, json.dumps(self.status(now_ms)))
 
     def status(self, now_ms: int) -> dict[str, Any]:
         """Return how everything is now."""
         states = {coin: self.board.state(coin) for coin in self.board.coins}
+        more = self.more(now_ms)
+        venues = {name: each.as_json(now_ms) for name, each in self.feeds.statistics.items()}
+        down = {line.plan.name: line.why for line in self.feeds.lines if line.why}
+        down |= {each.name: each.why for each in self.kept if each.why}
         return {
             "version": 1, "at_ms": now_ms, "pid": os.getpid(),
-            "venues": {name: each.as_json(now_ms) for name, each in self.feeds.statistics.items()},
-            "down": {line.plan.name: line.why for line in self.feeds.lines if line.why},
+            "venues": venues | more.get("venues", {}), "down": down | more.get("down", {}),
             "kimchi": {coin: {"premium_ppm": round(f.usdt * 10**6) if f else None, "why": why}
                        for coin, (f, why) in states.items()},
-            "alerts_waiting": len(self.telegram.outbox),
+            "alerts_waiting": len(self.telegram.outbox), "accounts": more.get("accounts", {}),
         }  # fmt: skip

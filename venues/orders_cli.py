@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from kis_realtime_trading import (
     BadData,
-    BotError,
     Both,
     Fault,
     KillLevel,
@@ -30,19 +28,21 @@ from venues.accounts import (
     Account,
     account_of,
     desk_of,
-    read_ledger,
     sending_faults,
 )
-from venues.board import SEOUL, WIDE
 from venues.common import Kind, Purpose, amount, plain
+from venues.manager import venues_in
 from venues.monitor import Hosts
 from venues.orders import RAMP_DAYS, Desk, Refused, Wish
+from venues.overview import orders_table as table_of
 from venues.settings import Environment, VenueSettings
 from venues.spot import SpotLedger, SpotOrder
+from venues.spot_venue import order_line, short_id
+from venues.venue import Context
 from venues.wire import Clock
-from venues.words import REASONS, STATUS_WORDS, say
+from venues.words import REASONS, say
 
-SHOWN_ID = 11  # letters of a client id: enough to name it
+_OF_LIST = ("--settings", "--language", "--demo", "--wait", *VENUES)
 KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}
 
 
@@ -50,29 +50,9 @@ KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}
 
 
 def orders_table(ledger: SpotLedger, account: Account, language: str) -> Table:
-    """Return every order, the newest last."""
-    table = Table(title=f"{account.venue} ({account.use})", box=box.SIMPLE, padding=(0, 0, 0, 1))
-    heads = ["time", "symbol", "side", "wanted", "price", "status", "filled", "id"]
-    heads += ["fees"] if Console().width >= WIDE else []
-    for head in heads:
-        table.add_column(say(f"o_{head}", language), no_wrap=True)
-    for order in ledger.orders.values():
-        intent = order.intent
-        wanted = plain(intent.quantity or intent.funds or Decimal(0))
-        side = say("o_buy" if intent.side is Side.BUY else "o_sell", language)
-        fees = " ".join(f"{plain(paid)} {asset}" for asset, paid in sorted(order.fees.items()))
-        cells = (
-            f"{intent.at.astimezone(SEOUL):%m-%d %H:%M}", intent.symbol, side, wanted,
-            plain(intent.price) if intent.price else "-", status_word(order.status, language),
-            plain(order.filled), intent.client_id[:SHOWN_ID], fees or "-",
-        )  # fmt: skip
-        table.add_row(*cells[: len(heads)])
-    return table
-
-
-def status_word(status: OrderStatus, language: str) -> str:
-    """Return a status for the user."""
-    return STATUS_WORDS[status.value] if language == "ko" else status.value
+    """Return the orders of one account, the newest last."""
+    lines = [order_line(order, account.use) for order in ledger.orders.values()]
+    return table_of(lines, language, Console().width, Clock().wall_ms())
 
 
 def _print_refused(desk: Desk, codes: tuple[str, ...], language: str) -> None:
@@ -86,9 +66,7 @@ def _print_refused(desk: Desk, codes: tuple[str, ...], language: str) -> None:
 
 def tell(language: str) -> Callable[[str, SpotOrder], None]:
     """Return what tells the user of an order that needs eyes."""
-    return lambda code, order: print(
-        say(f"t_{code}", language, id=order.intent.client_id[:SHOWN_ID])
-    )
+    return lambda code, order: print(say(f"t_{code}", language, id=short_id(order)))
 
 
 # --- commands ---------------------------------------------------------------------------
@@ -164,8 +142,9 @@ async def _dry(desk: Desk, wish: Wish, language: str) -> int:
 
 
 def _find(ledger: SpotLedger, text: str) -> SpotOrder:
-    found = [o for o in ledger.orders.values() if o.intent.client_id.startswith(text)]
-    if len(found) != 1 or len(text) < 6:
+    wanted = "kb-" + text.removeprefix("kb-")
+    found = [o for o in ledger.orders.values() if o.intent.client_id.startswith(wanted)]
+    if len(found) != 1 or len(wanted) < 9:
         expected = Both("the id of one order, as `orders list` shows it", "`orders list`에 나오는 주문 하나의 id")  # fmt: skip
         raise SettingsError([Fault("orders cancel", text[:40], expected)])
     return found[0]
@@ -224,30 +203,33 @@ async def run(
 
 
 def _list(options: argparse.Namespace, settings: VenueSettings, given: Environment, hosts: Hosts) -> int:  # fmt: skip
-    """Show what the journals say; asks nobody, locks nothing."""
-    shown = 0
-    for venue in VENUES:
-        if options.venue not in (None, venue):
-            continue
-        try:
-            account = account_of(venue, settings, given, hosts)
-        except BotError:
-            if options.venue:
-                raise
-            continue
-        Console().print(orders_table(read_ledger(account.file(settings.state_dir)), account, options.language))  # fmt: skip
-        shown += 1
-    if not shown:
+    """Show what the journals of all venues say, in one table; asks nobody, locks nothing."""
+    clock, width = Clock(), Console().width
+    venues = venues_in(Context(settings, given, hosts, clock, print))
+    if options.venue:
+        account_of(options.venue, settings, given, hosts)  # says why there is none
+        venues = {options.venue: venues[options.venue]}
+    if not venues:
         print(say("o_none", options.language))
-    return 0 if shown else 1
+        return 1
+    lines = [line for venue in venues.values() for line in venue.orders()]
+    Console().print(table_of(lines, options.language, width, clock.wall_ms()))
+    return 0
+
+
+def with_action(arguments: Sequence[str]) -> list[str]:
+    """Return what was typed; `orders` alone is `orders list`."""
+    typed = list(arguments)
+    if typed[:1] == ["orders"] and (not typed[1:] or typed[1] in _OF_LIST):
+        typed.insert(1, "list")
+    return typed
 
 
 def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None]) -> None:
     """Add `orders` and its commands."""
-    text = "orders at Upbit and Binance; a dry run unless --send is given"
-    actions = commands.add_parser("orders", help=text, description=text).add_subparsers(
-        dest="action", required=True
-    )
+    text = "orders at Upbit and Binance; a dry run unless --send is given; alone: the table of all"
+    whole = commands.add_parser("orders", help=text, description=text)
+    actions = whole.add_subparsers(dest="action", required=True)
 
     def action(name: str, words: str, venue: bool = True) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = actions.add_parser(name, help=words, description=words)

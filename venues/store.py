@@ -54,6 +54,16 @@ class PremiumStore:
         asked = "SELECT minute, c FROM minute WHERE coin = ? AND minute >= ? ORDER BY minute"
         return [(row[0], row[1]) for row in self._db.execute(asked, (coin, since_ms // 60_000))]
 
+    def span(self, coin: str, since_ms: int, until_ms: int) -> tuple[int, int, int] | None:
+        """Return least, most and last figure of a span in ppm, None for nothing kept."""
+        where = "FROM minute WHERE coin = ? AND minute >= ? AND minute < ?"
+        given = (coin, since_ms // 60_000, until_ms // 60_000)
+        low, high = self._db.execute(f"SELECT min(l), max(h) {where}", given).fetchone()
+        if low is None:
+            return None
+        last = self._db.execute(f"SELECT c {where} ORDER BY minute DESC LIMIT 1", given).fetchone()
+        return low, high, last[0]
+
     def rank(self, coin: str, ppm: int, since_ms: int) -> int | None:
         """Return how many per cent of the minutes since then closed lower; None: fewer than 60."""
         asked = "SELECT count(*), total(c < ?) FROM minute WHERE coin = ? AND minute >= ?"

@@ -552,7 +552,7 @@ class Line:
 
     async def _listen(self, socket: Socket) -> str:
         loop = asyncio.get_running_loop()
-        frames = socket.__aiter__()
+        frames, read_at = socket.__aiter__(), loop.time()
         until = loop.time() + self.plan.renew_s if self.plan.renew_s else float("inf")
         while True:
             wait = min(self.plan.silence_s, until - loop.time())
@@ -567,17 +567,22 @@ class Line:
                 return (
                     "renewed" if loop.time() >= until else f"silent for {self.plan.silence_s:g} s"
                 )
-            self._take(raw)
+            if self._take(raw):
+                read_at = loop.time()
+            elif loop.time() - read_at >= self.plan.silence_s:
+                return f"nothing readable for {self.plan.silence_s:g} s"
 
-    def _take(self, raw: bytes) -> None:
+    def _take(self, raw: bytes) -> bool:
+        """Hand a frame on; tell whether it could be read."""
         self.stats.frames += 1
         self.stats.last_frame_ms = self._clock.wall_ms()
         try:
             self._read(raw, self._clock.mono_ns())
         except BadData:
             self.stats.bad += 1
-            return
+            return False
         self._set(True, "")
+        return True
 
     def _set(self, up: bool, why: str) -> None:
         self.why = why

@@ -5,10 +5,68 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from kis_realtime_trading import Both
+from kis_realtime_trading import Both, OrderStatus
 from venues.common import rounded
 
 TEXTS: dict[str, tuple[str, str]] = {
+    "upbit": ("업비트", "Upbit"),
+    "binance": ("바이낸스", "Binance"),
+    "kiwoom": ("키움", "Kiwoom"),
+    "m_trouble": (
+        "{venue}: 문제가 이어져 다시 시작합니다. 다른 거래소는 계속됩니다. ({why})",
+        "{venue}: trouble goes on, it is begun anew; the others go on. ({why})",
+    ),
+    "m_stopped": (
+        "{venue}: 저널에 쓸 수 없어 이 거래소의 주문 확인을 멈췄습니다. 다른 거래소는 계속됩니다. ({why})",
+        "{venue}: its journal cannot be written, orders there are no longer looked after; the others go on. ({why})",
+    ),
+    "m_started": ("시작했습니다: {venues}", "Started: {venues}"),
+    "m_ended": ("끝냈습니다. 남아 있는 주문: {open}", "Ended. Orders still open: {open}"),
+    "m_none": ("없음", "none"),
+    "r_head": (
+        "[하루 결산] {day} (09시부터 24시간)",
+        "[day report] {day} (24 h from 09:00 in Seoul)",
+    ),
+    "r_nothing": ("  주문 없음", "  no orders"),
+    "r_orders": (
+        "  주문 {orders}, 체결 {filled}, 거부 {refused}",
+        "  orders {orders}, filled {filled}, refused {refused}",
+    ),
+    "r_money": ("  매수 {bought} · 매도 {sold} {quote}", "  bought {bought} · sold {sold} {quote}"),
+    "r_fees": ("  수수료 {fees}", "  fees {fees}"),
+    "r_result": ("  실현 손익 {result} {quote}", "  realized {result} {quote}"),
+    "r_result_unknown": (
+        "  실현 손익: 알 수 없음 (여기서 사지 않은 것을 팔았습니다)",
+        "  realized: unknown (something sold was not bought here)",
+    ),
+    "r_open": ("  미체결 {open}", "  open {open}"),
+    "r_unresolved": (
+        "  확인 안 된 주문 {count}: python -m venues orders resolve {venue}",
+        "  not resolved {count}: python -m venues orders resolve {venue}",
+    ),
+    "r_kimchi": (
+        "김프 {coin} {last} (최저 {low}, 최고 {high})",
+        "premium {coin} {last} (low {low}, high {high})",
+    ),
+    "r_no_accounts": (
+        "주문을 쓰도록 설정한 거래소가 없습니다.",
+        "No venue is set up for orders.",
+    ),
+    "b_title": ("잔고", "Balances"),
+    "b_asset": ("자산", "asset"),
+    "b_free": ("사용 가능", "free"),
+    "b_locked": ("주문 중", "in orders"),
+    "b_won": ("평가(원)", "worth (won)"),
+    "b_total": ("합계", "total"),
+    "b_unknown": (
+        "시세를 모르는 자산은 합계에서 뺐습니다",
+        "the total leaves out what has no price",
+    ),
+    "b_old": ("{venue}: 잔고를 아직 받지 못했습니다", "{venue}: no balances yet"),
+    "b_age": ("{venue}: {age}초 전 잔고", "{venue}: balances of {age} s ago"),
+    "b_level": ("{venue}: 킬 스위치 {level}", "{venue}: kill switch {level}"),
+    "o_no_orders": ("아직 주문이 없습니다.", "No orders yet."),
+    "o_title": ("주문", "Orders"),
     "title": ("김치 프리미엄", "Kimchi premium"),
     "coin": ("코인", "coin"),
     "upbit_won": ("업비트(원)", "Upbit (won)"),
@@ -183,3 +241,8 @@ STATUS_WORDS = {
     "cancel pending": "취소 요청", "cancel unknown": "취소 확인 중", "replace pending": "정정 요청",
     "replace unknown": "정정 확인 중", "cancelled": "취소", "expired": "종료(잔량 취소)",
 }  # fmt: skip
+
+
+def status_word(status: OrderStatus, language: str) -> str:
+    """Return a status for the user."""
+    return STATUS_WORDS[status.value] if language == "ko" else status.value

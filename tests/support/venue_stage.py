@@ -82,11 +82,17 @@ class Stage:
             "binance": BinanceSimulator(self.market, self.clock.wall_ms),
         }
         self.sockets, self.opened, self.closed, self.mute = {}, 0, set(), set()
+        self.hung = set()  # venues that take a connection and never answer
 
     def hosts(self):
         """Return what the monitor connects to."""
         return Hosts(
-            "http://u", "ws://upbit", "http://b", "ws://binance", self._connect, self._transport
+            "http://upbit",
+            "ws://upbit",
+            "http://binance",
+            "ws://binance",
+            self._connect,
+            self._transport,
         )
 
     def live(self):
@@ -102,25 +108,33 @@ class Stage:
         venue = "upbit" if "upbit" in url else "binance"
         if venue in self.closed:
             raise OSError("refused")
+        if venue in self.hung:
+            await asyncio.Event().wait()
         self.opened += 1
         self.sockets[venue] = Socket(self.cores[venue], url, lambda: venue in self.mute)
         return self.sockets[venue]
 
     def _transport(self, hosts):
-        return Transport(self.cores["upbit" if "upbit" in hosts[0] else "binance"])
+        return Transport(self, "upbit" if "upbit" in hosts[0] else "binance")
 
 
 class Transport:
     """HTTP to a core without a socket."""
 
-    def __init__(self, core):
-        self._core = core
+    def __init__(self, stage, venue):
+        self._stage, self._venue, self._core = stage, venue, stage.cores[venue]
 
     async def __call__(self, method, url, headers, body, timeout_s):
-        from kis_realtime_trading import HttpReply, NoAnswer
+        from kis_realtime_trading import HttpReply, NoAnswer, NotSent
 
+        if self._venue in self._stage.closed:
+            raise NotSent("no connection")
+        if self._venue in self._stage.hung:
+            await asyncio.sleep(timeout_s)
+            raise NoAnswer("TimeoutError")
         target = "/" + url.split("/", 3)[3]
-        reply = self._core.rest(method, target, headers, body or b"")
+        lower = {name.lower(): value for name, value in headers.items()}
+        reply = self._core.rest(method, target, lower, body or b"")
         if reply.status == 0:
             raise NoAnswer("cut")
         names = {name.lower(): value for name, value in reply.headers.items()}
