@@ -6850,6 +6850,63 @@ def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> b
     return all(now - last < STUCK_S for last in lasts.values())
 
 
+DISK_ANSWERS_WITHIN_S = 0.5  # one that takes longer for its fsync (1 to 30 ms) is not waited for
+
+
+class Beside:
+    """Does one piece of work at a time in a thread of its own: a disk that hangs holds nobody else."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ended, self._over = threading.Lock(), True
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Begin a piece of work; the one before must be over."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._do_all, name="beside", daemon=True)
+            self._thread.start()
+        self._ended.acquire(blocking=False)
+        self._over, self._error = False, BotError("the work broke off")
+        self._work.put(work)
+
+    def end(self, patience_s: float) -> bool:
+        """Wait a while; return whether the work is over. Raises what the work raised."""
+        until_s = time.monotonic() + patience_s
+        while not self._over:
+            if not self._ended.acquire(timeout=max(0.0, until_s - time.monotonic())):
+                return False
+        if self._error:
+            raise self._error
+        return True
+
+    def close(self) -> bool:
+        """Let the thread go when its work is over; return whether it is."""
+        self._work.put(None)
+        return self._over
+
+    def _do_all(self) -> None:
+        while work := self._work.get():
+            try:
+                work()
+                self._error = None
+            except (sqlite3.Error, OSError) as error:  # raised again where the end is waited for
+                self._error = error
+            finally:
+                self._over = True
+                with contextlib.suppress(RuntimeError):  # nobody waited for the one before
+                    self._ended.release()
+
+
+def done_in_time(work: Callable[[], None]) -> bool:
+    """Do something on the disk that may be late or fail; return whether it was done in time."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(DISK_ANSWERS_WITHIN_S)
+    return not thread.is_alive()
+
+
 class Watchdog:
     """Tells systemd that the program is ready and makes progress (sd_notify)."""
 
@@ -7188,6 +7245,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and "
         "cancels leave as soon as it can. Please look at disk and folder",
     ),
+    "sell_waits": (
+        "⛔ {symbol} {quantity}주 매도({reason})가 아직 나가지 못했습니다: 저널이 저장되는 즉시 나갑니다. "
+        "급하면 HTS·MTS에서 직접 파십시오",
+        "⛔ the sell of {quantity} {symbol} ({reason}) has not left: it leaves as soon as the journal can "
+        "be written. If it cannot wait, sell by hand",
+    ),
     "journal_back": ("✓ 저널을 다시 저장합니다 ({seconds}초 동안 멈춤)",
         "✓ the journal is written again (after {seconds} s)"),
     "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
@@ -7306,6 +7369,7 @@ URGENT = frozenset(
         "journal_empty",
         "no_limits",
         "journal_late",
+        "sell_waits",
         "unsold",
     }
 )
@@ -7787,6 +7851,17 @@ def say(alert: Alert, language: str) -> str:
     return TEXTS[alert.code][language != "ko"].format_map(shown)
 
 
+def errors_of(error: BaseException | None) -> list[BaseException]:
+    """Return the errors of a group, groups in it opened, cancellations left out."""
+    if isinstance(error, BaseExceptionGroup):
+        return [found for each in error.exceptions for found in errors_of(each)]
+    return [] if error is None or isinstance(error, asyncio.CancelledError) else [error]
+
+
+def _named_error(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, BotError) else _where(error)
+
+
 # ======================================================================================
 # === 20. KISAuth ===
 # ======================================================================================
@@ -7930,10 +8005,8 @@ class KISAuth:
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
         Redactor.learn(token)
         self._token, self._expires, self._cause = token, _token_expiry(body, asked), None
-        try:
-            self._store()
-        except OSError as error:
-            log.warning("the token is not kept for a restart: %s", error)
+        if not done_in_time(self._store):
+            log.warning("the token is not kept yet for a restart: the disk does not answer")
 
     def _refused_keys(self, code: str) -> KeysRefused:
         """Return the error of keys that KIS calls invalid, with the line of the file to look at."""
@@ -7968,9 +8041,13 @@ class KISAuth:
             log.warning("token file %s cannot be read; asking for a new token", self._file)
 
     def _store(self) -> None:
+        """Keep the token for a restart; in a thread of its own."""
         token, expires = self._token.reveal(), self._expires.isoformat()
         kept = {"mark": self._mark, "token": token, "expires": expires}
-        write_private(self._file, json.dumps(kept))
+        try:
+            write_private(self._file, json.dumps(kept))
+        except OSError as error:
+            log.warning("the token is not kept for a restart: %s", error)
 
     async def _post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
         reply = await self._call("POST", path, headers={}, body=body, lane=LANE_QUERY)
@@ -9384,13 +9461,14 @@ class Journal:
 
     Rows carry a sequence number without gaps and a hash chain; a row is durable (WAL,
     synchronous FULL) when append() returns. The unique table `intents` makes a second order for
-    one intent impossible even if the code above were wrong.
+    one intent impossible even if the code above were wrong. Rows are written by a thread of its own:
+    a disk that does not answer makes them late, and holds no stop and no word of the owner.
     """
 
     VERSION, READS = 2, (1, 2)  # 1 had no row HoldSet; verify() raises a sound one to 2
     _FIRST_HASH = "0" * 64
 
-    PATIENCE_S = 30.0  # of the opening, for a lock of another program; append() waits for nobody
+    PATIENCE_S = 30.0  # of the opening, for a lock of another program; append() waits for no lock
     _LATE_CODES = frozenset({5, 6, 7, 8, 10, 13, 14})  # busy ... I/O error, full, cannot open
 
     def __init__(self, path: Path, read_only: bool = False, patience_s: float = PATIENCE_S) -> None:
@@ -9398,11 +9476,16 @@ class Journal:
         try:
             mode = "ro" if read_only else "rwc"
             uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience_s)
+            connect = functools.partial(
+                sqlite3.connect, uri=True, isolation_level=None, timeout=patience_s
+            )
+            self._db = connect(uri, check_same_thread=False)  # the writer's, but one at a time
             if not read_only:
                 self._refuse_strange_files()
                 self._prepare()
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            # a commit that hangs holds its connection, and whoever would read by it
+            self._reader = self._db if read_only else connect(uri.replace("=rwc", "=ro"))
+            version = self._reader.execute("PRAGMA user_version").fetchone()[0]
         except (sqlite3.Error, OSError) as error:
             if type(error) is sqlite3.DatabaseError:  # none at all, or damaged
                 raise self._damage(str(error)) from None
@@ -9423,7 +9506,10 @@ class Journal:
         self._doubtful = (
             False  # whether the rows of the last try, which failed, are there after all
         )
-        self._db.execute("PRAGMA busy_timeout=0")
+        self._writer, self._end = Beside(), (0, "")  # number and hash of the last row it was given
+        self._waits: Sequence[tuple[str, str, Any]] | None = None  # those rows, until they are over
+        for each in (self._db, self._reader):
+            each.execute("PRAGMA busy_timeout=0")
 
     def _refuse_strange_files(self) -> None:
         """Refuse a tip that leads elsewhere, and files of another user."""
@@ -9472,7 +9558,7 @@ class Journal:
                 previous = row.hash
             self.last_seq, self._last_hash = expected, previous
             self._check_tip()
-            stored = {row[0] for row in self._db.execute("SELECT id FROM intents")}
+            stored = {row[0] for row in self._reader.execute("SELECT id FROM intents")}
         except (sqlite3.Error, UnicodeDecodeError, TypeError) as error:  # also NULL, BLOB for TEXT
             raise self._damage(f"row {expected + 1} cannot be read: {error}") from None
         if stored != intents:
@@ -9492,12 +9578,12 @@ class Journal:
                 f"it ends at row {self.last_seq}, but row {seq} was written already: an older copy "
                 "was put in its place"
             )
-        row = self._db.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
+        row = self._reader.execute("SELECT hash FROM rows WHERE seq = ?", (seq,)).fetchone()
         if row and len(mark) == len(row[0]) and mark != row[0]:  # a shorter one is a torn tip
             raise self._damage(f"another journal was put in its place: row {seq} differs")
 
     def append(self, rows: Sequence[tuple[str, str, Any]], at: datetime) -> None:
-        """Write rows (kind, ref, data) in one durable transaction, in order. Waits for nobody.
+        """Write rows (kind, ref, data) in one durable transaction, in order. Waits for no lock.
 
         Raises:
             JournalLate: give the same rows again later, before any other.
@@ -9506,6 +9592,11 @@ class Journal:
         if not rows:
             return
         self.check_in_place()
+        if self._waits is not None:
+            given = self._waits
+            self._take_over(0.0)
+            if given is rows:
+                return
         stored, previous, seq = [], self._last_hash, self.last_seq
         for kind, ref, data in rows:
             seq += 1
@@ -9513,24 +9604,42 @@ class Journal:
             body = canonical_json(data).encode("utf-8", "backslashreplace").decode()
             previous = _chain(previous, seq, at.isoformat(), kind, ref, body)
             stored.append((seq, at.isoformat(), kind, ref, body, previous))
+        self._waits, self._end = rows, (seq, previous)
+        self._writer.begin(functools.partial(self._store, stored))
+        self._take_over(DISK_ANSWERS_WITHIN_S)
+
+    def _take_over(self, patience_s: float) -> None:
+        """Take over what the writer did with its rows. Raises like append()."""
         try:
-            if not (self._doubtful and self._last_row() == (seq, previous)):
-                self._write(stored)
-            self._doubtful = True
-            tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(tip, "w") as file:
-                file.write(f"{seq} {previous}\n")
+            if not self._writer.end(patience_s):
+                raise JournalLate(f"{self.path} cannot be written: the disk does not answer")
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            text, self._doubtful = f"{self.path} cannot be written: {error}", True
+            text, self._waits = f"{self.path} cannot be written: {error}", None
             if getattr(error, "sqlite_errorcode", -1) & 0xFF in self._LATE_CODES:
                 raise JournalLate(text) from None
             self._failure = text
             raise JournalError(text) from None
         except OSError as error:
+            self._waits = None
             raise JournalLate(f"{self._tip} cannot be written: {error.strerror}") from None
-        self.last_seq, self._last_hash, self._doubtful = seq, previous, False
+        self.last_seq, self._last_hash = self._end
+        self._waits, self._doubtful = None, False
+
+    def _store(self, stored: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows and the tip; in the writer's thread."""
+        seq, previous = stored[-1][0], stored[-1][-1]
+        try:
+            if not (self._doubtful and self._last_row() == (seq, previous)):
+                self._write(stored)
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+        finally:
+            self._doubtful = True
+        tip = os.open(self._tip, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(tip, "w") as file:
+            file.write(f"{seq} {previous}\n")
 
     def _write(self, stored: Sequence[tuple[Any, ...]]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -9557,20 +9666,23 @@ class Journal:
         """Read rows in order, all or of some kinds, from a time on."""
         which = f"kind IN ({','.join('?' * len(kinds))}) AND " if kinds else ""
         query = f"SELECT * FROM rows WHERE {which}at >= ? ORDER BY seq"
-        for row in self._db.execute(query, (*kinds, since)):
+        for row in self._reader.execute(query, (*kinds, since)):
             yield JournalRow(*row)
 
     def has_intent(self, intent_id: str) -> bool:
         """Tell whether an intent is written; an unreadable file has none."""
         try:
-            found = self._db.execute("SELECT 1 FROM intents WHERE id = ?", (intent_id,)).fetchone()
+            query = "SELECT 1 FROM intents WHERE id = ?"
+            found = self._reader.execute(query, (intent_id,)).fetchone()
         except sqlite3.Error:
             return False
         return found is not None
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file; one whose disk hangs is left as it is."""
+        self._reader.close()
+        if self._writer.close():
+            self._db.close()
 
 
 def _chain(previous: str, seq: int, at: str, kind: str, ref: str, body: str) -> str:
@@ -9626,8 +9738,9 @@ def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
 # does not hide in both. An exit meets only what makes it the same order twice, the ceilings,
 # the hours and the shares held: a stop is never held back for a doubt.
 #
-# What may leave without a durable row? Nothing. While the journal is late (locked, a full disk)
-# the process goes on: it watches stops, reads lists, and holds in memory what it would write.
+# What may leave without a durable row? Nothing. While the journal is late (locked, a full disk, an
+# fsync that hangs) the process goes on: it watches stops, hears the owner, reads lists, and holds in
+# memory what it would write. A stop that fires then is told at once: only he can sell meanwhile.
 # - A new order: never. A process that died then would begin another for the same cause.
 # - A protective sell: no. After a death the next process would see the stop unfired and sell
 #   again; that the broker refuses more than is held is not proved. A row in advance ("this sell
@@ -10277,17 +10390,6 @@ def _log_death(task: asyncio.Task[None]) -> None:
         log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
 
 
-def errors_of(error: BaseException | None) -> list[BaseException]:
-    """Return the errors of a group, groups in it opened, cancellations left out."""
-    if isinstance(error, BaseExceptionGroup):
-        return [found for each in error.exceptions for found in errors_of(each)]
-    return [] if error is None or isinstance(error, asyncio.CancelledError) else [error]
-
-
-def _named_error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if isinstance(error, BotError) else _where(error)
-
-
 def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
     """Return what to register, the most important first, 41 at most."""
     real = profile.environment == "real"
@@ -10392,6 +10494,7 @@ class Bridge:
         self._unwritten = deque()  # rows, their time, what rests on them
         self._late_since_s, self._late_told = math.inf, False  # loop time
         self.late = ""  # why the journal cannot be written now
+        self._sells: list[OrderIntent] = []  # that wait for it, untold
 
     def feed(self, event: Event) -> None:
         """Give the engine the time and an event, and carry out what it wants."""
@@ -10431,6 +10534,10 @@ class Bridge:
                 call = {"action": action.action, "kind": action.kind, "price": action.price}
                 rows.append(("request", action.intent.intent_id, call))
         self.write(rows, functools.partial(self._release, sends, says) if sends else None)
+        if self.late:
+            self._sells += [
+                c.intent for c in sends if (c.action, c.intent.purpose) == ("new", "exit")
+            ]
         for action in actions:
             if isinstance(action, Ask):
                 self._want(action)
@@ -10493,7 +10600,7 @@ class Bridge:
             log.error("%s", error)
             return
         if written:
-            self.late = ""
+            self.late, self._sells = "", []
             self.feed(Command("release", self.clock.now(), text=JOURNAL_LATE))
             if self._late_told:
                 self.tell("journal_back", seconds=round(late_s))
@@ -10502,6 +10609,10 @@ class Bridge:
         if late_s >= LATE_TOLD_S and not self._late_told:
             self._late_told = True
             self.tell("journal_late", why=self.late)
+        while self._late_told and self._sells:  # only the owner can sell meanwhile
+            intent = self._sells.pop(0)
+            values = {"symbol": intent.symbol, "quantity": intent.quantity}
+            self.tell("sell_waits", reason=intent.reason, **values)
 
     def check_journal(self) -> None:
         """Raise JournalError when the journal is wrong, or late for too long."""
