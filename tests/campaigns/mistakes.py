@@ -180,7 +180,7 @@ def first_failure(folder: Path, tests: Sequence[str]) -> str:
     return named[1]
 
 
-def judge(mistakes: Sequence[Mistake], quick: bool) -> dict[str, str]:
+def judge(mistakes: Sequence[Mistake], quick: bool, only: Sequence[str]) -> dict[str, str]:
     """Plant each mistake; print and return who noticed it, "" for nobody."""
     source = (ROOT / BOT).read_text(encoding="utf-8")
     for library in LIBRARIES:
@@ -190,6 +190,7 @@ def judge(mistakes: Sequence[Mistake], quick: bool) -> dict[str, str]:
         copy = Path(name) / "copy"
         shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
         first = {file for each in mistakes for file in tests_for(each.section(source), copy, True)}
+        first = set(only) or first
         if broken := first_failure(copy, sorted(first)):
             raise SystemExit(f"nothing can be told: {broken} fails with nothing planted")
         for each in mistakes:
@@ -197,7 +198,7 @@ def judge(mistakes: Sequence[Mistake], quick: bool) -> dict[str, str]:
             planted = each.plant(source)
             ast.parse(planted)  # a mistake in the grammar would be noticed by everybody
             (copy / BOT).write_text(planted, encoding="utf-8")
-            noticed[each.name] = first_failure(copy, tests_for(section, copy, quick))
+            noticed[each.name] = first_failure(copy, only or tests_for(section, copy, quick))
             spent = time.monotonic() - began
             said = noticed[each.name] or "NOBODY NOTICED"
             print(f"{section[:18]:18} {each.name:38} {spent:4.0f} s  {said}", flush=True)
@@ -227,6 +228,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--slice", type=int, default=0, metavar="N", help="N, chosen by the date")
     parser.add_argument("--quick", action="store_true", help="only the tests of the section")
+    parser.add_argument("--tests", nargs="*", default=[], metavar="FILE", help="only these tests")
     parser.add_argument("--from", dest="file", type=Path, default=PATCHES, metavar="FILE")
     options = parser.parse_args()
     source = (ROOT / BOT).read_text(encoding="utf-8")
@@ -247,7 +249,7 @@ def main() -> int:
         for each in chosen:
             print(f"{each.section(source):22} {each.name}{' *' * each.steps}: {each.story}")
         return too_stale
-    began, noticed = time.monotonic(), judge(chosen, options.quick)
+    began, noticed = time.monotonic(), judge(chosen, options.quick, options.tests)
     report(chosen, noticed)
     print(f"{len(stale)} apply no more; {time.monotonic() - began:.0f} s")
     return int(too_stale or not all(noticed.values()))
