@@ -5896,7 +5896,7 @@ class Danger(enum.StrEnum):
 
 ARGUMENTS_KO = {
     "STOCK": "종목", "SHARES": "수량", "PRICE": "가격", "ORDER": "주문번호", "DAYS": "일수", "LINES": "줄수",
-    "INTENT": "주문기호",
+    "INTENT": "주문기호", "KIND": "종류",
 }  # fmt: skip
 
 
@@ -5941,6 +5941,7 @@ ARGUMENTS = {
     "INTENT=absent|ORDER": r"[0-9A-Za-z_-]+=(?:absent|[0-9]{1,10})", "LINES": "[1-9][0-9]?",
     "STOCK=scale|keep": "Q?[0-9A-Z]{6}=(?:scale|keep)", "DAYS": "[1-9][0-9]{0,2}",
     "STOCK|ORDER": "[0-9A-Za-z가-힣][0-9A-Za-z가-힣&.-]{0,23}",
+    "KIND": "|".join(DEFAULT_NOISE), "on|silent|off": "on|silent|off",
 }  # fmt: skip
 # name aliases | arguments | danger | doors | what it does | help in both languages
 _COMMANDS_TEXT = """
@@ -5968,6 +5969,7 @@ version | - | ask | phone | - | 버전 | the version
 help start | [CODE] | ask | phone | - | 이 안내 | this text
 stop stopentry | - | down | signal phone page | level ENTRIES_OFF | 새로 사지 않습니다 | no new entries
 reduce | - | down | phone page | level REDUCE_ONLY | 미체결 매수도 취소합니다 | takes resting entries back too
+notify | [KIND] [on|silent|off] | down | phone | notify | 알림: 소리, 소리 없이, 끔 | which messages ring
 cancel | ORDER | down | phone | cancel | 미체결 매수 주문을 취소합니다 | takes a resting entry back
 flatten | - | down_confirm | signal phone page | level FLATTEN_AND_HALT | 전부 팔고 멈춥니다 | sells all and halts
 sell | STOCK | down_confirm | phone | sell | 한 종목을 모두 팝니다 | sells all shares of a stock
@@ -7543,6 +7545,30 @@ BUTTON_WORDS = {
     "locks": "멈춘 종목", "resume": "매매 재개", "stop": "신규 중지", "weekly": "주별", "monthly": "월별",
     "performance": "종목별", "trades": "왕복 매매",
 }  # fmt: skip
+
+
+NOISE_WORDS = {
+    "entry": "진입", "fill": "일부 체결", "exit": "청산", "refusal": "거부·보류", "warning": "주의",
+    "start": "시작·종료", "report": "아침·저녁 보고", "on": "소리", "silent": "소리 없이", "off": "끔",
+}  # fmt: skip
+
+
+def noise_answer(
+    noise: Mapping[Kind, Noise], korean: bool
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what each kind of message does, and buttons that turn it one step further."""
+    says, buttons = ["🔔 알림" if korean else "🔔 messages"], []
+    for kind, how in noise.items():
+        then = {"on": "silent", "silent": "off", "off": "on"}[how]
+        named, *states = (NOISE_WORDS[each] if korean else each for each in (kind, how, then))
+        says.append(f"{named} ({kind}): {states[0]}" if korean else f"{named}: {states[0]}")
+        buttons.append((f"{named} → {states[1]}", f"/notify {kind} {then}"))
+    says.append(
+        "급한 알림은 언제나 울립니다. 바꾸기: 단추 또는 /notify fill off"
+        if korean
+        else "what is urgent always rings. Change: a button, or /notify fill off"
+    )
+    return "\n".join(says), tuple(buttons)
 
 
 class PhoneText:
@@ -10476,10 +10502,8 @@ class Bridge:
         self.journal_end = rebuild_ledger(self.journal, ledger)
         self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
         self.gate = Gate(bot, ledger, self.journal, self.clock, self._steady)
-        chosen: dict[Any, Noise] = {
-            row.ref: json.loads(row.body) for row in self.journal.rows("notify")
-        }
-        self.noise: dict[Kind, Noise] = {**DEFAULT_NOISE, **bot.notify, **chosen}
+        self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify}
+        self.noise |= {row.ref: json.loads(row.body) for row in self.journal.rows("notify")}
         self._threads = Threads()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
@@ -10679,10 +10703,11 @@ class Bridge:
         aim = f" · {target} {plan.target_price:,}" if plan.target_price else ""
         return f" · {stop} {plan.stop_price:,}{aim}"
 
-    def set_noise(self, kind: Kind, noise: Noise) -> None:
-        """Choose what a kind of message does from now on, also after a restart."""
-        self.noise[kind] = noise
-        self.execute([Record("notify", kind, noise)])
+    def set_noise(self, *chosen: str) -> None:
+        """Choose what a kind of message does from now on, also after a restart; one word asks."""
+        if len(chosen) == 2:
+            self.execute([Record("notify", *chosen)])
+            self.noise |= {chosen[0]: chosen[1]}
 
     def note_told(self, row: int) -> None:
         """Write down that an urgent alert reached the phone: a later process does not repeat it."""
@@ -10705,8 +10730,8 @@ class Bridge:
             if "side" in values:
                 values["side"] = Side(values["side"])
             text = say(self._named(Alert(row.ref, values)), self._language)
-            mark = "늦은 알림" if self._language == "ko" else "late"
-            self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
+            mark = f"{self.telegram.late_mark} {row.at[5:16].replace('T', ' ')}"
+            self.telegram.post(f"[{mark}] {text}", True, row.seq)
 
     def name(self, symbol: str) -> str:
         """Return the name of a stock, its code where nobody knows one."""
@@ -11016,7 +11041,6 @@ class Phone:
         self._trader, self._codes = trader, PhoneCodes()
         self._korean = trader.bot.language == "ko"
         self._earlier = trader.journal.last_seq  # the last row of the process before this one
-        self._names: dict[str, str] = {}  # code -> name, as companions know them
         self._task: asyncio.Task[None] | None = None  # an answer that is worked out
         self._users_file = trader.journal.path.parent / PHONE_USERS
 
@@ -11061,7 +11085,7 @@ class Phone:
     async def _learn_names(self) -> None:
         found = await self._work_out("names")
         if isinstance(found, dict):
-            self._names = self._trader.bridge.names = found
+            self._trader.bridge.names |= found  # as companions know them
 
     async def _work_out(self, *words: str) -> Any:
         trader = self._trader
@@ -11101,8 +11125,8 @@ class Phone:
 
     def _code_of(self, text: str) -> str:
         """Return the code of a stock that was named, or the text itself."""
-        core = self._trader.engine.core
-        known = {**self._names, **{s: n for s in core.symbols if (n := name_of(core, s))}}
+        bridge = self._trader.bridge
+        known = bridge.names | {each: bridge.name(each) for each in bridge.engine.core.symbols}
         found = [
             code for code, name in known.items() if name.replace(" ", "").lower() == text.lower()
         ]
@@ -11130,7 +11154,7 @@ class Phone:
         code = self._codes.issue(user, action, now_s)
         if not code:
             return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
-        named, *more = (*(self._names.get(value, value) for value in said.values), "")
+        named, *more = (*map(self._trader.bridge.name, said.values), "")
         does = f"{named} {self._say(said.word.ko, said.word.en)}".strip()
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
@@ -11147,11 +11171,12 @@ class Phone:
 
     def _do(self, said: Said) -> Answer:
         """Obey, and say what came of it: only what the broker confirmed is told as done."""
-        trader, name = self._trader, said.word.name
-        failures = ("error", "refused")
-        before = [trader.bridge.said[code] for code in failures]
+        trader, name, told = self._trader, said.word.name, self._trader.bridge.said
+        before = told["error"], told["refused"]
         trader.obey(said, f"phone /{name}")
-        failed = before != [trader.bridge.said[code] for code in failures]
+        if name == "notify":
+            return Answer(*noise_answer(trader.bridge.noise, self._korean))
+        failed = before != (told["error"], told["refused"])
         done = DONE.get("" if failed else name, ("✓ 답을 전했습니다", "✓ taken"))
         level = trader.engine.core.ledger.level.name
         return Answer(done[not self._korean].format(level=level), self._next(name))
@@ -11171,10 +11196,9 @@ class Phone:
                 return Answer(self._say(*STILL_BUSY))
             self._task = asyncio.create_task(self._tell_later(said, user))
             return Answer()
-        text = PhoneText(status_of(self._trader), self._names, self._trader.bot.language).answer(
-            name
-        )
-        return Answer(text, self._next(name))
+        trader = self._trader
+        text = PhoneText(status_of(trader), trader.bridge.names, trader.bot.language)
+        return Answer(text.answer(name), self._next(name))
 
     async def _tell_later(self, said: Said, user: int) -> None:
         name = said.word.name
@@ -11391,8 +11415,7 @@ class Trader:
         self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self.broker.orders.matters = self.engine.core.matters
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
-        market, socket = self.broker.market, self.broker.socket
-        self.silence = Silence(self.engine.core, market, socket, self.clock)
+        self.silence = Silence(self.engine.core, self.broker.market, self.broker.socket, self.clock)
         self._teller = Teller(self)
 
     # --- days ---
@@ -11590,7 +11613,9 @@ class Trader:
     def obey(self, said: Said, reason: str) -> None:
         """Do a word of the owner. The door that it came through has asked for its proof."""
         word, text = said.word, " ".join(said.values)
-        if word.event != "level":
+        if word.event == "notify":
+            self.bridge.set_noise(*said.values)
+        elif word.event != "level":
             self.feed(Command(word.event, self.clock.now(), text=text or word.text))
         elif word.danger is Danger.UP:
             self.set_level(text or word.text, reason)
@@ -11603,8 +11628,7 @@ class Trader:
 
     def tighten_level(self, level: KillLevel, reason: str) -> None:
         """Move the kill switch up to a level, never down."""
-        level = max(level, self.engine.core.ledger.level)
-        self.feed(Command("level", self.clock.now(), text=reason, level=level))
+        self.set_level(max(level, self.engine.core.ledger.level).name, reason)
 
     async def _call_lane(self) -> NoReturn:
         """Make order calls one after another, exits and cancels first."""

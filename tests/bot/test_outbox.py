@@ -176,7 +176,8 @@ def test_the_choice_of_noise_is_obeyed_and_outlives_a_restart():
             trader = world.make_trader(harness.Nothing())
             trader.bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
             if word:
-                trader.bridge.set_noise("entry", word)
+                said = bot.PhoneWord(1, OWNER, "notify", ("entry", word))
+                assert "(entry): 끔" in bot.Phone(trader).obey(said).text
             for code in ("order_sent", "order_unknown", "no_trades"):
                 trader.bridge.execute(
                     [bot.Alert(code, {"symbol": "005930", "side": bot.Side.BUY, "quantity": 1,

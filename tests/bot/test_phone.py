@@ -130,6 +130,17 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         await edge.until(lambda: position.quantity == 0, 60.0)
         await chat.ask("/stop")
         assert chat.level == "ENTRIES_OFF"
+        rings = await chat.ask("/notify")
+        assert (
+            f"{'일부 체결 (fill): 소리 없이' if language == 'ko' else 'fill: silent'}\n"
+            in rings.text
+        )
+        tap = next(word for _, word in rings.buttons if " fill " in word)
+        rings = await chat.ask(tap, tapped=True)
+        assert f"{'(fill): 끔' if language == 'ko' else 'fill: off'}\n" in rings.text
+        assert [(row.ref, row.body) for row in chat.trader.journal.rows("notify")] == [
+            ("fill", '"off"')
+        ]
     if language == "ko":  # the table, for a look: pytest -s
         for name, took in chat.took.items():
             print(f"{name:14} {took:6.2f} s")
@@ -150,6 +161,17 @@ async def test_a_tap_confirms_once_and_a_code_must_be_typed(tmp_path: Any):
         assert "맞지 않습니다" in (await chat.ask(tap, tapped=True)).text
         assert chat.level == "ACTIVE"
         assert len(chat.api.toasts) == 3  # no button turns on and on
+
+
+@pytest.mark.parametrize("text", ["/notify all off", "/notify fill loud", "/notify fill off x"])
+async def test_a_choice_of_noise_that_is_none_changes_nothing(tmp_path: Any, text: str):
+    """The answer shows how it is written; the first word alone shows what is chosen."""
+    async with trading(tmp_path) as chat:
+        before = dict(chat.trader.bridge.noise)
+        assert "/notify [종류] [on|silent|off]" in (await chat.ask(text)).text
+        assert "(fill)" in (await chat.ask("/notify fill")).text
+        assert chat.trader.bridge.noise == before
+        assert list(chat.trader.journal.rows("notify")) == []
 
 
 async def test_an_old_button_only_asks(tmp_path: Any):

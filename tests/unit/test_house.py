@@ -23,7 +23,7 @@ TREE = ast.parse(SOURCE)
 # The plan said 3,800 lines, the second plan 7,900; it is far longer than both. What the plans did not
 # know: orders of unknown outcome and their reconciliation (11), exits and their guards (14), the gate (26),
 # rows that wait for a late journal (25, 28), a clock that may be wrong, alarms that do not cry wolf (19),
-# what a corporate action does to levels (5, 13), one message an order, 33 commands of the phone (16, 24, 28),
+# what a corporate action does to levels (5, 13), one message an order, 34 commands of the phone (16, 24, 28),
 # settings told with all their faults in two languages (4), an option table that teaches (29). The words in
 # two languages are about a tenth. The next step is to take the phone's answers and the table of options
 # out of the way of a reader, not to compress. What makes a reader lose the thread is the length of the parts,
