@@ -278,7 +278,7 @@ class Row(NamedTuple):
     act: str  # "change", "cancel" or "" for an order itself
     confirmed: int  # of a cancel: how much it took back
     rejected: bool
-    fees: int = 0
+    entered: str = ""  # where it was entered, as the list words it
 
 
 def _act(*texts: object) -> str:
@@ -298,6 +298,7 @@ def read_day_row(row: Any) -> Row:
         count(row, "ord_remnq"), second_of(row.get("ord_tm")),
         _act(row.get("mdfy_cncl"), row.get("io_tp_nm")) if original else "",
         count(row, "cnfm_qty"), "거부" in str(row.get("acpt_tp")) + str(row.get("mdfy_cncl")),
+        str(row.get("comm_ord_tp") or "").strip(),
     )  # fmt: skip
 
 

@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 from kis_realtime_trading import (
     KST,
     BadData,
+    BotError,
     HttpReply,
     NoAnswer,
+    NotSent,
     Redactor,
     Secret,
     write_private,
@@ -300,7 +302,10 @@ class KiwoomClient:
 
         The token is had before; a token that is refused here is dropped, the order is not repeated.
         """
-        token = await self.tokens.token()
+        try:
+            token = await self.tokens.token()
+        except BotError as error:  # its lost answer says nothing of an order: none has left
+            raise NotSent(f"no token: {error}") from None
         headers = {"authorization": f"Bearer {token.reveal()}"}
         reply = await self.http.once(
             lambda: _call(self.base, kiwoom.PATHS[tr], tr, self.world, body, headers, lane), veto

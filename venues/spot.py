@@ -30,6 +30,7 @@ from kis_realtime_trading import (
     DOUBTFUL,
     NEVER_EXISTED,
     OPEN_STATUSES,
+    RESTING,
     TRANSITIONS,
     UNRESOLVED,
     IllegalTransition,
@@ -86,6 +87,7 @@ class Update:
     filled_funds: Decimal | None = None
     fees: tuple[tuple[str, Decimal], ...] | None = None
     note: str = ""
+    price: Decimal | None = None  # of a change: what was asked for, or what holds now
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,11 @@ class SpotOrder:
     note: str = ""
     absents: int = 0  # looks since the call that said "no such order"
     looks: int = 0
+    numbers: list[str] = field(
+        default_factory=list
+    )  # every number it had; a change gives a new one
+    price: Decimal | None = None  # what a change asked for; None: as it was meant
+    asked_price: Decimal | None = None  # of a change that is not settled
 
     @property
     def open(self) -> bool:
@@ -148,7 +155,8 @@ class SpotOrder:
         if intent.funds is not None:
             return max(ZERO, minus(intent.funds, self.filled_funds))
         assert intent.price is not None and intent.quantity is not None
-        return times(intent.price, max(ZERO, minus(intent.quantity, self.filled)))
+        price = max(self.price or intent.price, self.asked_price or ZERO)
+        return times(price, max(ZERO, minus(intent.quantity, self.filled)))
 
 
 class SpotLedger:
@@ -176,6 +184,8 @@ class SpotLedger:
     def _update(self, order: SpotOrder, update: Update) -> None:
         self._book(order, update)
         order.order_id = update.order_id or order.order_id
+        if update.order_id and update.order_id not in order.numbers:
+            order.numbers.append(update.order_id)
         order.note = update.note or order.note
         if order.status is _S.SUBMITTING:
             order.ended_ms = update.at_ms
@@ -184,6 +194,12 @@ class SpotLedger:
             raise IllegalTransition(
                 f"{order.intent.client_id}: {update.event} while {order.status}"
             )
+        if update.event is _E.REPLACE_SENT:
+            order.asked_price = update.price
+        elif update.event is _E.REPLACED:
+            order.price, order.asked_price = update.price or order.asked_price, None
+        elif after in RESTING and order.status not in RESTING:
+            order.asked_price = None  # the change was not taken
         partly = after is _S.WORKING and order.filled > 0
         order.status = _S.PARTIAL if partly else after
 

@@ -69,9 +69,15 @@ class SimOrder:
     ended_ms: int | None = None  # cancelled or changed
     api: bool = True
 
+    @property
+    def day_ends(self) -> int:
+        """Return the midnight in Seoul after which it does not live."""
+        begins = datetime.strptime(self.day, "%Y%m%d").replace(tzinfo=SEOUL)
+        return int(begins.timestamp() * 1_000) + 86_400_000 - 1
+
     def fills(self, now_ms: int) -> list[tuple[int, int, int]]:
         """Return what has filled by now."""
-        until = now_ms if self.ended_ms is None else min(now_ms, self.ended_ms)
+        until = min(now_ms, self.day_ends, now_ms if self.ended_ms is None else self.ended_ms)
         return [each for each in self.plan if each[0] <= until]
 
     def filled(self, now_ms: int) -> int:
@@ -84,7 +90,8 @@ class SimOrder:
 
     def rest(self, now_ms: int) -> int:
         """Return the shares that may still fill."""
-        if self.act == "cancel" or self.rejected or self.ended_ms is not None:
+        over = self.ended_ms is not None or now_ms > self.day_ends
+        if self.act == "cancel" or self.rejected or over:
             return 0
         left = self.quantity - self.filled(now_ms)
         return 0 if self.kind in ("3", "10") and left else left
