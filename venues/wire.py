@@ -63,11 +63,26 @@ class Transport(Protocol):
         """Close what is open."""
 
 
+class NotConnected(NotSent):
+    """No connection came about. `kind`: dns, tls, timeout or no_connection."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"no connection: {type(error).__name__}")
+        kinds = {
+            aiohttp.ClientConnectorDNSError: "dns", aiohttp.ClientSSLError: "tls",
+            aiohttp.ConnectionTimeoutError: "timeout",
+        }  # fmt: skip
+        found = (kind for each, kind in kinds.items() if isinstance(error, each))
+        self.kind = next(found, "no_connection")
+
+
 class VenueTransport:
     """The network: named hosts only, TLS checked, no redirects, no proxy, no repeats."""
 
-    def __init__(self, hosts: Collection[str]) -> None:
-        self._hosts = frozenset(hosts)
+    def __init__(
+        self, hosts: Collection[str], connector: Callable[[], aiohttp.BaseConnector] | None = None
+    ) -> None:
+        self._hosts, self._connector = frozenset(hosts), connector
         self._session: aiohttp.ClientSession | None = None  # made inside the running loop
 
     async def __call__(
@@ -75,7 +90,8 @@ class VenueTransport:
     ) -> HttpReply:  # fmt: skip
         self._check(url)
         if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
+            connector = self._connector() if self._connector else None
+            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         limit = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         # encoded=True: what was signed is what is sent; a plain text would be rewritten ([] , :)
         target = yarl.URL(url, encoded=True)
@@ -91,7 +107,7 @@ class VenueTransport:
                 names = {key.lower(): value for key, value in response.headers.items()}
                 return HttpReply(response.status, raw.decode("utf-8", "replace"), names)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSent(f"no connection: {type(error).__name__}") from None
+            raise NotConnected(error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NoAnswer(type(error).__name__) from None
 

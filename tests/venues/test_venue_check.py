@@ -1,13 +1,21 @@
 """`check` explains faults by their cause: one planted at a time, over real sockets on loopback."""
 
 import asyncio
+import inspect
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
-from aiohttp import web
+from aiohttp import TCPConnector, web
+from aiohttp.abc import AbstractResolver
 
-from kis_realtime_trading import Secret
-from venues.checks import CAUSES, Check
+from kis_realtime_trading import Journal, OrderEvent, Secret, Side
+from venues import checks
+from venues.accounts import account_of
+from venues.checks import CAUSES, Check, Finding
+from venues.cli import main
+from venues.common import Intent, Kind, Purpose
 from venues.monitor import Hosts
 from venues.settings import (
     SECRETS,
@@ -23,7 +31,8 @@ from venues.simulators.binance import BinanceSimulator
 from venues.simulators.market import Market
 from venues.simulators.server import Server
 from venues.simulators.upbit import UpbitSimulator
-from venues.wire import Clock
+from venues.spot import Requested, Update, rows_of
+from venues.wire import Clock, VenueTransport
 
 OLD = BankRate(source="bank", krw=1_400, at=datetime(2020, 1, 1, tzinfo=UTC))
 TOKEN = Secret("123456:abcdefghijklmnopqrstuvwxyz")
@@ -175,10 +184,19 @@ def test_a_wrong_token_or_chat_is_named(tmp_path, known, chat, code):
 
 
 LIMITS = MoneyLimits(max_order=1, max_coin=2, max_total=3, max_day=3)
-ORDERING = {
-    "upbit": UpbitSettings(use="live", limits=LIMITS),
-    "binance": BinanceSettings(use="live", limits=LIMITS),
-}
+TEXTS = ("sim-upbit-access-key", "sim-upbit-secret-key", "sim-binance-api-key", "sim-binance-secret-key")  # fmt: skip
+KEYS = Environment(keys=dict(zip(SECRETS[:4], map(Secret, TEXTS), strict=True)))
+
+
+def ordering(folder, pinned=True):
+    """Return settings that order at both venues, with the right pins or without."""
+    sections = {"upbit": UpbitSettings(use="live", limits=LIMITS),
+                "binance": BinanceSettings(use="live", limits=LIMITS)}  # fmt: skip
+    settings = VenueSettings(state_dir=folder / "state", **sections)
+    for venue, section in sections.items():
+        pin = account_of(venue, settings, KEYS, Hosts()).right_pin if pinned else ""
+        settings = settings.model_copy(update={venue: section.model_copy(update={"live_pin": pin})})
+    return settings
 
 
 @pytest.mark.parametrize(
@@ -200,22 +218,117 @@ def test_a_key_in_trouble_is_named_by_its_cause(tmp_path, about, field, value, c
     def plant(*cores):
         setattr(cores[about.startswith("Binance")], field, value)
 
-    texts = (
-        "sim-upbit-access-key",
-        "sim-upbit-secret-key",
-        "sim-binance-api-key",
-        "sim-binance-secret-key",
-    )
-    given = Environment(keys=dict(zip(SECRETS[:4], map(Secret, texts), strict=True)))
-    settings = VenueSettings(state_dir=tmp_path / "state", **ORDERING)
-    found = asyncio.run(findings_of(plant, settings, given))
+    found = asyncio.run(findings_of(plant, ordering(tmp_path), KEYS))
     assert {(str(f.about), f.code) for f in found if not f.good} == {(about, code)}
     said = "\n".join(f.said(language) for f in found for language in ("ko", "en"))
-    assert not [text for text in texts if text in said]
+    assert not [text for text in TEXTS if text in said]
 
 
-def test_every_cause_speaks_both_languages():
-    """A cause has its sentence in Korean and in English."""
-    for code, text in CAUSES.items():
-        assert any("가" <= letter <= "힣" for letter in text.ko), code
-        assert str(text).isascii(), code
+def test_real_money_without_its_pin_is_named(tmp_path):
+    """The settings say live; the pin of this key and these limits is not there."""
+    found = asyncio.run(findings_of(nothing, ordering(tmp_path, pinned=False), KEYS))
+    named = {(str(f.about), f.code) for f in found if not f.good}
+    assert named == {("Upbit, orders", "pin"), ("Binance, orders", "pin")}
+    assert "orders pin upbit" in "".join(f.said("en") for f in found)
+
+
+def test_a_journal_that_was_changed_and_an_order_without_end_are_named(tmp_path):
+    """A row of an order that nobody knows the end of; then a tip that says more rows were there."""
+    settings = ordering(tmp_path)
+    path = account_of("upbit", settings, KEYS, Hosts()).file(settings.state_dir)
+    path.parent.mkdir(mode=0o700)
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    intent = Intent("i1", f"kb-{7:024d}", "upbit", "KRW-BTC", "BTC/KRW", Side.BUY, Kind.LIMIT,
+                    Decimal(1), None, Decimal(1000), Purpose.ENTRY, "l", "s", at)  # fmt: skip
+    journal = Journal(path)
+    journal.append(rows_of([intent, Requested("i1", 0), Update("i1", OrderEvent.NO_ANSWER, 0)]), at)
+    journal.close()
+    for tip, code in ((None, "unresolved"), ("99 x", "journal")):
+        if tip:
+            path.with_suffix(".tip").write_text(tip)
+        found = asyncio.run(findings_of(nothing, settings, KEYS))
+        assert {(str(f.about), f.code) for f in found if not f.good} == {("Upbit, orders", code)}
+    journal = Journal(path, read_only=True)
+    assert len(list(journal.rows())) == 3
+    journal.close()
+
+
+def test_files_that_others_can_read_are_named(tmp_path):
+    """Prices of a private account are nobody else's: the mode of the folder and of each file."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / "status.json").write_text("{}")
+    (folder / "status.json").chmod(0o644)
+    assert codes(nothing, tmp_path) == {("state folder", "mode")}
+    (folder / "status.json").chmod(0o600)
+    folder.chmod(0o755)
+    assert codes(nothing, tmp_path) == {("state folder", "mode")}
+
+
+class NoNames(AbstractResolver):
+    """A DNS server that knows nothing."""
+
+    async def resolve(self, host, port=0, family=0):
+        raise OSError("Name or service not known")
+
+    async def close(self):
+        pass
+
+
+@pytest.mark.parametrize("code", ["dns", "tls"])
+def test_a_name_and_a_certificate_in_trouble_are_named(code, tmp_path):
+    """A name that nobody resolves; a server that does not speak TLS where TLS is asked for."""
+
+    async def scene():
+        clock = Clock()
+        core = UpbitSimulator(Market(), clock.wall_ms)
+        server = Server(core, True, beat_s=0.05)
+        await server.start()
+        here = f"127.0.0.1:{server.port}"
+        rest = "https://api.upbit.com" if code == "dns" else f"https://{here}"
+        hosts = Hosts(rest, f"ws://{here}/websocket/v1", rest, f"ws://{here}",
+                      transport=lambda names: VenueTransport(
+                          ["api.upbit.com"], lambda: TCPConnector(resolver=NoNames())))  # fmt: skip
+        settings = VenueSettings(state_dir=tmp_path / "state")
+        try:
+            return await Check(settings, Environment(), hosts, clock, 2.0).run()
+        finally:
+            await server.stop()
+
+    named = {(str(f.about), f.code) for f in asyncio.run(scene()) if not f.good}
+    assert {("Upbit", code), ("Binance", code)} <= named
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_wrong_setting_is_named_with_its_line_and_what_was_meant(language, tmp_path, capsys):
+    """`check` reads the same settings: an unknown key and a wrong value in one round, exit code 78."""
+    (tmp_path / "v.yaml").write_text("upbit:\n  market: [KRW-BTC]\nkimchi:\n  high_pct: 900\n")
+    assert main(["check", "--settings", str(tmp_path / "v.yaml"), "--language", language]) == 78
+    told = capsys.readouterr().err
+    assert "upbit.market" in told
+    assert "markets" in told
+    assert "kimchi.high_pct" in told
+
+
+def test_every_cause_speaks_both_languages_and_says_what_to_do():
+    """What it is and what to do about it, in Korean and in English; no brace is left over."""
+    assert len(CAUSES) >= 30
+    for code, cause in CAUSES.items():
+        finding = Finding("x", code, "TEXT")
+        for language in ("ko", "en"):
+            what, do = finding.said(language).split("\n    → ")
+            assert len(what) > 6 < len(do), code
+            assert "{" not in what + do, code
+        texts = (cause.what, cause.do)
+        assert all(text == "{text}" or str(text).isascii() for text in texts), code
+        for text in texts:
+            korean = any("가" <= letter <= "힣" for letter in text.ko)
+            assert korean or text.ko in ("{text}", "python -m venues orders pin {text}"), code
+
+
+def test_every_cause_that_the_check_can_name_has_words():
+    """A code that stands in the program stands in the table, and the reverse."""
+    source = inspect.getsource(checks)
+    used = set(re.findall(r'"([a-z]+(?:_[a-z]+)*)"', source))
+    assert {code for code in checks.KEY_CAUSES.values()} <= set(CAUSES)
+    assert set(CAUSES) - used - {"no_connection", "dns", "tls", "timeout"} == set()
