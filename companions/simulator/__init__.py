@@ -58,7 +58,14 @@ Money rules, shared with the bot (unconfirmed where the broker is silent):
 
 from companions.simulator.account import ORDER_KEYS, PLAIN_KEYS
 from companions.simulator.command_line import build_parser, config_yaml, main, write_config
-from companions.simulator.config import LAGS, Credentials, Lag, SimulatorConfig, parse_bars_csv
+from companions.simulator.config import (
+    LAGS,
+    Credentials,
+    ExDay,
+    Lag,
+    SimulatorConfig,
+    parse_bars_csv,
+)
 from companions.simulator.core import Simulator
 from companions.simulator.gateway import Reply
 from companions.simulator.history import Bar
@@ -92,6 +99,7 @@ __all__ = [
     "Bar",
     "Calendar",
     "Credentials",
+    "ExDay",
     "Lag",
     "MarketClock",
     "Reply",

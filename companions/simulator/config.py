@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from companions.simulator.tables import DEFAULT_SEED, DEFAULT_SYMBOLS
@@ -31,6 +32,19 @@ class Lag(NamedTuple):
         sigma = math.log(max(self.p99_s / self.median_s, 1.0)) / 2.326
         seconds = self.median_s * math.exp(sigma * NORMAL.inv_cdf(rng.random() or 0.5))
         return round(min(seconds, self.max_s) * 1000)
+
+
+class ExDay(NamedTuple):
+    """A corporate action: from the morning of `day` on, prices and shares are of another scale.
+
+    Two for one: price 1/2, shares 2. Bonus of one for one on its ex-date: price 1/2, shares 1, as
+    the new ones come weeks later. A part of a share that would be left over is lost.
+    """
+
+    symbol: str
+    day: date
+    price: Fraction
+    shares: Fraction = Fraction(1)
 
 
 NO_LAG = Lag()
@@ -58,6 +72,7 @@ class SimulatorConfig:
     bars: CsvBars = field(default_factory=dict)
     faults: tuple[Mapping[str, Any], ...] = ()
     events: tuple[Mapping[str, Any], ...] = ()
+    ex_days: tuple[ExDay, ...] = ()
     extra_holidays: tuple[date, ...] = ()
     requests_per_second: int | None = None  # None = 18 real, 1 paper
     list_lag: Lag = NO_LAG

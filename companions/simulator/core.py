@@ -35,7 +35,7 @@ class Simulator:
         dice, agenda, calendar = Dice(config.seed), Agenda(), Calendar(config.extra_holidays)
         self.faults = FaultBook(dice.stream("faults"), lambda: agenda.now)
         listings = {code: _listing(code, dice) for code in config.symbols}
-        history = History(dice, listings, calendar, config.bars)
+        history = History(dice, listings, calendar, config.bars, config.ex_days)
         for code in config.bars:
             if code in listings:
                 history.anchor(code, config.day)

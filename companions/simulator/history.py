@@ -7,13 +7,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from companions.simulator.config import Bar5, CsvBars
+from companions.simulator.config import Bar5, CsvBars, ExDay
 from companions.simulator.rules import (
     NO_BAND,
     Calendar,
@@ -70,10 +70,11 @@ class History:
     """Daily bars and day plans, invented from the seed or read from a file."""
 
     def __init__(
-        self, dice: Dice, listings: Mapping[str, Listing], calendar: Calendar, bars: CsvBars
-    ) -> None:
+        self, dice: Dice, listings: Mapping[str, Listing], calendar: Calendar, bars: CsvBars,
+        ex_days: Sequence[ExDay] = (),
+    ) -> None:  # fmt: skip
         self._dice, self._calendar, self._bars = dice, calendar, bars
-        self.listings = dict(listings)
+        self.listings, self._ex_days = dict(listings), ex_days
         self._closes: dict[tuple[str, date], int] = {}
         self._days: dict[tuple[str, date], Bar] = {}
         self._plans: dict[tuple[str, date], DayPlan] = {}
@@ -98,15 +99,22 @@ class History:
         if key not in self._closes:
             listing = self.listings[code]
             price = listing.anchor * math.exp(listing.volatility * _level(self._dice, code, day))
+            price *= math.prod(e.price for e in self._ex_days if e.symbol == code and e.day <= day)
             self._closes[key] = max(floor_tick(round(price), listing.etf), 1)
         return self._closes[key]
+
+    def base(self, code: str, day: date) -> int:
+        """Return the base price of a trading day: the close before it, on an ex-day in its scale."""
+        close = self.close(code, self._calendar.previous(day))
+        factors = [each.price for each in self._ex_days if (each.symbol, each.day) == (code, day)]
+        scaled = floor_tick(round(close * math.prod(factors)), self.listings[code].etf)
+        return max(scaled, 1) if factors else close
 
     def daily(self, code: str, day: date) -> Bar:
         """Return the daily bar of a trading day."""
         key = (code, day)
         if key not in self._days:
-            before = self.close(code, self._calendar.previous(day))
-            ends = (before, self.close(code, day))
+            ends = (self.base(code, day), self.close(code, day))
             self._days[key] = _invented_day(self._dice, self.listings[code], day, ends)
         return self._days[key]
 
@@ -131,7 +139,7 @@ class History:
         if key not in self._plans:
             if len(self._plans) > 400:
                 self._plans.clear()
-            base = self.close(code, self._calendar.previous(day))
+            base = self.base(code, day)
             session = self._calendar.session(day)
             if code in self._bars:
                 self._plans[key] = _plan_from_file(self.file_bars(code, day), base, session)

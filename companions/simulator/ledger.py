@@ -214,6 +214,7 @@ class Ledger:
 
     def __init__(self, ground: Ground) -> None:
         self._calendar, config = ground.calendar, ground.config
+        self._ex_days = config.ex_days
         self.truth, self.shown = Account(config.initial_cash_krw), Account(config.initial_cash_krw)
         self.orders: list[Order] = []
         self._working: dict[str, list[Order]] = {}
@@ -301,8 +302,12 @@ class Ledger:
         self.shown.transfers += amount
 
     def start_day(self, day: date) -> None:
-        """Restart order numbers and forget holdings sold out two trading days ago."""
+        """Restart order numbers, forget holdings sold out two trading days ago; ex-days."""
         self._last_number = 0
+        for action in (each for each in self._ex_days if each.day == day):
+            for account in (self.truth, self.shown):
+                held = account.positions.get(action.symbol, Position())
+                held.quantity = int(held.quantity * action.shares)
         oldest = self._calendar.previous(self._calendar.previous(day))
         for account in (self.truth, self.shown):
             for symbol, position in list(account.positions.items()):

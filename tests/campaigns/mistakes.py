@@ -56,22 +56,37 @@ RELATED: dict[str, tuple[str, ...]] = {
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
         "unit/test_ledger.py",
+        "unit/test_second_steps.py",
         "bot/test_days_of_others.py",
         "unit/test_over_steps.py",
         "unit/test_exit_walks.py",
     ),
     "9. RISK": ("unit/test_risk.py", "unit/test_limits.py", "unit/test_engine.py"),
-    "11. RECONCILER": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
+    "11. RECONCILER": (
+        "unit/test_over_steps.py",
+        "unit/test_ledger.py",
+        "unit/test_second_steps.py",
+        "unit/test_engine.py",
+    ),
     "20. KISAuth": ("bot/test_auth.py",),
     "21. REST": ("bot/test_rest.py", "bot/test_requests.py", "bot/test_auth.py"),
-    "23. KISWebSocket": ("bot/test_sessions.py", "bot/test_websocket.py"),
+    "23. KISWebSocket": (
+        "bot/test_sessions.py",
+        "bot/test_second_doors.py",
+        "bot/test_websocket.py",
+    ),
     "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_days_on_end.py"),
-    "26. GATE": ("unit/test_gate.py",),
+    "26. GATE": ("unit/test_gate.py", "bot/test_second_doors.py"),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
-    "28. TRADER": ("bot/test_doors.py", "bot/test_days_on_end.py"),
+    "28. TRADER": (
+        "bot/test_second_doors.py",
+        "bot/test_doors.py",
+        "bot/test_late_journal.py",
+        "bot/test_days_on_end.py",
+    ),
 }
 OF_THE_ENGINE = (
-    "unit/test_over_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
 )  # fmt: skip
 GROUPS = {
     "engine": ("12.", "13.", "14.", "15.", "16.", "17."),

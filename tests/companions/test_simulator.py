@@ -14,7 +14,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -2373,3 +2374,30 @@ def test_odd_rows_of_other_people_can_be_asked_for(effect, expected):
     rows = {"output1": [{"pdno": "005930", "hldg_qty": "10", "ord_psbl_qty": "9"}]}
     edited = edit_payload(rows, {"do": effect})["output1"]
     assert [(row["pdno"], row["hldg_qty"]) for row in edited] == expected
+
+
+@pytest.mark.parametrize(
+    ("price", "shares", "held"),
+    [(Fraction(1, 5), Fraction(5), 50), (Fraction(5), Fraction(1, 5), 2), (Fraction(1, 2), 1, 10)],
+    ids=["split", "reverse split", "bonus"],
+)
+def test_an_ex_day_has_another_base_price_and_count_of_shares(
+    price: Fraction, shares: int, held: int
+) -> None:
+    """The close times the factor, to a tick; the cost stays; days after it go on in the new scale."""
+    night, day = date(2026, 11, 17), date(2026, 11, 18)
+    action = ks.ExDay("005930", day, price, Fraction(shares))
+    config = SimulatorConfig(
+        day=night, symbols=("005930",), holdings={"005930": (10, 70_000)}, ex_days=(action,)
+    )
+    sim = Simulator(config)
+    sim.advance(datetime.combine(night, time(16, 0), KST))
+    close = sim.state()["stocks"]["005930"]["last"]
+    sim.advance(datetime.combine(day, time(8, 30), KST))
+    base = sim.state()["stocks"]["005930"]["base"]
+    assert 0 <= close * price - base < ks.tick_size(round(close * price), False)
+    position = sim.books()["positions"]["005930"]
+    assert (position["quantity"], position["cost_krw"]) == (held, 700_000)
+    sim.advance(datetime.combine(day, time(16, 0), KST))
+    last = sim.state()["stocks"]["005930"]["last"]
+    assert base * 0.7 <= last <= base * 1.3

@@ -1,0 +1,125 @@
+"""What the doors keep of an earlier question, call, refusal or session.
+
+Each rule here was once planted wrong and noticed by no other test (tests/campaigns/mistakes.txt).
+"""
+
+import asyncio
+import itertools
+from datetime import date
+
+import edge
+import harness
+import pytest
+from mad_engine import Stage
+from test_doors import broker_of
+from test_late_journal import locked
+from test_sessions import PING
+from test_trader import SYMBOL, Life
+from test_websocket import Ear, Fake, Line, listening, run, taking_all, usual
+
+import kis_realtime_trading as bot
+
+
+def test_the_end_of_one_price_question_lets_the_next_go_at_once():
+    """Three stocks that are not held are asked side by side; the fourth waits for one, no longer."""
+
+    async def story(life):
+        broker, loop = broker_of(life), asyncio.get_running_loop()
+        for symbol in ("000001", "000002", "000003", SYMBOL):
+            broker.want(bot.Ask("price", symbol))
+        taken = [await broker.next_question(("price",), False) for _ in range(3)]
+        fourth = asyncio.create_task(broker.next_question(("price",), False))
+        await asyncio.sleep(1.0)
+        assert not fourth.done()
+        await broker.answer(taken[0])
+        began = loop.time()
+        await fourth
+        return loop.time() - began
+
+    assert Life().play(story) < 0.1
+
+
+@pytest.mark.parametrize("day", ["", "2026-11-19"])
+def test_a_list_of_an_earlier_day_says_whose_it_is(day):
+    """Read as one of today its numbers would be today's; one of today names no day."""
+
+    async def story(life):
+        return await broker_of(life).answer(bot.Ask("orders", day))
+
+    assert Life().play(story).value.day == (date.fromisoformat(day) if day else None)
+
+
+def test_an_alert_told_while_rows_wait_keeps_its_row():
+    """The phone's receipt names a row: it must be the alert's, though the journal wrote it later."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        trader.bridge.telegram._token = bot.Secret("1:a")
+        with locked(life, trader):
+            for n in range(3):
+                trader.bridge.execute([bot.Record("note", str(n), {})])
+            trader.tell("error", what="told while late")
+        while trader.bridge.late:
+            await asyncio.sleep(0.1)
+        [letter] = [each for each in trader.bridge.telegram._urgent if "while late" in each.text]
+        trader.journal.close()
+        return letter.row
+
+    life = Life()
+    told = life.play(story)
+    assert told in [row.seq for row in life.rows("alert") if "while late" in row.body]
+
+
+def test_a_refusal_of_the_gate_is_one_of_pace_only_when_it_is(tmp_path):
+    """After an order too many, one of another fault is no order too many: it is told and backs off."""
+    stage = Stage(tmp_path)
+    stage.gate.too_fast = True  # the last refusal was one of pace
+    assert stage.gate.refusal(stage.write(stage.intent(quantity=50_000))) != ""
+    assert stage.gate.too_fast is False
+
+
+def test_a_question_that_the_close_cut_off_does_not_count_in_the_evening():
+    """The watchdog is fed while the report's own questions are slow: nothing else is under way."""
+
+    async def story(life):
+        hang = {"do": "lose", "how": "hang"}
+        life.sim.faults.add(
+            {"match": {"path": "inquire-price", "from": "15:30:20"}, "effect": hang}
+        )
+        slow = {"do": "delay", "seconds": 8}
+        life.sim.faults.add(
+            {"match": {"path": "inquire-balance", "from": "15:31:30"}, "effect": slow}
+        )
+        trader, day = await life.begin()
+        await life.world.until("15:31:25")
+        trader.broker.want(bot.Ask("price", SYMBOL))  # it is on its way when the day ends
+        while "evening" not in trader._busy_since:
+            await asyncio.sleep(0.5)
+        busy = set(trader._busy_since)
+        await day
+        trader.journal.close()
+        return busy
+
+    assert Life(start="15:29:00", density=1.0).play(story) == {"evening"}
+
+
+def test_a_feed_that_missed_nothing_is_asked_about_each_five_minutes(tmp_path):
+    """Nobody traded: KIS is asked once in 300 s, not at every look."""
+    asked = []
+
+    async def missed():
+        asked.append(asyncio.get_running_loop().time())
+        return False
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        line = Line(lambda: Fake(taking_all))
+        ear = Ear(desk, usual(desk), line)
+        ear.socket.expects_data, ear.socket.missed = lambda: True, missed
+        async with listening(ear):
+            for _ in range(100):
+                await asyncio.sleep(10)
+                line.made[-1].say(PING)
+        return [round(b - a) for a, b in itertools.pairwise(asked)]
+
+    assert run(main) == [pytest.approx(bot.NO_DATA_S, abs=15)] * 2
