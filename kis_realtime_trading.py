@@ -3058,6 +3058,17 @@ class BarBuilder:
         self.cum_volume += minute.volume
         self.cum_value_krw += minute.value_krw
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing stands in the bar being built."""
+        return not (self._count or self._unseen)
+
+    def take_minute(self, minute: Bar) -> None:
+        """Count a whole minute that is a bar by itself: as `add_minute` and `close_bar`."""
+        self._start = self.end = minute.end
+        self.cum_volume += minute.volume
+        self.cum_value_krw += minute.value_krw
+
     def _confirmed(self, cum_volume: int) -> bool:
         """Tell whether a wild total goes on from the one before it; remember it for the next."""
         doubted, self._doubted = self._doubted, cum_volume
@@ -4717,10 +4728,14 @@ class DayFacts:
             price = self.fresh_price(symbol) if position.quantity else 0
             if price:
                 result += price * position.quantity - position.cost
+        if not self.ledger.overnight:
+            return math.floor(result)
         return math.floor(result - self._carried(lambda shares, cost, base: base * shares - cost))
 
     def morning_equity_krw(self) -> int:
         """Return what the account was worth at yesterday's close: cash, and shares of ours."""
+        if not self.ledger.overnight:
+            return self.ledger.morning_cash_krw
         held = self._carried(lambda shares, cost, base: Fraction(base * shares))
         return self.ledger.morning_cash_krw + math.floor(held)
 
@@ -6505,7 +6520,8 @@ class Engine:
         flat = flat_at is not None and core.now >= flat_at and not doubted
         for state in core.symbols.values():
             self._each_second(state, flat)
-        for order in core.ledger.open_orders():
+        alive = core.ledger.open_orders()
+        for order in alive:
             age = (core.now - order.intent.at).total_seconds()
             old = flat or late or age >= core.settings.entry_timeout_s
             if order.intent.purpose == "entry" and old:
@@ -6513,6 +6529,8 @@ class Engine:
         self._check_day_loss()
         self._check_quiet()
         self._keep_closes()
+        if not alive:
+            return
         self._look_for_unknown()
         for entry in give_up(core.ledger, core.now):
             core.apply(entry)
@@ -6576,11 +6594,16 @@ def canonical_json(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
     """Turn a value into JSON types; times as ISO text, decimals and fractions as text."""
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, str):
         return str(value)
-    if value is None or isinstance(value, int | float):
+    if isinstance(value, int | float):
         return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -21,6 +21,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import kis_realtime_trading as bot
 from companions.figures import (
@@ -95,21 +96,25 @@ class Accountant:
             if row.kind == "instrument":
                 return bot.apply_row(self.ledger, row.kind, row.body)
             entry = bot.entry_from_json(row.body)
-            if isinstance(entry, bot.DayOpened):
-                self.end_day()
-            order = self.ledger.orders.get(getattr(entry, "intent_id", ""))
-            if isinstance(entry, bot.OrderUpdate) and order is not None and order.own:
-                self._take_update(entry, order)
-            else:
-                reason = self._exit_reasons() if self.under_way else {}
-                self.ledger.apply(entry)
-                self._notice_taken_away(reason, entry.at)
+            self.take_entry(entry)
             return entry
         except bot.IllegalTransition as error:
             raise bot.JournalError(f"row {row.seq}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
             raise bot.JournalError(f"row {row.seq} cannot be taken: {kind}") from None
+
+    def take_entry(self, entry: bot.LedgerEntry) -> None:
+        """Apply an entry and note what it changed."""
+        if isinstance(entry, bot.DayOpened):
+            self.end_day()
+        order = self.ledger.orders.get(getattr(entry, "intent_id", ""))
+        if isinstance(entry, bot.OrderUpdate) and order is not None and order.own:
+            self._take_update(entry, order)
+        else:
+            reason = self._exit_reasons() if self.under_way else {}
+            self.ledger.apply(entry)
+            self._notice_taken_away(reason, entry.at)
 
     def name_of(self, symbol: str) -> str:
         """Return the name of a stock as the journal knows it, "" otherwise."""
@@ -265,26 +270,26 @@ def read_report(
         at = 0
         for row in reader.rows((*bot.LEDGER_ROWS, "refusal", "day")):
             if row.kind == "refusal":
-                refused.append(_refused(row))
+                refused.append(refused_of(_moment(row), row.ref, row.data()))
             elif row.kind == "day":
-                notes += _compare_day(row, accountant.ledger)
+                notes += compare_day(row.ref, row.data(), accountant.ledger)
             else:
                 accountant.take(row)
             at = row.seq
         at = reader.last_seq
         accountant.end_day()
         still_open = accountant.open_positions()
-    return _report(path, accountant, still_open, refused, notes, (first, last, symbol))
+    return report_of(path, accountant, still_open, refused, notes, (first, last, symbol))
 
 
-def _refused(row: Row) -> Refused:
-    data = row.data()
+def refused_of(at: datetime, ref: str, data: dict[str, Any]) -> Refused:
+    """Return the line of a refusal, from its row."""
 
     def number(key: str) -> int:
         return data[key] if type(data.get(key)) is int else 0
 
     return Refused(
-        _moment(row), row.ref, str(data.get("symbol", row.ref)), str(data.get("code", "")),
+        at, ref, str(data.get("symbol", ref)), str(data.get("code", "")),
         str(data.get("numbers", "")), number("quantity"), number("price"),
     )  # fmt: skip
 
@@ -297,22 +302,23 @@ def _moment(row: Row) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=bot.KST)
 
 
-def _compare_day(row: Row, ledger: bot.Ledger) -> list[str]:
+def compare_day(ref: str, data: dict[str, Any], ledger: bot.Ledger) -> list[str]:
     """Return what a day's stored figures say otherwise than the ledger does here."""
-    today, data = ledger.today, row.data()
+    today = ledger.today
     ours = {
         "gross": today.gross_krw, "fees": today.fees_krw, "taxes": today.taxes_krw,
         "net": today.net_krw,
     }  # fmt: skip
     differ = [f"{k} {data[k]:,} then, {v:,} here" for k, v in ours.items()
               if type(data.get(k)) is int and data[k] != v]  # fmt: skip
-    return [f"{row.ref}: {', '.join(differ)} (another fee rate?)"] if differ else []
+    return [f"{ref}: {', '.join(differ)} (another fee rate?)"] if differ else []
 
 
-def _report(
+def report_of(
     path: Path, accountant: Accountant, still_open: list[OpenPosition],
     refused: list[Refused], notes: list[str], span: tuple[date | None, date | None, str],
 ) -> Report:  # fmt: skip
+    """Return the report of what was taken, cut to a span of days or to one stock."""
     first, last, symbol = span
 
     def inside(day: date, of: str) -> bool:

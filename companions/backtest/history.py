@@ -51,8 +51,11 @@ class History:
         if self._digest[0] != count:
             said = hashlib.sha256()
             for symbol, bars in sorted(self.minutes.items()):
+                days: dict[date, str] = {}
                 for bar in bars:
-                    said.update(f"{symbol}{bar.start:%Y%m%d%H%M}{bar.open},{bar.high},{bar.low},"
+                    at, day = bar.start, bar.start.date()
+                    head = days.get(day) or days.setdefault(day, f"{symbol}{day:%Y%m%d}")
+                    said.update(f"{head}{at.hour:02}{at.minute:02}{bar.open},{bar.high},{bar.low},"
                                 f"{bar.close},{bar.volume};".encode())  # fmt: skip
             self._digest = count, said.hexdigest()[:16]
         return self._digest[1]

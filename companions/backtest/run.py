@@ -11,6 +11,7 @@ not known is only looked at: its first day teaches it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import heapq
 import itertools
 import sqlite3
@@ -23,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import kis_realtime_trading as bot
 from companions import reports
+from companions.backtest.books import Books, Rows
 from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
 from companions.backtest.metrics import metrics_of, returns_of
@@ -44,6 +46,9 @@ class Options:
     on_day: Callable[[int, int], None] = lambda done, of: None
     lane: Literal["thin", "exact"] = "thin"
     bars: bool = False  # a journal row for each bar, as live: slower, and no thin lane
+    journal: bool = True  # False: nothing is written; no digest of the rows, the same report
+    whole: type[ThinLane] = ThinLane  # what decides which minutes the thin lane takes whole
+    on_rows: Callable[[Rows, datetime], None] = lambda rows, at: None  # of each day
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class BacktestResult:
 
     report: reports.Report
     journal: Path
-    digest: str  # of the journal: the hash of its last row, which holds those before
+    digest: str  # of the journal: the hash of its last row, which holds those before; "" without
     history: str
     minutes: int
     took_s: float
@@ -87,7 +92,10 @@ def run(
     settings: bot.BotSettings, strategy: bot.TradingStrategy, history: History, options: Options,
     folder: Path,
 ) -> BacktestResult:  # fmt: skip
-    """Trade a history; leave `journal-backtest.sqlite3` in a folder. Raises bot.BotError."""
+    """Trade a history; leave `journal-backtest.sqlite3` in a folder, if one is wanted.
+
+    Raises bot.BotError.
+    """
     symbols = tuple(sorted(history.minutes))
     age = max(settings.limits.max_data_age_s, LEAST_AGE_S)
     limits = settings.limits.model_copy(update={"max_data_age_s": age})
@@ -99,16 +107,21 @@ def run(
             "on_corporate_action": "scale",
         }
     )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / "journal-backtest.sqlite3"
-    if path.exists():
+    if options.journal:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if options.journal and path.exists():
         raise bot.BotError(f"{path} exists already: each run wants a folder of its own")
     stage, began = Stage(settings, strategy, history, options, path), time.perf_counter()
     days = history.days()
     by_day = {symbol: _by_day(bars) for symbol, bars in history.minutes.items()}
-    for done, day in enumerate(days, 1):
-        stage.trade_day(day, {symbol: by_day[symbol].get(day, []) for symbol in symbols})
-        options.on_day(done, len(days))
+    gc.freeze()  # a history is many objects, and none of them is garbage
+    try:
+        for done, day in enumerate(days, 1):
+            stage.trade_day(day, {symbol: by_day[symbol].get(day, []) for symbol in symbols})
+            options.on_day(done, len(days))
+    finally:
+        gc.unfreeze()
     return stage.result(sum(map(len, history.minutes.values())), time.perf_counter() - began)
 
 
@@ -151,8 +164,11 @@ class Stage:
         options: Options, path: Path,
     ) -> None:  # fmt: skip
         self.settings, self._options, self._history = settings, options, history
-        self.journal = bot.Journal(path)
-        self.journal.verify()
+        self.journal = bot.Journal(path) if options.journal else None
+        if self.journal:
+            self.journal.verify()
+        self._books = Books((settings.stock_fee_pct, settings.fund_fee_pct), path)
+        self._path = path
         ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
         kind = bot.Engine if options.bars else BarEngine
         self.engine = kind(settings, strategy, ledger, False)
@@ -160,7 +176,7 @@ class Stage:
             options.rules, options.money, settings.stock_fee_pct, settings.fund_fee_pct,
             frozenset({*settings.funds, *history.funds}), markets=history.markets,
         )  # fmt: skip
-        self.thin = ThinLane(self, self.engine)
+        self.thin = options.whole(self, self.engine)
         self.differences: list[str] = []
         self.notes: list[str] = []
         self.market = [1.0]
@@ -180,15 +196,15 @@ class Stage:
 
     def result(self, minutes: int, took_s: float) -> BacktestResult:
         """End it; return what came of it."""
-        settings, history = self.settings, self._history
-        self.journal.close()
-        with contextlib.closing(sqlite3.connect(self.journal.path)) as rows:
-            newest = "SELECT hash FROM rows ORDER BY seq DESC LIMIT 1"
-            digest = str((rows.execute(newest).fetchone() or [""])[0])
-        fees = (settings.stock_fee_pct, settings.fund_fee_pct)
+        history = self._history
+        digest = ""
+        if self.journal:
+            self.journal.close()
+            with contextlib.closing(sqlite3.connect(self._path)) as rows:
+                newest = "SELECT hash FROM rows ORDER BY seq DESC LIMIT 1"
+                digest = str((rows.execute(newest).fetchone() or [""])[0])
         return BacktestResult(
-            reports.read_report(self.journal.path, fees=fees), self.journal.path,
-            digest, history.digest, minutes, took_s,
+            self._books.report(), self._path, digest, history.digest, minutes, took_s,
             tuple(self.differences), (*history.notes, *self.notes), self.thin.minutes,
             self._options.money, tuple(self.market),
         )  # fmt: skip
@@ -250,7 +266,10 @@ class Stage:
                 self._rows.append(("bar", symbol, {"bar": each[-1]}))
         figures = bot.day_figures(self.engine.core.ledger, 0, self.engine.bars_closed)
         self._rows.append(("day", figures["day"], figures))
-        self.journal.append(self._rows, session.close)
+        if self.journal:
+            self.journal.append(self._rows, session.close)
+        self._books.take(self._rows, session.close)
+        self._options.on_rows(self._rows, session.close)
         self._rows = []
         for symbol in minutes:
             self._bought.setdefault(symbol, self._base[symbol])
@@ -335,22 +354,27 @@ class Stage:
         times = [start + offset for offset in OFFSETS]
         self.pass_time(times[0])
         self._look()
+        volumes = {bar.symbol: parts(bar.volume) for bar in bars}
+        opening = single or start == session.open
         for bar in bars:
-            volume = parts(bar.volume)[0]
-            opening = single or start == session.open
+            volume = volumes[bar.symbol][0]
             self.meet(bar.symbol, times[0], bar.open, volume, int(volume * share), opening)
         prices = {bar.symbol: self._way(bar) for bar in bars}
         for n in (1, 2, 3):
-            legs = []
-            for bar in bars:
-                room = int(parts(bar.volume)[n == 3] * share)
-                before, price = self.last[bar.symbol], prices[bar.symbol][n - 1]
-                legs.append(Leg(bar.symbol, times[n - 1], times[n], before, price, room))
             self._look()
-            if not all(self._quiet(leg.symbol, leg.last) for leg in legs):
-                self._walk(legs, times[n])
-            for leg, bar in zip(legs, bars, strict=True):
-                volume = max(1, parts(bar.volume)[n == 3] - leg.extra)
+            if all(self._quiet(symbol, way[n - 1]) for symbol, way in prices.items()):
+                for symbol, way in prices.items():
+                    volume = volumes[symbol][n == 3]
+                    self.meet(symbol, times[n], way[n - 1], volume, int(volume * share), single)
+                continue
+            legs = []
+            for symbol, way in prices.items():
+                room = int(volumes[symbol][n == 3] * share)
+                before, price = self.last[symbol], way[n - 1]
+                legs.append(Leg(symbol, times[n - 1], times[n], before, price, room))
+            self._walk(legs, times[n])
+            for leg in legs:
+                volume = max(1, volumes[leg.symbol][n == 3] - leg.extra)
                 self.meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
 
     def _look(self) -> None:

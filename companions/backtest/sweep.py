@@ -16,7 +16,6 @@ import math
 import os
 import random
 import statistics
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -175,9 +174,8 @@ def one(job: Job, point: Point) -> Outcome:
     settings = job.settings
     if strategy.past_days:
         settings = settings.model_copy(update={"flat_at": None})
-    with tempfile.TemporaryDirectory(prefix="kis-sweep-") as folder:
-        options = Options(job.money, job.rules)
-        result = run(settings, strategy, history_of(job.source), options, Path(folder) / "run")
+    options = Options(job.money, job.rules, journal=False)
+    result = run(settings, strategy, history_of(job.source), options, Path())
     report = result.report
     equity = [float(job.money), *(float(day.equity_krw) for day in report.days)]
     returns = metrics.returns_of(equity)

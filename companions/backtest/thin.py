@@ -10,19 +10,19 @@ last list and balance. They are set here to what it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import kis_realtime_trading as bot
 from companions.backtest.broker import VI_SHARE
-from companions.backtest.path import OFFSETS, parts
+from companions.backtest.path import OFFSETS
 
 if TYPE_CHECKING:
     from companions.backtest.run import Stage
 
-MINUTE = timedelta(minutes=1)
+MINUTE, MOST = timedelta(minutes=1), 1 << 40
 LIST_EVERY, ACCOUNT_EVERY = 2, 10  # minutes, when nothing else asks
 
 
@@ -74,6 +74,7 @@ class ThinLane:
         strategy, base = type(stage.engine.strategy), bot.TradingStrategy
         plain = strategy.on_trade is base.on_trade and strategy.on_quote is base.on_quote
         self._plain = plain  # it looks at bars only
+        self._each_closes = stage.settings.bar_minutes == 1
         self._bars: Sequence[tuple[datetime, Sequence[bot.Bar]]] = []
         self._from = self._until = bot.EPOCH
         self.minutes = 0
@@ -86,29 +87,47 @@ class ThinLane:
 
     def run(self, at: int) -> int:
         """Take as many minutes as may be taken whole, from one on; return how many."""
-        usable = self._engine and not self._stage.later
-        watched = self.watched() if usable else None
-        if watched is None:
+        engine, stage = self._engine, self._stage
+        watched = self.watched() if engine and not stage.later else None
+        if watched is None or engine is None:
             return 0
-        core = self._stage.engine.core
+        core = engine.core
         held = [each for each in watched.values() if each.shares]
         flat_at = core.clock(core.settings.flat_at)
         until = min(self._until, flat_at) if held and flat_at else self._until
-        spare = self._spare(held)
-        known, first = False, at
-        while at < len(self._bars):
-            start, bars = self._bars[at]
-            if start < self._from or start + MINUTE >= until or self._stage.due != start + MINUTE:
+        spare, known, alone = self.spare(held), False, False
+        first, due, minutes = at, stage.due, self._bars
+        while at < len(minutes):
+            start, bars = minutes[at]
+            if start < self._from or due >= until or due - MINUTE != start:
                 break
             if not self._quiet(watched, held, bars, spare):
                 break
             at += 1
-            self._take(watched, start, bars)
-            if self._boundary(start + MINUTE, known):
+            bars = self._take(watched, start, due, bars)
+            # bars of one minute close at each boundary: from then on nothing is being built
+            alone = alone or (self._each_closes and self._nothing_built(watched, start))
+            if (self._close(engine, watched, bars, due) if alone else self._build(engine, watched, bars, due)):  # fmt: skip
+                stage.feed(bot.TimeEvent(due))
+                stage.usual_questions()
                 break
-            known = known or (start.minute + 1) % ACCOUNT_EVERY == 0
-        self.minutes += sum(len(bars) for _, bars in self._bars[first:at])
+            minute = due.minute
+            if not minute % LIST_EVERY:
+                core.list_asked_at = due
+                if not minute % ACCOUNT_EVERY:
+                    self._see_account(due, known)
+                    known = True
+            stage.due = due = due + MINUTE
+        self.minutes += sum(len(bars) for _, bars in minutes[first:at])
         return at - first
+
+    def _see_account(self, now: datetime, known: bool) -> None:
+        """See what the broker shows every ten minutes; it stays so in a quiet stretch."""
+        stage = self._stage
+        for answer in () if known else stage.account():
+            stage.feed(bot.Seen(answer, now))
+        core = stage.engine.core
+        core.cash_asked_at = core.holdings_asked_at = now
 
     def watched(self) -> dict[str, Watched] | None:
         """Return what the stocks must stay between; None while anything is under way."""
@@ -126,26 +145,33 @@ class ThinLane:
                 return None
             if state.instrument is None or state.auction or symbol in stage.broker.quiet_until:
                 return None
-            floor, roof = state.lower_limit - 1, state.upper_limit + 1
-            position = state.view.position
-            if position.quantity and position.plan:
-                plan = position.plan
-                floor = max(floor, plan.stop_price)
-                roof = min(roof, plan.target_price or roof)
-                roof = min(roof, state.high + 1) if plan.trail_ratio else roof
-            if position.quantity:  # an odd price closes nothing by itself: REST is asked
-                usual = state.quote_price or state.instrument.base_price
-                away = int(usual * bot.EXIT_DOUBT_RATIO) - 1
-                floor, roof = max(floor, usual - away), min(roof, usual + away)
-            anchor = stage.broker.anchors.get(symbol, 0)
-            if anchor and stage.broker.rules.vi:
-                away = int(anchor * VI_SHARE) - 1
-                floor, roof = max(floor, anchor - away), min(roof, anchor + away)
-            totals = stage.totals[symbol]
-            found[symbol] = Watched(state, floor, roof, position.quantity, totals)
+            bounds = list(self.bounds(symbol, state))
+            floor, roof = max(low for _, low, _ in bounds), min(high for _, _, high in bounds)
+            shares = state.view.position.quantity
+            found[symbol] = Watched(state, floor, roof, shares, stage.totals[symbol])
         return found if core.ledger.level is bot.KillLevel.ACTIVE or not core.occupied() else None
 
-    def _spare(self, held: Sequence[Watched]) -> int:
+    def bounds(self, symbol: str, state: bot.SymbolState) -> Iterator[tuple[str, int, int]]:
+        """Yield what would wake the engine: its name, and between which prices it sleeps."""
+        yield "limits", state.lower_limit - 1, state.upper_limit + 1
+        position, known = state.view.position, state.instrument
+        if position.quantity and position.plan:
+            plan = position.plan
+            yield "stop", plan.stop_price, MOST
+            if plan.target_price:
+                yield "target", 0, plan.target_price
+            if plan.trail_ratio:
+                yield "trail", 0, state.high + 1
+        if position.quantity and known:  # an odd price closes nothing by itself: REST is asked
+            usual = state.quote_price or known.base_price
+            away = int(usual * bot.EXIT_DOUBT_RATIO) - 1
+            yield "doubt", usual - away, usual + away
+        anchor = self._stage.broker.anchors.get(symbol, 0)
+        if anchor and self._stage.broker.rules.vi:
+            away = int(anchor * VI_SHARE) - 1
+            yield "vi", anchor - away, anchor + away
+
+    def spare(self, held: Sequence[Watched]) -> int:
         """Return the won that the held shares may be worth less than now before the day ends."""
         core = self._stage.engine.core
         limit = bot.day_loss_limit(core.settings.limits, core.morning_equity_krw())
@@ -167,42 +193,58 @@ class ThinLane:
                 shown += 1
         return shown == len(held) and (not held or spare > 0)
 
-    def _take(self, watched: dict[str, Watched], start: datetime, bars: Sequence[bot.Bar]) -> None:
-        """Build the minute into the bars."""
-        begin, end = start + OFFSETS[0], start + OFFSETS[3]
+    def _take(
+        self, watched: dict[str, Watched], start: datetime, due: datetime, bars: Sequence[bot.Bar]
+    ) -> list[bot.Bar]:
+        """Take over the last trades of a minute; return its bars as its four trades make them."""
+        end, last_prices, found = start + OFFSETS[3], self._stage.last, []
         for bar in bars:
-            of, (first, last) = watched[bar.symbol], parts(bar.volume)
-            shares = 3 * first + last
-            worth = first * (bar.open + bar.high + bar.low) + last * bar.close
-            whole = bar
-            if bar.value_krw != worth or bar.volume != shares or bar.trade_count != 4:
-                whole = bot.Bar(
-                    bar.symbol, bar.start, bar.end, bar.open, bar.high, bar.low, bar.close, shares,
-                    worth, 4,
-                )  # fmt: skip
-            of.state.builder.add_minute(whole, begin)
+            symbol, volume, close = bar.symbol, bar.volume, bar.close
+            part = volume >> 2  # as `parts`
+            first, last = part or 1, volume - 3 * part
+            worth = first * (bar.open + bar.high + bar.low) + last * close
+            if bar.value_krw != worth or bar.trade_count != 4 or volume < 4 or bar.end != due:
+                volume = 3 * first + last
+                bar = bot.Bar(
+                    symbol, start, due, bar.open, bar.high, bar.low, close, volume, worth, 4
+                )
+            found.append(bar)
+            of = watched[symbol]
             totals = of.totals
-            totals[0] += shares
+            totals[0] += volume
             totals[1] += worth
-            self._stage.last[bar.symbol] = bar.close
-            of.state.last_trade = bot.Trade(
-                bar.symbol, end, bar.close, last, totals[0], totals[1], False
-            )
+            last_prices[symbol] = close
+            of.state.last_trade = bot.Trade(symbol, end, close, last, totals[0], totals[1], False)
+        return found
 
-    def _boundary(self, now: datetime, known: bool) -> bool:
-        """Let a full minute come; tell whether the stretch is over because something is wanted."""
-        stage = self._stage
-        if self._engine and self._engine.close_bars(now):
-            stage.feed(bot.TimeEvent(now))
-            stage.usual_questions()
-            return True
-        core = stage.engine.core
-        if now.minute % LIST_EVERY == 0:
-            core.list_asked_at = now
-        if now.minute % ACCOUNT_EVERY == 0:
-            if not known:
-                for answer in stage.account():
-                    stage.feed(bot.Seen(answer, now))
-            core.cash_asked_at = core.holdings_asked_at = now
-        stage.due += MINUTE
+    @staticmethod
+    def _nothing_built(watched: dict[str, Watched], start: datetime) -> bool:
+        """Tell whether no bar is being built and no gap reaches into a minute."""
+        builders = (of.state.builder for of in watched.values())
+        return all(each.idle and each.gap_until <= start for each in builders)
+
+    @staticmethod
+    def _build(
+        engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
+    ) -> bool:
+        """Build a minute into longer bars, close those that are over; tell whether one is wanted."""
+        for bar in bars:
+            watched[bar.symbol].state.builder.add_minute(bar, bar.start)
+        return engine.close_bars(now)
+
+    @staticmethod
+    def _close(
+        engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
+    ) -> bool:
+        """Close a minute's bars as they are; tell whether anything is wanted."""
+        core = engine.core
+        core.now = now
+        for at, bar in enumerate(bars):
+            state = watched[bar.symbol].state
+            state.builder.take_minute(bar)
+            engine._on_bar(state, bar)
+            if core.out:
+                for later in bars[at + 1 :]:
+                    watched[later.symbol].state.builder.add_minute(later, later.start)
+                return True
         return False

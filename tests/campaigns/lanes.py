@@ -1,8 +1,11 @@
 """Campaign: the thin lane against the exact one, over random histories, rules and strategies.
 
     python tests/campaigns/lanes.py [RUNS] [FIRST SEED]
+    python tests/campaigns/lanes.py --planted [RUNS]
 
-Both lanes must leave the same journal rows, byte for byte, the same digest and the same books.
+The bot's own Engine with a journal, the backtest's in the exact lane, and the thin lane without a
+journal must make the same rows, byte for byte, and the same books. `--planted` takes one reason to
+wake after the other out of the thin lane: the seeds must tell each.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,7 @@ import kis_realtime_trading as bot  # noqa: E402
 from companions.backtest.broker import Rules  # noqa: E402
 from companions.backtest.history import History  # noqa: E402
 from companions.backtest.run import Options, run  # noqa: E402
+from companions.backtest.thin import MOST, ThinLane, Watched  # noqa: E402
 
 
 class Dice(bot.TradingStrategy):
@@ -67,12 +73,38 @@ class TradeDice(Dice):
         return view.sell(f"{trade.ts_exchange}", "dice") if dice < 0.01 else None
 
 
+class Holder(Dice):
+    """Buys with the cash that all stocks share and sells nothing: targets, trails, stops do.
+
+    Levels are near or far, so that a level, an odd price or the loss of the day comes first.
+    """
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Buy by the dice of this bar, when nothing is held."""
+        pick = random.Random(f"{self._seed} {view.symbol} {bar.end}")
+        if view.position.quantity or view.open_orders or pick.random() > 0.1:
+            return None
+        price = view.round_price(bar.close * 1.005, up=True)
+        near = pick.choice((0.004, 0.02, 0.2))
+        plan = bot.ExitPlan(
+            view.round_price(price * (1 - near), up=False),
+            view.round_price(price * (1 + pick.choice((0.003, 0.02))), up=True)
+            if pick.random() < 0.6
+            else 0,
+            pick.choice((0.0, 0.0, 0.003, 0.02)),
+        )
+        quantity = min(pick.choice((5, 40, 400)), view.cash_krw // price)
+        return view.buy(quantity, price, f"{bar.end}", plan, "hold") if quantity else None
+
+
 def made_history(pick: random.Random, symbols: list[str]) -> History:
     """Return some days of ragged minutes: holes, jumps, thin volumes, limits touched."""
     wild, hole = pick.choice((0.0003, 0.001, 0.004)), pick.choice((0.0, 0.02, 0.3))
     volume, first = pick.choice((3, 400, 20_000)), date(2026, 11, pick.choice((2, 16)))
     minutes: dict[str, list[bot.Bar]] = {}
     bases = {}
+    far = pick.choice((0.02, 0.12))
+    wide = pick.choice((0.28, 0.28, 0.33))  # some prices beyond the limits: no market has them
     for symbol in symbols:
         at = float(pick.choice((1_500, 9_000, 71_000, 400_000)))
         bases[symbol] = bot.round_to_tick(at, False, up=False)
@@ -85,11 +117,13 @@ def made_history(pick: random.Random, symbols: list[str]) -> History:
             last = session.close if pick.random() < 0.5 else session.auction_start
             step = 1 if pick.random() < 0.8 else 4  # a file of minutes, or of every fourth
             while moment <= last:
-                jump = 0.02 if pick.random() < 0.003 else wild
+                jump = wild
+                if pick.random() < 0.01:
+                    jump = pick.choice((0.02, 0.02, far))
                 walk = [at]
                 for _ in range(3):
                     near = walk[-1] * (1 + pick.gauss(0, jump))
-                    walk.append(min(max(near, base * 0.72), base * 1.28))
+                    walk.append(min(max(near, base * (1 - wide)), base * (1 + wide)))
                 at = walk[-1]
                 ticks = [bot.round_to_tick(each, False, up=False) for each in walk]
                 shares = pick.randint(0, volume)
@@ -121,38 +155,107 @@ def made_settings(pick: random.Random) -> bot.BotSettings:
     })  # fmt: skip
 
 
-def one(seed: int, folder: Path) -> tuple[int, int, str]:
-    """Run a seed in both lanes; return whole minutes, shares filled, and a difference or ""."""
-    pick = random.Random(seed)
-    symbols = ["005930", "000660", "247540"][: pick.choice((1, 1, 2, 3))]
-    history, settings = made_history(pick, symbols), made_settings(pick)
-    rules = Rules(
-        latency_s=pick.choice((0.2, 1.0, 25.0)), slip_ticks=pick.choice((0, 1, 3)),
-        share=pick.choice((0.01, 0.1, 1.0)), through=pick.random() < 0.7, worse=pick.random() < 0.7,
-        path=pick.choice(("adverse", "adverse", "nearer", "high first", "low first")),
-        vi=pick.random() < 0.8,
-    )  # fmt: skip
-    kind = TradeDice if pick.random() < 0.1 else Dice
-    rows: list[Any] = []
-    results, filled = [], 0
-    for lane in ("exact", "thin"):
-        strategy = kind(seed)
-        options = Options(30_000_000, rules, lane=lane)
-        result = run(settings, strategy, history, options, folder / f"{seed}-{lane}")
-        journal = bot.Journal(result.journal, read_only=True)
-        rows.append([(row.kind, row.ref, row.body) for row in journal.rows()])
-        results.append((result.digest, result.differences, result.report.totals))
-        filled += strategy.filled
-    for n, (left, right) in enumerate(zip(*rows, strict=False)):
+class Case:
+    """A seed: its history, settings, rules and strategy, run in any way."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        pick = random.Random(seed)
+        symbols = ["005930", "000660", "247540"][: pick.choice((1, 1, 2, 3))]
+        self.history, self.settings = made_history(pick, symbols), made_settings(pick)
+        self.rules = Rules(
+            latency_s=pick.choice((0.2, 1.0, 25.0)), slip_ticks=pick.choice((0, 1, 3)),
+            share=pick.choice((0.01, 0.1, 1.0)), through=pick.random() < 0.7,
+            worse=pick.random() < 0.7, vi=pick.random() < 0.6,
+            path=pick.choice(("adverse", "adverse", "nearer", "high first", "low first")),
+        )  # fmt: skip
+        kind = TradeDice if pick.random() < 0.1 else pick.choice((Dice, Holder))
+        self._make, self._folder, self._runs = (lambda: kind(seed)), folder / str(seed), 0
+        self.whole = self.filled = 0
+
+    def run(self, **way: Any) -> tuple[list[tuple[str, str, str]], tuple[Any, ...]]:
+        """Return the rows, without those of bars, and what the books say."""
+        strategy, kept, self._runs = self._make(), list[tuple[str, str, str]](), self._runs + 1
+        keep = lambda of, at: kept.extend(map(text_of, of))  # noqa: E731
+        options = Options(30_000_000, self.rules, on_rows=keep, **way)
+        result = run(self.settings, strategy, self.history, options, self._folder / str(self._runs))
+        self.whole, self.filled = result.thin, self.filled + strategy.filled
+        books = (result.differences, replace(result.report, journal=""), result.market)
+        return [row for row in kept if row[0] != "bar"], (*books, strategy.filled)
+
+
+def difference(reference: Any, other: Any) -> str:
+    """Return where another way left the reference, "" when they are equal."""
+    for n, (left, right) in enumerate(zip(reference[0], other[0], strict=False)):
         if left != right:
-            return result.thin, filled, f"row {n}: exact {left} thin {right}"
-    if len(rows[0]) != len(rows[1]) or results[0] != results[1]:
-        return result.thin, filled, f"{len(rows[0])} and {len(rows[1])} rows, {results}"
-    return result.thin, filled, "; ".join(result.differences)
+            return f"row {n}: {left} and {right}"
+    if len(reference[0]) != len(other[0]) or reference[1] != other[1]:
+        return f"{len(reference[0])} and {len(other[0])} rows, {reference[1]} {other[1]}"
+    return ""
+
+
+def one(seed: int, folder: Path) -> tuple[int, int, str]:
+    """Run a seed in all ways; return whole minutes, shares filled, and a difference or ""."""
+    case = Case(seed, folder)
+    engine = case.run(lane="exact", bars=True)
+    found = difference(engine, case.run(lane="exact", journal=False))
+    found = found or difference(engine, case.run(lane="thin", journal=False))
+    return case.whole, case.filled, found or "; ".join(engine[1][0])
+
+
+def text_of(row: tuple[str, str, Any]) -> tuple[str, str, str]:
+    """Return a row as the journal would keep it."""
+    return row[0], row[1], bot.canonical_json(row[2])
+
+
+# --- planted faults -----------------------------------------------------------------------
+
+
+def deaf_to(name: str) -> type[ThinLane]:
+    """Return a lane that one reason does not wake."""
+
+    class Deaf(ThinLane):
+        def bounds(self, symbol: str, state: bot.SymbolState) -> Iterator[tuple[str, int, int]]:
+            """Leave one reason out."""
+            for each in super().bounds(symbol, state):
+                yield (name, -MOST, MOST) if each[0] == name else each
+
+    return Deaf
+
+
+class NoDayLoss(ThinLane):
+    """A lane that the loss of the day does not wake."""
+
+    def spare(self, held: Sequence[Watched]) -> int:
+        """Never too much."""
+        return MOST
+
+
+PLANTED: dict[str, type[ThinLane]] = {
+    **{name: deaf_to(name) for name in ("stop", "target", "trail", "limits", "vi")},
+    "day loss": NoDayLoss,
+}
+
+
+def planted(runs: int) -> dict[str, int | None]:
+    """Return for each planted fault the first seed that tells it, None when none does."""
+    told: dict[str, int | None] = dict.fromkeys(PLANTED)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(runs):
+            case = Case(seed, Path(folder))
+            exact = case.run(lane="exact", journal=False)
+            for name in [name for name, by in told.items() if by is None]:
+                thin = case.run(lane="thin", journal=False, whole=PLANTED[name])
+                told[name] = seed if difference(exact, thin) else None
+    return told
 
 
 def main(arguments: list[str]) -> int:
     """Run the campaign; print each difference and a line of sums."""
+    if arguments[:1] == ["--planted"]:
+        told = planted(int([*arguments, "20"][1]))
+        for name, by in told.items():
+            print(f"{name} ignored: {'NOT told' if by is None else f'told by seed {by}'}")
+        return 1 if None in told.values() else 0
     runs, first = (int(each) for each in [*arguments, "1000", "0"][:2]) if len(arguments) != 1 else (int(arguments[0]), 0)  # fmt: skip
     began, whole, filled, wrong = time.perf_counter(), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
-from companions import command_line
+from companions import command_line, reports
 from companions.backtest import history, html
 from companions.backtest.broker import Rules
 from companions.backtest.run import Options, run
@@ -53,6 +53,19 @@ def test_the_same_history_gives_the_same_rows(tmp_path: Path):
     assert runs[0].digest == runs[1].digest != runs[2].digest
     assert runs[0].history == runs[1].history != runs[2].history
     assert runs[0].report.trips  # something was traded
+
+
+def test_the_report_of_a_run_is_the_one_of_its_journal(tmp_path: Path):
+    """Made of the rows as they come, it equals what is read back; without a journal as well."""
+    past = history.invent(4, 3)
+    runs = [
+        run(SETTINGS, breakout(), past, Options(journal=kept), tmp_path / f"{kept}")
+        for kept in (True, False)
+    ]
+    read = reports.read_report(runs[0].journal)
+    assert read.trips and read.refused
+    assert runs[0].report == read == runs[1].report
+    assert not runs[1].journal.exists() and runs[1].digest == ""
 
 
 def test_what_comes_later_changes_nothing_before_it(tmp_path: Path):

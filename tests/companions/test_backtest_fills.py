@@ -313,10 +313,20 @@ def test_a_won_that_vanishes_is_told_with_its_day(tmp_path: Path, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whole_minutes_change_nothing(seed: int, tmp_path: Path):
-    """The thin lane leaves the rows of the exact one, byte for byte (campaign: 1,000 seeds)."""
+    """Engine, exact and thin lane make the same rows, byte for byte (campaign: 1,000 seeds)."""
     whole, _, difference = lanes.one(seed, tmp_path)
     assert difference == ""
     assert whole >= 0
+
+
+@pytest.mark.parametrize(("name", "seed"), [("stop", 0), ("target", 2), ("trail", 0)])
+def test_a_thin_lane_that_sleeps_through_a_level_is_told(name: str, seed: int, tmp_path: Path):
+    """A planted fault makes other rows than the exact lane (campaign: --planted)."""
+    case = lanes.Case(seed, tmp_path)
+    exact = case.run(lane="exact", journal=False)
+    assert lanes.difference(exact, case.run(lane="thin", journal=False)) == ""
+    deaf = case.run(lane="thin", journal=False, whole=lanes.PLANTED[name])
+    assert lanes.difference(exact, deaf)
 
 
 def test_the_thin_lane_takes_nearly_all_minutes_of_a_quiet_day(tmp_path: Path):
