@@ -151,6 +151,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -1176,21 +1177,9 @@ class Command(NamedTuple):
     """
 
     name: Literal[
-        "restarted",
-        "day",
-        "feed up",
-        "feed down",
-        "stop",
-        "level",
-        "resolve",
-        "hold",
-        "release",
-        "levels",
-        "buy",
-        "sell",
-        "cancel",
-        "unlock",
-    ]
+        "restarted", "day", "feed up", "feed down", "stop", "level", "resolve", "hold", "release",
+        "levels", "buy", "sell", "cancel", "unlock",
+    ]  # fmt: skip
     at: datetime
     session: Session | None = None
     text: str = ""
@@ -1288,6 +1277,11 @@ _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z+/=]{30,}")
 _LOOPBACK_URL = re.compile(
     r"(https?|wss?)://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[\w./-]*)?"
 )
+# A host elsewhere only by https; this machine (tests, a relay of one's own) also without.
+_SAFE_URL = re.compile(
+    r"(https://[\w-]+(\.[\w-]+)+|https?://(127\.0\.0\.1|localhost|\[::1\]))(:[0-9]{1,5})?([/?][!-~]*)?",
+    re.ASCII,
+)
 
 
 def _is_placeholder(text: str) -> bool:
@@ -1303,13 +1297,8 @@ def _shown(value: object) -> str:
 
 
 _KINDS = {
-    "str": "글자",
-    "int": "숫자",
-    "float": "숫자",
-    "bool": "true/false",
-    "dict": "묶음",
-    "list": "목록",
-}
+    "str": "글자", "int": "숫자", "float": "숫자", "bool": "true/false", "dict": "묶음", "list": "목록",
+}  # fmt: skip
 
 
 def _kind_of(value: object, en: str = "", ko: str = "") -> Both:
@@ -1422,6 +1411,8 @@ class BotSettings(_Strict):
     notify: dict[Kind, Noise] = Field(
         default_factory=dict, description="what rings: on, silent, off"
     )
+    webhook_url: SecretStr = Field(SecretStr(""), description="what is urgent goes there as well")
+    heartbeat_url: SecretStr = Field(SecretStr(""), description="asked each minute: it lives")
     market_clock: ClockAnchor | None = None
 
     @field_validator("symbols", "funds")
@@ -1605,7 +1596,7 @@ _WANTED = {
     int: ("a whole number", "정수"), float: ("a number", "숫자"), Decimal: ("a number", "숫자"),
     bool: ("true or false", "true 또는 false"), clock_time: ("a time as 15:12", "시각, 예: 15:12"),
     str: ("a text in quotes", "따옴표로 묶은 글자"), tuple: ("a list as [a, b]", "목록, 예: [a, b]"),
-    datetime: ("a time with zone", "시간대가 있는 시각"),
+    datetime: ("a time with zone", "시간대가 있는 시각"), SecretStr: ("an address", "주소"),
 }  # fmt: skip
 
 
@@ -1952,6 +1943,10 @@ class SettingsReader:
                 f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하"
             )
             found.append(Fault("bot.rest_calls_per_second", str(pace), expected))
+        for key in ("webhook_url", "heartbeat_url"):
+            if (url := getattr(bot, key).get_secret_value()) and not _SAFE_URL.fullmatch(url):
+                odd = Both("another address", "다른 주소")  # itself a secret
+                found.append(Fault(f"bot.{key}", odd, Both("https://...", "https:// 주소")))
         if bot.telegram_api != TELEGRAM_API and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
             found.append(Fault("bot.telegram_api", _shown(bot.telegram_api), TELEGRAM_API))
         return found
@@ -2721,12 +2716,9 @@ def rows_of(body: Mapping[str, Any], *names: str) -> list[Mapping[str, Any]]:
 
 # iscd_stat_cls_code of inquire-price that forbid opening a position (doc)
 _BLOCKED_STATES = {
-    "51": "administrative issue",
-    "52": "investment risk",
-    "53": "investment warning",
-    "58": HALTED,
-    "59": "short-term overheated",
-}
+    "51": "administrative issue", "52": "investment risk", "53": "investment warning",
+    "58": HALTED, "59": "short-term overheated",
+}  # fmt: skip
 
 
 def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] = ()) -> Instrument:
@@ -4935,6 +4927,13 @@ class Core(DayFacts):
             )  # fmt: skip
 
 
+def name_of(core: Core, symbol: str) -> str:
+    """Return the name of a stock, "" unknown: the price answer names none, the balance does."""
+    state, holding = core.symbols.get(symbol), core.holdings.get(symbol)
+    instrument = state.instrument if state else None
+    return (instrument.name if instrument else "") or (holding.name if holding else "")
+
+
 # ======================================================================================
 # === 13. ENTRIES ===
 # ======================================================================================
@@ -6726,7 +6725,9 @@ def secrets_of(profile: Profile) -> list[Secret]:
 
 def all_secrets(settings: Settings) -> list[Secret]:
     """Return every value that must not be shown."""
-    return [*secrets_of(settings.profile), settings.telegram_token]
+    doors = (settings.bot.webhook_url, settings.bot.heartbeat_url) if settings.bot else ()
+    addresses = [Secret(door.get_secret_value()) for door in doors]
+    return [*secrets_of(settings.profile), settings.telegram_token, *addresses]
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).astimezone(KST)
@@ -6937,9 +6938,11 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
+        self.beats = 0  # signs of life so far
 
     def tell(self, text: str) -> None:
-        """Send READY=1, WATCHDOG=1 or STOPPING=1; does nothing outside systemd."""
+        """Send READY=1, WATCHDOG=1 or STOPPING=1; outside systemd only the signs are counted."""
+        self.beats += text == "WATCHDOG=1"
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
@@ -7382,22 +7385,10 @@ class Threads:
 
 
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
-URGENT = frozenset(
-    {
-        "keys_refused",
-        "order_unknown",
-        "order_quarantined",
-        "mismatch",
-        "symbol_stopped",
-        "error",
-        "corporate_action",
-        "journal_empty",
-        "no_limits",
-        "journal_late",
-        "sell_waits",
-        "unsold",
-    }
-)
+URGENT = frozenset({
+    "keys_refused", "order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error",
+    "corporate_action", "journal_empty", "no_limits", "journal_late", "unsold",
+})  # fmt: skip
 
 
 # The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
@@ -7497,6 +7488,9 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
     (r"this clock says (.+): waiting for the right time",
         r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
+    (r"(\w+_url) does not take what is sent", r"\1 주소가 받지 않습니다"),
+    (r"another program reads this bot's messages", "다른 프로그램이 텔레그램 봇의 메시지를 읽습니다. 토큰이 샜을 수 있습니다"),
+    (r"Telegram refuses us", "텔레그램이 거부합니다"),
     (r"recording stopped: ", "녹화를 멈췄습니다: "),
     (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
     (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
@@ -7611,9 +7605,6 @@ class PhoneText:
         given = (e["name"] for e in self._status["symbols"] if e["symbol"] == symbol and e["name"])
         return next(given, self._names.get(symbol, symbol))
 
-    def _lines(self, lines: Iterable[str], korean: str, english: str) -> str:
-        return "\n".join(lines) or self._say(korean, english)
-
     def status(self) -> str:
         """Mode, phase, level; result; what is held; the feed."""
         s, day = self._status, self._status["day"]
@@ -7654,36 +7645,7 @@ class PhoneText:
                         f"  손절 {stop} · 목표 {target}", f"  stop {stop} · target {target}"
                     )
                 )
-        return self._lines(lines, "보유 종목이 없습니다", "nothing held")
-
-    def orders(self) -> str:
-        """Open orders with their numbers."""
-        words = SIDE_WORDS["ko" if self._korean else "en"]
-        lines = [
-            f"{self._name(e['symbol'])} {words[e['side']]} {e['filled']:,}/{e['quantity']:,}"
-            f" @ {e['price']:,} · {e['number'] or self._say(in_korean(e['state']), e['state'])}"
-            for e in self._status["orders"]
-        ]
-        return self._lines(lines, "미체결 주문이 없습니다", "no open order")
-
-    def balance(self) -> str:
-        """Cash and equity."""
-        s, day = self._status, self._status["day"]
-        return self._say(
-            f"평가금액 {s['equity_krw']:,}원\n현금 {s['cash_krw']:,}원\n실현 {day['realised_krw']:+,} · "
-            f"평가 {day['open_krw']:+,}\n수수료 {day['fees_krw']:,} · 세금 {day['taxes_krw']:,}",
-            f"equity {s['equity_krw']:,} won\ncash {s['cash_krw']:,} won\nrealised "
-            f"{day['realised_krw']:+,} · open {day['open_krw']:+,}\nfees {day['fees_krw']:,} · "
-            f"taxes {day['taxes_krw']:,}",
-        )
-
-    def holds(self) -> str:
-        """Why nothing is bought now."""
-        lines = [
-            f"⏸ {'' if e['scope'] == 'all' else self._name(e['scope']) + ': '}{e['text']}"
-            for e in self._status["holds"]
-        ]
-        return self._lines(lines, "지금 막는 이유가 없습니다", "nothing is held back")
+        return "\n".join(lines) or self._say("보유 종목이 없습니다", "nothing held")
 
     def help(self) -> str:
         """The table of the owner's words."""
@@ -7728,6 +7690,9 @@ ALARMS: dict[str, AlarmRule] = {
     "halted": AlarmRule(patience_s=180.0),  # a stock that is held; an interruption (VI) lasts two
     "clock": AlarmRule(steady_s=600.0),
     "recording": AlarmRule(again_s=math.inf),
+    "telegram": AlarmRule(patience_s=30.0),  # also on the second address
+    "webhook": AlarmRule(patience_s=60.0, again_s=math.inf),
+    "heartbeat": AlarmRule(patience_s=180.0, again_s=math.inf),
     "slow": AlarmRule(again_s=math.inf),  # frames were lost: this computer is too slow
 }
 
@@ -8905,6 +8870,14 @@ class KISWebSocket:
             self.on_change(True, f"{len(wanted)}")
 
 
+def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what to register, the most important first, 41 at most."""
+    real = profile.environment == "real"
+    trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
+    notice = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
+    return [notice, *itertools.product(trs, symbols)][:MAX_REGISTRATIONS]
+
+
 class Silence:
     """Asks KIS whether the feed keeps trades back: a stock that nobody trades is no fault of it."""
 
@@ -9289,11 +9262,11 @@ class TelegramBot:
                     self._confirm_tap(bot, update.callback_query.id, why)
 
     def _confirm_tap(self, bot: Any, query: str, why: str) -> None:
-        old = {
-            "ko": "오래된 단추입니다. 명령을 보내십시오",
-            "en": "an old button: send the command",
-        }
-        text = old[self.language] if why == "too old" else None
+        korean = self.language == "ko"
+        old = (
+            "오래된 단추입니다. 명령을 보내십시오" if korean else "an old button: send the command"
+        )
+        text = old if why == "too old" else None
         call = asyncio.gather(bot.answer_callback_query(query, text), return_exceptions=True)
         self._taps.add(call)
         call.add_done_callback(self._taps.discard)
@@ -9432,12 +9405,79 @@ class TelegramBot:
         box.clear()
         box.extend(kept)
 
-    async def flush(self, seconds: float) -> None:
-        """Give the outbox a last chance before the program ends."""
+    async def flush(self, seconds: float, also: Collection[str] = ()) -> None:
+        """Give the outbox, and what waits elsewhere, a last chance before the program ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.outbox:
+                while self.outbox or also:
                     await asyncio.sleep(0.05)
+
+
+class SideDoors:
+    """Two addresses beside Telegram: what is urgent goes to one, a sign of life to the other.
+
+    A dead man's switch elsewhere rings when the signs stay away. A queue and a task of its own: a
+    dead host costs some words here and nothing of the trading. The addresses are secrets.
+    """
+
+    EVERY_S, PACE_S, LONGEST_S = 60.0, 1.0, 60.0
+
+    def __init__(self, bot: BotSettings) -> None:
+        self._webhook = bot.webhook_url.get_secret_value()
+        self._heartbeat = bot.heartbeat_url.get_secret_value()
+        self.waiting: deque[str] = deque(maxlen=50)
+        self.troubles: dict[str, str] = {}  # by the keys of ALARMS
+
+    def post(self, text: str) -> None:
+        """Put an alert into the queue; returns at once. The oldest goes when it is full."""
+        if self._webhook:
+            self.waiting.append(text[:3_000].encode("utf-8", "replace").decode())
+
+    async def run(self, watchdog: Watchdog) -> None:
+        """Send words, and signs while the trader gives them, until cancelled."""
+        if self._webhook or self._heartbeat:
+            timeout = aiohttp.ClientTimeout(total=10.0)
+            async with (
+                aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+                asyncio.TaskGroup() as group,
+            ):
+                group.create_task(self._tell(session))
+                group.create_task(self._live(session, watchdog))
+
+    async def _tell(self, session: aiohttp.ClientSession) -> NoReturn:
+        pause_s = self.PACE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            if self.waiting:
+                first = self.waiting[0]
+                call = session.post(self._webhook, json={"text": first}, allow_redirects=False)
+                why = await self._open("webhook", call)
+                again = why != "" and (why[:1] != "4" or why == "429")  # else it is never taken
+                pause_s = min(pause_s * 2, self.LONGEST_S) if again else self.PACE_S
+                if not again and self.waiting[0] is first:
+                    self.waiting.popleft()
+
+    async def _live(self, session: aiohttp.ClientSession, watchdog: Watchdog) -> NoReturn:
+        beats = 0
+        while True:
+            if self._heartbeat and watchdog.beats != beats:
+                beats = watchdog.beats
+                await self._open("heartbeat", session.get(self._heartbeat, allow_redirects=False))
+            await asyncio.sleep(self.EVERY_S if beats else self.PACE_S)
+
+    async def _open(self, key: str, call: Any) -> str:
+        """Return "" when it was taken, else why not: a status, or an error without its text."""
+        try:
+            async with call as reply:
+                why = "" if reply.status < 300 else str(reply.status)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = type(error).__name__
+        if why and key not in self.troubles:
+            log.warning("%s_url does not take what is sent: %s", key, why)
+        self.troubles |= {key: f"{key}_url does not take what is sent: {why}"}
+        if not why:
+            del self.troubles[key]
+        return why
 
 
 def _loop_time() -> float:
@@ -10439,21 +10479,6 @@ def _log_death(task: asyncio.Task[None]) -> None:
         log.error("Telegram ended (%s: %s); alerts go to the log only", type(error).__name__, error)
 
 
-def registrations_of(profile: Profile, symbols: Iterable[str]) -> list[tuple[str, str]]:
-    """Return what to register, the most important first, 41 at most."""
-    real = profile.environment == "real"
-    trs = ("H0STCNT0", "H0STASP0", "H0STMKO0") if real else ("H0STCNT0", "H0STASP0")
-    notice = (NOTICE_TRS[profile.environment], profile.hts_id.reveal())
-    return [notice, *itertools.product(trs, symbols)][:MAX_REGISTRATIONS]
-
-
-def name_of(core: Core, symbol: str) -> str:
-    """Return the name of a stock, "" unknown: the price answer names none, the balance does."""
-    state, holding = core.symbols.get(symbol), core.holdings.get(symbol)
-    instrument = state.instrument if state else None
-    return (instrument.name if instrument else "") or (holding.name if holding else "")
-
-
 LATE_TOLD_S, LATE_RETRY_S = 1.0, 0.25
 LATE_MOST_S = 300.0  # then the program ends: what it would still learn, a new one asks again
 
@@ -10530,6 +10555,7 @@ class Bridge:
         self._threads = Threads()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
+        self.doors = SideDoors(bot)
         self.messages: deque[str] = deque(maxlen=200)
         self.said: Counter[str] = Counter()  # alerts by code
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
@@ -10706,6 +10732,8 @@ class Bridge:
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
         held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
+        if urgent or alert.code.startswith("trouble"):
+            self.doors.post(named)
         noise = "on" if urgent else self.noise[kind_of(alert)]
         key = self._threads.key(alert)
         if not held or noise == "off" or alert.code in NOT_ON_THE_PHONE:
@@ -11088,6 +11116,7 @@ class Phone:
                 if telegram.hears:
                     group.create_task(self._learn_names())
                 group.create_task(telegram.run())
+                group.create_task(bridge.doors.run(self._trader.watchdog))
         finally:
             if self._task:
                 self._task.cancel()
@@ -11159,7 +11188,8 @@ class Phone:
         known, trader = said.word, self._trader
         action, now_s = " ".join((known.name, *said.values)), asyncio.get_running_loop().time()
         if known.danger is Danger.UP and (trouble := trader.bridge.telegram.trouble):
-            return Answer(self._say(f"지금은 할 수 없습니다: {trouble}", f"not now: {trouble}"))
+            told = f"지금은 할 수 없습니다: {in_korean(trouble)}"
+            return Answer(self._say(told, f"not now: {trouble}"))
         if known.danger is Danger.DOWN:
             return self._do(said)
         if not code:
@@ -11288,7 +11318,9 @@ class Teller:
             what = "no order notices: KIS refuses the HTS id (my_htsid), fills come by polling only"
             what = what if notices else f"no realtime data: {tr_id} {code}"
             standing["refused notices" if notices else f"refused {tr_id} {code}"] = f"{what}: {why}"
-        standing |= self._of_stocks()
+        standing |= {**dict(self._of_stocks()), **self._bridge.doors.troubles}
+        if trouble := self._bridge.telegram.trouble:
+            standing["telegram"] = trouble
         if recorder:
             recorder.flush()
             if recorder.broken:
@@ -11466,7 +11498,7 @@ class Trader:
             self._teller.goodbye(self._why)
             if self.recorder:
                 self.recorder.close()
-            await self.bridge.telegram.flush(2.0)
+            await self.bridge.telegram.flush(2.0, self.bridge.doors.waiting)
             telegram.cancel()
             await asyncio.gather(telegram, return_exceptions=True)
 
@@ -11807,14 +11839,9 @@ BOUNDS: dict[str, tuple[Any, ...]] = {
     "--random": (1, 10_000), "--money": (1_000_000, 10**12), "--level": LEVELS, "--language": LANGUAGES,
 }  # fmt: skip
 USUAL = {
-    "--speed": 300.0,
-    "--seed": 21,
-    "--port": 8765,
-    "--days": 20,
-    "--money": 10_000_000,
-    "--key": "",
+    "--speed": 300.0, "--seed": 21, "--port": 8765, "--days": 20, "--money": 10_000_000, "--key": "",
     "--iv": "",
-}
+}  # fmt: skip
 
 
 def _read_options() -> dict[tuple[str, str], list[Option]]:
@@ -12482,13 +12509,8 @@ class ScreenBeside:
     def start(self) -> None:
         """Open it, once the bot is sure to run."""
         if self._wanted:
-            command = [
-                sys.executable,
-                str(HERE / "companions"),
-                "--screen",
-                "--state",
-                str(self._folder),
-            ]
+            tool = str(HERE / "companions")
+            command = [sys.executable, tool, "--screen", "--state", str(self._folder)]
             about = {**os.environ, SCREEN_OF: str(os.getpid())}
             self._process = subprocess.Popen(command, env=about)
 
@@ -12546,14 +12568,9 @@ def run_trader(
         settings = replace(settings, bot=_limits_of_today(settings, journal))
         recorder = start_recorder(settings, options, journal, clock.now(), folder)
         services = Services(
-            clock,
-            transport or AiohttpTransport(),
-            connect_websocket,
-            journal,
-            folder,
-            recorder,
+            clock, transport or AiohttpTransport(), connect_websocket, journal, folder, recorder,
             StatusFile(folder).show,
-        )
+        )  # fmt: skip
         trader = Trader(settings, strategy, services)
         screen.start()
         code = asyncio.run(_trade(trader, options.one_day, watch))

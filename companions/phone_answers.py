@@ -273,6 +273,45 @@ def limits(asked: Asked) -> dict[str, str]:
     return {"text": "\n".join([*lines, more])}
 
 
+def orders(asked: Asked) -> dict[str, str]:
+    """Open orders with their numbers."""
+    status = status_of(asked)
+    named = {each["symbol"]: each["name"] for each in status["symbols"]}
+    lines = [
+        f"{named.get(e['symbol']) or e['symbol']} {bot.SIDE_WORDS[asked.language][e['side']]} "
+        f"{e['filled']:,}/{e['quantity']:,} @ {e['price']:,} · "
+        f"{e['number'] or reason(e['state'], asked)}"
+        for e in status["orders"]
+    ]
+    return {"text": "\n".join(lines) or asked.say("미체결 주문이 없습니다", "no open order")}
+
+
+def balance(asked: Asked) -> dict[str, str]:
+    """Cash and equity."""
+    status = status_of(asked)
+    day = status["day"]
+    return {"text": asked.say(
+        f"평가금액 {status['equity_krw']:,}원\n현금 {status['cash_krw']:,}원\n"
+        f"실현 {day['realised_krw']:+,}원 · 평가 {day['open_krw']:+,}원\n"
+        f"수수료 {day['fees_krw']:,}원 · 세금 {day['taxes_krw']:,}원",
+        f"equity {status['equity_krw']:,} won\ncash {status['cash_krw']:,} won\n"
+        f"realised {day['realised_krw']:+,} · open {day['open_krw']:+,}\n"
+        f"fees {day['fees_krw']:,} · taxes {day['taxes_krw']:,}",
+    )}  # fmt: skip
+
+
+def holds(asked: Asked) -> dict[str, str]:
+    """Why nothing is bought now, in all stocks or in one."""
+    status = status_of(asked)
+    named = {each["symbol"]: each["name"] for each in status["symbols"]}
+    lines = [
+        f"⏸ {'' if e['scope'] == 'all' else (named.get(e['scope']) or e['scope']) + ': '}{e['text']}"
+        for e in status["holds"]
+    ]
+    none = asked.say("지금 막는 이유가 없습니다", "nothing is held back")
+    return {"text": "\n".join(lines) or none}
+
+
 def locks(asked: Asked) -> dict[str, str]:
     """Stocks in which nothing is bought now, with the reason."""
     status = status_of(asked)
@@ -321,7 +360,7 @@ ANSWERS: dict[str, Callable[[Asked], dict[str, str]]] = {
     "trades": trades, "daily": daily, "weekly": grouped("week", 8), "monthly": grouped("month", 12),
     "performance": grouped("symbol", 20), "stats": stats, "report": report_of_day, "why": reasons,
     "chart": chart, "profit": profit, "names": names, "watchlist": watchlist, "limits": limits,
-    "locks": locks, "health": health, "logs": logs, "version": version,
+    "orders": orders, "balance": balance, "holds": holds, "locks": locks, "health": health, "logs": logs, "version": version,
 }  # fmt: skip
 
 

@@ -23,6 +23,10 @@ STATUS: dict[str, Any] = {
     "holds": [{"scope": "005930", "text": "x"}, {"scope": "all", "text": "y"}], "unknown": 0,
     "feed": {"connected": True, "age_s": None, "registered": 3, "trades": 5, "quotes": 6, "lost": 0},
     "queues": {"calls": 0, "telegram": 0}, "token": {"left_s": None}, "messages": ["한 줄 one"],
+    "orders": [{"symbol": "005930", "side": "BUY", "filled": 1, "quantity": 3, "price": 70_000,
+                "number": "0000000012", "state": "working"}],
+    "equity_krw": 10_500_000, "cash_krw": 10_287_000,
+    "day": {"realised_krw": -3, "open_krw": 500, "fees_krw": 4, "taxes_krw": 5},
     "process": {"memory_mb": 80.0, "journal_mb": 1.0, "uptime_s": 600},
 }  # fmt: skip
 ARGUMENTS = {"chart": ["삼성전자", "3"], "why": ["삼성전자"], "trades": ["30"], "profit": ["30"]}
@@ -44,7 +48,7 @@ def test_each_word_has_an_answer_in_the_readers_language(journal: Path, word: st
     found = phone_answers.answer(journal, language, FEES, [word, *ARGUMENTS.get(word, [])])
     text = re.sub("[가-힣]*전자|SK하이닉스|에코프로비엠|한 줄", "", found["text"])
     assert found["text"] and len(found["text"]) < 4000 and "{" not in text
-    figures_only = word in ("watchlist", "version", "chart", "logs", "locks")
+    figures_only = word in ("watchlist", "version", "chart", "logs", "locks", "holds")
     assert figures_only or bool(re.search("[가-힣]", text)) is (language == "ko"), text
     assert ("photo" in found) is (word in ("chart", "profit", "report"))
     if "photo" in found:

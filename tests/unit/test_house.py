@@ -44,7 +44,7 @@ LAST_PURE_SECTION = 17
 # What the lower half may use of all that is imported: values in, values out.
 PURE_IMPORTS = frozenset({
     "AES", "BaseModel", "Callable", "ConfigDict", "Counter", "Decimal", "Field", "Fraction",
-    "Iterable", "Literal", "Mapping", "NamedTuple", "UTC", "ValidationError", "abc", "binascii",
+    "Iterable", "Literal", "Mapping", "NamedTuple", "SecretStr", "UTC", "ValidationError", "abc", "binascii",
     "clock_time", "dataclass", "date", "datetime", "deque", "difflib", "enum", "field",
     "field_validator", "functools", "get_args", "hashlib", "heapq", "hmac", "itertools", "json", "math", "re", "replace",
     "timedelta", "timezone", "urllib", "yaml",

@@ -320,6 +320,33 @@ def test_the_switches_of_a_simulator_are_refused_outside_one(line, key):
     assert set(faults(with_bot([line]))) == {key}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/x", "ftp://example.com/x", "https://", "https:///x", "example.com/x",
+        "https://user:word@example.com/x", "file:///etc/passwd", "https://a b.com/x", "javascript:1",
+        "http://127.0.0.1.example.com/x", "https://example", "http://[::1", "https://예시.com/x\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["webhook_url", "heartbeat_url"])
+def test_an_address_for_alerts_must_be_https_or_this_machine(key, url):
+    """Refused by its name; the address itself, a secret, stands in no text."""
+    found = faults(with_bot([f'{key}: "{url}"']))
+    assert set(found) == {f"bot.{key}"}
+    assert found[f"bot.{key}"].found == "another address"
+    assert "https" in found[f"bot.{key}"].expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://hooks.example.com/services/T0/B0/x-y?z=1", "http://127.0.0.1:8000/x", "http://[::1]/", ""],
+)  # fmt: skip
+def test_an_address_for_alerts_is_taken(url):
+    """https anywhere, plain on this machine only; nothing is the usual case."""
+    taken = read(with_bot([f'webhook_url: "{url}"', f'heartbeat_url: "{url}"'])).bot
+    assert taken.webhook_url.get_secret_value() == taken.heartbeat_url.get_secret_value() == url
+
+
 def test_a_slower_pace_is_allowed_everywhere():
     """Only going faster than the broker allows is a fault."""
     assert read(with_bot(["rest_calls_per_second: 0.5"])).bot.rest_calls_per_second == 0.5
