@@ -75,9 +75,9 @@ async def venues_of(demo: bool) -> AsyncIterator[Hosts]:
             await server.stop()
 
 
-def _down(feeds: Feeds) -> str:
+def _down(feeds: Feeds, redact: Redactor) -> str:
     """Return what is wrong with the lines, one a line of text."""
-    return "\n".join(f"{line.plan.venue}: {line.why}" for line in feeds.lines if line.why)
+    return redact("\n".join(f"{line.plan.venue}: {line.why}" for line in feeds.lines if line.why))
 
 
 # --- kimchi -----------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def _news_printer(monitor: Monitor) -> Any:
 def _shown(monitor: Monitor, language: str, width: int) -> Table:
     """Return the table, with what was told and what is wrong under it."""
     table = monitor.board.table(language, width)
-    parts = [*monitor.told[-2:], _down(monitor.feeds)]
+    parts = [*monitor.told[-2:], _down(monitor.feeds, monitor.redact)]
     table.caption = escape("\n".join(part for part in parts if part)) or None
     return table
 
@@ -228,7 +228,7 @@ class Watched:
         return table
 
 
-async def _watch(options: argparse.Namespace, settings: VenueSettings, _: Environment) -> int:
+async def _watch(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
     symbols = {venue: list(each.markets) for venue, each in sections if each.use != "off"}
     console, clock, watched = Console(), Clock(), Watched(symbols)  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ async def _watch(options: argparse.Namespace, settings: VenueSettings, _: Enviro
 
         def shown() -> Table:
             table = watched.table(settings.language, clock.mono_ns(), console.width)
-            table.caption = escape(_down(feeds)) or None
+            table.caption = escape(_down(feeds, Redactor(given.secrets()))) or None
             return table
 
         tasks = [asyncio.create_task(line.run()) for line in feeds.lines]

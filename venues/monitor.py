@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from kis_realtime_trading import BotError, TelegramBot, write_private
+from kis_realtime_trading import BotError, Redactor, TelegramBot, write_private
 from venues import binance, upbit
 from venues.board import RATE, Board
 from venues.common import FeedChange
@@ -146,6 +146,7 @@ class Monitor:
         self.telegram = TelegramBot(
             environment.telegram_token, environment.telegram_chat, environment.telegram_api
         )
+        self.redact = Redactor(environment.secrets())  # what a venue says may echo a key
         self.store: PremiumStore | None = None
         self.told: list[str] = []  # the newest last
         self.more: Callable[[int], dict[str, Any]] = lambda now_ms: {}  # for the status file
@@ -202,6 +203,7 @@ class Monitor:
 
     def tell(self, text: str) -> None:
         """Tell people."""
+        text = self.redact(text)
         self.told = [*self.told[-4:], text]
         self.telegram.post(text)
 
@@ -223,7 +225,7 @@ class Monitor:
         down |= {each.name: each.why for each in self.kept if each.why}
         return {
             "version": 1, "at_ms": now_ms, "pid": os.getpid(),
-            "venues": venues | more.get("venues", {}), "down": down | more.get("down", {}),
+            "venues": venues | more.get("venues", {}), "down": {name: self.redact(why) for name, why in (down | more.get("down", {})).items()},
             "kimchi": {coin: {"premium_ppm": round(f.usdt * 10**6) if f else None, "why": why}
                        for coin, (f, why) in states.items()},
             "alerts_waiting": len(self.telegram.outbox), "accounts": more.get("accounts", {}),

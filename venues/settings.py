@@ -343,9 +343,11 @@ def _fault_of(item: Any) -> Fault:
 
 
 def _safe(text: str) -> str:
-    """Return a short printable text; a long one may be a secret."""
+    """Return a short printable text; what may be a key is counted only (Upbit's have 40 letters)."""
     short = len(text) <= 40 and re.fullmatch(r"[\w .,:+%\-\[\]']*", text)
-    return text if short else f"(text of {len(text)} characters)"
+    runs = re.findall(r"[A-Za-z0-9_\-]{16,}", text)
+    keylike = any(re.search("[0-9]", run) or not (run.islower() or run.isupper()) for run in runs)
+    return text if short and not keylike else f"(text of {len(text)} characters)"
 
 
 def _known(path: tuple[Any, ...]) -> str:
