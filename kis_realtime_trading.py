@@ -7214,8 +7214,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "round_closed": (
         "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 {day}",
         "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
-        " · today {day}",
-    ),
+        " · today {day}"),
     "refused": ("✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}",
         "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
     "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
@@ -7232,10 +7231,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "🔎 order found at the broker: {symbol} {side} {quantity} (order {order_no})"),
     "order_lost": ("🔎 접수되지 않은 주문: {symbol} {side} {quantity}주 ({note})",
         "🔎 the order never arrived: {symbol} {side} {quantity} ({note})"),
-    "order_quarantined": (
-        "⛔ 확인 필요: {symbol} {side} {quantity}주가 접수되었는지 알 수 없습니다. HTS에서 확인하십시오 ({note})",
-        "⛔ please check in the KIS app: did {symbol} {side} {quantity} arrive? ({note})",
-    ),
+    "order_quarantined": ("⛔ 확인 필요: {symbol} {side} {quantity}주가 접수되었는지 알 수 없습니다. HTS에서 확인하십시오 ({note})",
+        "⛔ please check in the KIS app: did {symbol} {side} {quantity} arrive? ({note})"),
     "external_order": ("👤 직접 내신 주문: {symbol} {side} {quantity}주 (주문 {order_no})",
         "👤 an order of your own: {symbol} {side} {quantity} (order {order_no})"),
     "mismatch": ("⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다",
@@ -7243,42 +7240,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "orphan": ("⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
         "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought"),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
-    "journal_old": (
-        "⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 저널에 없습니다. 직접 내신 주문이면 --accept-orders",
-        "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders",
-    ),
-    "no_limits": (
-        "⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 "
+    "journal_old": ("⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 저널에 없습니다. 직접 내신 주문이면 --accept-orders",
+        "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders"),
+    "no_limits": ("⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 "
         "증권사 현재가로 확인된 매수호가에 지정가로 냅니다",
         "⛔ {symbol}, {quantity} held: the broker tells no price limits of today. Asked again each 30 s; "
-        "an exit goes as a limit at the bid that the broker's own price confirms",
-    ),
-    "journal_empty": (
-        "⛔ 저널이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 저널을 복원하고, 직접 사신 주식이면 "
+        "an exit goes as a limit at the bid that the broker's own price confirms"),
+    "journal_empty": ("⛔ 저널이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 저널을 복원하고, 직접 사신 주식이면 "
         "--accept-orders (그때까지 새 주문 없음)",
         "⛔ the journal is empty, but the account holds {what}. Bought by the bot: restore the "
-        "journal; your own: --accept-orders (no entries until then)",
-    ),
-    "corporate_action": (
-        "⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 → "
+        "journal; your own: --accept-orders (no entries until then)"),
+    "corporate_action": ("⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 → "
         "{shown}주 (봇 {ours}주). 답하실 때까지 이 종목은 사지도 팔지도 않습니다: "
         "--levels {symbol}=scale (손절·목표가를 비율대로) 또는 =keep (그대로)",
         "⛔ {symbol}, corporate action: {kind}. Last close {close}, base price {base} won; account "
         "{before} → {shown} shares (ours {ours}). Neither bought nor sold until you answer: "
-        "--levels {symbol}=scale (move stop and target) or =keep (leave them)",
-    ),
-    "journal_late": (
-        "⛔ 저널을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
+        "--levels {symbol}=scale (move stop and target) or =keep (leave them)"),
+    "journal_late": ("⛔ 저널을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
         "매도·취소는 저장되는 즉시 나갑니다. 디스크와 폴더를 확인하십시오",
         "⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and "
-        "cancels leave as soon as it can. Please look at disk and folder",
-    ),
-    "sell_waits": (
-        "⛔ {symbol} {quantity}주 매도({reason})가 아직 나가지 못했습니다: 저널이 저장되는 즉시 나갑니다. "
+        "cancels leave as soon as it can. Please look at disk and folder"),
+    "sell_waits": ("⛔ {symbol} {quantity}주 매도({reason})가 아직 나가지 못했습니다: 저널이 저장되는 즉시 나갑니다. "
         "급하면 HTS·MTS에서 직접 파십시오",
         "⛔ the sell of {quantity} {symbol} ({reason}) has not left: it leaves as soon as the journal can "
-        "be written. If it cannot wait, sell by hand",
-    ),
+        "be written. If it cannot wait, sell by hand"),
     "journal_back": ("✓ 저널을 다시 저장합니다 ({seconds}초 동안 멈춤)",
         "✓ the journal is written again (after {seconds} s)"),
     "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
@@ -7289,10 +7274,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "trouble": ("⚠ 주의: {what}{held}", "⚠ attention: {what}{held}"),
     "trouble_lasts": ("⚠ {minutes}분째 {what}{held}", "⚠ for {minutes} min: {what}{held}"),
     "trouble_over": ("✓ 해결됨 ({minutes}분 만에): {what}", "✓ over, after {minutes} min: {what}"),
-    "keys_refused": (
-        "■ 종료: 증권사가 앱키를 인정하지 않습니다. {what} 값을 고치고 다시 시작하십시오{held}",
-        "■ stopped: KIS does not accept our key. Correct {what}, then start again{held}",
-    ),
+    "keys_refused": ("■ 종료: 증권사가 앱키를 인정하지 않습니다. {what} 값을 고치고 다시 시작하십시오{held}",
+        "■ stopped: KIS does not accept our key. Correct {what}, then start again{held}"),
     "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
     "preparing": ("… 매매 준비 중: {of}종목 중 {done}, 약 {minutes}분 남음",
         "… preparing {done} of {of}, about {minutes} min left"),
@@ -7306,23 +7289,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calendar_differs": ("⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
         "⛔ {day}: open by the calendar, closed by the broker. No entries"),
     "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
-    "morning": (
-        "☀ {day} 매매 준비 완료 · {mode} · 계좌 {account} · 장 {hours}\n"
+    "morning": ("☀ {day} 매매 준비 완료 · {mode} · 계좌 {account} · 장 {hours}\n"
         "매매 단계: {level} · 현금 {cash}원\n한도: 1회 {order}원, 하루 손실 {loss}원{lines}",
         "☀ {day} ready · {mode} · account {account} · session {hours}\n"
-        "level: {level} · cash {cash} won\nlimits: order {order}, day's loss {loss} won{lines}",
-    ),
+        "level: {level} · cash {cash} won\nlimits: order {order}, day's loss {loss} won{lines}"),
     "held_line": ("• {symbol} {quantity}주 (평균 {average}원, 전일 대비 {change}%): 손절 {stop}, 목표 {target} 감시 중",
         "• {symbol} {quantity} (average {average}, {change}% today): stop {stop}, target {target} armed"),
     "own_line": ("• 직접 보유(봇이 팔지 않음): {what}", "• your own, never sold by the bot: {what}"),
     "doubts_line": ("❓ 결과를 모르는 주문 {count}건", "❓ orders of unknown outcome: {count}"),
     "hold_line": ("⏸ 신규 주문을 막는 이유: {what}", "⏸ no entries because of: {what}"),
-    "day_report": (
-        "📋 {day} 손익 {net}원 ({percent}%)\n매도차익 {gross} − 수수료 {fees} − 세금 {taxes}{lines}\n"
+    "day_report": ("📋 {day} 손익 {net}원 ({percent}%)\n매도차익 {gross} − 수수료 {fees} − 세금 {taxes}{lines}\n"
         "평가금액 {equity}원 · 이번 달 {month}원\n보유: {positions}\n다음 개장: {next}",
         "📋 {day}: {net} won ({percent}%)\ngross {gross} − fees {fees} − taxes {taxes}{lines}\n"
-        "equity {equity} won · this month {month} won\nheld: {positions}\nnext session: {next}",
-    ),
+        "equity {equity} won · this month {month} won\nheld: {positions}\nnext session: {next}"),
     "rounds_line": ("매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}",
         "{count} round trips ({won} won, {lost} lost) · best {best} · worst {worst}"),
     "stock_line": ("• {symbol} {gain}원 ({count}번)", "• {symbol} {gain} won ({count})"),
