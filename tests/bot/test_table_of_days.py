@@ -3,8 +3,10 @@
 Each line is a day on which something odd happens from the start or from a moment on. What must hold
 is the same for all but what the line names: five shares are bought, sold by the kill switch, once
 each, journal and broker agree to the won, nothing stays open, and the alerts named were said.
+REPORTS names the public report that a line comes from.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import harness
@@ -12,6 +14,7 @@ import pytest
 from test_trader import SYMBOL, Life, wishes
 
 import kis_realtime_trading as bot
+from companions import simulator
 
 
 class Situation(NamedTuple):
@@ -23,6 +26,10 @@ class Situation(NamedTuple):
     said: tuple[str, ...] = ()
     unsaid: tuple[str, ...] = ("mismatch", "error", "external_order", "cash_differs")
     bought: bool = True
+    acts: tuple[tuple[str, Callable[[simulator.Simulator], Any]], ...] = ()  # of owner and market
+    config: Mapping[str, Any] = {}  # of the simulator
+    offset_ticks: int = 5  # of the entry; negative rests in the book
+    settings: Mapping[str, Any] = {}
 
 
 PRICE, BALANCE, LIST = (
@@ -64,28 +71,135 @@ TABLE = (
     Situation("every notice twice", {"kind": "fill"}, {"do": "notice_repeat", "times": 2}),
     Situation("an order that lists show late", {"kind": "order"}, {"do": "list_delay", "seconds": 20}),
 )  # fmt: skip
+ORDER, BUY, SELL = (
+    {"kind": "order"},
+    {"kind": "order", "side": "BUY"},
+    {"kind": "order", "side": "SELL"},
+)
+CANCEL, FILL, NOTICE, TRADE = ({"kind": each} for each in ("cancel", "fill", "notice", "trade"))
+RESTS: dict[str, Any] = {
+    "offset_ticks": -20,
+    "bought": False,
+    "settings": {"entry_timeout_s": 60.0},
+}
+HIS = ("mismatch", "error")  # what is not said although the owner trades beside us
 
 
-@pytest.mark.parametrize("line", TABLE, ids=[line.name for line in TABLE])
+def the_open_one(sim: simulator.Simulator) -> str:
+    """Return the number of the order of ours that rests."""
+    orders = sim.books()["orders"]
+    return next(
+        str(o["order_no"]) for o in orders if o["remaining_quantity"] and o["source"] == "api"
+    )
+
+
+def he_trades(side: str, shares: int) -> Callable[[simulator.Simulator], Any]:
+    """Let the owner trade the same stock by phone, at the market."""
+    return lambda sim: sim.manual_order(SYMBOL, side, shares, kind="01")
+
+
+def event(kind: str, seconds: float = 0.0) -> Callable[[simulator.Simulator], Any]:
+    """Let something happen in the market."""
+    return lambda sim: sim.market_event(kind, SYMBOL, seconds)
+
+
+REPORTS = (
+    Situation("notices of 29 fields (python-kis 80)", PRICE, {"do": "delay", "seconds": 0},
+              config={"notice_fields": 29, "environment": "real"}),
+    Situation("notices of 26 fields on paper (python-kis 68)", PRICE, {"do": "delay", "seconds": 0},
+              config={"notice_fields": 26}),
+    Situation("records of trades with three more fields (cluefin 28)", TRADE,
+              {"do": "frame_extra", "fields": 3}),
+    Situation("order rows without a time (python-kis 27)", LIST, field("ord_tmd", "")),
+    Situation("a buy whose answer never comes (catalyst 317)", {**BUY, "times": 1},
+              {"do": "lose", "how": "hang", "executed": True}, said=("order_unknown", "order_found")),
+    Situation("a sell answered by a page, executed (BitBot 27)", {**SELL, "times": 1},
+              {"do": "html", "status": 504, "executed": True}, said=("order_unknown", "order_found")),
+    Situation("a sell answered by the gateway, executed (trading-gpt 94)", {**SELL, "times": 1},
+              {"do": "error", "code": "EGW00301", "executed": True}),
+    Situation("a cancel whose answer never comes (BitBot 27)", {**CANCEL, "times": 1},
+              {"do": "lose", "how": "hang", "executed": True}, **RESTS),
+    Situation("a cancel that is accepted and refused afterwards (freqtrade 3647)",
+              {**CANCEL, "times": 1}, {"do": "cancel_refused", "seconds": 2}, **RESTS),
+    Situation("an entry that the owner cancels (freqtrade 1535)", PRICE, {"do": "delay", "seconds": 0},
+              acts=(("09:22:20", lambda sim: sim.manual_cancel(the_open_one(sim))),), **RESTS),
+    Situation("an exit that the owner cancels (freqtrade 8123)", {**SELL, "times": 1},
+              {"do": "no_fill", "seconds": 60},
+              acts=(("09:25:02", lambda sim: sim.manual_cancel(the_open_one(sim))),)),
+    Situation("an exit that nobody fills for 20 s, changed meanwhile (freqtrade 8374)",
+              {**SELL, "times": 1}, {"do": "no_fill", "seconds": 20}),
+    Situation("a sell that is accepted and refused afterwards (freqtrade 5482)",
+              {**SELL, "times": 1}, {"do": "refuse_later", "seconds": 3}, said=("order_rejected",)),
+    Situation("a buy that is accepted and refused afterwards (freqtrade 12343)",
+              BUY, {"do": "refuse_later", "seconds": 3}, said=("order_rejected",), bought=False),
+    Situation("lists that show the shares ordered as filled (open-trading-api 44)", ORDER,
+              {"do": "unsettled", "seconds": 10}),
+    Situation("a first page of the list again and again (jsmstock 77)", {**LIST, **LATER},
+              {"do": "repeat_page"}),
+    Situation("an empty order list for a minute (nautilus_trader 4230)", {**LIST, **LATER},
+              {"do": "empty"}),
+    Situation("a balance without lines for a minute (nautilus_trader 3715)", {**BALANCE, **LATER},
+              {"do": "empty"}),
+    Situation("the feed breaks as the buy fills (Lean IB 249)", PRICE, {"do": "delay", "seconds": 0},
+              acts=(("09:22:00", lambda sim: sim.drop_sessions()),
+                    ("09:22:02", lambda sim: sim.drop_sessions()))),
+    Situation("the feed breaks every 50 trades (trading-gpt 90)",
+              {**TRADE, "nth": [50, 100, 150, 200, 250]}, {"do": "ws_close"}),
+    Situation("a feed that leaves half of the trades out (open-trading-api 45)",
+              {**TRADE, "probability": 0.5}, {"do": "frame_drop"}),
+    Situation("no notice on paper, ever (open-trading-api 13)", NOTICE, {"do": "frame_drop"}),
+    Situation("notices that overtake each other (Lean TradeStation 95)", FILL, {"do": "notice_swap"}),
+    Situation("another program takes a token with the same key (mojito 6)", PRICE,
+              {"do": "delay", "seconds": 0},
+              acts=(("09:22:30", lambda sim: sim.second_client()),
+                    ("09:24:59", lambda sim: sim.second_client()))),
+    Situation("a yes without an order number (koapy 4)", {**BUY, "times": 1},
+              {"do": "odno", "style": "empty"}, said=("order_found",)),
+    Situation("an order number in another spelling (koapy 4)", ORDER, {"do": "odno", "style": "short"}),
+    Situation("he buys the same stock meanwhile (nautilus_trader 3464)", PRICE,
+              {"do": "delay", "seconds": 0}, said=("external_order",), unsaid=HIS,
+              acts=(("09:23:00", he_trades("BUY", 3)),)),
+    Situation("money is paid in meanwhile (freqtrade 2012)", PRICE, {"do": "delay", "seconds": 0},
+              unsaid=HIS, acts=(("09:23:00", lambda sim: sim.transfer_cash(1_000_000)),)),
+    Situation("an auction begins as the exit leaves (freqtrade 7526)", PRICE,
+              {"do": "delay", "seconds": 0}, acts=(("09:24:59", event("vi", 90)),)),
+    Situation("nobody buys for a minute and a half (freqtrade 3802)", PRICE,
+              {"do": "delay", "seconds": 0},
+              acts=(("09:24:58", event("limit_down")), ("09:26:30", event("unlock")))),
+)  # fmt: skip
+EVERY = (*TABLE, *REPORTS)
+
+
+@pytest.mark.parametrize("line", EVERY, ids=[line.name for line in EVERY])
 def test_a_day_of_other_people(line):
     """What the table says must hold, holds."""
 
     async def story(life):
         life.sim.faults.add({"match": line.match, "effect": line.effect})
-        trader, run = await life.begin(wishes("09:22:00", plan=(0.8, 1.2)))
+        wish = wishes("09:22:00", plan=(0.8, 1.2), offset_ticks=line.offset_ticks)
+        trader, run = await life.begin(wish)
+        late = [act for act in line.acts if act[0] >= "09:25:00"]
+        for at, act in line.acts:
+            if (at, act) not in late:
+                await life.world.until(at)
+                act(life.sim)
         await life.world.until("09:25:00")
         trader.set_level("FLATTEN_AND_HALT", "test")
+        for at, act in late:
+            await life.world.until(at)
+            act(life.sim)
         await life.world.until("09:29:00")
         await life.stop(trader, run)
         return trader.engine.core.ledger
 
-    life = Life(density=60.0)
+    life = Life(density=60.0, settings=dict(line.settings), **line.config)
     ledger = life.play(story)
-    sides = [order["side"] for order in life.orders if order["filled_quantity"]]
+    ours = [order for order in life.sim.books()["orders"] if order["source"] == "api"]
+    sides = [order["side"] for order in ours if order["filled_quantity"]]
     assert sides == (["BUY", "SELL"] if line.bought else [])
     assert harness.differences(life.sim, ledger) == []
     assert (ledger.position(SYMBOL).quantity, ledger.open_orders()) == (0, [])
     assert bot.KillLevel.FLATTEN_AND_HALT is ledger.level
     said = set(life.alerts())
-    assert set(line.said) <= said
+    assert set(line.said) | ({"order_sent"} if line.offset_ticks < 0 else set()) <= said
     assert not set(line.unsaid) & said
