@@ -143,6 +143,8 @@ class ThinLane:
                 continue
             if state.last_trade is None or state.exit or state.waiting or state.halted:
                 return None
+            if state.builder.cum_volume != stage.totals[symbol][0]:
+                return None  # it refused a price: the next trade shows it what it missed
             if state.instrument is None or state.auction or symbol in stage.broker.quiet_until:
                 return None
             bounds = list(self.bounds(symbol, state))

@@ -8,7 +8,7 @@ import harness
 import pytest
 
 import kis_realtime_trading as bot
-from companions import command_line, simulator
+from companions import command_line, replay, simulator
 from companions.backtest import recorded
 from companions.backtest.run import Options
 
@@ -74,6 +74,48 @@ def test_the_same_recording_gives_the_same_digest(world, tmp_path):
     digests = [again(world, tmp_path / name)[1].digest for name in ("a", "b")]
     other = again(world, tmp_path / "c", lookback_bars=9)[1].digest
     assert digests[0] == digests[1] != other
+
+
+class Taped(recorded.TradeStage):
+    """A stage that keeps every event it feeds, as a recording would."""
+
+    tape: list[bot.Event]
+
+    def feed(self, event: bot.Event) -> None:
+        """Keep it first."""
+        self.__dict__.setdefault("tape", []).append(event)
+        super().feed(event)
+
+
+def test_a_replay_of_the_backtests_events_has_its_digest(world, tmp_path):
+    """A simulated day recorded: the backtest of its trades, told again event by event, is the same.
+
+    Trades are those of the recording; everything else goes through the text of a recording and
+    back. So nothing but events reaches the engine of a backtest, and a replay says what it said.
+    """
+    found = recorded.read(next((world.folder / "records").glob("*-0000.gz")))
+    parameters = {"lookback_bars": 4, "volume_ratio": 0.5, "target_pct": 1.0}
+    history = recorded.history_of(found)
+    strategy = bot.load_strategy("breakout", parameters)
+    stage = Taped(found, history, strategy, Options(10_000_000, bars=True), tmp_path / "journal-a.sqlite3")  # fmt: skip
+    [day] = found.trades
+    stage.trade_day(day, history.minutes)
+    settings, ledger = stage.settings, bot.Ledger()
+    again = bot.Engine(settings, bot.load_strategy("breakout", parameters), ledger, False)
+    shown = []
+    for event in stage.tape:
+        told = event
+        if isinstance(event, bot.Trade):
+            shown.append((event.symbol, event.price, event.volume, event.cum_volume))
+        elif not isinstance(event, bot.TimeEvent):
+            told = replay.event_from_json(bot.canonical_json(event))
+        again.handle(told)
+    assert again.digest.hexdigest() == stage.engine.digest.hexdigest()
+    assert again.core.ledger.cash_krw == stage.broker.cash
+    assert any(order.filled_quantity for order in again.core.ledger.orders.values())
+    of_day = {(t.symbol, t.price, t.volume, t.cum_volume) for t in found.trades[day]}
+    assert len(shown) > 1_000 and set(shown) <= of_day
+    assert stage.result(0, 0.0).differences == ()
 
 
 def test_the_bars_of_the_backtest_are_the_bars_of_the_live_run(world, tmp_path):
