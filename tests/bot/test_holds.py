@@ -123,7 +123,7 @@ CASES = {
     "level": Case(level),
     "stopped": Case(stopped),
     "action": Case(action),
-    "unresolved": Case(unresolved, LOST_ORDER, wishes("09:19:30")),
+    "unresolved": Case(unresolved, LOST_ORDER, wishes("09:19:30"), until="09:19:30"),
     "exiting": Case(exiting, strategy=wishes("09:19:30")),
     "pause": Case(
         pause, strategy=wishes("09:19:30", plan=(0.9999, 1.5)), settings={"limits": {"losses_in_a_row": 1}}

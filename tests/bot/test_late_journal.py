@@ -57,17 +57,21 @@ def no_descriptors(life, trader):
 @contextlib.contextmanager
 def hanging(life, trader):
     """Let the disk take no commit to its end: an fsync that does not come back."""
-    answers = threading.Event()
+    answers, patience = threading.Event(), bot.DISK_ANSWERS_WITHIN_S
     trader.journal._db.set_trace_callback(lambda sql: sql != "COMMIT" or answers.wait())
-    yield
-    answers.set()
+    bot.DISK_ANSWERS_WITHIN_S = 0.05  # of a disk that does answer this would ask too much here
+    try:
+        yield
+    finally:
+        bot.DISK_ANSWERS_WITHIN_S = patience
+        answers.set()
     trader.journal._writer.end(10.0)
 
 
 def holding(life):
     """Return the strategy: five shares with a stop, and an entry of another stock that rests."""
     return harness.Scripted([
-        harness.Wish("09:20:00", SYMBOL, 5, plan=(0.97, 1.2)),
+        harness.Wish("09:23:40", SYMBOL, 5, plan=(0.97, 1.2)),
         harness.Wish("09:24:30", OTHER, 5, offset_ticks=-30, plan=(0.8, 1.2)),
     ])  # fmt: skip
 
@@ -82,16 +86,15 @@ def falling():
 
 
 @pytest.mark.parametrize("trouble", [locked, full, moved, no_descriptors, hanging])
-def test_a_late_journal_keeps_the_bot_and_its_stops(trouble, monkeypatch):
+def test_a_late_journal_keeps_the_bot_and_its_stops(trouble):
     """For 10 s nothing leaves; then the stop and the cancel that waited do, each with its row."""
-    monkeypatch.setattr(bot, "DISK_ANSWERS_WITHIN_S", 0.05)
 
     async def story(life):
         trader, run = await life.begin(holding(life))
         await life.world.until("09:24:58")
         began, posts = time.monotonic(), list(life.network.posts)
         with trouble(life, trader):
-            trader.tell("error", what="x" * 3_000)  # no page is left for more
+            trader.tell("error", what="x " * 1_500)  # no page is left for more
             await life.world.until("09:25:10")
             during = list(trader.engine.core.holds), life.network.posts == posts, run.done()
             told = [text for text in trader.bridge.messages if "저장할 수 없습니다" in text]
@@ -104,7 +107,9 @@ def test_a_late_journal_keeps_the_bot_and_its_stops(trouble, monkeypatch):
         return during, told, after, level, holds, trader
 
     patient = {"entry_timeout_s": 600.0}  # only the late journal takes the entry back
-    life = Life(symbols=(SYMBOL, OTHER), density=120.0, bars=falling(), settings=patient)
+    life = Life(
+        "09:23:00", patient, symbols=(SYMBOL, OTHER), density=40.0, bars=falling()
+    )  # fmt: skip
     (held, silent, ended), told, after, level, holds, trader = life.play(story)
     assert bot.JOURNAL_LATE in held and silent and not ended
     assert len(told) == 1
@@ -136,7 +141,7 @@ def test_an_entry_decided_while_the_journal_is_late_never_leaves():
         await life.stop(trader, run)
         return [order.status for order in trader.engine.core.ledger.orders.values()]
 
-    life = Life(density=120.0)
+    life = Life("09:24:00", density=120.0)
     assert life.play(story) == [bot.OrderStatus.NOT_SENT]
     assert life.orders == []
 
@@ -166,7 +171,7 @@ def test_a_journal_that_stays_late_ends_the_bot_and_says_what_is_left():
 
     async def story(life):
         trader, run = await life.begin(holding(life))
-        await life.world.until("09:23:00")
+        await life.world.until("09:23:55")
         began = asyncio.get_running_loop().time()
         with locked(life, trader):
             with pytest.raises(BaseExceptionGroup) as group:
@@ -175,7 +180,7 @@ def test_a_journal_that_stays_late_ends_the_bot_and_says_what_is_left():
             trader.journal.close()
         return bot._explain_failure(group.value), took, trader.bridge.messages[-1]
 
-    code, took, said = Life(symbols=(SYMBOL, OTHER), density=120.0).play(story)
+    code, took, said = Life("09:23:00", symbols=(SYMBOL, OTHER), density=40.0).play(story)
     assert code == bot.EXIT_JOURNAL
     assert bot.LATE_MOST_S <= took < bot.LATE_MOST_S + 120.0  # from the first row on
     assert f"{SYMBOL} 5" in said
@@ -200,12 +205,11 @@ def test_a_stop_while_the_journal_is_late_is_no_clean_end():
     assert "locked" in late and "locked" in said
 
 
-def test_an_fsync_that_hangs_for_a_minute_holds_no_other_stop_and_no_word_of_the_owner(monkeypatch):
+def test_an_fsync_that_hangs_for_a_minute_holds_no_other_stop_and_no_word_of_the_owner():
     """Two stops fire meanwhile and are told as waiting; a word is obeyed; nothing leaves without a row."""
-    monkeypatch.setattr(bot, "DISK_ANSWERS_WITHIN_S", 0.05)
 
     async def story(life):
-        wishes = [harness.Wish("09:20:00", each, 5, plan=(0.97, 1.2)) for each in (SYMBOL, OTHER)]
+        wishes = [harness.Wish("09:23:40", each, 5, plan=(0.97, 1.2)) for each in (SYMBOL, OTHER)]
         trader, run = await life.begin(harness.Scripted(wishes))
         await life.world.until("09:24:58")
         began, posts = time.monotonic(), len(life.network.posts)
@@ -223,7 +227,7 @@ def test_an_fsync_that_hangs_for_a_minute_holds_no_other_stop_and_no_word_of_the
         return during, told, trader
 
     both = falling() | {OTHER: falling()[SYMBOL]}
-    life = Life(symbols=(SYMBOL, OTHER), density=120.0, bars=both)
+    life = Life("09:23:00", symbols=(SYMBOL, OTHER), density=40.0, bars=both)
     during, told, trader = life.play(story)
     stops = {SYMBOL: "stop", OTHER: "stop"}
     assert during == (stops, bot.KillLevel.ENTRIES_OFF, 0, False)

@@ -97,14 +97,13 @@ PEEKS = {
     "centred mean": lambda d: below(d, windows(d, 3, 3, statistics.fmean)),
     "centred low": lambda d: [b.close == low for b, low in
                               zip(d, windows(d, 4, 4, min), strict=True)],
-    "highest of all": lambda d: [b.close > 0.97 * max(closes(d)) for b in d],
-    "lowest of all": lambda d: [b.close < 1.02 * min(closes(d)) for b in d],
+    "highest of all": lambda d: above(d, [0.97 * max(closes(d))] * len(d)),
+    "lowest of all": lambda d: below(d, [1.02 * min(closes(d))] * len(d)),
     "mean of all": lambda d: below(d, [statistics.fmean(closes(d))] * len(d)),
     "median of all": lambda d: above(d, [statistics.median(closes(d))] * len(d)),
-    "z score of all": lambda d: [b.close - statistics.fmean(closes(d))
-                                 > 0.5 * statistics.pstdev(closes(d)) for b in d],
-    "scaled by all": lambda d: [(b.close - min(closes(d))) * 2 > max(closes(d)) - min(closes(d))
-                                for b in d],
+    "z score of all": lambda d: above(d, [statistics.fmean(closes(d))
+                                          + 0.5 * statistics.pstdev(closes(d))] * len(d)),
+    "scaled by all": lambda d: above(d, [(min(closes(d)) + max(closes(d))) / 2] * len(d)),
     "rank in all": lambda d: [sorted(closes(d)).index(b.close) * 3 < len(d) for b in d],
     "the day's last close": lambda d: below(d, of_day(d, lambda day: day[-1].close)),
     "the day's high": lambda d: [b.high == high for b, high in
