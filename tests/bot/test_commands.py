@@ -91,7 +91,7 @@ def test_the_control_file_takes_every_word_that_does_something(word: bot.OwnersW
 
     async def story(life: Life) -> Any:
         trader, run = await life.begin()
-        await life.world.until("09:21:00")
+        await life.world.until("09:19:30")
         leave(life, spoken(word))
         await asyncio.sleep(3)
         level = trader.engine.core.ledger.level
@@ -156,17 +156,17 @@ class Seller(bot.TradingStrategy):
 
 
 def owners_day(*words: tuple[str, str], strategy: Any = None, **settings: Any) -> Life:
-    """Let the owner say words at times; return the life after 09:26."""
+    """Let the owner say words at times; return the life after 09:24."""
 
     async def story(life: Life) -> None:
         trader, run = await life.begin(strategy)
         for moment, text in words:
             await life.world.until(moment)
             leave(life, text)
-        await life.world.until("09:26:00")
+        await life.world.until("09:24:00")
         await life.stop(trader, run)
 
-    life = Life(settings=settings, density=600.0)
+    life = Life(settings=settings, density=120.0)
     life.play(story)
     return life
 
@@ -176,7 +176,7 @@ def test_the_owners_buy_is_bought_and_no_strategy_sells_it_but_his_own_word_does
     day = owners_day(("09:20:30", f"buy {SYMBOL} 3"), strategy=Seller())
     assert [(o["side"], o["filled_quantity"]) for o in day.orders] == [("BUY", 3)]
     assert any("the owner bought it" in row.body for row in day.rows("refusal"))
-    words = (("09:20:30", f"buy {SYMBOL} 3"), ("09:23:00", f"sell {SYMBOL}"))
+    words = (("09:20:30", f"buy {SYMBOL} 3"), ("09:22:30", f"sell {SYMBOL}"))
     day = owners_day(*words, strategy=Seller())
     assert [(o["side"], o["filled_quantity"]) for o in day.orders] == [("BUY", 3), ("SELL", 3)]
 
@@ -198,7 +198,7 @@ def test_the_owners_position_is_known_again_after_a_restart():
         await life.stop(trader, run)
         return owners
 
-    life = Life(density=600.0)
+    life = Life(density=120.0)
     assert life.play(story) is True
     assert [o["side"] for o in life.orders] == ["BUY"]
 
@@ -271,7 +271,7 @@ def test_unlock_lets_a_stopped_stock_be_bought_again():
         await life.stop(trader, run)
         return before, after
 
-    assert Life(density=600.0).play(story) == ((0, {SYMBOL: "test"}), (1, {}))
+    assert Life(density=120.0).play(story) == ((0, {SYMBOL: "test"}), (1, {}))
 
 
 def test_cancel_takes_back_a_resting_entry_by_its_number():

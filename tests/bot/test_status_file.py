@@ -15,17 +15,17 @@ from companions import simulator
 
 @pytest.fixture(scope="module")
 def noon() -> tuple[dict, World]:
-    """Return the status at 10:30 of a day with one position, and its world."""
-    world = World(simulator.SimulatorConfig(symbols=("005930",), density=20.0))
+    """Return the status at 09:40 of a day with one position, and its world."""
+    world = World(simulator.SimulatorConfig(symbols=("005930",), density=20.0), "09:28:00")
     first = world.config.symbols[0]
     strategy = Scripted([Wish("09:30:00", first, 10, plan=(0.8, 1.2))])
 
-    async def until_half_past_ten() -> dict:
+    async def until_twenty_to_ten() -> dict:
         driver = asyncio.create_task(world.network.drive())
         trader = world.make_trader(strategy)
         trader.bridge.names = {first: "삼성전자"}  # as the list of the stocks tells it at a start
         run = asyncio.create_task(trader.run(one_day=True))
-        await world.until("10:30:00")
+        await world.until("09:40:00")
         status = bot.status_of(trader)
         trader.stop("enough")
         await run
@@ -34,7 +34,7 @@ def noon() -> tuple[dict, World]:
         return status
 
     try:
-        return run_virtual(until_half_past_ten()), world
+        return run_virtual(until_twenty_to_ten()), world
     finally:
         world.close()
 

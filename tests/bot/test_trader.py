@@ -999,7 +999,7 @@ def test_the_report_names_stocks_of_which_no_trade_came(mute):
         return [text for text in trader.bridge.messages if "📋" in text]
 
     symbols = (SYMBOL, "000660")
-    [report] = Life(start="15:18:00", symbols=symbols, density=60.0).play(story)
+    [report] = Life(start="15:27:00", symbols=symbols, density=10.0).play(story)
     assert ("\n체결가격이 오지 않은 종목: 000660" in report) is bool(mute)
 
 
@@ -1040,7 +1040,7 @@ def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, noti
         for _ in range(orders):
             life.sim.manual_order(SYMBOL, "BUY", 1, low)
         trader, run = await life.begin()
-        while f"{life.world.clock.now():%H:%M}" < "09:29":
+        while f"{life.world.clock.now():%H:%M}" < "09:26":
             await asyncio.sleep(1)
             if notices:
                 trader.broker.want(bot.Ask("orders"))
@@ -1054,7 +1054,7 @@ def test_a_long_order_list_on_paper_leaves_time_for_other_questions(orders, noti
         asked = [datetime.strptime(at, "%H:%M:%S") for at, each in life.requests if each == name]
         longest = max(later - earlier for earlier, later in itertools.pairwise(asked))
         assert longest <= timedelta(seconds=115), name
-        assert asked[-1] >= datetime.strptime("09:27:00", "%H:%M:%S")
+        assert asked[-1] >= datetime.strptime("09:24:00", "%H:%M:%S")
 
 
 # --- the journal fails ---

@@ -6,9 +6,12 @@ Needs playwright and a Chromium of the system; skips with a sentence where there
 import asyncio
 import json
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from journals import make_journal
 from test_page import STATUS, opened
 
@@ -18,12 +21,21 @@ playwright = pytest.importorskip("playwright.async_api", reason="pip install pla
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
     pytest.skip("no Chromium: apt-get install chromium", allow_module_level=True)
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
 TABS = ("overview", "stock/005930", "orders", "results", "journal", "health")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Any]:
+    """Return a browser; each test opens windows of its own in it."""
+    async with playwright.async_playwright() as play:
+        started = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        await started.close()
 
 
 @pytest.fixture
@@ -45,10 +57,9 @@ def show(folder: Path, result: int) -> None:
     bot.write_private(folder / bot.STATUS_FILE, text)
 
 
-async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path):
+async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path, chromium: Any):
     """Each tab shows in both sizes and languages without an error or a request to elsewhere."""
-    async with opened(folder) as (base, url), playwright.async_playwright() as play:
-        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with opened(folder) as (base, url):
         faults: list[str] = []
         for width in (1280, 390):
             context = await chromium.new_context(viewport={"width": width, "height": 844})
@@ -74,14 +85,13 @@ async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path):
             assert await page.evaluate(overflow) <= 0
             await context.close()
         assert faults == []
-        await chromium.close()
 
 
-async def test_a_fill_shows_and_flatten_needs_its_word(folder: Path):
+async def test_a_fill_shows_and_flatten_needs_its_word(folder: Path, chromium: Any):
     """A new result appears by itself; the wrong word does nothing, the right one tells the bot."""
-    async with opened(folder) as (_, url), playwright.async_playwright() as play:
-        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = await chromium.new_page()
+    async with opened(folder) as (_, url):
+        first = await chromium.new_context()
+        page = await first.new_page()
         await page.goto(url)
         await page.wait_for_selector("text=삼성전자")
         show(folder, 12_345)
@@ -96,18 +106,19 @@ async def test_a_fill_shows_and_flatten_needs_its_word(folder: Path):
         await page.wait_for_selector("text=봇에 전했습니다", timeout=60_000)
         left = await asyncio.to_thread((folder / bot.CONTROL_FILE).read_text)
         assert "FLATTEN_AND_HALT" in left
-        other = await (await chromium.new_context()).new_page()
+        stranger = await chromium.new_context()
+        other = await stranger.new_page()
         await other.goto(url.partition("/?")[0])
         assert "삼성전자" not in await other.content()
-        await chromium.close()
+        await stranger.close()
+        await first.close()
 
 
 @pytest.mark.parametrize("tab", TABS)
-async def test_axe_finds_nothing_serious(folder: Path, tab: str):
+async def test_axe_finds_nothing_serious(folder: Path, chromium: Any, tab: str):
     """The rules of axe-core for contrast, names, roles and keyboard, in a wide and a narrow window."""
     axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="pip install axe")
-    async with opened(folder) as (_, url), playwright.async_playwright() as play:
-        chromium = await play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with opened(folder) as (_, url):
         for width in (1280, 390):
             context = await chromium.new_context(
                 viewport={"width": width, "height": 844}, bypass_csp=True
@@ -120,4 +131,4 @@ async def test_axe_finds_nothing_serious(folder: Path, tab: str):
             found = (await axe.Axe().run(page)).response["violations"]
             assert [f"{each['id']}: {each['help']}" for each in found
                     if each["impact"] in ("serious", "critical")] == []  # fmt: skip
-        await chromium.close()
+            await context.close()
