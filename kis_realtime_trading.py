@@ -143,7 +143,6 @@ from typing import (
     get_args,
 )
 
-import aiohttp
 import yaml
 from Crypto.Cipher import AES
 from dotenv import dotenv_values
@@ -163,6 +162,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 from websockets.frames import Opcode as WebSocketOpcode
 
 if TYPE_CHECKING:
+    import aiohttp
     import pandas
 
 __version__ = "0.2.0"
@@ -8121,6 +8121,8 @@ class AiohttpTransport:
     """The network: TLS checked, no redirects, no proxies, no repeats, a deadline on everything."""
 
     def __init__(self) -> None:
+        import aiohttp  # noqa: F401  0.2 s, which nobody who only reads a journal waits for
+
         self._session: aiohttp.ClientSession | None = None  # made inside the running loop
         self._left: aiohttp.ClientSession | None = None  # one whose connections are not used again
 
@@ -8128,6 +8130,8 @@ class AiohttpTransport:
         self, method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str],
         body: bytes | None,
     ) -> HttpReply:  # fmt: skip
+        import aiohttp
+
         host = urllib.parse.urlsplit(url)
         of_kis = f"{host.scheme}://{host.netloc}" in ALLOWED_HOSTS
         if not of_kis and host.hostname not in LOOPBACK_HOSTS:
@@ -9032,6 +9036,7 @@ class PhoneCodes:
 
 def _bounded_request() -> Any:
     """Return the library's door to the network: no proxies, no redirects, short bodies only."""
+    import aiohttp
     from telegram.error import NetworkError, TimedOut
     from telegram.request import BaseRequest, RequestData
 
@@ -9414,6 +9419,8 @@ class SideDoors:
 
     async def run(self, watchdog: Watchdog) -> None:
         """Send words, and signs while the trader gives them, until cancelled."""
+        import aiohttp
+
         if self._webhook or self._heartbeat:
             timeout = aiohttp.ClientTimeout(total=10.0)
             async with (
@@ -9446,6 +9453,8 @@ class SideDoors:
 
     async def _open(self, key: str, call: Any) -> str:
         """Return "" when it was taken, else why not: a status, or an error without its text."""
+        import aiohttp
+
         try:
             async with call as reply:
                 why = "" if reply.status < 300 else str(reply.status)

@@ -112,7 +112,9 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         bars = chat.trader.journal.rows  # a chart needs one
         await edge.until(lambda: next(bars("bar"), None) is not None, 60.0)
         processes = [word.name for word in PHONE if not hasattr(bot.PhoneText, word.name)]
-        elsewhere = processes[language == "ko" :: 2]  # each in one language here, all in test_phone_answers
+        elsewhere = processes[
+            language == "ko" :: 2
+        ]  # each in one language here, all in test_phone_answers
         for word in PHONE:
             if word.danger is bot.Danger.ASK and word.name not in elsewhere:
                 given = " 삼성전자" if word.name == "chart" else ""

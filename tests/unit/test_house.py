@@ -311,7 +311,7 @@ began = time.process_time()
 import kis_realtime_trading
 spent = time.process_time() - began
 import logging, threading
-heavy = {"pandas", "telegram", "rich", "matplotlib", "numpy"} & set(sys.modules)
+heavy = {"pandas", "telegram", "rich", "matplotlib", "numpy", "aiohttp"} & set(sys.modules)
 assert not seen, seen
 assert not heavy, heavy
 assert threading.active_count() == 1 and not logging.getLogger().handlers
