@@ -9175,12 +9175,14 @@ class TelegramBot:
             box.append(letter)
         self._more.set()
 
-    def reply(self, answer: Answer, user: int) -> None:
-        """Answer a person in his own chat, before the usual alerts."""
+    def reply(self, answer: Answer, user: int = 0) -> None:
+        """Answer a person in his own chat, before the usual alerts; 0: to the chat of alerts, after."""
         if self._token and (answer.text or answer.photo):
             text = answer.text[:4000].encode("utf-8", "replace").decode()
-            self._urgent.append(Letter(text, 0, str(user), PLAIN, _loop_time(), answer))
-        self._more.set()
+            since_s = _loop_time() if user else math.inf  # never late: no digest takes a picture
+            letter = Letter(text, 0, str(user or ""), How(silent=not user), since_s, answer)
+            (self._urgent if user else self._usual).append(letter)
+            self._more.set()
 
     @property
     def hears(self) -> bool:
@@ -9372,12 +9374,11 @@ class TelegramBot:
                 return
         quiet = all(each.how.silent for each in items)
         chat = first.chat or self._chat
-        markup = _buttons(first.answer.buttons)
+        how = {"reply_markup": _buttons(first.answer.buttons), "disable_notification": quiet}
         if first.answer.photo:
-            caption = text[:1000] or None
-            await bot.send_photo(chat, first.answer.photo, caption=caption, reply_markup=markup)
+            await bot.send_photo(chat, first.answer.photo, caption=text[:1000] or None, **how)
             return
-        sent = await bot.send_message(chat, text, reply_markup=markup, disable_notification=quiet)
+        sent = await bot.send_message(chat, text, **how)
         if first.how.key and len(items) == 1:
             self._ids[first.how.key] = chat, sent.message_id
             self._ids = dict(list(self._ids.items())[-200:])
@@ -11385,6 +11386,10 @@ class Teller:
             month=f"{self._month(day):+,}", next=f"{following.open:%Y-%m-%d %H:%M}",
             lines=evening_lines(figures, self._story(day, costs_off, realized)),
         )  # fmt: skip
+        trader, telegram = self._trader, self._bridge.telegram
+        if telegram.hears and not trader.stopping() and self._bridge.noise["report"] != "off":
+            found = await work_out(trader.journal.path, trader.bot.language, trader.bot, "evening")
+            telegram.reply(Answer(photo=base64.b64decode((found or {}).get("photo", ""))))
 
     def _month(self, day: str) -> int:
         """Return the result of the month so far, won; the last report of a day counts."""
@@ -11418,9 +11423,7 @@ class Teller:
         errors = errors_of(sys.exception())
         left = left_behind(self._core.ledger, self._bridge.late)
         why = ("; ".join(map(_named_error, errors)) or why) + left
-        keys = [
-            fault.key for each in errors if isinstance(each, KeysRefused) for fault in each.faults
-        ]
+        keys = [f.key for each in errors if isinstance(each, KeysRefused) for f in each.faults]
         try:
             if keys:
                 self._bridge.tell("keys_refused", what=", ".join(keys), held=left)

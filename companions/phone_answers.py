@@ -173,6 +173,14 @@ def report_of_day(asked: Asked) -> dict[str, str]:
     return {"text": "\n".join(lines), "photo": base64.b64encode(photo).decode()}
 
 
+def evening(asked: Asked) -> dict[str, str]:
+    """The picture of the day alone: the bot has told its figures."""
+    from companions import phone_pictures
+
+    photo = phone_pictures.of_day(asked.journal, asked.fees, asked.language)
+    return {"text": "", "photo": base64.b64encode(photo).decode()}
+
+
 def code_of(asked: Asked, wanted: str) -> str:
     """Return the code of a stock that was named; what is no name stays."""
     known = names_of(asked.journal.parent).items()
@@ -358,7 +366,7 @@ def version(asked: Asked) -> dict[str, str]:
 
 ANSWERS: dict[str, Callable[[Asked], dict[str, str]]] = {
     "trades": trades, "daily": daily, "weekly": grouped("week", 8), "monthly": grouped("month", 12),
-    "performance": grouped("symbol", 20), "stats": stats, "report": report_of_day, "why": reasons,
+    "performance": grouped("symbol", 20), "stats": stats, "report": report_of_day, "evening": evening, "why": reasons,
     "chart": chart, "profit": profit, "names": names, "watchlist": watchlist, "limits": limits,
     "orders": orders, "balance": balance, "holds": holds, "locks": locks, "health": health, "logs": logs, "version": version,
 }  # fmt: skip

@@ -42,8 +42,15 @@ def set_up(language: str) -> bool:
 
 def png(figure: Any, dpi: int = 140) -> bytes:
     """Return a figure as a picture that fits a phone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure.dpi = dpi
     out = io.BytesIO()
-    figure.savefig(out, dpi=dpi, format="png")
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # half the time of savefig()
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    drawn.convert("RGB").save(out, "png", compress_level=4)
     return out.getvalue()
 
 
@@ -76,7 +83,7 @@ def of_day(journal: Path, fees: Fees, language: str, result_only: bool = False) 
     hours: Any = dates.DateFormatter
     axis.xaxis.set_major_formatter(hours("%H:%M", tz=bot.KST))
     figure.suptitle(drawn.day)
-    figure.tight_layout()
+    figure.subplots_adjust(0.13, 0.09, 0.97, 0.85)
     return png(figure)
 
 
@@ -124,7 +131,8 @@ def _draw_stock(pages: Sequence[picture.Drawn], symbol: str, title: str, korean:
         if any(value == value for value in line):
             axis.plot(places, line, ":", color=colour, linewidth=1.3, label=WORDS[word][not korean])
             axis.legend(loc="upper left", fontsize=9)
-    for mark in (each for page in pages for each in page.marks.get(symbol, [])):
+    marks = (each for page in pages for each in page.marks.get(symbol, []))
+    for mark in picture.together(marks):
         text = f"{mark.shares:,}{WORDS['shares'][not korean]}"
         text += "" if mark.gain_krw is None else f" {mark.gain_krw:+,}"
         spot = (place(mark.at), mark.price)
@@ -144,7 +152,7 @@ def _draw_stock(pages: Sequence[picture.Drawn], symbol: str, title: str, korean:
     for each in (axis, below):
         each.grid(alpha=0.25)
     axis.margins(y=0.12)
-    figure.tight_layout()
+    figure.subplots_adjust(0.125, 0.07, 0.975, 0.93, hspace=0.08)
     return figure
 
 
@@ -175,5 +183,5 @@ def of_results(days: Sequence[reports.DayResult], language: str) -> bytes:
         each.grid(alpha=0.25)
     ticks = list(range(0, len(days), max(1, len(days) // 6)))
     below.set_xticks(ticks, [f"{days[at].day:%m-%d}" for at in ticks], fontsize=9)
-    figure.tight_layout()
+    figure.subplots_adjust(0.15, 0.08, 0.97, 0.92, hspace=0.22)
     return png(figure)

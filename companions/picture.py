@@ -6,6 +6,7 @@ result over the day: realised, and with what was open at each bar. Up is red, do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -49,6 +50,21 @@ class Drawn:
     levels: dict[str, list[tuple[datetime, int, int]]] = field(default_factory=dict)
     realised: list[tuple[datetime, int]] = field(default_factory=list)
     whole: list[tuple[datetime, int]] = field(default_factory=list)
+
+
+def together(marks: Iterable[Mark]) -> list[Mark]:
+    """Return fills of one side within a minute as one mark: their labels would lie on each other."""
+    found: list[Mark] = []
+    for mark in marks:
+        last = found[-1] if found else mark
+        near = last is not mark and (mark.at - last.at).total_seconds() < 60.0
+        if near and last.buy == mark.buy and last.gain_krw is None:
+            found.pop()
+            shares = last.shares + mark.shares
+            price = (last.price * last.shares + mark.price * mark.shares) / shares
+            mark = Mark(mark.at, price, shares, mark.buy, mark.gain_krw)
+        found.append(mark)
+    return found
 
 
 class _Reader:
@@ -137,14 +153,16 @@ def read_drawn(
 
 def draw(drawn: Drawn, korean: bool) -> Any:
     """Return the figure. The font and the backend are the caller's to set."""
-    from matplotlib import dates, pyplot
+    from matplotlib import dates
+    from matplotlib.figure import Figure
 
     symbols = sorted(drawn.marks) or sorted(drawn.bars)[:3]
     heights = [3.0] * len(symbols) + [2.0]
-    figure, axes = pyplot.subplots(
-        len(heights), 1, figsize=(11, 1 + sum(heights)), sharex=True, squeeze=False,
-        gridspec_kw={"height_ratios": heights},
-    )  # fmt: skip
+    tall = 1 + sum(heights)
+    figure = Figure(figsize=(11, tall))
+    axes = figure.subplots(
+        len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
     for axis, symbol in zip(axes[:, 0], symbols, strict=False):
         _draw_stock(axis, drawn, symbol, korean)
     _draw_result(axes[-1, 0], drawn, korean)
@@ -152,8 +170,9 @@ def draw(drawn: Drawn, korean: bool) -> Any:
     title = f"{WORDS['day'][not korean]} {drawn.day}"
     if not drawn.marks:
         title += f": {WORDS['no_trades'][not korean]}"
-    figure.suptitle(title)
-    figure.tight_layout()
+    figure.suptitle(title, y=1 - 0.15 / tall, va="top")
+    # not tight_layout(): it draws everything once more to measure it
+    figure.subplots_adjust(0.075, 0.35 / tall, 0.985, 1 - 0.75 / tall, hspace=0.22)
     return figure
 
 
@@ -176,7 +195,7 @@ def _draw_stock(axis: Any, drawn: Drawn, symbol: str, korean: bool) -> None:
         if any(level == level for _, level in line):
             axis.step(*zip(*line, strict=True), where="post", color=colour, linestyle=":",
                       linewidth=1.2, label=WORDS[word][not korean])  # fmt: skip
-    for mark in drawn.marks.get(symbol, []):
+    for mark in together(drawn.marks.get(symbol, [])):
         text = f"{mark.shares:,}{WORDS['shares'][not korean]}"
         text += "" if mark.gain_krw is None else f" {mark.gain_krw:+,}"
         axis.scatter([mark.at], [mark.price], marker="^" if mark.buy else "v", s=70, zorder=3,

@@ -194,6 +194,20 @@ def test_the_choice_of_noise_is_obeyed_and_outlives_a_restart():
     assert [len(box) for box in boxes] == [1, 1] and all("결과 불명" in box[0] for box in boxes)
 
 
+async def test_a_picture_for_the_chat_comes_silent_after_the_words_and_in_no_digest():
+    """An hour without Telegram: the words in one message, the picture still as a picture."""
+    async with outbox(late_s=0.2) as (api, box):
+        api.fault(502, times=2)
+        for number in range(4):
+            box.post(f"alert {number}", how=by(""))
+        box.reply(bot.Answer(photo=b"\x89PNG picture"))
+        await edge.until(lambda: len(api.sent) == 2, 20)
+    assert "alert 0" in api.texts[0] and "alert 3" in api.texts[0]
+    assert api.sent[1].photo and api.sent[1].chat_id == OWNER
+    [call] = [form for method, form in api.calls if method == "sendPhoto"]
+    assert call["disable_notification"] in ("true", "True")
+
+
 # --- the whole bot ---
 
 

@@ -59,19 +59,25 @@ class Chat:
 
 
 @contextlib.asynccontextmanager
-async def trading(tmp_path: Any, language: str = "ko", **changes: Any) -> AsyncIterator[Chat]:
-    """Let a bot trade with real sockets at 20 times the speed; the owner's chat stands beside it."""
+async def trading(
+    tmp_path: Any,
+    language: str = "ko",
+    start: str = "09:00:00",
+    speed: float = 20.0,
+    **changes: Any,
+) -> AsyncIterator[Chat]:
+    """Let a bot trade with real sockets in quick time; the owner's chat stands beside it."""
     there: Served
     monkey = pytest.MonkeyPatch()
     monkey.setattr(bot, "FIGURES_S", 200.0)  # a busy machine
     async with (
         telegram_server.serve(TOKEN, OWNER) as (api, url),
-        edge.served(tmp_path, start="09:00:00", speed=20.0, density=20.0) as (desk, there),
+        edge.served(tmp_path, start=start, speed=speed, density=20.0) as (desk, there),
     ):
         api.chats.add(ALERTS)
         settings = harness.make_settings(
             desk.sim, telegram_api=url, symbols=[SYMBOL], language=language, bar_minutes=1,
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 20.0},
+            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": speed},
             rest_calls_per_second=1000, limits=PATIENT, **{"telegram_users": [OWNER], **changes},
         )  # fmt: skip
         settings = bot.replace(
@@ -225,6 +231,23 @@ async def test_a_second_reader_turns_upward_words_off_and_no_other(tmp_path: Any
         assert "지금은 할 수 없습니다" in owner.obey(word).text
         assert owner.obey(word._replace(command="stop")).text.startswith("✓")
         assert chat.level == "ENTRIES_OFF"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("picture", [True, False])
+async def test_the_report_of_the_day_comes_with_its_picture(
+    tmp_path: Any, monkeypatch: Any, picture: bool
+):
+    """The words first, then the picture, silent, by itself; without companions the words alone."""
+    if not picture:
+        monkeypatch.setattr(bot, "__file__", str(tmp_path / "kis_realtime_trading.py"))
+    async with trading(tmp_path, start="15:05:00", speed=90.0) as chat:
+        sent = chat.api.sent
+        await edge.until(lambda: any("■" in each.text for each in sent), 120.0)  # the day is over
+    at = next(at for at, each in enumerate(sent) if each.text.startswith("📋"))
+    photos = [each for each in sent[at:] if each.photo]
+    assert [each.chat_id for each in photos] == [ALERTS] * picture
+    assert not picture or photos[0].text == ""
 
 
 async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, monkeypatch: Any):

@@ -42,7 +42,9 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
-@pytest.mark.parametrize("word", [each for each in phone_answers.ANSWERS if each != "names"])
+@pytest.mark.parametrize(
+    "word", [each for each in phone_answers.ANSWERS if each not in ("names", "evening")]
+)
 def test_each_word_has_an_answer_in_the_readers_language(journal: Path, word: str, language: str):
     """Text that fits a message, and a picture where one belongs."""
     found = phone_answers.answer(journal, language, FEES, [word, *ARGUMENTS.get(word, [])])
@@ -61,7 +63,7 @@ def test_the_words_of_the_phone_are_answered_by_the_bot_or_here():
     """Every asking word of COMMANDS has exactly one place."""
     asking = {w.name for w in bot.COMMANDS.values() if w.danger is bot.Danger.ASK}
     there = {name for name in asking if hasattr(bot.PhoneText, name)}
-    assert asking - there == set(phone_answers.ANSWERS) - {"names"}
+    assert asking - there == set(phone_answers.ANSWERS) - {"names", "evening"}
 
 
 def test_the_limits_have_korean_words():
@@ -88,10 +90,17 @@ def test_korean_letters_are_drawn_as_letters():
     assert {ord("손"), ord("익"), ord("량")} <= set(FT2Font(file).get_charmap())
 
 
-@pytest.mark.parametrize("word", ["chart", "profit"])
+def test_the_picture_of_the_evening_stands_alone(journal: Path):
+    """The bot's own message has the figures; this one has none to contradict them."""
+    found = phone_answers.answer(journal, "ko", FEES, ["evening"])
+    image = Image.open(io.BytesIO(base64.b64decode(found["photo"])))
+    assert found["text"] == "" and image.width >= 800
+
+
+@pytest.mark.parametrize("word", ["chart", "profit", "report"])
 def test_a_picture_is_drawn_within_two_seconds_of_processor_time(journal: Path, word: str):
     """Drawing alone; the start of the process comes to it."""
-    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS[word]])
+    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS.get(word, [])])
     began = time.process_time()
-    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS[word]])
+    phone_answers.answer(journal, "ko", FEES, [word, *ARGUMENTS.get(word, [])])
     assert time.process_time() - began < 2.0

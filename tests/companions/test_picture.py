@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import journals
 import pytest
@@ -35,6 +35,21 @@ def test_a_day_without_trades_is_said_in_words(tmp_path):
     matplotlib.use("Agg")
     figure = picture.draw(picture.read_drawn(made.path), korean=False)
     assert "no trade on this day" in figure._suptitle.get_text()
+
+
+def test_fills_side_by_side_become_one_mark():
+    """Labels do not lie on each other; the shares, their mean price and the gain stay."""
+    at = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+    marks = [
+        picture.Mark(at, 100.0, 1, True, None), picture.Mark(at, 103.0, 2, True, None),
+        picture.Mark(at + timedelta(minutes=5), 110.0, 1, False, None),
+        picture.Mark(at + timedelta(minutes=5, seconds=9), 110.0, 2, False, 24),
+        picture.Mark(at + timedelta(minutes=5, seconds=10), 111.0, 5, True, None),
+    ]  # fmt: skip
+    found = picture.together(marks)
+    assert [(each.shares, each.price, each.buy, each.gain_krw) for each in found] == [
+        (3, 102.0, True, None), (3, 110.0, False, 24), (5, 111.0, True, None),
+    ]  # fmt: skip
 
 
 def test_a_foreign_bar_is_left_out(tmp_path):
