@@ -141,7 +141,7 @@ def test_words_move_the_switch_of_a_trading_bot(tmp_path):
         levels.append(trader.engine.core.ledger.level.name)
         say("resume", say("resume").split()[-1])
         levels.append(trader.engine.core.ledger.level.name)
-        shown = [say(each) for each in ("status", "positions", "orders", "holds", "help", "odd")]
+        shown = [say(each) for each in ("status", "positions", "help", "odd")]
         rows = [row.ref for row in trader.journal.rows("phone")]
         trader.stop("enough")
         await run
