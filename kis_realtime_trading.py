@@ -10770,8 +10770,8 @@ class Bridge:
             if "side" in values:
                 values["side"] = Side(values["side"])
             text = say(self._named(Alert(row.ref, values)), self._language)
-            mark = f"{self.telegram.late_mark} {row.at[5:16].replace('T', ' ')}"
-            self.telegram.post(f"[{mark}] {text}", True, row.seq)
+            mark = "늦은 알림" if self._language == "ko" else "late"
+            self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
 
     def name(self, symbol: str) -> str:
         """Return the name of a stock, its code where nobody knows one."""
