@@ -67,6 +67,9 @@ REAL = {
     "volume_factor": (0, 1), "scale": (1, 1e12), "af_start": (0.001, 1), "af_step": (0.001, 1),
     "af_max": (0.001, 1),
 }  # fmt: skip
+# what would be a stop, wherever it stands and however it is spelt
+STOPS = ("risk", "stop_loss", "take_profit", "trailing_stop", "stop", "target", "trailing")
+MOST_NUMBER = 1e15
 MAX_FILE_BYTES = 200_000
 MOST_DAYS = 480  # a view keeps 500 bars
 
@@ -106,6 +109,9 @@ an alias or a price field = 별칭이나 가격 필드|a known operator = 아는
 not 0: it divides = 0이 아닐 것(나누는 수)|0 to 1 = 0부터 1까지|true or false = true 또는 false
 a per cent above 0, below 100 = 0 초과 100 미만의 %|enabled without a percent = 켰으나 percent가 없음
 a percent: no stop else = percent 값; 없으면 손절이 없습니다
+a stop that nobody would watch = 아무도 지켜보지 않을 손절|risk at the left edge, as in the examples = 예시처럼 맨 왼쪽의 risk 아래
+enabled and percent, or no such line = enabled와 percent를 적거나 이 줄을 지울 것|a finite number = 유한한 숫자
+a merge of maps (<<) = 항목 합치기(<<)|no text = 글자가 아님
 """
 _KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", "|").split("|"))
 
@@ -146,8 +152,12 @@ class _Lines:
             node = yaml.compose(text, yaml.SafeLoader)
         except (yaml.YAMLError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
-            found = getattr(error, "problem", None) or "no YAML"
-            self.fault(mark.line + 1 if mark else 1, "(file)", found, "YAML text")
+            if mark and mark.line >= text.rstrip().count("\n"):  # the end: where did it begin?
+                mark = getattr(error, "context_mark", None) or mark
+            found = getattr(error, "problem", None) or getattr(error, "reason", "") or "no YAML"
+            before = text[: getattr(error, "position", None) or 0]  # of a character that is none
+            line = mark.line if mark else before.count("\n")
+            self.fault(line + 1, "(file)", found, "YAML text")
             return None
         value = self._plain(node) if node else None
         if not isinstance(value, _Map):
@@ -157,16 +167,26 @@ class _Lines:
 
     def _plain(self, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
+            line = node.start_mark.line + 1
             try:
-                return yaml.SafeLoader("").construct_object(node)
+                value = yaml.SafeLoader("").construct_object(node)
             except (ValueError, yaml.YAMLError):
-                self.fault(node.start_mark.line + 1, "(value)", node.value, "a text or a number")
+                self.fault(line, "(value)", node.value, "a text or a number")
                 return None
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and not abs(value) < MOST_NUMBER:
+                self.fault(line, "(value)", node.value, "a finite number")
+                return None
+            if number and re.match(r"[-+]?0[0-7_]+$|.*:", node.value):
+                self.warn(line, f"{node.value} is read as {value}, as YAML 1.1 does")
+            return value
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(each) for each in node.value]
         found = _Map(line=node.start_mark.line + 1)
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key == "<<":
+                self.fault(line, key, "a merge of maps (<<)", "every value written out")
             if key in found.values:
                 self.fault(line, key, f"a second time (first in line {found.lines[key]})", "once")
             found.values[key], found.lines[key] = self._plain(value_node), line
@@ -179,6 +199,9 @@ class _Lines:
                 line, near = where.lines[key], near_to(key, KEYS[kind])
                 if strict:
                     self.fault(line, f"risk.{key}", "an unknown key", near or " ".join(KEYS[kind]))
+                elif _may_be_a_stop(key):
+                    here = "a stop that nobody would watch"
+                    self.fault(line, key, here, "risk at the left edge, as in the examples")
                 else:
                     self.warn(line, f"{key!r} means nothing here and is not read. {near}".strip())
 
@@ -288,6 +311,8 @@ class _Reader(_Lines):
 
     def _alias(self, entry: _Map, kind: str, taken: Iterable[str]) -> str:
         line = entry.lines.get("alias", entry.line)
+        if isinstance(entry.get("alias"), _Map | list):
+            self.fault(line, "alias", "no text", "a text")
         alias = str(
             entry.get("alias", "") or f"{kind}_{sum(a.startswith(kind) for a in taken) + 1}"
         )
@@ -391,6 +416,9 @@ class _Reader(_Lines):
             return None
         self._known(entry, "condition")
         left = entry.get("indicator")
+        if isinstance(left, _Map | list):
+            self.fault(entry.lines["indicator"], "indicator", "no text", "a text")
+            return None
         if entry.get("candlestick") or left in self._patterns:
             given = str(entry.get("candlestick") or left)
             name = self._patterns.get(given, given)
@@ -471,10 +499,13 @@ class _Reader(_Lines):
 
     def _stop(self, risk: _Map, key: str) -> float | None:
         where = self._map(risk, key)
+        if key in risk.values and (risk.values[key] is None or where.values == {}):
+            expected = "enabled and percent, or no such line"
+            self.fault(risk.lines[key], f"risk.{key}", "nothing", expected)
         self._known(where, "stop", strict=True)
         on, percent = where.values.get("enabled"), self._number(where, "percent", f"risk.{key}")
         line = where.lines.get("percent", where.line)
-        if on not in (True, False, None):
+        if not (on is None or isinstance(on, bool)):
             self.fault(where.lines["enabled"], f"risk.{key}.enabled", on, "true or false")
         if where.values and on is None:
             self.fault(where.line, f"risk.{key}.enabled", "nothing", "true or false")
@@ -489,6 +520,16 @@ def near_to(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?", "" when nothing is near."""
     found = difflib.get_close_matches(str(name), [str(each) for each in known], 1, 0.6)
     return f"did you mean {found[0]!r}?" if found else ""
+
+
+def _may_be_a_stop(key: str) -> bool:
+    """Tell whether a key that is not read may be meant to guard a position.
+
+    >>> [_may_be_a_stop(each) for each in ("Risk", "stopLoss", "stop-los", "trailing stop", "risk_notes")]
+    [True, True, True, True, False]
+    """
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    return bool(difflib.get_close_matches(plain, [s.replace("_", "") for s in STOPS], 1, 0.85))
 
 
 def _is_number(text: str) -> bool:
