@@ -401,6 +401,17 @@ def test_after_a_clock_set_back_seconds_are_worked_prices_asked_and_cancels_sent
     assert [call.intent for call in calls(actions, "cancel")] == [order.intent]
 
 
+def test_a_refused_cancel_is_tried_again_after_a_clock_set_back():
+    """Its pause is counted from a moment that lies an hour ahead now: it is over."""
+    bench = Bench(entry_timeout_s=600).start()
+    order = resting(bench)
+    bench.command("level", level=bot.KillLevel.REDUCE_ONLY, text="owner")
+    [first] = calls(bench.wait(1), "cancel")
+    bench.answer(first, bot.Outcome.REFUSED)
+    bench.now -= timedelta(minutes=10)
+    assert [call.intent for call in calls(bench.wait(5), "cancel")] == [order.intent]
+
+
 # --- what counts towards a limit ---
 
 
