@@ -123,3 +123,34 @@ def test_a_feed_that_missed_nothing_is_asked_about_each_five_minutes(tmp_path):
         return [round(b - a) for a, b in itertools.pairwise(asked)]
 
     assert run(main) == [pytest.approx(bot.NO_DATA_S, abs=15)] * 2
+
+
+def test_a_question_that_takes_long_leaves_as_much_time_to_others():
+    """Lists that take four seconds are asked every eight, not every five."""
+
+    async def story(life):
+        broker, times = broker_of(life), []
+        life.network.answers_s = (4.0, 4.0)
+        await broker.auth.token()
+        broker._last_asked = dict.fromkeys(("orders", "cash", "holdings"), life.world.clock.now())
+        while len(times) < 4:
+            ask = await broker.next_question(("orders",), True)
+            times.append(asyncio.get_running_loop().time())
+            await broker.answer(ask)
+        return [b - a for a, b in itertools.pairwise(times)][1:]
+
+    assert Life(environment="real").play(story) == [pytest.approx(8.0, abs=0.5)] * 2
+
+
+def test_a_question_younger_than_ten_seconds_goes_by_its_kind():
+    """The order list goes before cash that was wanted four seconds earlier."""
+
+    async def story(life):
+        broker = broker_of(life)
+        broker._last_asked = dict.fromkeys(("orders", "cash", "holdings"), life.world.clock.now())
+        broker.want(bot.Ask("cash"))
+        await asyncio.sleep(4)
+        broker.want(bot.Ask("orders"))
+        return [await broker.next_question(("orders", "cash", "holdings"), False) for _ in range(2)]
+
+    assert Life().play(story) == [bot.Ask("orders"), bot.Ask("cash")]

@@ -3,13 +3,14 @@
 Each rule here was once planted wrong and noticed by no other test (tests/campaigns/mistakes.txt).
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 import test_ledger as books
-from test_engine import SYMBOL, Bench, S, calls, orders_of, wish
+from test_engine import SYMBOL, Bench, S, alerts, calls, orders_of, restarted, wish
 from test_ledger import DAY, FUND, E, bought, fill, intent_of, look, new_ledger, update, working
 
 import kis_realtime_trading as bot
@@ -210,3 +211,54 @@ def test_a_resting_buy_of_the_same_stock_takes_no_place_of_another():
     more = bench.engine.entries._intent_of(bench.state, wish("again"))
     facts = bench.engine.entries._facts(bench.state, more)
     assert (facts.positions, bot.rule_position(facts, more)) == (0, None)
+
+
+def test_shares_that_the_end_of_the_day_left_are_told_though_no_exit_began():
+    """The clock was doubted all afternoon, so nothing was sold by time: the owner hears it at the close."""
+    bench = Bench(flat_at="15:10").start()
+    bench.hold_shares(plan=far_plan())
+    bench.command("hold", text="clock")
+    bench.at("15:29:00")
+    done = bench.at("15:31:00") + bench.trade(70_000) + bench.at("15:31:25")
+    assert bench.state.exit is None
+    assert "unsold" in alerts(done)
+
+
+def test_the_first_list_of_a_restart_is_read_before_the_start_is_over():
+    """Cash comes first: an order that the journal lacks, seen in that list, still holds entries."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call)
+    second = restarted(bench)
+    second.command("restarted", text=(bench.now - timedelta(minutes=5)).isoformat())
+    second.command("day", session=bot.session_of(DAY))
+    second.seen(bot.Cash(10_000_000))
+    assert "starting" in second.engine.core.holds
+    lost = bench.row(orders_of(bench)[0], number="0000000777")
+    second.list_of(*second.rows(), replace(lost, quantity=3, price=69_900))
+    assert "journal" in second.engine.core.holds
+
+
+def test_cash_that_fell_beside_an_order_of_the_owner_is_no_witness():
+    """He bought something after ours got no answer: what cash did since says nothing of ours."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    order = orders_of(bench)[0]
+    bench.wait(8)
+    his = replace(bench.row(order, number="0000000777"), symbol="000660", quantity=1, price=200_000)
+    bench.list_of(replace(his, time=f"{bench.now:%H%M%S}"))
+    bench.seen(bot.Cash(10_000_000 - order.intent.reserve_krw))
+    searches = bench.engine.core.reconciler.searches
+    assert order.intent.intent_id not in searches or not searches[order.intent.intent_id].witnesses
+
+
+def test_a_stock_whose_order_rests_is_not_compared_with_the_balance():
+    """The balance may have a fill already that the list tells a moment later."""
+    bench = Bench(entry_timeout_s=3_600).start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call)
+    bench.wait(200)
+    bench.list_of(*bench.rows())
+    bench.balance((SYMBOL, 3))
+    assert "mismatch" not in bench.engine.core.holds
