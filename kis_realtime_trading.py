@@ -6627,6 +6627,7 @@ def _plain(value: Any) -> Any:
 # touches the world. Never knows: the broker, what a decision means.
 
 log = logging.getLogger("kisbot")
+DISK_ANSWERS_WITHIN_S = 0.5  # one that takes longer for its fsync (1 to 30 ms) is not waited for
 
 
 class MarketClock:
@@ -6874,9 +6875,6 @@ def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> b
     """Tell whether nothing is stuck; a call is one answer, a question may be many pages."""
     lasts = {what: at if what == "call" else max(at, answered_s) for what, at in busy_since.items()}
     return all(now - last < STUCK_S for last in lasts.values())
-
-
-DISK_ANSWERS_WITHIN_S = 0.5  # one that takes longer for its fsync (1 to 30 ms) is not waited for
 
 
 class Beside:
@@ -7471,6 +7469,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"another program reads this bot's messages", "다른 프로그램이 텔레그램 봇의 메시지를 읽습니다. 토큰이 샜을 수 있습니다"),
     (r"Telegram refuses us", "텔레그램이 거부합니다"),
     (r"recording stopped: ", "녹화를 멈췄습니다: "),
+    (r"(\S+): (\d+) odd minute bars", r"\1: 과거 분봉 \2개가 이상하여 버렸습니다"),
     (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
     (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
     (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
@@ -7672,6 +7671,7 @@ ALARMS: dict[str, AlarmRule] = {
     "telegram": AlarmRule(patience_s=30.0),  # also on the second address
     "webhook": AlarmRule(patience_s=60.0, again_s=math.inf),
     "heartbeat": AlarmRule(patience_s=180.0, again_s=math.inf),
+    "bars": AlarmRule(again_s=math.inf),  # minutes of the warm-up that cannot be
     "slow": AlarmRule(again_s=math.inf),  # frames were lost: this computer is too slow
 }
 
@@ -8873,7 +8873,8 @@ class Silence:
         self._renewed: set[str] = set()
 
     async def run(self) -> NoReturn:
-        """Look after single stocks that are silent for long while others may flow."""
+        """Look after single stocks that are silent for long while others may flow; a day long."""
+        self.missing, self._asked, self._renewed = {}, {}, set()  # of the day before
         while True:
             await self._clock.sleep(60.0)
             for symbol in list(self._core.symbols):
@@ -9581,9 +9582,7 @@ class Journal:
         self._place = (here.st_dev, here.st_ino)
         self.last_seq, self._last_hash = 0, self._FIRST_HASH
         self._failure = ""  # of an append that no second try mends: nothing may follow it
-        self._doubtful = (
-            False  # whether the rows of the last try, which failed, are there after all
-        )
+        self._doubtful = False  # whether rows of a try that failed are there after all
         self._writer, self._end = Beside(), (0, "")  # number and hash of the last row it was given
         self._waits: Sequence[tuple[str, str, Any]] | None = None  # those rows, until they are over
         for each in (self._db, self._reader):
@@ -9670,8 +9669,7 @@ class Journal:
         if not rows:
             return
         self.check_in_place()
-        if self._waits is not None:
-            given = self._waits
+        if (given := self._waits) is not None:
             self._take_over(0.0)
             if given is rows:
                 return
@@ -10347,6 +10345,7 @@ class Broker:
         """Begin a day: nothing is under way, whatever the end of the last one cut off unasked."""
         self.decoder.set_day(day)
         self._under_way.clear()
+        self.troubles.pop("feed", None)  # of the evening: this day's has not begun
 
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
         """Wait for the next question of some kinds; the usual ones come alone.
@@ -10445,6 +10444,7 @@ class Broker:
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             log.warning("%s: no past bars (%s)", symbol, error)
         sound = sound_minutes(bars)
+        self.troubles.pop(f"bars {symbol}", None)
         if len(sound) < len(bars):
             self.troubles[f"bars {symbol}"] = f"{symbol}: {len(bars) - len(sound)} odd minute bars"
         closed = [bar for bar in combine_bars(sound, minutes) if bar.end <= now]

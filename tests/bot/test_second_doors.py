@@ -5,7 +5,9 @@ Each rule here was once planted wrong and noticed by no other test (tests/campai
 
 import asyncio
 import itertools
+import re
 from datetime import date
+from pathlib import Path
 
 import edge
 import harness
@@ -154,3 +156,49 @@ def test_a_question_younger_than_ten_seconds_goes_by_its_kind():
         return [await broker.next_question(("orders", "cash", "holdings"), False) for _ in range(2)]
 
     assert Life().play(story) == [bot.Ask("orders"), bot.Ask("cash")]
+
+
+def test_odd_minutes_of_the_warm_up_are_told_and_end_nothing():
+    """A high of 7,000,000 in each minute bar: dropped, told once, and the day goes on."""
+
+    async def story(life):
+        odd = {"do": "set", "field": "stck_hgpr", "value": "7000000"}
+        life.sim.faults.add({"match": {"path": "itemchartprice"}, "effect": odd})
+        trader, day = await life.begin()
+        await life.world.until("10:30:00")
+        ended = day.done()
+        await life.stop(trader, day)
+        return ended
+
+    life = Life()
+    assert life.play(story) is False
+    told = [row.body for row in life.rows("alert") if row.ref.startswith("trouble")]
+    assert len(told) == 1 and "odd minute bars" in told[0]
+
+
+def test_every_kind_of_trouble_has_its_rule():
+    """A kind without one would end the program in the first second that it stands."""
+    source = Path(bot.__file__).read_text("utf-8")
+    keys = re.findall(r"(?:troubles|standing)\[f?\"([a-z]+)", source)
+    keys += re.findall(r"yield f\"([a-z]+) \{symbol\}\"", source)
+    keys += re.findall(r"key = asked_at, f\"([a-z]+) ", source)
+    assert {"bars", "feed", "silent", "answer"} <= set(keys) <= set(bot.ALARMS)
+
+
+def test_a_day_begins_with_no_silence_and_no_lost_feed_of_the_evening():
+    """What was missed at 15:19 says nothing of the morning; the new session has not begun."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        silence, broker = trader.silence, trader.broker
+        silence.missing, silence._asked = {SYMBOL: "15:19:59"}, {SYMBOL: life.world.clock.now()}
+        silence._renewed.add(SYMBOL)
+        broker.troubles["feed"] = "realtime feed lost: closed by the server"
+        broker.begin_day(date(2026, 11, 23))
+        watch = asyncio.create_task(silence.run())
+        await asyncio.sleep(1.0)
+        watch.cancel()
+        trader.journal.close()
+        return silence.missing, silence._asked, silence._renewed, broker.troubles
+
+    assert Life().play(story) == ({}, {}, set(), {})
