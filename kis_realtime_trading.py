@@ -7364,7 +7364,7 @@ class Threads:
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
 URGENT = frozenset({
     "keys_refused", "order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error",
-    "corporate_action", "journal_empty", "no_limits", "journal_late", "unsold",
+    "corporate_action", "journal_empty", "no_limits", "journal_late", "sell_waits", "unsold",
 })  # fmt: skip
 
 

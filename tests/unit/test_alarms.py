@@ -95,3 +95,8 @@ def test_no_kind_of_trouble_exceeds_the_rule(kind):
     assert found.count("trouble") == found.count("trouble_over") == 1 and len(found) <= 2 + 5
     rule = bot.ALARMS[kind]
     assert rule.again_s >= 3600 and set(rule.under) <= set(bot.ALARMS)
+
+
+def test_what_only_the_owner_can_do_rings():
+    """A sell that cannot leave, shares left after the close, an order that he must look for."""
+    assert {"sell_waits", "unsold", "order_quarantined", "mismatch", "no_limits"} <= bot.URGENT
