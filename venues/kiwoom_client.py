@@ -258,7 +258,13 @@ class KiwoomClient:
             reply = await self.http.query(
                 lambda: _call(self.base, kiwoom.PATHS[tr], tr, self.world, body, headers, lane)  # noqa: B023
             )
-            answer = body_of(reply)
+            try:
+                answer = body_of(reply)
+            except BadData:  # a page of maintenance: it may be over in a second
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+                continue
             code = code_of(answer)
             if not code:
                 return answer, reply
@@ -271,7 +277,7 @@ class KiwoomClient:
             if refused.act != kiwoom.WAIT or wait is None:
                 raise refused
             await asyncio.sleep(wait)
-        raise refused
+        raise NoAnswer(f"{tr}: no answer of use")
 
     async def pages(
         self, tr: str, body: Mapping[str, str], rows: str, lane: int = LANE_QUERY

@@ -67,6 +67,7 @@ from venues.kiwoom_proof import (
     row_of,
     strangers,
     view_of,
+    ways_of,
     window_s,
 )
 from venues.orders import Desk, Refused
@@ -106,6 +107,7 @@ class KiwoomOrders:
         self._before: dict[str, Before] = {}
         self._free: dict[str, Decimal] = {}
         self._vanished: dict[str, int] = {}  # intent id -> when its rest was gone without a reason
+        self.ways: set[str] = set()  # how lists word where our orders were entered
         self.listed: dict[str, tuple[int, int]] = {}  # intent id -> last shown when, at which price
 
     # --- sending ------------------------------------------------------------------------
@@ -187,6 +189,7 @@ class KiwoomOrders:
             chain = chain_of(order.numbers, rows, fills, intent.kind in OWN_END)
             assert chain is not None
         self.listed[intent.intent_id] = (asked_ms, chain.price)
+        self.ways |= ways_of(rows, order.numbers)
         return view_of(order, chain, over, self._settled(order, chain, asked_ms))
 
     def _settled(self, order: SpotOrder, chain: Chain, asked_ms: int) -> bool:
@@ -209,7 +212,8 @@ class KiwoomOrders:
         if not over:
             for number, row in (await self.client.open_rows()).items():
                 rows.setdefault(number, row)
-        free = strangers(rows, known)
+        self.ways |= ways_of(rows, known)
+        free = strangers(rows, known, self.ways)
         sending = [o for o in self.ledger.orders.values() if o.status is _S.SUBMITTING and o is not order]  # fmt: skip
         free = [row for row in free if not any(fits(o.intent, row, window_s(o)) for o in sending)]
         verdict = judge(order, free, self.ledger, asked_ms)

@@ -112,15 +112,18 @@ def root_known(row: Row, rows: Mapping[str, Row], known: Collection[str]) -> boo
     return False
 
 
-def strangers(rows: Mapping[str, Row], known: Mapping[str, SpotOrder]) -> list[Row]:
+def ways_of(rows: Mapping[str, Row], known: Collection[str]) -> set[str]:
+    """Return how a list words where our own orders were entered."""
+    own = (rows[number] for number in known if number in rows)
+    return {row.entered for row in own if row.entered and not row.original}
+
+
+def strangers(rows: Mapping[str, Row], known: Mapping[str, SpotOrder], ways: set[str]) -> list[Row]:
     """Return the rows of nobody: not ours by number or descent, nor entered by another way than ours.
 
-    Where an order was entered has no documented wording: a way is foreign only when our own orders in
-    the same list all have another one.
+    Where an order was entered has no documented wording: a way is foreign only when orders of ours were
+    seen, and all had another one.
     """
-    ways = {
-        rows[number].entered for number in known if number in rows and not rows[number].original
-    }
     found = [row for row in rows.values() if not root_known(row, rows, known)]
     return [row for row in found if not row.entered or not ways or row.entered in ways]
 

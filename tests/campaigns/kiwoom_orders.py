@@ -232,7 +232,7 @@ async def one_order(world: World, desk: KiwoomDesk, number: int, result: Result)
     fault = rng.choice(FAULTS)
     world.fault, world.late_s = fault, rng.choice([1.0, 3.0, 20.0, 50.0, 100.0, 400.0])
     world.trouble, world.label = 0.0, f"w{number}"
-    twin = number > 2 and rng.random() < 0.05
+    twin = bool(desk.kiwoom.ways) and rng.random() < 0.05  # before, nobody could tell them apart
     if twin:  # the owner does the same by his phone
         core.add(wish.symbol, wish.side is Side.BUY, int(wish.quantity or 0), int(wish.price or 0), api=False)  # fmt: skip
     placed = await desk.place(wish)

@@ -10,6 +10,31 @@ from venues.kiwoom_client import Keys, KiwoomClient
 from venues.simulators.kiwoom import KiwoomSimulator
 from venues.wire import Http, Pacer, Statistics
 
+
+class SimSocket:
+    """A connection to the simulator's stream in virtual time: frames each tenth of a second."""
+
+    def __init__(self, session):
+        self.session, self.sent = session, []
+
+    async def send(self, message):
+        if self.session.closed:
+            raise OSError("cut")
+        self.sent.append(message)
+        self.session.hear(message)
+
+    async def close(self):
+        self.session.closed = True
+
+    async def __aiter__(self):
+        while True:
+            for frame in self.session.take():
+                yield frame.encode()
+            if self.session.closed:
+                return
+            await asyncio.sleep(0.1)
+
+
 ORDER_TRS = ("kt10000", "kt10001")
 
 
@@ -43,6 +68,7 @@ class Wire:
         self.only = ORDER_TRS  # what the fault strikes
         self.seen = []  # (api-id, headers) of every request
         self.bodies = []
+        self.sockets, self.no_stream = [], False
 
     def http(self):
         pacer = Pacer(kiwoom.LIMITS)
@@ -55,6 +81,13 @@ class Wire:
         """Return a client; with a folder it keeps its token there."""
         keys = Keys(Secret(self.core.app), Secret(self.core.secret))
         return KiwoomClient(self.http(), keys, self.world, "http://127.0.0.1", folder)
+
+    async def connect(self, url, headers):
+        """Open a connection to the stream."""
+        if self.no_stream:
+            raise OSError("refused")
+        self.sockets.append(SimSocket(self.core.connect()))
+        return self.sockets[-1]
 
     def step(self):
         """A moment at which a process may die; see the campaign."""

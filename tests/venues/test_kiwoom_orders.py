@@ -15,7 +15,7 @@ from venues import kiwoom
 from venues.common import Absent, Intent, Kind, Purpose
 from venues.kiwoom import FillSum, Row, read_notice
 from venues.kiwoom_orders import order_body, plausible
-from venues.kiwoom_proof import chain_of, fits, strangers, view_of, window_s
+from venues.kiwoom_proof import chain_of, fits, strangers, view_of, ways_of, window_s
 from venues.orders import Refused, Wish
 from venues.spot import SpotOrder
 
@@ -433,8 +433,10 @@ def test_the_exact_amount_goes_before_the_average():
 def test_who_entered_a_row_counts_only_when_ours_all_came_another_way():
     """Without an order of ours in the list nothing is known of the wording: every row may be ours."""
     rows = {"0000001": row(), "0000002": row("0000002", entered="영웅문S"), "0000003": row("0000003", entered="")}  # fmt: skip
-    assert {each.number for each in strangers(rows, {})} == {"0000001", "0000002", "0000003"}
-    assert {each.number for each in strangers(rows, {"0000001": order_at()})} == {"0000003"}
+    ways = ways_of(rows, ["0000001", "0000003"])
+    assert ways == {"REST API"}
+    assert {each.number for each in strangers(rows, {}, set())} == {"0000001", "0000002", "0000003"}
+    assert {each.number for each in strangers(rows, {"0000001": order_at()}, ways)} == {"0000003"}
 
 
 # --- notices ----------------------------------------------------------------------------

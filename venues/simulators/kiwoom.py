@@ -349,7 +349,7 @@ class KiwoomSimulator(Account):
         self.conditions: dict[str, tuple[str, set[str]]] = {
             "0": ("돌파", {"005930"}), "1": ("눌림목", set()), "2": ("거래량 급증", {"035720"}),
         }  # fmt: skip
-        self.answer_delay_ms = 0
+        self.answer_delay_ms, self.silent_login = 0, False
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -575,14 +575,15 @@ class Session:
         venue = self._venue
         if frame.get("token") != venue.token or not venue.token or venue.fault == "token":
             text = "로그인 인증에 실패하였습니다.[8005:Token이 유효하지 않습니다]"
-            self._say({"trnm": "LOGIN", "return_code": 805004, "return_msg": text})
+            if not venue.silent_login:
+                self.out.append(json.dumps({"trnm": "LOGIN", "return_code": 805004, "return_msg": text}))  # fmt: skip
             self.closed = True
             return
         for other in venue.sessions:
             if other is not self and other.logged_in and not other.closed:
                 other._end("R10001", "동일한 App key로 접속이 되었습니다")
         self.logged_in = True
-        self._say({"trnm": "LOGIN", "return_code": 0, "return_msg": "", "sor_yn": "Y"})
+        self.out.append('{"trnm":"LOGIN","return_code":0,"return_msg":"","sor_yn":"Y"}')
 
     def _register(self, frame: dict[str, Any], name: str) -> None:
         data = frame.get("data")
