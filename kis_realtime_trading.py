@@ -2266,6 +2266,7 @@ _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without 
 
 
 # Parts of patterns: a text, a number, a field that is counted only.
+MOST_BOOKS = 200  # order books kept for a reader; 41 registrations are the most
 _TEXT, _NUMBER, _SKIP = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
 
 
@@ -2371,7 +2372,7 @@ class _Usual(NamedTuple):
 
     width: int  # fields of a record
     match: Callable[[str], re.Match[str] | None]
-    read: Callable[[Sequence[str]], Sequence[MarketEvent]]
+    read: Callable[[re.Match[str]], Sequence[MarketEvent]]
 
 
 class FrameDecoder:
@@ -2388,6 +2389,7 @@ class FrameDecoder:
         # The short way, once frames of that width and count were read field by field.
         self._one_usual: Callable[[str], re.Match[str] | None] = _no_match
         self._usual: dict[str, _Usual] = {}  # by frame[:15]
+        self._books: dict[str, str] = {}  # code -> the newest frame with its order book, unread
         self._day_text = ""
         if day:
             self.set_day(day)
@@ -2406,6 +2408,27 @@ class FrameDecoder:
         self._usual.clear()
         self._times.clear()
         self._numbers.clear()
+        self._books.clear()
+
+    def book(self, symbol: str) -> dict[str, Any] | None:
+        """Return the levels of the newest H0STASP0 record, best first: read when looked at.
+
+        None without one, or when a level is no number: a picture, never the ground of an order.
+        """
+        if len(self._books) > MOST_BOOKS:  # codes that nobody registered
+            self._books.clear()
+        try:
+            count, payload = self._books[symbol].split("|", 3)[2:]
+            fields = payload.split("^")
+            records = range(0, len(fields), len(fields) // int(count))
+            f = fields[max(at for at in records if fields[at] == symbol) :]
+            asks, bids = (
+                [[int(f[at]), int(f[at + 20])] for at in range(side, side + 10) if f[at].strip("0")]
+                for side in (3, 13)
+            )
+            return {"time": f[1], "asks": asks, "bids": bids}
+        except (KeyError, ValueError, IndexError):
+            return None
 
     def _learn(self, tr_id: str, width: int, count: int) -> None:
         """Prepare the short way for frames of today with so many records of so many fields."""
@@ -2443,7 +2466,7 @@ class FrameDecoder:
                     values = (symbol, self._times[at], price, volume, total, value, False)
                     return (_new_tuple(Trade, values),)
             usual = self._usual.get(frame[:15])
-            if usual and (match := usual.match(frame)) and (events := usual.read(match.groups())):
+            if usual and (match := usual.match(frame)) and (events := usual.read(match)):
                 return events
         except KeyError:
             pass  # a text that comes for the first time today
@@ -2485,10 +2508,10 @@ class FrameDecoder:
         self._learn("H0STCNT0", width, count)
         return trades
 
-    def _usual_trades(self, fields: Sequence[str]) -> list[Trade]:
+    def _usual_trades(self, match: re.Match[str]) -> list[Trade]:
         """Read the groups of several trades; [] when one of them is not as usual."""
         trades, numbers, times = [], self._numbers, self._times
-        records = zip(*[iter(fields)] * 6, strict=True)
+        records = zip(*[iter(match.groups())] * 6, strict=True)
         for symbol, at, price_text, shares, total_text, value_text in records:
             price, volume = numbers[price_text], numbers[shares]
             total, value = int(total_text), int(value_text)
@@ -2498,10 +2521,12 @@ class FrameDecoder:
             trades.append(_new_tuple(Trade, values))
         return trades
 
-    def _usual_quotes(self, fields: Sequence[str]) -> list[Quote]:
+    def _usual_quotes(self, match: re.Match[str]) -> list[Quote]:
         """Read the groups of order books."""
-        quotes, times = [], self._times
-        for symbol, at, session, *numbers, expected in zip(*[iter(fields)] * 8, strict=True):
+        quotes, times, books = [], self._times, self._books
+        records = zip(*[iter(match.groups())] * 8, strict=True)
+        for symbol, at, session, *numbers, expected in records:
+            books[symbol] = match.string
             values = (symbol, times[at], *map(int, numbers), int(expected or 0), session)
             quotes.append(_new_tuple(Quote, values))
         return quotes
@@ -2535,6 +2560,7 @@ class FrameDecoder:
             ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
             expected = _digits(f[47]) if f[47] else 0
             quotes.append(Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2]))
+            self._books[f[0]] = f"0|H0STASP0|{count}|{payload}"
         self._learn("H0STASP0", width, count)
         return quotes
 
@@ -4519,7 +4545,7 @@ HOLDS: dict[str, Hold] = {
         "컴퓨터 시계가 증권사와 다름", "this computer's clock differs from the broker's"),
     JOURNAL_LATE: Hold("all", "a written row; a start without a sound journal ends with 74", "over",
         "저널을 쓰지 못해 기다리는 중", "the journal cannot be written at the moment"),
-    "stopping": Hold("all", "the end of the program", "over", "종료하는 중", "the program is stopping"),
+    "stopping": Hold("all", "the end of day or program", "over", "매매 종료", "trading has ended"),
     "journal": Hold("all", "the owner: --accept-orders", "row",
         "저널에 없는 오늘 주문이 있음 (--accept-orders로 확인)",
         "the journal lacks an order of today (answer with --accept-orders)"),
@@ -10929,7 +10955,8 @@ def status_of(trader: Trader) -> dict[str, Any]:
     """Return the status: money in won, times in KST; fields of version 1 only grow."""
     core, profile, clock = trader.engine.core, trader.profile, trader.clock
     ledger, now = core.ledger, clock.now()
-    symbols = [_status_of_symbol(core, symbol, now) for symbol in core.symbols]
+    book = trader.broker.decoder.book
+    symbols = [_status_of_symbol(core, each, now) | {"book": book(each)} for each in core.symbols]
     ages = [each["age_s"] for each in symbols if each["age_s"] is not None]
     logs = [each for each in logging.getLogger().handlers if isinstance(each, LogThread)]
     opened = sum(each["gain_krw"] for each in symbols)
@@ -10942,8 +10969,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "version": 1, "at": now.isoformat(timespec="seconds"),
         "limits": core.settings.limits.model_dump(mode="json"),
         "program": __version__, "account_tail": profile.account_tail,
-        "mode": profile.mode,
-        "language": trader.bot.language, "phase": phase_word(trader),
+        "mode": profile.mode, "language": trader.bot.language, "phase": phase_word(trader),
         "session": core.session and [core.session.open.isoformat(), core.session.close.isoformat()],
         "level": ledger.level.name,
         "holds": _status_of_holds(core, trader.bot.language),
