@@ -2266,7 +2266,6 @@ _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without 
 
 
 # Parts of patterns: a text, a number, a field that is counted only.
-MOST_BOOKS = 200  # order books kept for a reader; 41 registrations are the most
 _TEXT, _NUMBER, _SKIP = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
 
 
@@ -2389,7 +2388,7 @@ class FrameDecoder:
         # The short way, once frames of that width and count were read field by field.
         self._one_usual: Callable[[str], re.Match[str] | None] = _no_match
         self._usual: dict[str, _Usual] = {}  # by frame[:15]
-        self._books: dict[str, str] = {}  # code -> the newest frame with its order book, unread
+        self.books: dict[str, str] = {}  # code -> the newest frame with its order book, unread
         self._day_text = ""
         if day:
             self.set_day(day)
@@ -2408,27 +2407,7 @@ class FrameDecoder:
         self._usual.clear()
         self._times.clear()
         self._numbers.clear()
-        self._books.clear()
-
-    def book(self, symbol: str) -> dict[str, Any] | None:
-        """Return the levels of the newest H0STASP0 record, best first: read when looked at.
-
-        None without one, or when a level is no number: a picture, never the ground of an order.
-        """
-        if len(self._books) > MOST_BOOKS:  # codes that nobody registered
-            self._books.clear()
-        try:
-            count, payload = self._books[symbol].split("|", 3)[2:]
-            fields = payload.split("^")
-            records = range(0, len(fields), len(fields) // int(count))
-            f = fields[max(at for at in records if fields[at] == symbol) :]
-            asks, bids = (
-                [[int(f[at]), int(f[at + 20])] for at in range(side, side + 10) if f[at].strip("0")]
-                for side in (3, 13)
-            )
-            return {"time": f[1], "asks": asks, "bids": bids}
-        except (KeyError, ValueError, IndexError):
-            return None
+        self.books.clear()
 
     def _learn(self, tr_id: str, width: int, count: int) -> None:
         """Prepare the short way for frames of today with so many records of so many fields."""
@@ -2523,11 +2502,11 @@ class FrameDecoder:
 
     def _usual_quotes(self, match: re.Match[str]) -> list[Quote]:
         """Read the groups of order books."""
-        quotes, times, books = [], self._times, self._books
-        records = zip(*[iter(match.groups())] * 8, strict=True)
-        for symbol, at, session, *numbers, expected in records:
-            books[symbol] = match.string
-            values = (symbol, times[at], *map(int, numbers), int(expected or 0), session)
+        quotes, times, books = [], self._times, self.books
+        for symbol, at, session, *numbers, due in zip(*[iter(match.groups())] * 8, strict=True):
+            if len(books) < 200 or symbol in books:  # 41 registrations are the most
+                books[symbol] = match.string
+            values = (symbol, times[at], *map(int, numbers), int(due or 0), session)
             quotes.append(_new_tuple(Quote, values))
         return quotes
 
@@ -2560,7 +2539,6 @@ class FrameDecoder:
             ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
             expected = _digits(f[47]) if f[47] else 0
             quotes.append(Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2]))
-            self._books[f[0]] = f"0|H0STASP0|{count}|{payload}"
         self._learn("H0STASP0", width, count)
         return quotes
 
@@ -4933,7 +4911,7 @@ class Core(DayFacts):
         self.alert(
             "round_closed", mark="▲" if gain >= 0 else "▼", symbol=intent.symbol,
             quantity=order.filled_quantity, price=order.filled_amount_krw / order.filled_quantity,
-            gain=f"{math.floor(gain):+,}", percent=f"{100 * float(gain) / paid:+.1f}" if paid else "-",
+            gain=f"{math.floor(gain):+,}", percent=f"{100 * float(gain) / paid:+.2f}" if paid else "-",
             minutes=math.floor((self.now - opened).total_seconds() / 60), reason=intent.reason,
             day=f"{self.ledger.today.net_krw:+,}",
         )  # fmt: skip
@@ -10937,11 +10915,8 @@ def phase_word(trader: Trader) -> str:
     if trader.stopping():
         return "stopping"
     if core.session is None or core.session.day != core.now.date():
-        return (
-            "waiting"
-            if session_ahead(trader.clock.now()).day == trader.clock.now().date()
-            else "closed"
-        )
+        now = trader.clock.now()
+        return "waiting" if session_ahead(now).day == now.date() else "closed"
     if any(state.instrument is None for state in core.symbols.values()):
         return "preparing"
     words = {
@@ -10955,7 +10930,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
     """Return the status: money in won, times in KST; fields of version 1 only grow."""
     core, profile, clock = trader.engine.core, trader.profile, trader.clock
     ledger, now = core.ledger, clock.now()
-    book = trader.broker.decoder.book
+    book = trader.broker.decoder.books.get
     symbols = [_status_of_symbol(core, each, now) | {"book": book(each)} for each in core.symbols]
     ages = [each["age_s"] for each in symbols if each["age_s"] is not None]
     logs = [each for each in logging.getLogger().handlers if isinstance(each, LogThread)]

@@ -73,6 +73,10 @@ class Words:
             return self("owner")
         return bot.in_korean(text) if self.korean else text
 
+    def rule(self, code: str) -> str:
+        """Return a rule that refused a wish as the user reads it."""
+        return bot.in_korean(code) if self.korean else code
+
     def won(self, amount: int) -> str:
         """Return an amount with its unit."""
         return f"{amount:,}원" if self.korean else f"{amount:,} won"
@@ -193,8 +197,7 @@ def refused_table(report: reports.Report, words: Words) -> Table:
     """Return how often which rule said no."""
     table = _table(words("refused"), words("rule"), words("times"))
     for code, count in report.refusals_by_rule().items():
-        known = words.korean and code in bot.REFUSAL_WORDS
-        table.add_row(f"{code} {bot.REFUSAL_WORDS[code]}" if known else code, f"{count}")
+        table.add_row(words.rule(code), f"{count}")
     return table
 
 

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -58,12 +59,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "still_held": ("아직 보유: {name} {shares:,}주, 손절가 {stop:,}. 봇이 꺼져 있는 동안에는 아무도 지켜보지 않습니다",
         "Still held: {name} {shares:,}, stop {stop:,}. Nobody watches it while the bot is off"),
     "stop": ("손절가", "stop"), "stop_demo": ("Ctrl-C 데모 끝내기", "Ctrl-C ends the demo"),
-    "waiting": ("개장 준비 전", "waiting"), "preparing": ("준비 중", "preparing"),
-    "before_open": ("개장 전", "before the open"), "trading": ("장중", "trading"),
-    "closing": ("종가 단일가", "closing auction"), "after": ("장 마감", "after the close"),
-    "closed": ("휴장", "no trading today"), "stopping": ("종료하는 중", "stopping"),
-    "ACTIVE": ("정상 매매", "ACTIVE"), "ENTRIES_OFF": ("신규 진입 중지", "ENTRIES_OFF"),
-    "REDUCE_ONLY": ("축소만", "REDUCE_ONLY"), "FLATTEN_AND_HALT": ("전량 매도 후 정지", "FLATTEN_AND_HALT"),
+    **{key: (bot.PHASE_WORDS[key], english) for key, english in (
+        ("waiting", "waiting"), ("preparing", "preparing"), ("before_open", "before the open"),
+        ("trading", "trading"), ("closing", "closing auction"), ("after", "after the close"),
+        ("closed", "no trading today"), ("stopping", "stopping"))},
+    **{key: (korean, key) for key, korean in bot.LEVEL_WORDS.items()},
+    "died": ("봇이 예고 없이 끝났습니다. 같은 명령으로 다시 시작하면 저널에서 이어 갑니다. 로그: {file}",
+        "The bot ended without a word. Start it again with the same command: it goes on from its "
+        "journal. Log: {file}"),
     "paper": ("모의투자", "paper"), "real": ("실전투자", "REAL MONEY"),
     "simulated": ("시뮬레이터", "simulator"),
     "no_screen": ("--screen은 터미널에서 실행합니다. 한 번만 보려면 --status를 쓰십시오",
@@ -154,7 +157,7 @@ class Screen:
         result, word = day.get("result_krw") or 0, self._word
         level, feed = str(told.get("level") or ""), told.get("feed") or {}
         up, age = feed.get("connected"), feed_age(told)
-        since = "" if age is None else f" {age:,.0f}{word('ago')}"
+        since = "" if age is None or status.is_over(told) else f" {status.ago(age, word)}"
         beside = [
             Text.assemble(
                 (f"{word('result')} ", "bold"), coloured(day.get("result_pct") or 0.0, 2, "%"),
@@ -184,7 +187,7 @@ class Screen:
         if told.get("unknown"):
             lines.append(Text(f"{self._word('unknown')}: {told['unknown']}", "bold red"))
         holds = []
-        for each in told.get("holds") or []:
+        for each in status.holds_of(told):
             scope = str(each.get("scope") or "all")
             scope = self._word("all") if scope == "all" else self.name(scope)
             text = _plain(each.get("text") or each.get("reason"))
@@ -269,6 +272,7 @@ class Screen:
 
 def _plain(text: object) -> str:
     """Return a text in one line, without what would steer the terminal."""
+    text = re.sub(r"\s*\n\s*(?:• )?", " · ", str(text).strip()).replace(": · ", ": ")
     return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
@@ -338,6 +342,10 @@ def run_screen(options: argparse.Namespace) -> int:
     with keys() as pressed:
         ended, told = watch(path, console, pressed, beside)
     if ended and told:
+        if beside and told.get("phase") != "stopping":
+            english = (options.language or told.get("language")) == "en"
+            log_file = path.parent / bot.LOG_FILE
+            print(WORDS["died"][english].format(file=log_file), flush=True)
         return end_report(options, path.parent, told, console)
     if beside and told:
         print(
@@ -426,4 +434,5 @@ def keys() -> Iterator[Callable[[float], str]]:
         tty.setcbreak(file)
         yield pressed
     finally:
-        termios.tcsetattr(file, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the bot was killed: its terminal is not ours
+            termios.tcsetattr(file, termios.TCSADRAIN, before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions.names import names_of
+from companions.order_book import read_books
 from companions.report_view import coloured
 
 STATUS_NAME = "status.json"
@@ -29,6 +31,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "costs": ("비용", "costs"), "equity": ("평가금액", "equity"), "cash": ("현금", "cash"),
     "level": ("매매 단계", "level"), "hold": ("보류", "hold"), "feed": ("시세", "feed"),
     "up": ("연결됨", "connected"), "down": ("끊김", "not connected"), "ago": ("초 전", "s ago"),
+    "minutes_ago": ("분 전", " min ago"),
     "stock": ("종목", "stock"), "price": ("현재가", "price"), "change": ("등락", "change"),
     "shares": ("보유", "held"), "average": ("평단가", "average"), "stop": ("손절가", "stop"),
     "target": ("목표가", "target"), "gain": ("평가손익", "gain"), "orders": ("주문", "orders"),
@@ -38,7 +41,31 @@ WORDS: dict[str, tuple[str, str]] = {
     "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
 }  # fmt: skip
 
+ENDED = (
+    "after",
+    "closed",
+    "waiting",
+)  # phases without trades: how old the last one is says nothing
+
 running_folders = bot.running_folders
+
+
+def is_over(told: Mapping[str, Any]) -> bool:
+    """Return whether nothing is traded now, so that no trade can be late."""
+    return told.get("phase") in ENDED
+
+
+def holds_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what holds entries back, without what the phase says already."""
+    holds = told.get("holds") or []
+    return [each for each in holds if each.get("reason") != "stopping" or not is_over(told)]
+
+
+def ago(seconds: float, word: Callable[[str], str]) -> str:
+    """Return how long ago something was, in the largest unit."""
+    if seconds < 100:
+        return f"{seconds:.0f}{word('ago')}"
+    return f"{seconds / 60:.0f}{word('minutes_ago')}"
 
 
 def status_file(options: argparse.Namespace) -> Path:
@@ -98,7 +125,7 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
 
     mode, phase, level = (str(status.get(each) or "") for each in ("mode", "phase", "level"))
     if language != "en":
-        mode, level = bot.in_korean(mode), bot.in_korean(level)
+        mode, level = bot.in_korean(mode), bot.LEVEL_WORDS.get(level, level)
         phase = bot.PHASE_WORDS.get(phase, phase)
     day, feed = status.get("day") or {}, status.get("feed") or {}
     head = Text.assemble(
@@ -115,13 +142,13 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
              f"{status.get('account_tail')}  {phase}", "dim"),
         head,
         f"{word('equity')} {status.get('equity_krw') or 0:,}   {word('cash')} "
-        f"{status.get('cash_krw') or 0:,}   {word('level')} {level}   {word('feed')} "
-        f"{word(state)}" + (f" ({age:.0f}{word('ago')})" if isinstance(age, int | float) else ""),
+        f"{status.get('cash_krw') or 0:,}   {level}   {word('feed')} {word(state)}"
+        + (f" {ago(age, word)}" if isinstance(age, int | float) and not is_over(status) else ""),
     ]  # fmt: skip
     if age_s > STALE_S:
         lines.insert(0, Text(word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
     known = {each.get("symbol"): each.get("name") for each in status.get("symbols") or []}
-    for hold in status.get("holds") or []:
+    for hold in holds_of(status):
         scope = hold.get("scope")
         where = word("all") if scope == "all" else known.get(scope) or scope
         text = f"{word('hold')}: {hold.get('text') or hold.get('reason')} ({where})"
@@ -176,6 +203,7 @@ def show_status(options: argparse.Namespace, console: Console | None = None) -> 
     status = read_status(path)
     age_s = max(0.0, time.time() - path.stat().st_mtime)
     name_stocks(status, path.parent)
+    read_books(status)
     if options.json:
         print(
             json.dumps({**status, "file": str(path), "age_s": round(age_s, 1)}, ensure_ascii=False)

@@ -8,15 +8,17 @@ import sqlite3
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import kis_realtime_trading as bot
-from companions import reports, why
+from companions import reports, row_words, why
 from companions.journal_reader import JournalReader, find_journals
 from companions.names import names_of, with_names
+from companions.order_book import read_books
+from companions.report_view import Words
+from companions.status import holds_of
 
 STALE_S = 15.0  # a status older than this is of a bot that stopped, or hangs
 MOST_JOURNAL_ROWS = 300
@@ -37,6 +39,8 @@ def read_status(folder: Path) -> dict[str, Any]:
     known = names_of(folder)
     for each in status.get("symbols", ()):
         each["name"] = each.get("name") or known.get(each.get("symbol", ""), "")
+    read_books(status)
+    status["holds"] = holds_of(status)
     status["messages"] = [with_names(str(each), known) for each in status.get("messages", ())]
     return {**status, "written_s": round(age, 1), "stale": age > STALE_S}
 
@@ -75,25 +79,26 @@ def results(report: Any, language: str) -> dict[str, Any]:
 
     Reasons are worded in the reader's language; the journal keeps them in English.
     """
+    words = Words(language)
     known = names_of(None)
     shown: dict[str, Any] = {
         "days": reports.to_json(report.days), "totals": reports.to_json(report.totals),
         "trips": reports.to_json(report.trips[-500:][::-1]), "notes": reports.to_json(report.notes),
         "orders": reports.to_json(report.orders[-300:][::-1]),
-        "refused": reports.to_json(report.refusals_by_rule()),
+        "refused": {words.rule(code): n for code, n in report.refusals_by_rule().items()},
+        "result_krw": sum(day.result_krw for day in report.days),
         "by_reason": reports.to_json(reports.group(report.trips, "reason")),
         "by_symbol": reports.to_json(reports.group(report.trips, "symbol")),
         "by_month": reports.to_json(reports.group(report.trips, "month")),
     }  # fmt: skip
     for line in (*shown["trips"], *shown["orders"]):
         line["name"] = line.get("name") or known.get(line["symbol"], "")
-    if language == "ko":
-        for line in (*shown["trips"], *shown["orders"]):
-            for key in ("reason", "entry_reason"):
-                if key in line:
-                    line[key] = bot.in_korean(line[key])
-        for line in shown["by_reason"]:
-            line["key"] = bot.in_korean(line["key"])
+    for line in (*shown["trips"], *shown["orders"]):
+        for key in ("reason", "entry_reason"):
+            if key in line:
+                line[key] = words.reason(line[key])
+    for line in shown["by_reason"]:
+        line["key"] = words.reason(line["key"])
     return shown
 
 
@@ -155,45 +160,18 @@ def sentences(folder: Path, wanted: str, language: str) -> list[str]:
 def journal_rows(folder: Path, kind: str, text: str, language: str) -> list[dict[str, Any]]:
     """Return the newest rows of a kind ("" for all but bars) that contain a text, newest first."""
     found: deque[dict[str, Any]] = deque(maxlen=MOST_JOURNAL_ROWS)
+    known = names_of(folder)
+    codes = {name: code for code, name in known.items()}
+    text = codes.get(text.strip(), text.strip())  # a stock may be searched by its name
     with JournalReader(newest_journal(folder)) as reader:
         for row in reader.rows((kind,) if kind else (), after=max(0, reader.last_seq - 20_000)):
             if not kind and row.kind in ("bar", "hold"):
                 continue
-            if text and text not in row.ref and text not in row.body:
+            data = row.data()
+            data = data.get("bar", data) if row.kind == "bar" else data
+            said = row_words.in_words(row.kind, row.ref, data, language, known)
+            if text and not any(text in each for each in (row.ref, row.body, said)):
                 continue
-            found.append({
-                "seq": row.seq, "at": row.at[:19], "kind": row.kind, "ref": row.ref,
-                "text": in_words(row.kind, row.ref, row.data(), language),
-            })  # fmt: skip
+            kind_word = row_words.kind_word(row.kind, language)
+            found.append({"seq": row.seq, "at": row.at[:19], "kind": kind_word, "text": said})
     return list(found)[::-1]
-
-
-def in_words(kind: str, ref: str, data: dict[str, Any], language: str) -> str:
-    """Return a row's body in a few words; an alert as the owner read it."""
-    if kind == "alert" and ref in bot.TEXTS:
-        try:
-            return bot.say(bot.Alert(ref, data), language).replace("\n", " · ")
-        except (KeyError, ValueError):  # a row of an earlier version of this text
-            pass
-    data = data.get("bar", data) if kind == "bar" else data
-    return " · ".join(_parts(data, language))[:500]
-
-
-WORDS_KO = {
-    "symbol": "종목", "side": "구분", "quantity": "수량", "price": "가격", "reason": "사유",
-    "stop_price": "손절", "target_price": "목표", "trail_ratio": "추적", "status": "상태",
-    "order_no": "주문번호", "filled_quantity": "체결", "code": "코드", "text": "내용", "day": "날짜",
-    "level": "단계", "cash_krw": "현금", "close": "종가", "volume": "거래량", "open": "시가",
-    "high": "고가", "low": "저가",
-}  # fmt: skip
-
-
-def _parts(data: dict[str, Any], language: str) -> Iterator[str]:
-    """Yield `name value` of what a row says: nested values too, nothing empty, no type names."""
-    for key, value in data.items():
-        if isinstance(value, dict):
-            yield from _parts(value, language)
-        elif value not in (None, "", 0, []) and key not in ("type", "at"):
-            word = WORDS_KO.get(key, key) if language == "ko" else key.replace("_", " ")
-            shown = f"{100 * value:g}%" if key.endswith("_ratio") else value
-            yield f"{word} {shown:,}" if isinstance(shown, int) else f"{word} {shown}"

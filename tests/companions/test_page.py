@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from journals import make_journal
 
 import kis_realtime_trading as bot
-from companions import reports
+from companions import reports, row_words
 from companions.page import data, server
 from venues.store import PremiumStore
 
@@ -122,7 +123,7 @@ async def test_figures_candles_and_rows_are_those_of_the_journal(folder: Path):
         times = [bar["time"] for bar in chart["bars"]]
         assert times and times == sorted(set(times))
         assert all(bar["low"] <= bar["close"] <= bar["high"] for bar in chart["bars"])
-        async with session.get(f"{base}/api/journal?kind=intent") as reply:
+        async with session.get(f"{base}/api/journal?kind=intent&language=en") as reply:
             rows = await reply.json()
         assert rows and {row["kind"] for row in rows} == {"intent"}
         async with session.get(f"{base}/api/candles?symbol=../x") as reply:
@@ -261,11 +262,47 @@ async def test_the_premium_shows_when_its_monitor_wrote_some(folder: Path):
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("ko", "손절 69,000 · 추적 1.2%"), ("en", "stop price 69,000")]
-)
+    ("language", "words"),
+    [("ko", "삼성전자 3주 매수 · 사유 돌파 · 손절 69,000 · 추적 1.2%"),
+     ("en", "삼성전자 buy 3 · reason breakout · stop 69,000 · trail 1.2%")],
+)  # fmt: skip
 def test_a_row_of_the_journal_is_shown_in_words(language: str, words: str):
-    """Nested values too, without type names and empty values."""
-    row = {"type": "PlanSet", "symbol": "005930", "note": None,
+    """A stock by its name, sides and reasons worded, nested values too; no type names, no empty values."""
+    row = {"type": "OrderIntent", "symbol": "005930", "side": "BUY", "quantity": 3, "note": None,
+           "cash_before_krw": -1, "intent_id": "ab", "reason": "breakout",
            "plan": {"type": "ExitPlan", "stop_price": 69_000, "trail_ratio": 0.012}}  # fmt: skip
-    shown = data.in_words("ledger", "", row, language)
-    assert words in shown and "type" not in shown and "None" not in shown
+    assert row_words.in_words("intent", "ab", row, language, {"005930": "삼성전자"}) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "ref", "body", "korean"),
+    [
+        ("hold", "feed", {"on": False}, "실시간 시세 끊김 · 걸림 아니요"),
+        ("bar", "005930", {"open": 1000, "vwap": 1000.126}, "삼성전자 · 시가 1,000 · VWAP 1,000.13"),
+        ("refusal", "x", {"symbol": "005930", "code": "STALE"}, "종목 삼성전자 · 코드 STALE 시세가 오래됨"),
+        ("alert", "no such alert", {"odd": ["x"]}, "odd ['x']"),
+    ],
+)  # fmt: skip
+def test_rows_of_other_kinds_are_worded_too(kind: str, ref: str, body: dict, korean: str):
+    """Holds by their text, bars by their stock, rules with their meaning; a foreign row as it is."""
+    assert row_words.in_words(kind, ref, body, "ko", {"005930": "삼성전자"}) == korean
+
+
+def test_the_page_has_a_word_for_each_phase_level_and_kind():
+    """The words of the page are those of the bot: one name for one thing on screen, page and phone."""
+    script = (server.STATIC / "page.js").read_text("utf-8")
+    for key, word in {**bot.PHASE_WORDS, **bot.LEVEL_WORDS}.items():
+        assert f'{key}: "{word}"' in script, key
+    shown = set(re.findall(r"(\w+): ", re.search(r"kinds: {([^}]+)}", script)[1]))
+    assert shown <= set(row_words.KINDS)
+    for kind in shown:
+        assert f'{kind}: "{row_words.KINDS[kind][0]}"' in script, kind
+
+
+def test_a_hold_that_only_says_that_the_day_ended_is_not_shown(folder: Path):
+    """After the close the phase says so; in a session the same hold is told."""
+    hold = {"reason": "stopping", "scope": "all", "text": "매매 종료"}
+    for phase, shown in (("after", []), ("trading", [hold])):
+        text = json.dumps({**STATUS, "phase": phase, "holds": [hold]})
+        bot.write_private(folder / bot.STATUS_FILE, text)
+        assert data.read_status(folder)["holds"] == shown

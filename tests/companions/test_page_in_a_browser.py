@@ -1,10 +1,12 @@
 """The page in a real browser: a status appears, the flatten button works, nothing leaves the machine.
 
 Needs playwright and a Chromium of the system; skips with a sentence where there is none.
+Pictures of each tab, 1280 and 390 wide, Korean and English, are left where KISBOT_PICTURES names a folder.
 """
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from journals import make_journal
+from test_codec import quote_frame
 from test_page import STATUS, opened
 
 import kis_realtime_trading as bot
@@ -26,6 +29,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+PICTURES = os.environ.get("KISBOT_PICTURES", "")
 TABS = ("overview", "stock/005930", "orders", "results", "journal", "health")
 
 
@@ -51,14 +55,25 @@ def show(folder: Path, result: int) -> None:
     stock = {
         "symbol": "005930", "name": "삼성전자", "price": 71_000, "change_pct": 0.85, "position": 3,
         "average": 70_000.0, "stop": 69_000, "target": 73_000, "gain_krw": 3_000, "gain_pct": 1.4,
+        "prev_close": 70_400, "book": quote_frame(),
     }  # fmt: skip
     day = {**STATUS["day"], "result_krw": result}
     text = json.dumps({**STATUS, "symbols": [stock], "day": day}, ensure_ascii=False)
     bot.write_private(folder / bot.STATUS_FILE, text)
 
 
+async def picture(page: playwright.Page, name: str) -> None:
+    """Leave a picture of the whole page where KISBOT_PICTURES names a folder."""
+    if PICTURES:
+        await page.wait_for_timeout(400)  # a chart draws itself within some frames
+        await page.screenshot(path=str(Path(PICTURES) / f"{name}.png"), full_page=True)
+
+
 async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path, chromium: Any):
-    """Each tab shows in both sizes and languages without an error or a request to elsewhere."""
+    """Each tab shows in both sizes and languages without an error or a request to elsewhere.
+
+    Nothing is wider than the window, in any of them: what has no room is folded below.
+    """
     async with opened(folder) as (base, url):
         faults: list[str] = []
         for width in (1280, 390):
@@ -72,16 +87,26 @@ async def test_the_page_lives_and_its_button_reaches_the_bot(folder: Path, chrom
             await page.goto(url)
             await page.wait_for_selector("text=삼성전자")
             assert page.url == base + "/"  # the key has gone from the address
-            for _ in ("ko", "en"):
+            overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            for language in ("ko", "en"):
                 for tab in TABS:
-                    await page.evaluate(f"location.hash = '#{tab}'")
-                    await page.wait_for_selector("nav a[aria-current]")
+                    await page.evaluate("document.querySelector('#view').replaceChildren()")
+                    await page.evaluate(f"location.hash = '#{tab}'; show()")
+                    await page.wait_for_selector(
+                        f"nav a[href='#{tab.partition('/')[0]}'][aria-current]"
+                    )
+                    await page.wait_for_selector("#view section")
+                    assert await page.evaluate(overflow) <= 0, (tab, language, width)
+                    await picture(page, f"{tab.replace('/', '-')}-{width}-{language}")
                 await page.click("#language")
             await page.evaluate("location.hash = '#why/last'")
             await page.wait_for_selector("section p")
             await page.evaluate("location.hash = '#stock/005930'")
             await page.wait_for_selector("#candles canvas")
-            overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            rows = page.locator("#book tbody tr")
+            assert await rows.count() == 20
+            assert (await rows.nth(9).inner_text()).split()[:2] == ["1", "71,900"]  # the best ask
+            assert (await rows.nth(10).inner_text()).split()[0] == "71,800"  # over the best bid
             assert await page.evaluate(overflow) <= 0
             await context.close()
         assert faults == []

@@ -75,7 +75,7 @@ def test_every_part_is_there(width: int, height: int, language: str):
     """Result, equity, level, feed, progress, a stock with its plan, order, messages, the key."""
     text = plain(drawn(sample(language=language), width, height))
     words = {
-        "ko": ("당일손익", "10,006,500", "정상 매매", "연결됨 0초 전", "장중", "삼성전자", "SK하이닉스",
+        "ko": ("당일손익", "10,006,500", "매매 중", "연결됨 0초 전", "장중", "삼성전자", "SK하이닉스",
                "매수 4/13 @ 70,500", "알림 8번", "q 화면 닫기", "모의투자 (시뮬레이터)"),
         "en": ("result", "10,006,500", "ACTIVE", "connected 0s ago", "trading", "삼성전자",
                "buy 4/13 @ 70,500", "알림 8번", "q closes", "paper (simulator)"),

@@ -45,7 +45,7 @@ def test_one_screen_shows_what_matters(tmp_path):
         console = Console(width=80, record=True, file=nothing)
         assert status.show_status(options(tmp_path), console) == 0
     text = console.export_text()
-    for part in ("+6,500", "10,006,500", "ACTIVE", "확인 중", "결과 불명 주문: 1", "삼성전자", "69,000",
+    for part in ("+6,500", "10,006,500", "매매 중", "확인 중", "결과 불명 주문: 1", "삼성전자", "69,000",
                  "73,000", "-1.20%", "0000015700", "매수"):  # fmt: skip
         assert part in text
     assert len(text.splitlines()) <= 24 and "…" not in text

@@ -82,22 +82,19 @@ def quote_frame(width=63, **changes):
     return "0|H0STASP0|001|" + "^".join(fields[:width])
 
 
-def test_the_ten_levels_of_a_book_are_read_when_looked_at():
-    """The newest record of a stock gives its levels, best first, by both ways and of several records."""
+def test_the_newest_frame_of_each_book_is_kept_unread():
+    """Who looks at a book reads its levels then; a flood of foreign codes and a new day leave none."""
     decoder = bot.FrameDecoder(day=date(2026, 11, 20))
-    assert decoder.book("005930") is None
-    for best in (71_900, 71_950):  # the first by the long way, the second by the short one
-        decoder.decode(quote_frame(f3=str(best), f12="0", f32="0"))
-        book = decoder.book("005930")
-        assert (book["time"], book["asks"][0], len(book["asks"])) == ("093354", [best, 1], 9)
-        assert (book["bids"][0], book["bids"][-1]) == ([71_800, 101], [70_900, 110])
-    one, two = (quote_frame(f0=code).rpartition("|")[2] for code in ("000660", "035420"))
-    decoder.decode(f"0|H0STASP0|002|{one}^{two.replace('71800', '71850')}")
-    assert (decoder.book("000660")["bids"][0], decoder.book("035420")["bids"][0]) == ([71_800, 101], [71_850, 101])  # fmt: skip
-    decoder.decode(quote_frame(f7="no price"))
-    assert decoder.book("005930") is None  # a picture is left out; the best prices were read
+    for best in (71_900, 71_950, 72_000):  # the first teaches the short way
+        decoder.decode(frame := quote_frame(f3=str(best)))
+    assert decoder.books == {"005930": frame}
+    for code in range(300):
+        decoder.decode(quote_frame(f0=f"{code:06}"))
+    assert len(decoder.books) == 200
+    decoder.decode(quote_frame(f3="72050"))
+    assert "^72050^" in decoder.books["005930"]
     decoder.set_day(date(2026, 11, 23))
-    assert decoder.book("000660") is None
+    assert decoder.books == {}
 
 
 # --- trades -----------------------------------------------------------------------------
