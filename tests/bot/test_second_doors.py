@@ -13,8 +13,10 @@ import edge
 import harness
 import pytest
 from mad_engine import Stage
+from test_days_of_others import morning_after
 from test_doors import broker_of
 from test_late_journal import locked
+from test_ledger import working
 from test_sessions import PING
 from test_trader import SYMBOL, Life
 from test_websocket import Ear, Fake, Line, listening, run, taking_all, usual
@@ -202,3 +204,50 @@ def test_a_day_begins_with_no_silence_and_no_lost_feed_of_the_evening():
         return silence.missing, silence._asked, silence._renewed, broker.troubles
 
     assert Life().play(story) == ({}, {}, set(), {})
+
+
+def test_a_split_whose_shares_were_counted_is_not_undone_by_another_base_price():
+    """Five times the shares are there: the question stays the owner's, whatever price comes later."""
+    bench = morning_after(14_000, 50)
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 91_000, 49_000, 70_000))
+    assert SYMBOL in bench.ledger.actions
+
+
+def test_a_clock_in_doubt_is_asked_about_at_once():
+    """An answer of the broker has a Date: the account question goes out now, not in a minute."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        trader.bridge.doubts = lambda now: True
+        trader.bridge.handle(bot.TimeEvent(life.world.clock.now()))
+        trader.journal.close()
+        return list(trader.broker._asks), "clock" in trader.engine.core.holds
+
+    assert Life().play(story) == ([bot.Ask("cash")], True)
+
+
+def test_without_a_connection_the_list_of_an_earlier_day_is_waited_for_past_the_open():
+    """Given up, its fills would be lost, and their shares pass for the owner's."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        ledger, friday = trader.engine.core.ledger, date(2026, 11, 19)
+        ledger.apply(bot.DayOpened(friday, edge.at("08:30", friday)))
+        for entry in working(trade_date=friday, at=edge.at("10:00", friday)):
+            ledger.apply(entry)
+        offline = True
+
+        def no_connection(method, path):
+            if offline:
+                raise bot.NotSent("no connection")
+
+        life.network.before_request = no_connection
+        asked = asyncio.create_task(trader.morning._end_earlier_day(bot.session_of(edge.DAY)))
+        await life.world.until("09:10:00")
+        waited = not asked.done()
+        offline = False
+        await asked
+        trader.journal.close()
+        return waited
+
+    assert Life(start="08:50:00").play(story) is True

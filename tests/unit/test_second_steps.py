@@ -3,14 +3,16 @@
 Each rule here was once planted wrong and noticed by no other test (tests/campaigns/mistakes.txt).
 """
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from email.utils import formatdate
 from fractions import Fraction
 
 import pytest
 import test_ledger as books
-from test_engine import SYMBOL, Bench, S, alerts, calls, orders_of, restarted, wish
+from test_engine import OTHER, SYMBOL, Bench, S, alerts, calls, orders_of, restarted, wish
 from test_ledger import DAY, FUND, E, bought, fill, intent_of, look, new_ledger, update, working
 
 import kis_realtime_trading as bot
@@ -262,3 +264,60 @@ def test_a_stock_whose_order_rests_is_not_compared_with_the_balance():
     bench.list_of(*bench.rows())
     bench.balance((SYMBOL, 3))
     assert "mismatch" not in bench.engine.core.holds
+
+
+def test_a_journal_late_for_a_moment_takes_no_entry_back():
+    """Another program's lock of a second: the resting entry stays; of two seconds, it goes."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call)
+    bench.command("hold", text=bot.JOURNAL_LATE)
+    assert calls(bench.wait(1), "cancel") == []
+    assert len(calls(bench.wait(1), "cancel")) == 1
+
+
+def test_a_resting_buy_of_the_owner_is_no_position_of_ours():
+    """His order in one of our stocks takes no place, and the stock is not guarded first for it."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call)
+    order = orders_of(bench)[0]
+    his = replace(bench.row(order, number="0000000777"), symbol=OTHER, price=60_000, quantity=3)
+    bench.list_of(*bench.rows(), replace(his, time=f"{bench.now:%H%M%S}"))
+    assert bench.ledger.open_orders(OTHER)
+    assert bench.engine.core.occupied() == {SYMBOL}
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_an_exit_without_limits_stays_a_limit_order(step):
+    """Nobody told the lowest price of the day: it goes at the bid, again and again, never at any price."""
+    bench = Bench().start()
+    bench.hold_shares(plan=far_plan())
+    bench.state.instrument = replace(bench.state.instrument, lower_limit=0, upper_limit=0)
+    kind, price = bench.engine.exits._kind_and_price(bench.state, bot.ExitRun("stop", step))
+    assert (kind, price) == (bot.OrderKind.LIMIT, 70_000)
+
+
+def test_a_changed_order_that_was_filled_at_once_is_followed_to_its_number():
+    """The change had no answer and its new number is filled before the first list: all is booked."""
+    ledger = new_ledger(
+        *working(), update(E.REPLACE_SENT, price=69_900, kind="00"), update(E.NO_ANSWER)
+    )
+    rows = (
+        books.row_of("0000000001", cancelled_quantity=10),
+        books.row_of(
+            "0000000002", price=69_900, original_no="0000000001", filled_quantity=10,
+            filled_amount_krw=699_000,
+        ),
+    )  # fmt: skip
+    look(ledger, bot.Reconciler(ledger, False), *rows)
+    assert (ledger.orders["one"].status, ledger.position(SYMBOL).cost) == (S.FILLED, 699_000)
+
+
+def test_a_clock_a_little_off_does_not_waver():
+    """Doubted beyond 3 s, it is believed again below 1.5 s only: a Date has whole seconds."""
+    rest, seen = bot.Rest(None, None, 1.0), []
+    for late_s in (2, 5, 3, 3, 0):
+        rest._look_at_clock(formatdate(time.time() + late_s, usegmt=True), 0.0)
+        seen.append(rest.clock_off)
+    assert seen == [False, True, True, True, False]
