@@ -4947,11 +4947,7 @@ def name_of(core: Core, symbol: str) -> str:
 
 def new_scale(core: Core, symbol: str) -> bool:
     """Tell whether today's base price is not the close that we kept of yesterday."""
-    state, kept, session = (
-        core.symbols.get(symbol),
-        core.ledger.closes.get(symbol),
-        core.session,
-    )
+    state, kept, session = (core.symbols.get(symbol), core.ledger.closes.get(symbol), core.session)
     if state is None or kept is None or session is None or state.instrument is None:
         return False
     fresh = kept.day == previous_trading_day(session.day)
@@ -7198,8 +7194,8 @@ def take_words(path: Path) -> Iterator[str]:
 
 # What people read: code -> (Korean, English). {values} are filled in by say().
 TEXTS: dict[str, tuple[str, str]] = {
-    "started": ("▶ 시작: {mode} · 계좌 {account} · 종목 {symbols} · 전략 {strategy}",
-        "▶ started: {mode} · account {account} · symbols {symbols} · strategy {strategy}"),
+    "started": ("▶ 시작: {mode} · 계좌 {account} · {symbols}종목 · 전략 {strategy}",
+        "▶ started: {mode} · account {account} · {symbols} stocks · strategy {strategy}"),
     "stopped": ("■ 종료: {why}", "■ stopped: {why}"),
     "closed_day": ("오늘은 휴장일입니다 ({why}). 다음 개장: {next}",
         "closed today ({why}). Next session: {next}"),
@@ -7317,7 +7313,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "standing_line": ("⚠ 해결되지 않음: {what}", "⚠ not over yet: {what}"),
 }  # fmt: skip
 # Not sent to the phone: everybody expects it.
-NOT_ON_THE_PHONE = frozenset({"feed_back"})
+NOT_ON_THE_PHONE = frozenset({"feed_back", "preparing", "prepared"})
 # The kind of an alert, for the choice of noise; what is not listed is a warning.
 KINDS: dict[str, Kind] = {
     "order_sent": "entry", "filled": "entry", "order_cancelled": "entry", "partly_filled": "fill",
@@ -7447,6 +7443,12 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
         r"컴퓨터가 \1초 동안 멈췄거나 시계가 바뀌었습니다. 주문 목록을 다시 본 뒤에 매수합니다"),
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
     (r"gate: (\d+) orders left within (\d+) s", r"\2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다"),
+    (r"^gate: ", "점검: "), (r"점검: decided (\d+) s ago", r"판단한 지 \1초가 지나 내지 않았습니다"),
+    (r"점검: exchange: .*", "거래소 주문 시간이 아닙니다"), (r"점검: no such .* in the ledger", "점검: 장부에 없음"),
+    (r"점검: its row is not durable", "점검: 저널에 저장 안 됨"), (r"점검: level (\w+)", r"매매 단계 \1"),
+    (r"점검: (\S+) shares, at most (\S+)", r"점검: \1주, 최대 \2주"), (r"점검: it left already", "이미 나간 주문"),
+    (r"점검: (\d+) to sell, (\d+) held", r"점검: 매도 \1주, 보유 \2주"), (r"(\S+) is none of ours", r"설정에 없는 \1"),
+    (r"a buy is cancelled, never changed", "매수는 취소만"), (r"is none of our orders", "봇의 주문이 아님"),
     (r"KIS cannot be reached: no connection: \w+", "증권사에 연결되지 않습니다 (인터넷 연결 확인)"),
     (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
         r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
@@ -7562,11 +7564,7 @@ def noise_answer(
         named, *states = (NOISE_WORDS[each] if korean else each for each in (kind, how, then))
         says.append(f"{named} ({kind}): {states[0]}" if korean else f"{named}: {states[0]}")
         buttons.append((f"{named} → {states[1]}", f"/notify {kind} {then}"))
-    says.append(
-        "급한 알림은 언제나 울립니다. 바꾸기: 단추 또는 /notify fill off"
-        if korean
-        else "what is urgent always rings. Change: a button, or /notify fill off"
-    )
+    says.append(("급한 알림은 언제나 울립니다", "what is urgent always rings")[not korean])
     return "\n".join(says), tuple(buttons)
 
 
@@ -10729,8 +10727,9 @@ class Bridge:
             self.doors.post(named)
         noise = "on" if urgent else self.noise[kind_of(alert)]
         key = self._threads.key(alert)
-        if not held or noise == "off" or alert.code in NOT_ON_THE_PHONE:
-            return  # the round trip tells the sale
+        filled = alert.code == "change_refused" and "수량이 없" in alert.values["note"]
+        if not held or filled or noise == "off" or alert.code in NOT_ON_THE_PHONE:
+            return  # the round trip tells the sale, a fill that its order had nothing left to change
         self.telegram.post(
             named + self._guard_of(alert), urgent, row if urgent else 0,
             how=How(key, noise == "silent", f"{self.clock.now():%H:%M}"),
@@ -11325,14 +11324,16 @@ class Teller:
 
     def _of_stocks(self) -> Iterator[tuple[str, str]]:
         """Return what is wrong with single stocks."""
-        silent = self._trader.silence.missing
+        silent, last, quiet = self._trader.silence.missing, "", dict[str, list[str]]()
         for symbol, state in self._core.symbols.items():
-            name = self._bridge.name(symbol)
-            quantity = state.view.position.quantity
+            name, quantity = self._bridge.name(symbol), state.view.position.quantity
             if state.halted and quantity:
                 yield f"halted {symbol}", f"trading halted: {name} {quantity:,}"
             if (at := silent.get(symbol)) and f"{self._trader.silence.heard(symbol):%H:%M:%S}" < at:
-                yield f"silent {symbol}", f"no trades of {name} come, KIS had one at {at}"
+                key, last = f"silent {symbol}" if quantity else "silent", max(last, at)
+                quiet.setdefault(key, []).append(name)  # a stop that is blind stands for itself
+        for key, names in quiet.items():
+            yield key, f"no trades of {shortened(names)} come, KIS had one at {last}"
 
     def _awake(self, now: datetime) -> bool:
         """Tell whether this is an hour of alarms: from the preparation to the close.
@@ -11475,7 +11476,7 @@ class Trader:
             self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
             self.tell(
                 "started", mode=self.profile.mode, account=self.profile.account_tail,
-                symbols=shortened(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
+                symbols=len(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
             )  # fmt: skip
             self.watchdog.tell("READY=1")
             while not self._stop.is_set():

@@ -113,6 +113,26 @@ async def test_a_huge_digest_is_cut_into_messages_that_telegram_takes():
     assert 3 <= len(api.texts) <= 5 and max(map(len, api.texts)) <= 4096
 
 
+def test_a_change_that_a_fill_forestalled_is_not_told_on_the_phone():
+    """Nothing is wrong: the order had nothing left to change; another refusal is told."""
+    world = harness.World(edge.config())
+
+    async def main():
+        trader = world.make_trader(harness.Nothing())
+        trader.bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
+        for note in ("40330000 모의투자 정정/취소할 수량이 없습니다.", "40350000 다른 이유"):
+            values = {"symbol": "005930", "side": bot.Side.SELL, "quantity": 1, "note": note}
+            trader.bridge.execute([bot.Alert("change_refused", values)])
+        trader.journal.close()
+        return trader.bridge.telegram.outbox
+
+    try:
+        [told] = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert "다른 이유" in told
+
+
 async def test_a_silent_message_does_not_ring():
     """The flag of Telegram; one that rings is not made silent by what replaces it."""
     async with outbox() as (api, box):

@@ -5,6 +5,7 @@ import functools
 import harness
 import pytest
 import troubles
+from test_trader import Life, wishes
 
 import kis_realtime_trading as bot
 
@@ -171,3 +172,23 @@ def test_the_evening_tells_the_day_in_one_message():
     for words in ("매도차익 ", "수수료 ", "매매 1번", "최고 삼성전자 ", "ORDER_VALUE 1회 한도 1건", "평가금액 ", "이번 달 ",
                   "보유: -", "다음 개장: 2026-11-23 09:00"):  # fmt: skip
         assert words in report
+
+
+def test_silent_stocks_are_one_trouble_and_a_held_one_stands_for_itself():
+    """Six messages of one cable are five too many; a stop that is blind is never among others."""
+
+    async def story(life):
+        trader, run = await life.begin(wishes("09:20:10"))
+        await life.world.until("09:22:00")
+        trader.bridge.names |= {"000660": "SK하이닉스", "035420": "NAVER"}
+        trader.silence.missing = {"005930": "09:59:00", "000660": "09:59:30", "035420": "09:58:00"}
+        found = dict(trader._teller._of_stocks())
+        held = trader.engine.core.ledger.position("005930").quantity
+        await life.stop(trader, run)
+        return held, found
+
+    held, found = Life(symbols=("005930", "000660", "035420"), density=120.0).play(story)
+    assert held == 5 and set(found) == {"silent", "silent 005930"}
+    assert found["silent"] == "no trades of SK하이닉스, NAVER come, KIS had one at 09:59:30"
+    assert "삼성전자" in found["silent 005930"]
+    assert all(bot.ALARMS[key.partition(" ")[0]] for key in found)
