@@ -78,6 +78,7 @@ class Plan:
     trail_pct: float | None = None
     max_share: float | None = None
     warnings: tuple[str, ...] = ()
+    compat: str = ""  # "official": a backtest shows the official number beside ours
 
     @property
     def bars_needed(self) -> int:

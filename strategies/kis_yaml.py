@@ -47,7 +47,7 @@ OPERATORS = {
 OURS_ONLY = {"equals", "eq", "greater_than_or_equal", "less_than_or_equal"}
 SCALES = ("mul", "div", "add", "sub")
 KEYS = {
-    "": ("version", "metadata", "strategy", "risk"),
+    "": ("version", "metadata", "strategy", "risk", "compat"),
     "metadata": ("name", "description", "author", "created_at", "updated_at", "tags"),
     "strategy": ("id", "category", "params", "indicators", "candlesticks", "entry", "exit"),
     "param": ("default", "min", "max", "step", "type", "description"),
@@ -112,6 +112,7 @@ a percent: no stop else = percent 값; 없으면 손절이 없습니다
 a stop that nobody would watch = 아무도 지켜보지 않을 손절|risk at the left edge, as in the examples = 예시처럼 맨 왼쪽의 risk 아래
 enabled and percent, or no such line = enabled와 percent를 적거나 이 줄을 지울 것|a finite number = 유한한 숫자
 a merge of maps (<<) = 항목 합치기(<<)|no text = 글자가 아님
+official, or no such line = official, 아니면 이 줄을 지울 것
 """
 _KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", "|").split("|"))
 
@@ -255,6 +256,12 @@ class _Reader(_Lines):
         version = top.get("version", "1.0")
         if not isinstance(version, str):
             self.warn(top.lines["version"], f"version {version} is a number: write it in quotes")
+        compat = str(top.get("compat", ""))
+        if compat == "official":
+            self.warn(top.lines["compat"], "the official number stands beside a backtest; "
+                      "orders follow this program's meaning, there and live")  # fmt: skip
+        elif compat:
+            self.fault(top.lines["compat"], "compat", compat, "official, or no such line")
         metadata, strategy = self._map(top, "metadata", True), self._map(top, "strategy", True)
         self._known(metadata, "metadata")
         self._known(strategy, "strategy")
@@ -276,8 +283,9 @@ class _Reader(_Lines):
         for unused in sorted(set(self._params) - self._used):
             self.warn(strategy.lines.get("params", 1), f"the parameter {unused!r} is never used")
         return Plan(
-            str(name), dict(self._indicators), entry_rules, exit_rules, *risk, tuple(self.warnings)
-        )
+            str(name), dict(self._indicators), entry_rules, exit_rules, *risk,
+            tuple(self.warnings), compat,
+        )  # fmt: skip
 
     def _read_params(self, params: _Map) -> None:
         for name in params.values:

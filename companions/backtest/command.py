@@ -99,6 +99,8 @@ def show_backtest(options: argparse.Namespace) -> int:
     asked = asked_of(name, code_of(name), given)
     trials.add([Trial(result.history, asked, metrics.daily_sharpe(result.returns()) or 0.0)])
     result = dataclasses.replace(result, trials=trials.of(result.history))
+    if plan := getattr(strategy, "plan", None):
+        result = dataclasses.replace(result, official=beside_official(plan, past))
     page, plain = options.html or folder / "report.html", folder / "result.json"
     title = f"{type(strategy).__name__} · {', '.join(sorted(past.minutes))}"
     others = (
@@ -112,9 +114,20 @@ def show_backtest(options: argparse.Namespace) -> int:
         return bot.EXIT_FAILED if result.differences else 0
     console.print(draw_report(result.report, settings.language, console.width >= 100))
     say_end(console, words, result)
+    for each in result.official:
+        print(*each.said(settings.language), sep="\n")
     paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
     print(words["left"].format(**paths), file=sys.stdout)
     return bot.EXIT_FAILED if result.differences else 0
+
+
+def beside_official(plan: Any, past: History) -> tuple[Any, ...]:
+    """Return the official number of each stock, if the strategy file asks for it."""
+    if plan.compat != "official":
+        return ()
+    from companions.backtest.compat import beside
+
+    return tuple(beside(plan, symbol, bars) for symbol, bars in sorted(past.minutes.items()))
 
 
 def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:

@@ -99,6 +99,16 @@ class Page:
         said += [note for note in told if "only taught" not in note]
         return "".join(f'<p class="note">{html.escape(note)}</p>' for note in said)
 
+    def official(self) -> str:
+        """Return the official number beside ours, where the strategy file asks for it."""
+        parts = []
+        for each in self._result.official:
+            head, *lines = map(html.escape, each.said(self._language))
+            deals = map(html.escape, each.by_deal(self._language))
+            parts.append(f"<h2>{head}</h2><ul><li>{'<li>'.join(lines)}</ul>")
+            parts.append(f'<p class="soft">{"<br>".join(deals)}</p>')
+        return "".join(parts)
+
     def cards(self) -> str:
         """Return the figures that are looked at first."""
         f, sums, words = self._figures, self._report.totals, self._words
@@ -287,6 +297,6 @@ def draw(
         f"<style>{STYLE}</style><h1>{words['title']}: {html.escape(title)}</h1>"
         f'<p class="soft">{report.first} – {report.last} · {words["history"]} {result.history}</p>'
         f"{page.notes()}{page.cards()}{page.equity()}{page.months()}{page.trades(past)}"
-        f"{page.figures()}{page.doubts(variants or {})}{page.breakdowns()}{page.refused()}"
+        f"{page.official()}{page.figures()}{page.doubts(variants or {})}{page.breakdowns()}{page.refused()}"
         f"{page.trips()}{page.how()}</html>"
     )

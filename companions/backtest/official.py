@@ -96,28 +96,44 @@ class OfficialJudge(Judge):
         return super().at(day)
 
 
-def run_official(plan: Plan, columns: Columns, days: Sequence[date]) -> Run:
-    """Return what the official rules give: same close, stops at the close, its own costs."""
-    judge, cash, shares, deals = OfficialJudge(plan, columns), float(START_KRW), 0, []
+def run_official(
+    plan: Plan, columns: Columns, days: Sequence[date], kind: type[Judge] | None = None,
+    dated: bool = False,
+) -> Run:  # fmt: skip
+    """Return what the official rules give: same close, stops at the close, its own costs.
+
+    To see what a rule makes: another judge, or fee and tax of the day (`dated`).
+    """
+    usual = OfficialJudge(plan, columns)
+    judge = kind(plan, columns) if kind else usual
+    cash, shares, deals = float(START_KRW), 0, list[Deal]()
     entry, top, bought = 0.0, 0.0, days[0]
-    for day in range(judge.first, len(days)):
+    for day in range(usual.first, len(days)):
         close = columns.close[day]
         decision = judge.at(day)
         if not shares and decision.entry:
             shares = int(cash * (1 - OFFICIAL_FREE) / (close * (1 + OFFICIAL_FEE)))
-            cash -= shares * close * (1 + OFFICIAL_FEE)
+            cash -= shares * close + _costs(shares * close, None, dated)
             entry, top, bought = close, close, days[day]
             continue
         top = max(top, close)
         why = "exit" if decision.exit else _stop_at_close(plan, close, entry, top)
         if shares and why:
-            cash += shares * close * (1 - OFFICIAL_FEE - OFFICIAL_TAX)
+            cash += shares * close - _costs(shares * close, days[day], dated)
             deals.append(Deal(bought, entry, days[day], close, shares, why))
             shares = 0
     last = columns.close[-1]
     if shares:
         deals.append(Deal(bought, entry, None, last, shares, "open"))
     return Run("official", cash + shares * last, tuple(deals))
+
+
+def _costs(amount: float, sold: date | None, dated: bool) -> float:
+    """Return fee, and tax of a sale: the official rates, or those of its day."""
+    if not dated:
+        return amount * (OFFICIAL_FEE + (OFFICIAL_TAX if sold else 0.0))
+    fee = bot.order_fee(int(amount), bot.STOCK_FEE_PCT)
+    return fee + (bot.sell_tax(int(amount), "KOSPI", False, sold) if sold else 0)
 
 
 def _stop_at_close(plan: Plan, close: float, entry: float, top: float) -> str:
@@ -183,29 +199,40 @@ def _down(price: int, pct: float | None) -> int:
     return bot.round_to_tick(price * (1 - pct / 100), False, up=False) if pct and price else 0
 
 
-def differences(official: Run, ours: Run) -> list[str]:
-    """Name each deal that only one of the two made, and each that both made at other prices."""
+def pairs_of(official: Run, ours: Run) -> list[tuple[Deal | None, Deal | None]]:
+    """Return the deals of both that mean the same signal, and those that only one of them made."""
     theirs = {deal.bought: deal for deal in official.deals}
-    found = [
-        f"{official.name} {official.gain_pct:+.2f} %, {ours.name} {ours.gain_pct:+.2f} %: "
-        f"{ours.gain_pct - official.gain_pct:+.2f} points"
-    ]
+    found: list[tuple[Deal | None, Deal | None]] = []
     matched = set()
     for deal in ours.deals:
         before = max((day for day in theirs if day < deal.bought), default=None)
         if before is None or before in matched or (deal.bought - before).days > 15:
-            found.append(f"{deal.bought}: only ours buys, at {deal.price:,.0f}")
+            found.append((None, deal))
             continue
         matched.add(before)
-        other = theirs[before]
-        text = (
-            f"{before}: official {other.price:,.0f} at the close of the signal, ours {deal.price:,.0f} "
-            f"at the open of {deal.bought}; left by {other.why} at {other.sale:,.0f} on {other.sold}, "
-            f"ours by {deal.why} at {deal.sale:,.0f} on {deal.sold}"
-        )
-        found.append(text)
-    only = sorted(set(theirs) - matched)
-    return found + [f"{day}: only the official buys, at {theirs[day].price:,.0f}" for day in only]
+        found.append((theirs[before], deal))
+    return found + [(theirs[day], None) for day in sorted(set(theirs) - matched)]
+
+
+def differences(official: Run, ours: Run) -> list[str]:
+    """Name each deal that only one of the two made, and each that both made at other prices."""
+    found = [
+        f"{official.name} {official.gain_pct:+.2f} %, {ours.name} {ours.gain_pct:+.2f} %: "
+        f"{ours.gain_pct - official.gain_pct:+.2f} points"
+    ]
+    for other, deal in pairs_of(official, ours):
+        if deal is None and other is not None:
+            found.append(f"{other.bought}: only the official buys, at {other.price:,.0f}")
+        elif other is None and deal is not None:
+            found.append(f"{deal.bought}: only ours buys, at {deal.price:,.0f}")
+        elif other is not None and deal is not None:
+            found.append(
+                f"{other.bought}: official {other.price:,.0f} at the close of the signal, ours "
+                f"{deal.price:,.0f} at the open of {deal.bought}; left by {other.why} at "
+                f"{other.sale:,.0f} on {other.sold}, ours by {deal.why} at {deal.sale:,.0f} on "
+                f"{deal.sold}"
+            )
+    return found
 
 
 def read_days(file: Path) -> tuple[Columns, list[date]]:

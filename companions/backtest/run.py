@@ -67,6 +67,8 @@ class BacktestResult:
     money: int = 0
     market: tuple[float, ...] = ()  # what buying all stocks alike and holding them is worth, from 1
 
+    official: tuple[Any, ...] = ()  # of `compat`: the official number of each stock beside ours
+
     trials: tuple[int, float] = (1, 0.0)  # on this history so far, spread of their Sharpe ratios
 
     def metrics(self) -> dict[str, Any]:
@@ -85,6 +87,7 @@ class BacktestResult:
             "minutes": self.minutes, "minutes_per_s": round(self.minutes / max(self.took_s, 1e-9)),
             "whole_minutes": self.thin, "differences": list(self.differences),
             "notes": list(self.notes),
+            **({"official": [each.to_json() for each in self.official]} if self.official else {}),
         }  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """The official number restated beside ours: worked examples on a few days, won by won."""
 
-from datetime import date
+import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 import kis_realtime_trading as bot
-from companions.backtest import official
+from companions import command_line
+from companions.backtest import compat, official
 
 FILE = """\
 version: "1.0"
@@ -119,3 +121,60 @@ def test_the_command_reads_a_file_of_days(tmp_path, capsys):
     table.write_text(head + "2026-10-12,1,2,x,4,5\n")
     assert official.main([str(file), str(table)]) == 1
     assert "row 2" in capsys.readouterr().out
+
+
+# --- `compat: official` in a file ---------------------------------------------------------
+
+
+def minutes_of(columns, days):
+    """Return four minutes a day that make these days."""
+    bars = []
+    for n, day in enumerate(days):
+        opened = bot.session_of(day).open
+        path = (columns.open[n], columns.high[n], columns.low[n], columns.close[n])
+        for m, price in enumerate(path):
+            start = opened + timedelta(minutes=m)
+            bars.append(bot.Bar("005930", start, start + timedelta(minutes=1), price, price, price, price, 250, 250 * price, 1))  # fmt: skip
+    return bars
+
+
+def test_the_way_from_the_official_number_to_ours_is_told_rule_by_rule():
+    """First official, last ours; between them the false cross and the costs, one at a time."""
+    columns, days = flat(10_000, 10_100, 10_200, 9_900, 9_800, 10_400, 10_600, 9_700, 9_600, 10_500)
+    file = "compat: official\n" + FILE
+    found = compat.beside(plan(file), "005930", minutes_of(columns, days))
+    theirs, ours = (
+        run(plan(), columns, days).gain_pct for run in (official.run_official, official.run_ours)
+    )
+    assert [key for key, _ in found.steps] == ["official", "cross", "costs", "ours"]
+    assert (found.steps[0][1], found.steps[-1][1]) == (theirs, ours)
+    assert len({round(gain, 6) for _, gain in found.steps}) == 4
+    assert found.rules == ("close", "warm", "stops", "first") and found.refused == ""
+    assert f"{theirs:+9.2f} %" in "\n".join(found.said("ko"))
+    assert any("only" not in line and "→" in line for line in found.by_deal("en"))
+
+
+def test_a_file_with_compat_has_the_official_number_in_result_and_page(tmp_path, capsys):
+    """`--backtest` of a file that asks for it; orders are ours all the same, and that is said."""
+    root = Path(bot.__file__).parent
+    file = tmp_path / "mine.kis.yaml"
+    shipped = (root / "strategies" / "up_day.kis.yaml").read_text("utf-8")
+    file.write_text("compat: official\n" + shipped, "utf-8")
+    words = ["--backtest", "--days", "12", "--strategy", str(file), "--state", str(tmp_path)]
+    assert command_line.run_command(bot.build_parser().parse_args(words)) == 0
+    assert "공식 규칙 그대로" in capsys.readouterr().out
+    [page], [plain] = tmp_path.glob("*/report.html"), tmp_path.glob("*/result.json")
+    kept = json.loads(plain.read_text("utf-8"))["official"]
+    assert len(kept) == 3 and set(kept[0]["gain_pct"]) == {"official", "cross", "costs", "ours"}
+    assert "공식은 신호가 난 바로 그 종가에 체결합니다" in page.read_text("utf-8")
+    warned = official.kis_yaml.read_plan(file.read_text("utf-8"), "f").warnings
+    assert any("there and live" in each for each in warned)
+
+
+def test_what_the_official_one_refuses_is_said():
+    """Its registry has no `max`; another word for compat is no such thing."""
+    text = FILE.replace("id: sma", "id: max")
+    assert compat.refused_of(plan(text)) == "id max"
+    with pytest.raises(bot.SettingsError) as caught:
+        plan("compat: offical\n" + FILE)
+    assert "f:1 compat" in str(caught.value.faults[0])
