@@ -22,9 +22,9 @@ from kis_realtime_trading import (
 )
 from venues import binance, upbit
 from venues.binance_orders import HOSTS as BINANCE_HOSTS
-from venues.binance_orders import BinanceOrders
+from venues.binance_orders import STREAMS, BinanceOrders
 from venues.monitor import Hosts
-from venues.orders import Desk, OrderPort
+from venues.orders import Desk, StreamPort
 from venues.settings import SECRETS, Environment, MoneyLimits, VenueSettings
 from venues.spot import ORDER_ROWS, SpotLedger, SpotLimits, SpotOrder, entry_of
 from venues.upbit_orders import UpbitOrders
@@ -45,6 +45,7 @@ class Account(NamedTuple):
     base: str
     pin: str  # what stands in the settings
     secrets: tuple[Secret, ...]  # of every venue: an answer may echo any
+    stream: str = ""  # of the account, "" for none
 
     @property
     def right_pin(self) -> str:
@@ -73,9 +74,14 @@ def account_of(venue: str, settings: VenueSettings, given: Environment, hosts: H
         raise SettingsError([Fault(f"{venue}.use", section.use, expected)])
     first, second = (given.keys[name] for name in VENUES[venue])
     base = hosts.upbit_rest if venue == upbit.VENUE else BINANCE_HOSTS[section.use]
+    stream = hosts.upbit_stream if venue == upbit.VENUE else STREAMS.get(section.use, "")
     if hosts != Hosts():  # simulated ones
         base = hosts.upbit_rest if venue == upbit.VENUE else hosts.binance_rest
-    return Account(venue, section.use, spot_limits(section.limits), (first, second), base, section.live_pin, tuple(given.secrets()))  # fmt: skip
+        simulated = f"{hosts.binance_stream}/ws-api/v3"
+        stream = hosts.upbit_stream if venue == upbit.VENUE else simulated
+    limits = spot_limits(section.limits)
+    stream = stream if section.use in SENDING[venue] else ""
+    return Account(venue, section.use, limits, (first, second), base, section.live_pin, tuple(given.secrets()), stream)  # fmt: skip
 
 
 def sending_faults(account: Account, live: bool) -> list[Fault]:
@@ -137,7 +143,7 @@ class Wire(NamedTuple):
 
     transport: Transport
     http: Http
-    port: OrderPort
+    port: StreamPort
 
 
 def wire_of(account: Account, hosts: Hosts, clock: Clock, statistics: Statistics) -> Wire:

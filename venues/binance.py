@@ -12,6 +12,7 @@ from typing import Any
 from kis_realtime_trading import BadData, HttpReply, Side
 from venues.common import (
     ZERO,
+    Hint,
     Market,
     VQuote,
     VTicker,
@@ -32,6 +33,7 @@ HOSTS = ("data-api.binance.vision",)
 LIMITS = {"weight": Limit(4_800, 60.0), "order": Limit(100, 10.0, kept=20)}
 SILENCE_S = 75.0  # the server pings every 20 s; miniTicker comes each second when it is traded
 RENEW_S = 23 * 3_600.0
+QUIET_S = 86_400.0  # of the private line: pings alone find out that it is dead
 
 
 def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
@@ -39,8 +41,16 @@ def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     frame = parse_json(raw)
     if isinstance(frame, dict) and "data" in frame:
         frame = frame["data"]
+    if isinstance(frame, list):  # streams that end in @arr
+        return [event for each in frame for event in _read(each, seen_ns)]
+    return _read(frame, seen_ns)
+
+
+def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     if not isinstance(frame, dict):
         raise BadData("no object")
+    if "error" in frame:
+        raise LineEnds(str(frame["error"])[:80])
     kind = frame.get("e")
     if kind == "serverShutdown":
         raise LineEnds("serverShutdown")
@@ -48,7 +58,7 @@ def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
         return [_mini(frame, seen_ns)]
     if kind == "trade":
         return [_trade(frame, seen_ns)]
-    if kind is None and "b" in frame and "a" in frame and "s" in frame:
+    if kind in (None, "bookTicker") and "b" in frame and "a" in frame and "s" in frame:
         return [_quote(frame, seen_ns)]
     if "result" in frame or kind is not None:
         return []
@@ -103,6 +113,35 @@ def line_plan(base: str, symbols: Collection[str], trades: bool = False) -> Line
     return LinePlan(
         VENUE, "binance market", lambda: url, list, silence_s=SILENCE_S, renew_s=RENEW_S
     )
+
+
+def read_private(raw: bytes) -> list[Hint]:
+    """Read one frame of the user data stream: whose order moved, or that balances did."""
+    frame = parse_json(raw)
+    if not isinstance(frame, dict):
+        raise BadData("no object")
+    if frame.get("status", 200) != 200 or "error" in frame:
+        raise LineEnds(str(frame.get("error"))[:80])
+    event = frame.get("event", frame)
+    if not isinstance(event, dict):
+        raise BadData("no event")
+    kind = event.get("e")
+    if kind in ("eventStreamTerminated", "serverShutdown"):
+        raise LineEnds(kind)
+    if kind == "executionReport":  # of a cancel, ours is C, and c is the cancel's own
+        names = {str(event[each]) for each in ("c", "C") if event.get(each)}
+        return [Hint(name) for name in sorted(names)]
+    if kind in ("outboundAccountPosition", "balanceUpdate", "externalLockUpdate"):
+        return [Hint("")]
+    if kind is None and "result" not in frame:
+        raise BadData("no frame of an account")
+    return []
+
+
+def private_plan(url: str, hello: Callable[[], str]) -> LinePlan:
+    """Return the plan of the user data stream of the WebSocket API; no snapshot, no replay."""
+    return LinePlan(VENUE, "binance account", lambda: url, lambda: [hello()], silence_s=QUIET_S,
+                    renew_s=RENEW_S)  # fmt: skip
 
 
 def markets_call(base: str, symbols: Collection[str]) -> Call:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
 import urllib.parse
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -48,12 +49,17 @@ from venues.common import (
     text_field,
 )
 from venues.spot import ProofRule, SpotOrder
-from venues.wire import LANE_EXIT, LANE_LOOK, LANE_ORDER, ORDER_TIMEOUT_S, Call, Http
+from venues.wire import LANE_EXIT, LANE_LOOK, LANE_ORDER, ORDER_TIMEOUT_S, Call, Http, LinePlan
 
 HOSTS = {
     "testnet": "https://testnet.binance.vision",
     "demo": "https://demo-api.binance.com",
     "live": "https://api.binance.com",
+}
+STREAMS = {  # of the WebSocket API, with the user data stream
+    "testnet": "wss://ws-api.testnet.binance.vision/ws-api/v3",
+    "demo": "wss://demo-ws-api.binance.com/ws-api/v3",
+    "live": "wss://ws-api.binance.com:443/ws-api/v3",
 }
 RECV_WINDOW_MS, CLOCK_MARGIN_MS = 5_000, 15_000
 UNKNOWN = frozenset({-1000, -1001, -1006, -1007, -1008})
@@ -194,6 +200,23 @@ class BinanceOrders:
         self.offset_ms = (
             int_field(parse_json(reply.text), "serverTime") - self._http.clock.wall_ms()
         )
+
+    def account_hello(self) -> str:
+        """Return the question for the user data stream: names in order, signed, the time fresh."""
+        given = {
+            "apiKey": self._key.reveal(), "recvWindow": str(RECV_WINDOW_MS),
+            "timestamp": str(self._http.clock.wall_ms() + self.offset_ms),
+        }  # fmt: skip
+        text = "&".join(f"{name}={given[name]}" for name in sorted(given))
+        mark = hmac.new(self._secret.reveal().encode(), text.encode(), hashlib.sha256).hexdigest()
+        params = {"apiKey": given["apiKey"], "recvWindow": RECV_WINDOW_MS,
+                  "timestamp": int(given["timestamp"]), "signature": mark}  # fmt: skip
+        method = "userDataStream.subscribe.signature"
+        return json.dumps({"id": 1, "method": method, "params": params})
+
+    def account_plan(self, base: str) -> LinePlan:
+        """Return the plan of the private line."""
+        return binance.private_plan(base, self.account_hello)
 
     def _call(self, method: str, path: str, pairs: Pairs, lane: int, weight: int = 1) -> Call:
         query = signed(pairs, self._secret, self._http.clock.wall_ms() + self.offset_ms)

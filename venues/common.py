@@ -240,6 +240,12 @@ class FeedChange(NamedTuple):
     why: str
 
 
+class Hint(NamedTuple):
+    """Something happened to an order (its client id) or to the balances (""): ask. Proves nothing."""
+
+    client_id: str
+
+
 class OrderSeen(enum.StrEnum):
     """What a venue says of an order, in one set of words for all of them."""
 

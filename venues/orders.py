@@ -58,7 +58,7 @@ from venues.spot import (
     rows_of,
     updates_of,
 )
-from venues.wire import Clock
+from venues.wire import Clock, LinePlan
 
 log = logging.getLogger("kis.venues")
 
@@ -94,6 +94,12 @@ class OrderPort(Protocol):
     async def set_clock(self) -> None: ...
 
     async def quote(self, symbol: str) -> VQuote: ...
+
+
+class StreamPort(OrderPort, Protocol):
+    """A port whose venue has a line that tells when something happened to the account."""
+
+    def account_plan(self, base: str) -> LinePlan: ...
 
 
 class Wish(NamedTuple):

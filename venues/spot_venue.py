@@ -26,17 +26,18 @@ from kis_realtime_trading import (
     Redactor,
     Side,
 )
+from venues import binance, upbit
 from venues.accounts import Account, lock_of, read_ledger, wire_of
-from venues.common import ZERO, VBalance, day_of, minus, plain, plus, rounded
-from venues.orders import Desk, OrderPort
+from venues.common import ZERO, FeedChange, Hint, VBalance, day_of, minus, plain, plus, rounded
+from venues.orders import Desk, StreamPort
 from venues.spot import ORDER_ROWS, SpotLedger, SpotOrder, Update, entry_of
 from venues.venue import Context, Day, Holding, OrderLine
-from venues.wire import Statistics
+from venues.wire import Line, Statistics
 from venues.words import price, say, status_word
 
 log = logging.getLogger("kis.venues")
 
-ROUND_S, BALANCES_S, CLOCK_S = 5.0, 30.0, 1_800.0
+ROUND_S, BALANCES_S, CLOCK_S, HINT_PAUSE_S = 5.0, 30.0, 1_800.0, 0.2
 SHOWN_ID = 8  # letters of a client id: enough to name it
 ENDED = {
     OrderStatus.FILLED: "filled", OrderStatus.CANCELLED: "cancelled", OrderStatus.EXPIRED: "expired",
@@ -58,10 +59,11 @@ class SpotVenue:
         self._desk: Desk | None = None
         self._stamp = ""
         self._balances: tuple[VBalance, ...] | None = None
-        self._balances_ms = 0
+        self._balances_ms, self._stale = 0, True
         self._down: dict[str, str] = {}
         self._known: dict[str, OrderStatus] | None = None  # what was told, None: not read yet
         self._hint = asyncio.Event()
+        self.line: Line | None = None
 
     # --- what is shown ------------------------------------------------------------------
 
@@ -85,8 +87,9 @@ class SpotVenue:
         return rows, self._balances_ms
 
     def down(self) -> Mapping[str, str]:
-        """Return what does not work now."""
-        return self._down
+        """Return what does not work now. Without its private line it goes on, by questions."""
+        why = self.line.why if self.line else ""
+        return {**self._down, **({"account line": why} if why else {})}
 
     def orders(self) -> Sequence[OrderLine]:
         """Return every order of the journal; asks nobody."""
@@ -102,12 +105,32 @@ class SpotVenue:
 
     # --- running ------------------------------------------------------------------------
 
-    def hint(self, client_id: str = "") -> None:
+    def hint(self, hint: Hint) -> None:
         """Hear from a stream that an order or a balance moved: ask now. It is believed of nothing."""
-        if self._desk:
-            self._desk.hint(client_id)
-        self._balances_ms = 0
+        if hint.client_id and self._desk:
+            self._desk.hint(hint.client_id)
+        self._stale = True
         self._hint.set()
+
+    def _line_changed(self, change: FeedChange) -> None:
+        """The private line came up: nothing is replayed, so everything is asked once."""
+        if change.up and self._desk:
+            self._desk.hint()
+        self._stale = True
+        self._hint.set()
+
+    def _private(self, port: StreamPort) -> Line | None:
+        if not self._account.stream:
+            return None
+        read = upbit.read_private if self.name == upbit.VENUE else binance.read_private
+
+        def deliver(raw: bytes, seen_ns: int) -> None:
+            for each in read(raw):
+                self.hint(each)
+
+        hosts, clock = self._context.hosts, self._context.clock
+        plan = port.account_plan(self._account.stream)
+        return Line(plan, deliver, self._line_changed, self.statistics, clock, hosts.connect)
 
     async def run(self) -> None:
         """Ask for balances, look after open orders, until cancelled."""
@@ -116,6 +139,8 @@ class SpotVenue:
         )
         self._desk = None
         loop = asyncio.get_running_loop()
+        self.line = self._private(port)
+        lines = [loop.create_task(self.line.run())] if self.line else []
         clock_due = loop.time()
         try:
             while True:
@@ -126,14 +151,22 @@ class SpotVenue:
                     clock_due = loop.time() + (CLOCK_S if "clock" not in self._down else 60.0)
                 await self._part("orders", self._look(port))
                 now = self._context.clock.wall_ms()
-                if now - self._balances_ms >= BALANCES_S * 1_000:
+                if self._stale or now - self._balances_ms >= BALANCES_S * 1_000:
+                    self._stale = False
                     await self._part("balances", self._ask_balances(port))
                 try:
                     async with asyncio.timeout(ROUND_S):
                         await self._hint.wait()
                 except TimeoutError:
                     pass
+                for line in lines:
+                    if line.done():
+                        line.result()  # it runs for ever: one that ended did so by a fault
+                await asyncio.sleep(HINT_PAUSE_S)  # many hints of a moment are one question
         finally:
+            for line in lines:
+                line.cancel()
+            await asyncio.gather(*lines, return_exceptions=True)
             await transport.close()
 
     async def _part(self, name: str, work: Any) -> None:
@@ -148,7 +181,7 @@ class SpotVenue:
             return
         self._down.pop(name, None)
 
-    async def _ask_balances(self, port: OrderPort) -> None:
+    async def _ask_balances(self, port: StreamPort) -> None:
         self._balances = await port.balances()
         self._balances_ms = self._context.clock.wall_ms()
 
@@ -159,7 +192,7 @@ class SpotVenue:
         except OSError:
             return ""
 
-    async def _look(self, port: OrderPort) -> None:
+    async def _look(self, port: StreamPort) -> None:
         """One round: take in what others wrote, look at what is due. Sends no order."""
         written = self._written()
         if not written or (self._desk and written == self._stamp and not self._desk.due()):
@@ -181,7 +214,7 @@ class SpotVenue:
             lock.release()
         self._stamp = self._written()
 
-    def _opened(self, journal: Journal, port: OrderPort) -> Desk:
+    def _opened(self, journal: Journal, port: StreamPort) -> Desk:
         if self._desk:
             self._desk.rebuild(journal)
             return self._desk

@@ -10,6 +10,7 @@ from typing import Any
 from kis_realtime_trading import BadData, HttpReply, Side
 from venues.common import (
     ZERO,
+    Hint,
     Market,
     VQuote,
     VTicker,
@@ -33,6 +34,10 @@ LIMITS = {
     "order": Limit(12, 1.0, kept=3), "order-test": Limit(8, 1.0, kept=2),
 }  # fmt: skip
 SILENCE_S = 60.0
+QUIET_S, RENEW_S = (
+    86_400.0,
+    6 * 3_600.0,
+)  # of the private line: pings alone find out that it is dead
 
 
 def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
@@ -43,6 +48,12 @@ def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
         BadData: anything else that cannot be read.
     """
     frame = parse_json(raw)
+    if isinstance(frame, list):  # the formats that end in _LIST; not asked for
+        return [event for each in frame for event in _read(each, seen_ns)]
+    return _read(frame, seen_ns)
+
+
+def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     if not isinstance(frame, dict):
         raise BadData("no object")
     if "error" in frame:
@@ -101,6 +112,36 @@ def _positive(value: Any) -> Decimal:
     if number <= ZERO:
         raise BadData("a price or size of nothing")
     return number
+
+
+def read_private(raw: bytes) -> list[Hint]:
+    """Read one frame of the private stream: whose order moved, or that balances did."""
+    frame = parse_json(raw)
+    found: list[Hint] = []
+    for each in frame if isinstance(frame, list) else [frame]:
+        if not isinstance(each, dict):
+            raise BadData("no object")
+        if "error" in each:
+            raise LineEnds(str(each["error"])[:80])
+        kind = each.get("ty", each.get("type"))
+        if kind == "myOrder":
+            name = each.get("id", each.get("identifier"))
+            found.append(Hint(str(name) if name else ""))
+        elif kind == "myAsset":
+            found.append(Hint(""))
+        elif kind is None and "status" not in each:
+            raise BadData("no frame of an account")
+    return found
+
+
+def private_plan(base: str, ticket: Callable[[], str], bearer: Callable[[], str]) -> LinePlan:
+    """Return the plan of the private line: no snapshot, no replay, silent while nothing happens."""
+    types = [{"type": "myOrder"}, {"type": "myAsset"}, {"format": "SIMPLE"}]
+    hello = lambda: [json.dumps([{"ticket": ticket()}, *types])]  # noqa: E731
+    return LinePlan(
+        VENUE, "upbit account", lambda: f"{base}/private", hello,
+        lambda: {"Authorization": f"Bearer {bearer()}"}, QUIET_S, RENEW_S, up_at_open=True,
+    )  # fmt: skip
 
 
 def subscription(ticket: str, symbols: Collection[str], trades: bool = False) -> str:

@@ -51,7 +51,7 @@ from venues.common import (
     text_field,
 )
 from venues.spot import ProofRule, SpotOrder
-from venues.wire import LANE_EXIT, LANE_LOOK, LANE_ORDER, ORDER_TIMEOUT_S, Call, Http
+from venues.wire import LANE_EXIT, LANE_LOOK, LANE_ORDER, ORDER_TIMEOUT_S, Call, Http, LinePlan
 
 REFUSED = frozenset({
     "create_bid_error", "create_ask_error", "validation_error", "invalid_funds", "volume_too_large",
@@ -320,6 +320,11 @@ class UpbitOrders:
         if symbol.startswith("KRW-"):
             return KRW_TICKS
         raise NoAnswer(f"no tick size of {symbol}")
+
+    def account_plan(self, base: str) -> LinePlan:
+        """Return the plan of the private line; each connection has a token of its own."""
+        bearer = lambda: token(self._access, self._secret, "", self._fresh())  # noqa: E731
+        return upbit.private_plan(base, self._fresh, bearer)
 
     async def set_clock(self) -> None:
         """Nothing to set: no time stands in a request to Upbit."""

@@ -518,6 +518,7 @@ class LinePlan(NamedTuple):
     headers: Callable[[], Mapping[str, str]] = dict
     silence_s: float = 60.0
     renew_s: float = 0.0  # 0: as long as it holds
+    up_at_open: bool = False  # else with the first frame that can be read
 
 
 class Line:
@@ -557,6 +558,8 @@ class Line:
                 socket = await self._connect(self.plan.url(), self.plan.headers())
                 for message in self.plan.hello():
                     await socket.send(message)
+            if self.plan.up_at_open:
+                self._set(True, "")
             return await self._listen(socket)
         except (BotError, WebSocketException, OSError, TimeoutError, EOFError) as error:
             return f"{type(error).__name__}: {error}"[:120]

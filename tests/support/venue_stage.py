@@ -52,7 +52,7 @@ class Socket:
     async def __aiter__(self):
         names, loop = self._core.opened(self._url, self.first), asyncio.get_running_loop()
         while True:
-            wait = int(loop.time()) + 1 - loop.time()
+            wait = int(loop.time() + 1e-6) + 1 - loop.time()
             try:
                 async with asyncio.timeout(wait):
                     await self.cut.wait()
@@ -100,9 +100,10 @@ class Stage:
         return all(name in self.sockets and self.sockets[name].live for name in self.cores)
 
     def cut(self, venue):
-        """End the connection of a venue."""
-        if venue in self.sockets:
-            self.sockets[venue].cut.set()
+        """End the connections of a venue."""
+        for name in (venue, f"{venue} account"):
+            if name in self.sockets:
+                self.sockets[name].cut.set()
 
     async def _connect(self, url, headers):
         venue = "upbit" if "upbit" in url else "binance"
@@ -111,8 +112,12 @@ class Stage:
         if venue in self.hung:
             await asyncio.Event().wait()
         self.opened += 1
-        self.sockets[venue] = Socket(self.cores[venue], url, lambda: venue in self.mute)
-        return self.sockets[venue]
+        lower = {name.lower(): value for name, value in headers.items()}
+        if not self.cores[venue].welcome(url, lower):
+            raise OSError("HTTP 401")
+        name = f"{venue} account" if "private" in url or "ws-api" in url else venue
+        self.sockets[name] = Socket(self.cores[venue], url, lambda: name in self.mute)
+        return self.sockets[name]
 
     def _transport(self, hosts):
         return Transport(self, "upbit" if "upbit" in hosts[0] else "binance")

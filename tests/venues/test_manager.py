@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,17 +13,17 @@ from rich.cells import cell_len
 from rich.console import Console
 from venue_stage import LoopClock, Stage
 
-from kis_realtime_trading import Journal, JournalError, OrderEvent, OrderStatus, Side
-from venues import overview
+from kis_realtime_trading import BadData, Journal, JournalError, OrderEvent, OrderStatus, Side
+from venues import binance, overview, upbit
 from venues.accounts import account_of, desk_of
 from venues.cli import demo_account, main
-from venues.common import Intent, Kind, Purpose
+from venues.common import Hint, Intent, Kind, Purpose
 from venues.keeping import Kept
 from venues.manager import FACTORY, Manager
 from venues.orders import Wish
 from venues.settings import KimchiSettings
 from venues.venue import Holding
-from venues.wire import Statistics
+from venues.wire import LineEnds, Statistics
 
 D = Decimal
 WISHES = {
@@ -360,3 +361,119 @@ def test_the_commands_of_all_venues_have_a_demo(language, capsys):
                          (["run", "--seconds", "1.5"], ("남아 있는 주문: 없음", "still open: none"))):  # fmt: skip
         assert main([*words, "--demo", "--language", language]) == 0
         assert shown[language == "en"] in capsys.readouterr().out
+
+
+# --- private lines ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_a_hint_of_the_private_line_asks_at_once(venue, tmp_path):
+    """A fill is asked for within two seconds; what the stream says of it is believed of nothing."""
+
+    async def scene():
+        async with Scene(tmp_path) as scene:
+            core, stats = scene.stage.cores[venue], scene.manager.venues[venue].statistics
+            assert scene.manager.venues[venue].line.up
+            await asyncio.sleep(2.0)
+            (order,) = core.matching.orders.values()
+            order.plan = [(scene.stage.clock.wall_ms() + 500, order.quantity)]
+            await asyncio.sleep(2.5)
+            assert len(scene.ends(venue)) == 1
+            assert stats.lines[f"{venue} account"].frames > 0
+            return scene.age_s(venue)
+
+    assert run_virtual(scene()) < 3
+
+
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_a_private_line_that_lies_moves_nothing(venue, tmp_path):
+    """It says filled while the venue's answer says open: the order stays open."""
+
+    async def scene():
+        async with Scene(tmp_path) as scene:
+            core = scene.stage.cores[venue]
+            (order,) = core.matching.orders.values()
+            lie = {"upbit": {"ty": "myOrder", "id": order.client_id, "s": "done", "ev": 9},
+                   "binance": {"event": {"e": "executionReport", "c": order.client_id, "X": "FILLED"}}}  # fmt: skip
+            core._private_frames = lambda *given: [json.dumps(lie[venue]).encode()]
+            await asyncio.sleep(15.0)
+            assert scene.ends(venue) == []
+            assert [o for o in scene.manager.venues[venue].orders() if o.open]
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_without_its_private_line_a_venue_goes_on_by_questions(venue, tmp_path):
+    """The line is refused or cut for ever: orders are looked at by REST; when it is back, all is asked."""
+
+    async def scene():
+        async with Scene(tmp_path) as scene:
+            stage = scene.stage
+            refused = stage.cores[venue]
+            kept = refused.welcome
+            refused.welcome = lambda target, headers: (
+                "private" not in target and "ws-api" not in target
+            )
+            stage.sockets[f"{venue} account"].cut.set()
+            await asyncio.sleep(70.0)
+            assert scene.manager.venues[venue].down()["account line"]
+            assert len(scene.ends(venue)) == 1
+            assert scene.age_s(venue) < 45
+            refused.welcome = kept
+            await asyncio.sleep(70.0)
+            assert scene.manager.venues[venue].line.up
+            assert scene.manager.venues[venue].down() == {}
+
+    run_virtual(scene())
+
+
+def test_a_thousand_hints_are_a_few_questions(tmp_path):
+    """A stream that floods does not use up the limit: hints of a moment are one question."""
+
+    async def scene():
+        async with Scene(tmp_path) as scene:
+            venue = scene.manager.venues["upbit"]
+            before = scene.stage.cores["upbit"].requests
+            for _ in range(100):
+                for _ in range(10):
+                    venue.hint(Hint(""))
+                await asyncio.sleep(0.1)
+            return scene.stage.cores["upbit"].requests - before
+
+    assert run_virtual(scene()) < 80
+
+
+@pytest.mark.parametrize(
+    ("read", "raw", "hints"),
+    [
+        (upbit.read_private, {"type": "myOrder", "code": "KRW-BTC", "uuid": "u", "identifier": "kb-1",
+                              "state": "trade", "price": 100, "is_maker": None}, ["kb-1"]),
+        (upbit.read_private, {"ty": "myOrder", "cd": "KRW-BTC", "uid": "u", "s": "cancel"}, [""]),
+        (upbit.read_private, [{"ty": "myOrder", "id": "kb-2", "s": "prevented"}], ["kb-2"]),
+        (upbit.read_private, {"type": "myAsset", "assets": [{"currency": "KRW", "balance": "1"}]}, [""]),
+        (upbit.read_private, {"type": "announcement", "title": "x"}, []),
+        (upbit.read_private, {"status": "UP"}, []),
+        (upbit.read_private, {"error": {"name": "INVALID_AUTH", "message": "x"}}, LineEnds),
+        (upbit.read_private, 7, BadData), (upbit.read_private, {"a": 1}, BadData),
+        (binance.read_private, {"id": 1, "status": 200, "result": {"subscriptionId": 0}}, []),
+        (binance.read_private, {"subscriptionId": 0, "event": {"e": "executionReport", "c": "kb-1",
+                                                               "C": "", "X": "NEW", "N": None}}, ["kb-1"]),
+        (binance.read_private, {"event": {"e": "executionReport", "c": "own", "C": "kb-1"}}, ["kb-1", "own"]),
+        (binance.read_private, {"event": {"e": "outboundAccountPosition", "B": []}}, [""]),
+        (binance.read_private, {"event": {"e": "balanceUpdate", "a": "BTC", "d": "1"}}, [""]),
+        (binance.read_private, {"event": {"e": "listStatus"}}, []),
+        (binance.read_private, {"event": {"e": "eventStreamTerminated", "E": 1}}, LineEnds),
+        (binance.read_private, {"event": {"e": "serverShutdown", "E": 1}}, LineEnds),
+        (binance.read_private, {"id": 1, "status": 400, "error": {"code": -1022}}, LineEnds),
+        (binance.read_private, {"event": None}, BadData), (binance.read_private, [], BadData),
+    ],
+)  # fmt: skip
+def test_a_private_frame_is_a_hint_an_end_or_nothing(read, raw, hints):
+    """Every kind the documentations name, odd ones, and those of lists."""
+    frame = json.dumps(raw).encode()
+    if isinstance(hints, list):
+        assert [hint.client_id for hint in read(frame)] == hints
+    else:
+        with pytest.raises(hints):
+            read(frame)

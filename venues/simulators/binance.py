@@ -33,6 +33,7 @@ class BinanceSimulator:
         self.key, self.secret = "sim-binance-api-key", "sim-binance-secret-key"
         self.hidden: dict[str, int] = {}  # client id -> until when it cannot be found
         self.key_fault = 0  # a code for every signed request
+        self._shown: dict[int, tuple[str, Decimal]] = {}  # what the private line has told
         self.withdraws = False
 
     # --- REST ---------------------------------------------------------------------------
@@ -203,8 +204,14 @@ class BinanceSimulator:
 
     # --- the combined stream ------------------------------------------------------------
 
+    def welcome(self, target: str, headers: Mapping[str, str]) -> bool:
+        """Let everybody in."""
+        return True
+
     def opened(self, target: str, first: str) -> list[str]:
-        """Read the names in the address of a connection."""
+        """Read the names in the address of a connection, or the question for the user data stream."""
+        if "/ws-api" in target:
+            return [f"private {self._subscribed(json.loads(first))}"]
         query = urllib.parse.urlsplit(target).query
         names = urllib.parse.parse_qs(query).get("streams", [""])[0].split("/")
         return [name for name in names if name.partition("@")[0].upper() in self._symbols()]
@@ -219,7 +226,51 @@ class BinanceSimulator:
             return [b'{"stream":"x","data":{"s":', b"\xff\xfe", b"[]"]
         if self.fault == "shutdown":
             return [b'{"e":"serverShutdown","E":1}']
+        if names and names[0].startswith("private "):
+            return self._private_frames(names)
         return [json.dumps({"stream": name, "data": self._data(name)}).encode() for name in names]
+
+    def _subscribed(self, asked: dict[str, Any]) -> int:
+        """Check key, signature over the sorted names, and time; return 200 or 400."""
+        given = dict(asked["params"])
+        mark = given.pop("signature")
+        text = "&".join(f"{name}={given[name]}" for name in sorted(given))
+        right = hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+        off = abs(int(given["timestamp"]) - self._now_ms() - self.clock_off_ms)
+        good = (
+            asked["method"] == "userDataStream.subscribe.signature" and given["apiKey"] == self.key
+        )
+        if not good or mark != right or off > int(given.get("recvWindow", 5_000)) or self.key_fault:
+            return 400
+        self._shown = {order.number: self._mark(order) for order in self.matching.orders.values()}
+        return 200
+
+    def _mark(self, order: SimOrder) -> tuple[str, Decimal]:
+        now = self._now_ms()
+        return order.state(now), order.executed(now)
+
+    def _private_frames(self, names: list[str]) -> list[bytes] | None:
+        """Answer the subscription first; then the reports of what has changed since the last beat."""
+        status = int(names[0].split()[1])
+        if len(names) == 1:
+            names.append("answered")
+            if status != 200:
+                error = {"code": -1022, "msg": "Signature for this request is not valid."}
+                return [json.dumps({"id": 1, "status": 400, "error": error}).encode()]
+            return [b'{"id":1,"status":200,"result":{"subscriptionId":0},"rateLimits":[]}']
+        if status != 200:
+            return None
+        events: list[dict[str, Any]] = []
+        for order in self.matching.orders.values():
+            if self._shown.get(order.number) != (mark := self._mark(order)):
+                self._shown[order.number] = mark
+                ended = mark[0] == "cancelled"
+                events.append({"e": "executionReport", "E": self._now_ms(), "s": order.symbol,
+                               "c": "own" if ended else order.client_id, "C": order.client_id if ended else "",
+                               "X": mark[0], "z": format(mark[1], "f")})  # fmt: skip
+        if events:
+            events.append({"e": "outboundAccountPosition", "B": [{"a": "BTC", "f": "1", "l": "0"}]})
+        return [json.dumps({"subscriptionId": 0, "event": each}).encode() for each in events]
 
     def _data(self, name: str) -> dict[str, Any]:
         symbol, _, kind = name.partition("@")

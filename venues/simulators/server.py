@@ -26,6 +26,9 @@ class Core(Protocol):
     def opened(self, target: str, first: str) -> list[str]:
         """Return the names that a connection is given; the first message, "" where none is sent."""
 
+    def welcome(self, target: str, headers: Mapping[str, str]) -> bool:
+        """Tell whether a connection is let in by its headers."""
+
     def beat(self, names: list[str]) -> list[bytes] | None:
         """Return the frames of now; None: the venue ends the connection."""
 
@@ -68,9 +71,13 @@ class Server:
         )
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
+        if not self._core.welcome(
+            request.raw_path, {k.lower(): v for k, v in request.headers.items()}
+        ):
+            return web.Response(status=401)
         socket, first = web.WebSocketResponse(), ""
         await socket.prepare(request)
-        if self._first:
+        if self._first or "/ws-api" in request.raw_path:
             message = await socket.receive()
             if message.type is not WSMsgType.TEXT:
                 return socket

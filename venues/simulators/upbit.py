@@ -35,6 +35,7 @@ class UpbitSimulator:
         self.nonces: set[str] = set()
         self.hidden: dict[str, int] = {}  # identifier -> until when it cannot be found
         self.key_fault = ""  # an error's name for every signed request
+        self._shown: dict[int, tuple[str, Decimal]] = {}  # what the private line has told
         self.key_ends = "2099-01-01T00:00:00+09:00"
 
     # --- REST ---------------------------------------------------------------------------
@@ -199,8 +200,17 @@ class UpbitSimulator:
 
     # --- the public stream --------------------------------------------------------------
 
+    def welcome(self, target: str, headers: Mapping[str, str]) -> bool:
+        """Let a connection in: the private one with a token that was never used before."""
+        return not target.endswith("/private") or self._signed("GET", "", headers, b"") is None
+
     def opened(self, target: str, first: str) -> list[str]:
         """Take the one message of a connection: ticket, types, format."""
+        if target.endswith("/private"):
+            self._shown = {
+                order.number: self._mark(order) for order in self.matching.orders.values()
+            }
+            return ["private"]
         parts = json.loads(first)
         names = [f"{part['type']} {code.partition('.')[0]}"
                  for part in parts if "type" in part for code in part["codes"]]  # fmt: skip
@@ -214,10 +224,33 @@ class UpbitSimulator:
             return []
         if self.fault == "garbage":
             return [b'{"ty":"orderbook","cd":', b"\xff\xfe", b"[]"]
+        if names == ["private"]:
+            return self._private_frames()
         if self.fault == "refused" or not names:
             return [b'{"error":{"name":"NO_CODES","message":"no codes"}}']
         self.market.walk()
         return [self._frame(*name.split()) for name in names]
+
+    def _mark(self, order: SimOrder) -> tuple[str, Decimal]:
+        now = self._now_ms()
+        return order.state(now), order.executed(now)
+
+    def _private_frames(self) -> list[bytes]:
+        """Return myOrder and myAsset of what has changed since the last beat."""
+        frames, now = [], self._now_ms()
+        for order in self.matching.orders.values():
+            if self._shown.get(order.number) != (mark := self._mark(order)):
+                self._shown[order.number] = mark
+                state = {"open": "trade" if mark[1] else "wait", "filled": "done"}.get(
+                    mark[0], "cancel"
+                )
+                frames.append(json.dumps({
+                    "ty": "myOrder", "cd": order.symbol, "uid": f"u{order.number}", "id": order.client_id,
+                    "ab": "BID" if order.buys else "ASK", "s": state, "ev": float(mark[1]), "tms": now,
+                    "st": "REALTIME",
+                }).encode())  # fmt: skip
+        asset = {"ty": "myAsset", "ast": [{"cu": "KRW", "b": "1", "l": "0"}], "st": "REALTIME"}
+        return [*frames, json.dumps(asset).encode()] if frames else []
 
     def _frame(self, kind: str, code: str) -> bytes:
         coin, now = code.partition("-")[2], self._now_ms() + self.clock_off_ms
