@@ -19,7 +19,7 @@ from test_late_journal import locked
 from test_ledger import working
 from test_sessions import PING
 from test_trader import SYMBOL, Life
-from test_websocket import Ear, Fake, Line, listening, run, taking_all, usual
+from test_websocket import Ear, Fake, Line, ack, buy, listening, run, taking_all, usual
 
 import kis_realtime_trading as bot
 
@@ -251,3 +251,120 @@ def test_without_a_connection_the_list_of_an_earlier_day_is_waited_for_past_the_
         return waited
 
     assert Life(start="08:50:00").play(story) is True
+
+
+def test_an_order_refused_for_pace_slows_the_next_calls_down(tmp_path):
+    """The server counts orders and questions together."""
+
+    async def main():
+        desk = edge.desk(tmp_path, pace=10.0)
+        desk.fault("error", {"kind": "order"}, code="EGW00201")
+        before = desk.rest.governor._gap
+        answer = await desk.orders.submit(buy())
+        return answer.code, desk.rest.governor._gap / before
+
+    assert run(main) == ("EGW00201", pytest.approx(2.0, rel=0.1))
+
+
+def test_the_kind_of_balance_that_was_refused_is_not_asked_first_again(tmp_path):
+    """One refusal of INQR_DVSN 02, and it is 01 from then on."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        desk.fault("error", {"path": "inquire-balance", "times": 1}, code="OPSQ2001", rt_cd="2")
+        await desk.orders.balance()
+        return desk.orders._by, desk.requests("inquire-balance")
+
+    assert run(main) == ("01", 2)
+
+
+def test_rows_that_name_another_day_are_no_orders_of_this_one(tmp_path):
+    """Numbers begin anew each day: a row of yesterday would be taken for today's."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        await desk.orders.submit(buy())
+        today = await desk.orders.orders_of(edge.DAY)
+        desk.fault("set", {"path": "daily-ccld"}, field="ord_dt", value="20261119")
+        return len(today.rows), len((await desk.orders.orders_of(edge.DAY)).rows)
+
+    assert run(main) == (1, 0)
+
+
+def test_an_alert_that_reached_the_phone_is_not_told_again_after_a_restart():
+    """Of two urgent ones the one without a receipt."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        trader.bridge.telegram._token = bot.Secret("1:a")
+        for what in ("first", "second"):
+            trader.tell("error", what=what)
+        first = trader.bridge.telegram._urgent[0].row
+        trader.bridge.note_told(first)
+        trader.bridge.telegram._urgent.clear()
+        trader.bridge.tell_again(trader.journal.last_seq)
+        trader.journal.close()
+        return [letter.text for letter in trader.bridge.telegram._urgent]
+
+    [again] = Life().play(story)
+    assert "second" in again and "first" not in again
+
+
+def test_a_silent_stock_is_looked_after_while_the_feed_is_up_and_doubt_renews_it():
+    """No answer of KIS: trades may have been missed. A feed that is down is another trouble."""
+
+    async def story(life):
+        trader, day = await life.begin()
+        await life.world.until("09:30:00")
+        silence = trader.silence
+        silence._asked.clear()
+        due = [silence._is_due(SYMBOL)]
+        trader.broker.socket.up = False
+        due.append(silence._is_due(SYMBOL))
+        trader.broker.socket.up = True
+        silence.missing[SYMBOL] = "09:25:00"
+        silence._judge(SYMBOL, "")
+        life.sim.faults.add(
+            {"match": {"path": "inquire-ccnl"}, "effect": {"do": "html", "status": 503}}
+        )
+        missed = await silence.any()
+        await life.stop(trader, day)
+        return due, silence.missing, missed
+
+    assert Life(density=0.001).play(story) == ([True, False], {}, True)
+
+
+def test_a_day_with_an_open_order_goes_on_after_the_close():
+    """Two lists after the close prove its end: without them its fills would wait for the next morning."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        ledger = trader.engine.core.ledger
+        ledger.apply(bot.DayOpened(edge.DAY, edge.at("08:30")))
+        for entry in working():
+            ledger.apply(entry)
+        over = asyncio.create_task(trader._until_day_over(bot.session_of(edge.DAY)))
+        await life.world.until("15:45:00")
+        waits = not over.done()
+        ledger.apply(bot.OrderUpdate("one", bot.OrderEvent.EXPIRED, edge.at("15:45")))
+        await life.world.until("15:45:20")
+        trader.journal.close()
+        return waits, over.done()
+
+    assert Life(start="15:31:00").play(story) == (True, True)
+
+
+def test_a_registration_acknowledged_once_more_is_no_new_feed(tmp_path):
+    """Told as back once: an answer that comes twice changes nothing."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        line = Line(lambda: Fake(taking_all))
+        ear = Ear(desk, usual(desk), line)
+        async with listening(ear):
+            await asyncio.sleep(5)
+            line.made[-1].say(ack(*ear.socket.registrations[-1]))
+            await asyncio.sleep(5)
+        return [up for up, _ in ear.changes]
+
+    assert run(main) == [True]

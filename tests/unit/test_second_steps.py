@@ -321,3 +321,12 @@ def test_a_clock_a_little_off_does_not_waver():
         rest._look_at_clock(formatdate(time.time() + late_s, usegmt=True), 0.0)
         seen.append(rest.clock_off)
     assert seen == [False, True, True, True, False]
+
+
+def test_trades_that_sum_up_to_more_than_the_total_mark_their_bar():
+    """A trade that was told twice under two totals: the bar's volume is too high, and it says so."""
+    builder = bot.BarBuilder(SYMBOL, bot.session_of(DAY), 5)
+    for seconds, volume, total in ((1, 100, 100), (2, 50, 120), (301, 10, 130)):
+        moment = books.at("10:00:00") + timedelta(seconds=seconds)
+        bar = builder.add(bot.Trade(SYMBOL, moment, 70_000, volume, total, total * 70_000, False))
+    assert (bar.volume, bar.gap) == (150, True)
