@@ -20,9 +20,12 @@ if __name__ == "__main__":
     # A folder that is run stands first on the path: the project's own folder takes its place.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     import kis_realtime_trading as bot
-    from companions.command_line import run_command
+    from companions.options import read_arguments
 
     bot.show_any_letter()
-    exit_code = bot.run_guarded(bot.read_arguments(sys.argv[1:]), run_command)
+    options = read_arguments(sys.argv[1:])  # a mistake, or --help, needs no more than this
+    from companions.command_line import run_command
+
+    exit_code = bot.run_guarded(options, run_command)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
     sys.exit(exit_code)

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import kis_realtime_trading as bot
+from companions.control import running_folders
 from companions.names import names_of
 from kis_realtime_trading import Both
 
@@ -281,7 +282,7 @@ class Check:
             "a bot trades this account now: nothing was asked of the broker, so as not to disturb it",
             "이 계좌로 봇이 실행 중입니다. 방해하지 않으려고 증권사에는 아무것도 묻지 않았습니다",
         ))  # fmt: skip
-        for folder in {self.folder.resolve(), *bot.running_folders()}:
+        for folder in {self.folder.resolve(), *running_folders()}:
             try:
                 path = folder / bot.STATUS_FILE
                 told: dict[str, Any] = json.loads(path.read_text("utf-8"))

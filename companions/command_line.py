@@ -6,11 +6,14 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import kis_realtime_trading as bot
+from companions.control import leave_control
 from companions.decode import decode_lines, use_utf8
 from companions.demo import page_folder, run_demo
 from companions.draw import draw_picture
+from companions.options import read_arguments
 from companions.replay import show_replay
 from companions.systemd import systemd_unit
 
@@ -46,6 +49,8 @@ def run_command(options: argparse.Namespace) -> int:
         from companions import check
 
         return asyncio.run(check.check_set_up(options))
+    if options.level or options.resolve or options.levels or options.accept_orders:
+        return leave_control(options)
     if options.status:
         from companions import status
 
@@ -87,3 +92,8 @@ def run_command(options: argparse.Namespace) -> int:
         "start the bot itself for this option: python kis_realtime_trading.py",
         "이 옵션은 봇 파일로 시작하십시오: python kis_realtime_trading.py",
     ))  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read a command line and run it, as `python companions` does."""
+    return bot.run_guarded(read_arguments(arguments), run_command)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import kis_realtime_trading as bot
+from companions.control import running_folders
 from companions.screen import show_screen
 
 WORDS: dict[str, dict[str, str]] = {
@@ -82,7 +83,7 @@ def fitting_speed(wanted: float, took_s: float, cores: int) -> float:
 
 def prune_demos(base: Path, keep: int) -> int:
     """Remove the oldest folders of demos but `keep`, none of a bot that runs; return how many."""
-    running = {folder.resolve() for folder in bot.running_folders()}
+    running = {folder.resolve() for folder in running_folders()}
     found = [
         folder
         for folder in sorted(base.glob("demo-*"))
@@ -153,9 +154,8 @@ def run_demo(options: argparse.Namespace) -> int:
 
 def page_folder(options: argparse.Namespace) -> Path:
     """Return the folder that the page shows: the given one, that of the running bot, the usual one."""
-    from companions import status
 
-    running = status.running_folders()
+    running = running_folders()
     usual = Path(bot.BotSettings.model_fields["state_dir"].default)
     return options.state or (running[0] if len(running) == 1 else usual)
 

@@ -29,6 +29,7 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import report_view, status
+from companions.control import running_folders
 from companions.names import names_of, with_names
 from companions.report_view import coloured
 
@@ -327,7 +328,7 @@ def is_running(folder: Path, told: dict[str, Any], age_s: float) -> bool:
     """Return whether the bot of a folder runs: its lock is held, or its status is fresh."""
     if age_s <= GONE_S and told.get("phase") != "stopping":
         return True  # or a bot in a container, whose process cannot be seen from here
-    return folder.resolve() in status.running_folders()
+    return folder.resolve() in running_folders()
 
 
 def run_screen(options: argparse.Namespace) -> int:

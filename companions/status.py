@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import kis_realtime_trading as bot
+from companions.control import running_folders
 from companions.names import names_of
 from companions.order_book import read_books
 from companions.report_view import coloured
@@ -46,8 +47,6 @@ ENDED = (
     "closed",
     "waiting",
 )  # phases without trades: how old the last one is says nothing
-
-running_folders = bot.running_folders
 
 
 def is_over(told: Mapping[str, Any]) -> bool:

@@ -18,9 +18,10 @@ from test_codec import IV, KEY, OFFICIAL_TRADE, encrypted, notice_text
 
 import kis_realtime_trading as bot
 from companions import simulator
-from companions.command_line import run_command
+from companions.command_line import main, run_command
 from companions.decode import decode_lines
 from companions.demo import wait_ready
+from companions.options import build_parser, read_arguments
 
 ROUNDS = """
 import kis_realtime_trading as bot
@@ -47,7 +48,7 @@ def home(tmp_path, monkeypatch):
 
 
 def options(*arguments):
-    return bot.build_parser().parse_args(arguments)
+    return build_parser().parse_args(arguments)
 
 
 # --- settings ---
@@ -77,7 +78,7 @@ def test_ten_faults_are_told_in_one_run(home, capsys, mode):
     """Exit code 78; each on a line with its key, what was found and what is expected."""
     (home / "kis_devlp.yaml").write_text(TEN_FAULTS, encoding="utf-8")
     (home / "kis_devlp.yaml").chmod(0o600)
-    read = bot.read_arguments([mode, "--language", "en"])
+    read = read_arguments([mode, "--language", "en"])
     run = bot._run_mode if mode == "--paper" else run_command
     assert bot.run_guarded(read, run) == bot.EXIT_SETTINGS
     head, *lines = capsys.readouterr().err.splitlines()
@@ -155,7 +156,7 @@ def test_a_terminal_without_korean_ends_no_command(monkeypatch):
     """Letters that it cannot show are shown as numbers."""
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
-    assert bot.run_guarded(bot.build_parser().parse_args(["--journal"]), say_korean) == 0
+    assert bot.run_guarded(build_parser().parse_args(["--journal"]), say_korean) == 0
     assert shown.getvalue() == rb"\uc2dc\uc791" + b"\n"
 
 
@@ -170,12 +171,12 @@ def say_korean(options):
 
 def test_words_for_the_bot_are_left_in_order(home, capsys):
     """--level, --resolve, --accept-orders: one line each; a word not yet obeyed is kept."""
-    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 1
+    assert main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 1
     assert "봇의 폴더를 --state로" in capsys.readouterr().err  # no bot lives there
     (home / "state" / "journal-paper-x.sqlite3").touch()
-    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
-    assert bot.main(["--resolve", "abc=absent", "--state", "state"]) == 0
-    assert bot.main(["--accept-orders", "--state", "state"]) == 0
+    assert main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
+    assert main(["--resolve", "abc=absent", "--state", "state"]) == 0
+    assert main(["--accept-orders", "--state", "state"]) == 0
     left = home / "state" / bot.CONTROL_FILE
     assert left.read_text() == "level FLATTEN_AND_HALT\nresolve abc=absent\naccept"
     assert oct(stat.S_IMODE(left.stat().st_mode)) == "0o600"
@@ -186,7 +187,7 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
 def test_nonsense_about_a_quarantine_is_refused_before_it_is_left(home, capsys, word):
     """--resolve of nonsense ends with 1 and leaves nothing."""
     (home / "journal-paper-x.sqlite3").touch()
-    assert bot.main(["--resolve", word, "--state", "."]) == 1
+    assert main(["--resolve", word, "--state", "."]) == 1
     assert "INTENT=absent" in capsys.readouterr().err
     assert not (home / bot.CONTROL_FILE).exists()
 
@@ -220,7 +221,7 @@ def test_the_answer_of_the_running_bot_is_waited_for_and_printed(home, capsys, a
     running.start()
     words = ("--level", "REDUCE_ONLY")
     try:
-        assert bot.main([*words, "--state", str(folder), "--language", "en"]) == code
+        assert main([*words, "--state", str(folder), "--language", "en"]) == code
     finally:
         running.join(10.0)
         lock.release()
@@ -232,7 +233,7 @@ def test_a_word_is_left_behind_garbage_that_nobody_obeyed(home):
     """The kill switch works whatever lies there already."""
     (home / "journal-paper-x.sqlite3").touch()
     (home / bot.CONTROL_FILE).write_bytes(b"\xff\xfe\x00")
-    assert bot.main(["--level", "FLATTEN_AND_HALT", "--state", "."]) == 0
+    assert main(["--level", "FLATTEN_AND_HALT", "--state", "."]) == 0
     assert (home / bot.CONTROL_FILE).read_text().endswith("\nlevel FLATTEN_AND_HALT")
 
 
@@ -306,7 +307,7 @@ def test_the_journal_of_a_demo_is_found_by_its_hint(tmp_path):
     folder = tmp_path / "demo-1"
     folder.mkdir()
     bot.Journal(folder / "journal-paper-x.sqlite3").close()
-    options = bot.build_parser().parse_args(["--journal", "--state", str(tmp_path)])
+    options = build_parser().parse_args(["--journal", "--state", str(tmp_path)])
     with pytest.raises(bot.BotError, match=str(folder)):
         run_command(options)
 
@@ -368,10 +369,9 @@ async def one_file_alone(home):
         )
         assert not there.simulator.books()["orders"]
     assert (shown.code, shown.err) == (0, "")
-    steps = [shown.out.index(f"python kis_realtime_trading.py --{each}") for each in
-             ("demo", "setup", "check", "paper")]  # fmt: skip
-    assert steps == sorted(steps)
-    assert "sends no order" in shown.out and "Ctrl-C or SIGTERM" in shown.out
+    own = ("paper", "live", "make-pin", "acknowledge", "strategy", "one-day", "credentials")
+    assert [each for each in own if f"--{each} " not in shown.out] == []
+    assert "Ctrl-C or SIGTERM" in shown.out and "companions" in shown.out
     for each in (checked, demo):
         assert each.code == bot.EXIT_FAILED and "Traceback" not in each.err
         assert "companions 폴더가 필요합니다" in each.err

@@ -9,6 +9,7 @@ import pytest
 from test_trader import SYMBOL, Life, leave, wishes
 
 import kis_realtime_trading as bot
+from companions.options import WORDS_KNOWN
 from companions.page import server
 
 D = bot.Danger
@@ -72,7 +73,7 @@ def test_every_door_opens_to_the_words_of_the_table_and_to_no_others():
     assert set(bot.SIGNALS.values()) == at["signal"]
     levels = {word.level.name for word in DOING if "page" in word.doors and word.level}
     assert set(server.CONFIRM) == levels
-    options = {"accept" if o == "--accept-orders" else o.strip("-") for o in bot.WORDS_KNOWN}
+    options = {"accept" if o == "--accept-orders" else o.strip("-") for o in WORDS_KNOWN}
     assert at["line"] == options & set(bot.COMMANDS) - {
         "report",
         "why",

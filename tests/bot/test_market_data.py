@@ -369,7 +369,7 @@ async def test_frames_have_the_promised_columns(tmp_path, environment):
 def test_pandas_is_not_imported_before_it_is_needed(tmp_path):
     """80 MB are spared: neither the import of the file nor a start of the trader brings it in."""
     code = (
-        "import sys, kis_realtime_trading as b; b.build_parser(); "
+        "import sys, kis_realtime_trading as b; b.own_options(['--paper']); "
         "print(sorted({'pandas', 'numpy', 'telegram', 'rich', 'matplotlib'} & set(sys.modules)))"
     )
     ended = subprocess.run(

@@ -19,6 +19,7 @@ import pytest
 
 import kis_realtime_trading as bot
 from companions import simulator
+from companions.options import build_parser
 
 SYMBOL = "005930"
 
@@ -1397,7 +1398,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
 async def test_a_journal_that_cannot_be_opened_ends_the_bot_before_a_request(tmp_path, capsys):
     """Exit code 74 with the path, nothing sent."""
     async with rehearsal(tmp_path, 4104) as (there, home, arguments):
-        settings, _ = bot.load_settings(bot.build_parser().parse_args(arguments), "paper")
+        settings, _ = bot.load_settings(build_parser().parse_args(arguments), "paper")
         path = bot.journal_path(home / "state", settings.profile)
         path.mkdir(parents=True)
         path.parent.chmod(0o700)

@@ -43,6 +43,7 @@ import edge  # noqa: E402  the path is set above
 
 import kis_realtime_trading as bot  # noqa: E402
 from companions.command_line import run_command  # noqa: E402
+from companions.options import build_parser  # noqa: E402
 
 PROGRAM = edge.ROOT / "kis_realtime_trading.py"
 KEEP = os.environ.get("INTERRUPTS_KEEP", "")  # folder for what failed runs left
@@ -294,7 +295,7 @@ def unreadable(folder: Path) -> list[str]:
         shown, wanted = io.StringIO(), ["--journal", "--state", str(folder)]
         try:
             with contextlib.redirect_stdout(shown):
-                run_command(bot.build_parser().parse_args(wanted))
+                run_command(build_parser().parse_args(wanted))
         except bot.BotError as error:
             faults.append(f"--journal: {error}")
         else:

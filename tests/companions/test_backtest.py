@@ -16,6 +16,7 @@ from companions.backtest import history, html
 from companions.backtest.broker import Rules
 from companions.backtest.run import Options, run
 from companions.journal_reader import JournalReader
+from companions.options import build_parser
 
 LIMITS = {
     "max_order_krw": 3_000_000, "max_symbol_krw": 4_000_000, "max_total_krw": 9_000_000,
@@ -202,7 +203,7 @@ def test_a_rule_file_buys_at_the_open_and_stops_near_its_stop_on_whole_days(tmp_
 def test_the_command_leaves_a_report_that_needs_nothing_else(tmp_path: Path, capsys):
     """Terminal, JSON and one HTML file without script or request; invented prices are said to be."""
     arguments = ["--backtest", "--days", "3", "--state", str(tmp_path)]
-    assert command_line.run_command(bot.build_parser().parse_args(arguments)) == 0
+    assert command_line.run_command(build_parser().parse_args(arguments)) == 0
     said = capsys.readouterr().out
     assert "만들어 낸 시세" in said and "원 단위까지 같습니다" in said
     [page] = tmp_path.glob("*/report.html")

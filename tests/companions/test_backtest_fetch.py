@@ -11,6 +11,7 @@ import pytest
 
 import kis_realtime_trading as bot
 from companions.backtest import fetch, history
+from companions.options import build_parser
 
 DAYS = [date(2026, 11, 17), date(2026, 11, 18), date(2026, 11, 19)]  # the 19th is the exam day
 SYMBOL = "005930"
@@ -133,7 +134,7 @@ async def test_the_command_fetches_and_is_refused_beside_a_trading_bot(
         config = edge.write_config(tmp_path, there, symbols=[SYMBOL], language="en")
         words = ["--fetch-history", str(tmp_path / "h"), "--config", str(config), "--state",
                  str(tmp_path), "--from", "2026-11-18", "--language", "en"]  # fmt: skip
-        options = bot.build_parser("en").parse_args(words)
+        options = build_parser("en").parse_args(words)
         settings, _ = bot.load_settings(options, "paper")
         held = bot.AccountLock(bot.lock_of(settings.profile), tmp_path)
         with pytest.raises(bot.AlreadyRunning):

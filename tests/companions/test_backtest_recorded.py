@@ -11,6 +11,7 @@ import kis_realtime_trading as bot
 from companions import command_line, replay, simulator
 from companions.backtest import recorded
 from companions.backtest.run import Options
+from companions.options import build_parser
 
 SYMBOLS = ("005930", "000660")
 pytestmark = pytest.mark.timeout(180)
@@ -137,7 +138,7 @@ def test_the_command_takes_a_recording_as_data_and_another_strategy_gets_fills(
 
     def run(*words: str) -> tuple[int, str]:
         more = ["--state", str(tmp_path), "--language", "en"]
-        options: argparse.Namespace = bot.build_parser("en").parse_args([*words, *more])
+        options: argparse.Namespace = build_parser("en").parse_args([*words, *more])
         return command_line.run_command(options), capsys.readouterr().out
 
     code, said = run("--backtest", "--data", str(file), "--strategy", "breakout")

@@ -15,6 +15,7 @@ import kis_realtime_trading as bot
 from companions import command_line
 from companions.backtest import metrics, overfit, sweep
 from companions.backtest.trials import FILE, Trial, Trials, asked_of, code_of
+from companions.options import build_parser
 
 LIMITS = {
     "max_order_krw": 3_000_000, "max_symbol_krw": 4_000_000, "max_total_krw": 9_000_000,
@@ -226,7 +227,7 @@ def test_the_command_prints_the_best_and_what_to_believe(tmp_path: Path, capsys)
 
     def run(*more: str) -> str:
         words = ["--backtest", "--days", "6", "--state", str(tmp_path), "--language", "en", *more]
-        options: argparse.Namespace = bot.build_parser().parse_args(words)
+        options: argparse.Namespace = build_parser().parse_args(words)
         assert command_line.run_command(options) == 0
         return capsys.readouterr().out
 

@@ -10,6 +10,7 @@ import time_machine
 
 import kis_realtime_trading as bot
 from companions import check, simulator, telegram_server
+from companions.options import build_parser
 
 ALL = [
     "settings", "strategy", "disk", "calendar", "token", "account", "limits", "stock", "approval",
@@ -56,7 +57,7 @@ async def checked(
         path = simulator.write_config(home, json.dumps(data))
         real = ["--real"] if served.get("environment") == "real" else []
         words = ["--check", "--config", str(path), "--language", language, *real]
-        options = bot.build_parser(language).parse_args(words)
+        options = build_parser(language).parse_args(words)
         with edge.own_logging(), time_machine.travel(edge.at("10:05:30")):
             settings, _ = bot.load_settings(options, "real" if real else "paper", need_bot=False)
             lock = bot.AccountLock(bot.lock_of(settings.profile), home) if hold else None

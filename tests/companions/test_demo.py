@@ -10,6 +10,7 @@ import pytest
 
 import kis_realtime_trading as bot
 from companions import demo
+from companions.options import build_parser, read_arguments
 
 
 def test_the_worked_example_of_the_speed_holds():
@@ -60,7 +61,7 @@ def test_the_folder_of_a_demo_that_runs_stays(tmp_path):
 def test_a_demo_that_cannot_begin_leaves_no_folder(tmp_path, capsys, language):
     """A strategy that does not exist: a sentence in the user's language, nothing behind."""
     words = ["--demo", "--strategy", "nowhere.py:X", "--state", str(tmp_path), "--plain"]
-    options = bot.read_arguments([*words, "--language", language])
+    options = read_arguments([*words, "--language", language])
     before = signal.getsignal(signal.SIGTERM)
     with edge.own_logging(), pytest.raises(bot.SettingsError):
         demo.run_demo(options)
@@ -85,6 +86,6 @@ def test_books_that_differ_are_told_with_the_reason(tmp_path, capsys, changes, c
     (tmp_path / "simulator" / "books").write_text(json.dumps(books))
     ours = {"trades": 5, "bars": 1, "orders": 2, "fills": 13, "gross": 5, "fees": 1, "taxes": 1,
             "net": 3, "cash": 10}  # fmt: skip
-    options = bot.build_parser("ko").parse_args(["--demo", "--state", str(tmp_path)])
+    options = build_parser("ko").parse_args(["--demo", "--state", str(tmp_path)])
     assert demo.finish_demo(options, {**ours, **changes}, tmp_path.as_uri()) == code
     assert told in capsys.readouterr().out

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 import kis_realtime_trading as bot
 from companions.command_line import run_command
+from companions.options import build_parser
 
 # A module that is imported by the bot's file, and interrupts the process that does so.
 MODULE = """
@@ -100,7 +101,7 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     picture, state = tmp_path / "day.png", tmp_path / "state"
     state.mkdir()
     bot.Journal(state / "journal-paper-x.sqlite3").close()
-    options = bot.build_parser().parse_args(["--picture", str(picture), "--state", str(state)])
+    options = build_parser().parse_args(["--picture", str(picture), "--state", str(state)])
     assert run_command(options) == 0
     before = picture.read_bytes()
     assert before.startswith(interrupts.PNG_HEAD) and before.endswith(interrupts.PNG_TAIL)

@@ -15,13 +15,14 @@ from rich.console import Console
 
 import kis_realtime_trading as bot
 from companions import journal_view, report_view, why
+from companions.options import build_parser
 
 BOT = Path(bot.__file__)
 
 
 def options(folder: Path, *words: str) -> argparse.Namespace:
     """Return the options of a command line for a state folder."""
-    return bot.build_parser().parse_args([*words, "--state", str(folder)])
+    return build_parser().parse_args([*words, "--state", str(folder)])
 
 
 @pytest.fixture

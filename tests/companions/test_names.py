@@ -6,6 +6,7 @@ import pytest
 
 import kis_realtime_trading as bot
 from companions import names
+from companions.options import build_parser
 
 
 def test_the_shipped_codes_are_codes_and_each_has_one_name():
@@ -42,10 +43,10 @@ def test_find_is_a_command(capsys: pytest.CaptureFixture[str]):
     """`--find` prints code and name, and says what to do when there is none."""
     from companions import command_line
 
-    options = bot.build_parser().parse_args(["--find", "에코프로"])
+    options = build_parser().parse_args(["--find", "에코프로"])
     assert command_line.run_command(options) == 0
     assert "247540  에코프로비엠" in capsys.readouterr().out
-    options = bot.build_parser().parse_args(["--find", "없는종목"])
+    options = build_parser().parse_args(["--find", "없는종목"])
     with pytest.raises(bot.BotError, match="없는종목"):
         command_line.run_command(options)
 

@@ -23,7 +23,9 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import picture, report_view, reports, screen, status
+from companions.control import running_folders
 from companions.names import names_of
+from companions.options import build_parser
 
 ROOT = Path(bot.__file__).resolve().parent
 SIZES = [(80, 24), (120, 40)]
@@ -174,7 +176,7 @@ def test_without_a_terminal_it_says_what_to_use(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "status.json").write_text(json.dumps(sample()))
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        options = bot.build_parser().parse_args(["--screen", "--state", str(tmp_path)])
+        options = build_parser().parse_args(["--screen", "--state", str(tmp_path)])
         with pytest.raises(bot.BotError, match="--status"):
             screen.run_screen(options)
 
@@ -222,7 +224,7 @@ def test_q_ends_the_screen_and_nothing_else(tmp_path: Path, key: bytes):
         for sequence in ("\x1b[?1049l", "\x1b[?25h"):  # the usual screen and the cursor are back
             assert sequence in written[-20:]
         assert sorted(tmp_path.iterdir()) == before
-        assert status.running_folders().count(tmp_path) == 1
+        assert running_folders().count(tmp_path) == 1
     finally:
         lock.release()
 
@@ -258,7 +260,7 @@ def test_names_stand_where_the_journal_and_the_status_know_none(tmp_path: Path):
 def test_status_shows_names(tmp_path: Path):
     """The table and the orders of --status carry names."""
     (tmp_path / "status.json").write_text(json.dumps(sample()))
-    options = bot.build_parser().parse_args(["--status", "--state", str(tmp_path)])
+    options = build_parser().parse_args(["--status", "--state", str(tmp_path)])
     with open(os.devnull, "w") as nothing:
         console = Console(width=80, record=True, file=nothing)
         status.show_status(options, console)

@@ -19,6 +19,7 @@ import yaml
 import kis_realtime_trading as bot
 from companions import setup, simulator, telegram_server
 from companions.demo import wait_ready
+from companions.options import build_parser
 
 # Buys one share at every bar, so that a slow machine orders as well.
 BUYER = """
@@ -79,7 +80,7 @@ async def talk(home, *answers, served=None, file=addresses, language="en", **mor
         if text:
             (home / bot.SETTINGS_NAME).write_text(text)
         script = Script(*(each.format(**data) for each in answers))
-        options = bot.build_parser(language).parse_args(["--setup", "--language", language])
+        options = build_parser(language).parse_args(["--setup", "--language", language])
         code = await asyncio.to_thread(setup.run_setup, options, script)
         assert not there.simulator.books()["orders"]
     return code, script, data

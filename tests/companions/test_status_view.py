@@ -13,7 +13,9 @@ from rich.console import Console
 
 import kis_realtime_trading as bot
 from companions import status
+from companions.control import running_folders
 from companions.demo import run_demo
+from companions.options import build_parser, read_arguments
 
 SAMPLE = {
     "version": 1, "at": "2026-11-27T10:01:02+09:00", "mode": "paper", "account_tail": "**01",
@@ -35,7 +37,7 @@ SAMPLE = {
 def options(folder: Path | None, *words: str) -> argparse.Namespace:
     """Return the options of --status."""
     where = ["--state", str(folder)] if folder else []
-    return bot.build_parser().parse_args(["--status", *words, *where])
+    return build_parser().parse_args(["--status", *words, *where])
 
 
 def test_one_screen_shows_what_matters(tmp_path):
@@ -74,10 +76,10 @@ def test_the_bot_that_runs_is_found_by_its_lock(tmp_path):
     """A process that holds the lock of an account open names the folder, wherever one stands."""
     lock = bot.AccountLock(bot.Secret("12345678" + "01" + str(tmp_path)), tmp_path)
     try:
-        assert tmp_path in status.running_folders()
+        assert tmp_path in running_folders()
     finally:
         lock.release()
-    assert tmp_path not in status.running_folders()
+    assert tmp_path not in running_folders()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', "[" * 90_000])
@@ -93,7 +95,7 @@ def test_a_speed_that_cannot_be_is_refused(tmp_path, speed):
     """--speed out of its bounds is a sentence, and no folder is left."""
     words = ["--demo", f"--speed={speed}", "--state", str(tmp_path / "demos")]
     with pytest.raises(SystemExit):
-        bot.read_arguments(words)
+        read_arguments(words)
     with pytest.raises(ArgumentError, match="1부터 1,000까지"):
-        run_demo(bot.build_parser().parse_args(words))
+        run_demo(build_parser().parse_args(words))
     assert not (tmp_path / "demos").exists()

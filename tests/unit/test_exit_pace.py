@@ -7,6 +7,7 @@ import pytest
 from test_engine import OTHER, Bench, alerts, calls, instrument, orders_of, records, wish
 
 import kis_realtime_trading as bot
+from companions.options import read_arguments
 
 FULL = "gate: 3 orders left within 1 s"
 
@@ -119,7 +120,7 @@ def test_a_replay_hears_ctrl_c_as_the_user_s(tmp_path):
     from companions import command_line
 
     before = signal.getsignal(signal.SIGINT)
-    options = bot.read_arguments(["--replay", str(tmp_path / "none.gz")])
+    options = read_arguments(["--replay", str(tmp_path / "none.gz")])
     try:
         with pytest.raises(bot.BotError):
             command_line.run_command(options)

@@ -12,6 +12,7 @@ import time_machine
 import yaml
 
 import kis_realtime_trading as bot
+from companions.options import build_parser
 
 ACCOUNT, PRODUCT = "87654321", "01"
 LIMITS = {
@@ -84,7 +85,7 @@ def prepare(folder: Path, agree: Mapping[str, bool], pin: str) -> argparse.Names
         "--state",
         str(state),
     ]
-    options = bot.build_parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     options.acknowledge = False  # without --live nothing may be sent even past the acknowledgement
     return options
 

@@ -10,6 +10,7 @@ import pytest
 
 import kis_realtime_trading as bot
 from companions import simulator
+from companions.options import build_parser, wrong_words
 
 ROOT = Path(bot.__file__).resolve().parent
 PAGES = ("README.md", "README.ko.md")
@@ -39,7 +40,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
 
 
-BOT_OPTIONS = options_of(bot.build_parser())
+BOT_OPTIONS = options_of(build_parser())
 
 
 OF_VENUES = "".join(
@@ -85,8 +86,8 @@ def test_every_command_is_understood(page):
     for file, *arguments in runs(TEXT[page]):
         assert (ROOT / file).is_file(), file
         if file == "kis_realtime_trading.py":
-            assert bot.wrong_words(arguments) is None
-            bot.build_parser().parse_args(arguments)
+            assert wrong_words(arguments) is None
+            build_parser().parse_args(arguments)
         elif file == "companions/simulator/__init__.py":
             simulator.build_parser().parse_args(arguments)
         else:
@@ -228,7 +229,7 @@ def test_levels_and_places_named_exist(language):
 def test_figures_in_the_text_are_the_programs(language):
     """Numbers that the text repeats from the code."""
     facts = {
-        "300": bot.build_parser().get_default("speed") == 300,
+        "300": build_parser().get_default("speed") == 300,
         "24": timedelta(hours=24) == bot.ACKNOWLEDGED_FOR,
         "30": timedelta(minutes=30) == bot.START_BEFORE_OPEN,
         "180": bot.PROOF_OF_ABSENCE_S == 180,
