@@ -41,6 +41,12 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 @pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist where nobody installed it
+def pytest_xdist_auto_num_workers(config):
+    """Start one more than there are cores: some tests wait for sockets and processes."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Give each process one half of the tests; who ends first takes over half of the rest."""
     from xdist.scheduler import WorkStealingScheduling

@@ -489,22 +489,22 @@ def test_every_alert_of_a_lively_day_can_be_said(tmp_path):
             {"match": {"kind": "order", "nth": 2}, "effect": {"do": "lose", "how": "reset"}},
             {"match": {"kind": "order", "nth": 3}, "effect": {"do": "refuse_later", "seconds": 3}},
         ),
-        events=({"at": "10:20", "type": "halt", "symbol": "005930", "seconds": 60},),
+        events=({"at": "09:28", "type": "halt", "symbol": "005930", "seconds": 60},),
     )
     world = harness.World(config, start="08:55:00")
 
     async def main():
         driver = asyncio.create_task(world.network.drive())
         wishes = [harness.Wish(f"{h:02d}:{m:02d}:00", "005930", 5, t) for h, m, t in (
-            (9, 5, 5), (9, 20, 5), (9, 40, 5), (10, 0, -40), (10, 15, 5))]  # fmt: skip
+            (9, 2, 5), (9, 7, 5), (9, 12, 5), (9, 17, -40), (9, 25, 5))]  # fmt: skip
         trader = world.make_trader(harness.Scripted(wishes))
         run = asyncio.create_task(trader.run(one_day=True))
-        await world.until("09:59:00")
+        await world.until("09:16:00")
         world.sim.manual_order("005930", "BUY", 1, 0, "01")
         world.sim.drop_sessions()
-        await world.until("10:45:00")
+        await world.until("09:36:00")
         trader.set_level("FLATTEN_AND_HALT", "test")
-        await world.until("10:50:00")
+        await world.until("09:40:00")
         trader.stop("enough")
         await run
         trader.journal.close()

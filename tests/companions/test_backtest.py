@@ -221,7 +221,7 @@ def test_a_rule_file_of_days_trades_with_the_first_price_of_the_day(tmp_path: Pa
     root = Path(bot.__file__).parent
     strategy = bot.load_strategy(str(root / "strategies" / "up_day.kis.yaml"), {})
     settings = SETTINGS.model_copy(update={"flat_at": None})
-    past = history.invent(15, 3, {"005930": 71_000})
+    past = history.invent(8, 3, {"005930": 71_000})
     result = run(settings, strategy, past, Options(), tmp_path / "days")
     assert result.differences == ()
     entries = [order for order in result.report.orders if order.purpose == "entry"]

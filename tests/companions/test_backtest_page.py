@@ -33,6 +33,12 @@ def result(past, tmp_path_factory):
     return run(SETTINGS, bot.load_strategy("breakout", {}), past, Options(), folder)
 
 
+@pytest.fixture(scope="module")
+def year():
+    """Return the minutes of a stock in 250 invented days."""
+    return history.invent(250, 1, {"005930": 71_000}).minutes["005930"]
+
+
 def drawn(result, past, language="ko"):
     """Return the page."""
     others = {"nearer": 5, "touch": -100_000}
@@ -91,12 +97,10 @@ def test_months_multiply_to_the_return_of_the_year(result, past):
     assert f"<b>{100 * whole:+.1f}</b>" in page
 
 
-def test_candles_hold_every_high_and_low_and_stay_few():
+def test_candles_hold_every_high_and_low_and_stay_few(year):
     """Joined bars lose no extreme; a year makes no more candles than a screen shows."""
     for days in (1, 5, 60, 200):
-        bars = history.invent(days, 1, {"005930": 71_000}).minutes["005930"][
-            :: 1 if days < 9 else 30
-        ]
+        bars = year[: days * len(year) // 250 : 1 if days < 9 else 30]
         shown = charts.candles_of(bars)
         assert 1 < len(shown) <= 1.25 * charts.MOST_CANDLES
         assert max(c.high for c in shown) == max(b.high for b in bars)
@@ -112,11 +116,10 @@ def test_a_thinned_line_keeps_its_highest_and_lowest_point():
     assert {99.0, -99.0} <= kept and len(charts._thin(values)) <= charts.MOST_POINTS + 2
 
 
-def test_a_year_is_drawn_in_under_two_seconds():
+def test_a_year_is_drawn_in_under_two_seconds(year):
     """CPU time of a page with a stock-year of minutes and 400 round trips in its charts."""
-    bars = history.invent(250, 1, {"005930": 71_000}).minutes["005930"]
     began = time.process_time()
-    charts.candles(bars, [], "005930")
+    charts.candles(year, [], "005930")
     assert time.process_time() - began < 2.0
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(180)
 def world():
     """Yield a recorded simulated day of the built-in strategy."""
     config = simulator.SimulatorConfig(symbols=SYMBOLS, density=8.0)
-    made = harness.World(config, start="08:40:00", record=True)
+    made = harness.World(config, start="08:58:00", record=True)
     strategy = bot.load_strategy(
         "breakout", {"lookback_bars": 4, "volume_ratio": 0.5, "target_pct": 1.0}
     )

@@ -121,7 +121,7 @@ numbers = st.one_of(st.integers(990, 1010), pieces)
 
 
 @given(numbers, kinds, st.one_of(messages, queries, pieces))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_generated_update_acts_without_every_proof(number, kind, body):
     """Whatever comes: a word is only what a listed person said just now, in private, himself."""
     word = heard({"update_id": number, kind: body})
