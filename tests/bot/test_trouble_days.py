@@ -10,12 +10,12 @@ from test_trader import Life, wishes
 import kis_realtime_trading as bot
 
 HTML = {"do": "html", "status": 503}
-DAY = {"start": "08:31:00", "end": "12:30:00"}
+DAY = {"start": "09:21:00", "end": "11:30:00"}
 BUY = (harness.Wish("09:30:00", "005930", 5, plan=(0.8, 1.2)),)
 TWENTY = tuple(f"00{5930 + 10 * each}" for each in range(20))
 DAYS = {
-    "no network for two hours": {**DAY, "cut": ("10:00", "12:00")},
-    "no network for two hours, shares held": {**DAY, "cut": ("10:00", "12:00"), "wishes": BUY},
+    "no network for 90 minutes": {**DAY, "cut": ("09:45", "11:15")},
+    "no network for 90 minutes, shares held": {**DAY, "cut": ("09:45", "11:15"), "wishes": BUY},
     "maintenance": {
         "start": "01:50:00", "end": "11:00:00",
         "faults": [{"match": {"from": a, "to": b}, "effect": HTML}
@@ -23,8 +23,9 @@ DAYS = {
     },
     "a thin stock": {**DAY, "density": 0.1},
     "slow answers": {
-        **DAY, "faults": [{"match": {"from": "11:00", "to": "11:30"},
-                           "effect": {"do": "delay", "seconds": 8}}],
+        "start": "09:21:00", "end": "10:10:00",
+        "faults": [{"match": {"from": "09:30", "to": "10:00"},
+                    "effect": {"do": "delay", "seconds": 8}}],
     },
     "twenty stocks in the afternoon": {
         "start": "13:30:00", "end": "14:00:00", "symbols": TWENTY,
@@ -32,7 +33,7 @@ DAYS = {
     },
 }  # fmt: skip
 WANTED = {  # beginnings, repetitions, ends
-    "no network for two hours": (1, 1, 1), "no network for two hours, shares held": (1, 1, 1),
+    "no network for 90 minutes": (1, 1, 1), "no network for 90 minutes, shares held": (1, 1, 1),
     "maintenance": (1, 1, 1), "a thin stock": (0, 0, 0), "slow answers": (0, 0, 0),
     "twenty stocks in the afternoon": (0, 0, 0),
 }  # fmt: skip

@@ -11,7 +11,6 @@ from pathlib import Path
 import edge
 import interrupts
 import pytest
-from matplotlib.figure import Figure
 
 import kis_realtime_trading as bot
 from companions.command_line import run_command
@@ -98,6 +97,8 @@ async def test_the_simulator_keeps_silent_when_its_reader_has_gone():
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     """Interrupted half-way the picture of before stays, and nothing lies beside it."""
+    from matplotlib.figure import Figure  # as long as a test: only the process that needs it
+
     picture, state = tmp_path / "day.png", tmp_path / "state"
     state.mkdir()
     bot.Journal(state / "journal-paper-x.sqlite3").close()
