@@ -96,7 +96,7 @@ def shown(value):
         return f"{value:,}"
     if isinstance(value, str | float | Decimal):
         return str(value) or '""'
-    return str(value).replace("()", "[]")
+    return str(value).replace("()", "[]") or '""'
 
 
 def bounds(field):

@@ -21,7 +21,7 @@ DAYS = {
         "faults": [{"match": {"from": a, "to": b}, "effect": HTML}
                    for a, b in (("02:00", "05:00"), ("08:30", "10:30"))],
     },
-    "a thin stock": {**DAY, "density": 0.1},
+    "a thin stock": {"start": "08:31:00", "end": "12:30:00", "density": 0.1},
     "slow answers": {
         "start": "09:21:00", "end": "10:10:00",
         "faults": [{"match": {"from": "09:30", "to": "10:00"},
@@ -107,9 +107,9 @@ def test_a_start_after_the_close_names_what_should_have_been_sold():
 def test_a_long_preparation_is_told_with_its_progress():
     """Twenty stocks at the paper pace: how many, how long; account questions between; its end."""
     told = lived("twenty stocks in the afternoon")
-    assert told.codes[1:3] == ["preparing", "prepared"]
-    assert "20종목 중 3, 약 " in told.lines[1][1]
-    minutes = int(told.lines[1][1].partition("약 ")[2].partition("분")[0])
+    assert [code for code, _ in told.log[1:3]] == ["preparing", "prepared"]
+    assert "20종목 중 3, 약 " in told.log[1][1]
+    minutes = int(told.log[1][1].partition("약 ")[2].partition("분")[0])
     assert 2 <= minutes <= 6
     lists = [at for at, name in told.requests if name == "inquire-daily-ccld"]
     assert {"13:31", "13:32", "13:33"} <= set(lists)
@@ -165,8 +165,8 @@ def test_the_morning_and_a_restart_tell_what_is_held_and_armed():
 
 def test_the_evening_tells_the_day_in_one_message():
     """Gross, costs, net, round trips, what was not ordered and why, equity, month, next session."""
-    wishes = (*BUY, harness.Wish("09:40:00", "005930", 5000))
-    told = troubles.live("09:20:00", "15:40:00", wishes=wishes, density=1.0)
+    buys = (harness.Wish("14:46:00", "005930", 5, plan=(0.8, 1.2)), harness.Wish("14:49:00", "005930", 5000))  # fmt: skip
+    told = troubles.live("14:38:00", "15:40:00", wishes=buys, density=10.0)
     [report] = [
         text for (_, text), code in zip(told.lines, told.codes, strict=True) if code == "day_report"
     ]

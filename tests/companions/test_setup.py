@@ -316,6 +316,7 @@ def on_a_terminal(home, command, answers):
     return process.wait(10), shown.decode(), left
 
 
+@pytest.mark.timeout(180)
 def test_from_nothing_to_the_first_paper_order(tmp_path):
     """The simulator's address, nine answers on a terminal, --paper: an order arrives."""
     environ, sim, user = edge.environment(tmp_path), tmp_path / "sim", tmp_path / "user"
@@ -323,7 +324,7 @@ def test_from_nothing_to_the_first_paper_order(tmp_path):
     (user / "buyer.py").write_text(BUYER)
     simulated = subprocess.Popen(
         [sys.executable, "-m", "companions.simulator", "--port", "0", "--start", "08:59",
-         "--speed", "300", "--hold", "6", "--symbols", "005930,000660", "--write-config", str(sim)],
+         "--speed", "150", "--hold", "6", "--symbols", "005930,000660", "--write-config", str(sim)],
         stdout=subprocess.PIPE, text=True, cwd=edge.ROOT, env=environ,
     )  # fmt: skip
     trading = None

@@ -69,6 +69,9 @@ class Told:
     codes: list[str]  # the same, as codes of TEXTS
     ended: BaseException | None
     requests: list[tuple[str, str]]  # (HH:MM, last part of the path)
+    log: list[
+        tuple[str, str]
+    ]  # code and text of all that the log told, also what the phone did not
 
 
 def live(
@@ -119,9 +122,10 @@ def live(
         journal.close()
     finally:
         world.close()
+    log = [(row.ref, bot.say(bot.Alert(row.ref, values_of(row)), "ko")) for row in rows]
     rows = [row for row in rows if row.ref not in bot.NOT_ON_THE_PHONE]
     lines = [(row.at[11:19], bot.say(bot.Alert(row.ref, values_of(row)), "ko")) for row in rows]
-    return Told(lines, [row.ref for row in rows], ended, requests)
+    return Told(lines, [row.ref for row in rows], ended, requests, log)
 
 
 def values_of(row: bot.JournalRow) -> dict[str, Any]:
