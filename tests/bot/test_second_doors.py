@@ -367,3 +367,18 @@ def test_a_registration_acknowledged_once_more_is_no_new_feed(tmp_path):
         return [up for up, _ in ear.changes]
 
     assert run(main) == [True]
+
+
+def test_a_token_that_would_end_in_the_session_is_renewed_before_the_first_question():
+    """Good for two hours at 08:50: a new one is asked for first, not when it dies at 10:50."""
+
+    async def story(life):
+        trader, day = await life.begin()
+        auth = trader.broker.auth
+        auth._token, auth._expires = bot.Secret("T" * 40), edge.at("10:50")
+        await life.world.until("08:55:00")
+        await life.stop(trader, day)
+
+    life = Life(start="08:50:00")
+    life.play(story)
+    assert life.names().index("tokenP") < life.names().index("inquire-price")

@@ -5,7 +5,7 @@ Each rule here was once planted wrong and noticed by no other test (tests/campai
 
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from email.utils import formatdate
 from fractions import Fraction
@@ -330,3 +330,15 @@ def test_trades_that_sum_up_to_more_than_the_total_mark_their_bar():
         moment = books.at("10:00:00") + timedelta(seconds=seconds)
         bar = builder.add(bot.Trade(SYMBOL, moment, 70_000, volume, total, total * 70_000, False))
     assert (bar.volume, bar.gap) == (150, True)
+
+
+def test_the_list_of_one_earlier_day_ends_no_order_of_another():
+    """Two nights ago an order was left in doubt, last night another: each waits for its own list."""
+    days = {"one": date(2026, 11, 18), "two": date(2026, 11, 19)}
+    ledger = new_ledger()
+    for key, number in (("one", "0000000001"), ("two", "0000000002")):
+        for entry in working(key, number, trade_date=days[key]):
+            ledger.apply(entry)
+    seen = bot.OrderList((books.row_of("0000000002"),), days["two"])
+    books.drive(ledger, bot.Reconciler(ledger, False).read_old_list(seen, books.NOW))
+    assert [ledger.orders[key].status for key in days] == [S.WORKING, S.EXPIRED]
