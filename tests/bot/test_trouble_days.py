@@ -21,7 +21,7 @@ DAYS = {
         "faults": [{"match": {"from": a, "to": b}, "effect": HTML}
                    for a, b in (("02:00", "05:00"), ("08:30", "10:30"))],
     },
-    "a thin stock": {"start": "08:31:00", "end": "12:30:00", "density": 0.1},
+    "a thin stock": {"start": "08:31:00", "end": "11:00:00", "density": 0.1},
     "slow answers": {
         "start": "09:21:00", "end": "10:10:00",
         "faults": [{"match": {"from": "09:30", "to": "10:00"},
@@ -122,7 +122,7 @@ def test_a_stock_whose_trades_do_not_come_while_others_flow_is_told():
         "effect": {"do": "frame_drop"},
     }
     told = troubles.live(
-        "08:50:00", "11:00:00", symbols=("005930", "000660"), density=10.0, faults=[mute],
+        "09:15:00", "10:45:00", symbols=("005930", "000660"), density=10.0, faults=[mute],
     )  # fmt: skip
     texts = [text for _, text in told.lines if "000660" in text and "주의" in text]
     assert len(texts) == 1 and "실시간 체결이 오지 않습니다" in texts[0]
@@ -141,7 +141,7 @@ def test_a_stock_that_nobody_trades_costs_no_session():
 def test_a_wrong_hts_id_is_named():
     """Its registration is refused: told in words, once; trading goes on, fills come by polling."""
     told = troubles.live(
-        "08:50:00", "10:50:00", profile={"hts_id": bot.Secret("somebody")},
+        "09:20:00", "09:50:00", profile={"hts_id": bot.Secret("somebody")},
         wishes=BUY, density=10.0,
     )  # fmt: skip
     texts = [text for _, text in told.lines if "my_htsid" in text and text.startswith("⚠ 주의")]
@@ -152,7 +152,7 @@ def test_a_wrong_hts_id_is_named():
 
 def test_the_morning_and_a_restart_tell_what_is_held_and_armed():
     """Once a day with mode, limits and level; after a restart with the shares, stop and target."""
-    told = troubles.live("08:50:00", "09:50:00", wishes=BUY, gone=("09:40:00", "09:42:00"))
+    told = troubles.live("08:50:00", "09:46:00", wishes=BUY, gone=("09:40:00", "09:42:00"))
     mornings = [
         text for text, code in zip(told.lines, told.codes, strict=True) if code == "morning"
     ]

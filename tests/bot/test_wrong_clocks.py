@@ -23,7 +23,7 @@ def wrong_clock(life):
     return set_off
 
 
-HELD = {"settings": {"flat_at": "15:12"}, "density": 120.0}
+HELD = {"settings": {"flat_at": "15:12"}, "density": 40.0}
 
 
 @pytest.mark.parametrize("hours", [5.85, 6.2, 24.0, 25.0, 72.0])
@@ -33,7 +33,7 @@ def test_a_clock_that_jumps_ahead_sells_nothing_by_time_and_ends_no_day(hours):
     async def story(life):
         set_off = wrong_clock(life)
         trader, run = await life.begin(wishes("09:20:00", plan=(0.8, 1.2)))
-        await asyncio.sleep(240)
+        await asyncio.sleep(100)
         set_off(hours * 3600)
         await asyncio.sleep(120)
         during = len(life.orders), run.done(), list(trader.engine.core.holds)
@@ -91,7 +91,7 @@ def test_a_stop_fires_while_the_clock_is_doubted():
         await life.stop(trader, run)
         return quantity, holds
 
-    quantity, holds = Life(density=120.0, bars=falling()).play(story)
+    quantity, holds = Life(density=40.0, bars=falling()).play(story)
     assert quantity == 0
     assert "clock" in holds
 
