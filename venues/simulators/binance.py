@@ -60,6 +60,7 @@ class BinanceSimulator:
             price = Decimal(self.market.dollars("BTC"))
             book = {"lastUpdateId": 1, "bids": [[f"{price - 1}", "1"]], "asks": [[f"{price}", "2"]]}
             return Reply(200, json.dumps(book), more)
+        query += body.decode()  # parameters may stand in either: both together are signed
         if refused := self._signed(query, headers):
             return refused
         return self._private(method, path, dict(urllib.parse.parse_qsl(query)))
@@ -113,7 +114,10 @@ class BinanceSimulator:
         return self.hidden.get(order.client_id, 0) <= self._now_ms()
 
     def _one(self, method: str, given: dict[str, str]) -> Reply:
-        found = [o for o in self.matching.by_client(given["origClientOrderId"]) if self._seen(o)]
+        named = self.matching.by_client(given.get("origClientOrderId", ""))
+        if "orderId" in given:
+            named = [o for o in self.matching.orders.values() if o.number == int(given["orderId"])]
+        found = [o for o in named if self._seen(o)]
         if method == "DELETE":
             if not found or not self.matching.cancel(found[-1]):
                 return _error(-2011, "Unknown order sent.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import email.utils
 import hashlib
 import hmac
 import json
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -31,6 +33,8 @@ class UpbitSimulator:
         self.matching = Matching(now_ms, Decimal("0.0005"))
         self.matching.start = {"KRW": Decimal(100_000_000), "BTC": Decimal(1)}
         self.access, self.secret = "sim-upbit-access-key", "sim-upbit-secret-key"
+        self.posts = Counter[str]()  # identifier -> how often an order was posted with it
+        self.lose = 0  # so many answers to orders are lost after the order was taken
         self.used: set[str] = set()  # identifiers, for ever, also of refused orders
         self.nonces: set[str] = set()
         self.hidden: dict[str, int] = {}  # identifier -> until when it cannot be found
@@ -74,7 +78,10 @@ class UpbitSimulator:
         if self.key_fault:
             return _error(401, self.key_fault)
         head, _, mark = headers.get("authorization", "").removeprefix("Bearer ").rpartition(".")
-        right = hmac.new(self.secret.encode(), head.encode(), hashlib.sha512).digest()
+        first = head.partition(".")[0]
+        named = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))
+        kind = hashlib.sha256 if b"HS256" in named else hashlib.sha512  # both are taken
+        right = hmac.new(self.secret.encode(), head.encode(), kind).digest()
         if not head or base64.urlsafe_b64encode(right).decode().rstrip("=") != mark:
             return _error(401, "jwt_verification")
         text = head.partition(".")[2]
@@ -92,9 +99,15 @@ class UpbitSimulator:
     def _private(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes) -> Reply:
         given = dict(pairs)
         if method == "POST" and path in ("/v1/orders", "/v1/orders/test"):
-            return self._order(json.loads(body), path.endswith("test"))
+            test, given_body = path.endswith("test"), json.loads(body)
+            self.posts[given_body.get("identifier", "")] += not test
+            answer = self._order(given_body, test)
+            if self.lose > 0 and not test:
+                self.lose -= 1
+                return Reply(0, "")
+            return answer
         if path == "/v1/order":
-            found = self._find(given.get("identifier", ""))
+            found = self._find(given.get("identifier", ""), given.get("uuid", ""))
             if found is None:
                 return _error(404, "order_not_found")
             if method == "DELETE" and not self.matching.cancel(found):
@@ -127,18 +140,22 @@ class UpbitSimulator:
         }  # fmt: skip
         return Reply(200, json.dumps({"bid_fee": "0.0005", "ask_fee": "0.0005", "market": market}))
 
-    def _find(self, identifier: str) -> SimOrder | None:
+    def _find(self, identifier: str, number: str = "") -> SimOrder | None:
         found = self.matching.by_client(identifier)
+        if number:
+            found = [
+                o for o in self.matching.orders.values() if number.endswith(f"-{o.number:012d}")
+            ]
         if not found or self.hidden.get(identifier, 0) > self._now_ms():
             return None
         return found[-1]
 
     def _order(self, body: dict[str, str], test: bool) -> Reply:
         """Take an order, or say by which name it is refused."""
-        identifier, buys, kind = body["identifier"], body["side"] == "bid", body["ord_type"]
+        identifier, buys, kind = body.get("identifier"), body["side"] == "bid", body["ord_type"]
         if identifier in self.used and not test:
             return _error(400, "duplicated_identifier")
-        if not test:
+        if not test and identifier:
             self.used.add(identifier)
         wrong = {"price": "volume", "market": "price"}.get(kind)
         if wrong in body:
@@ -157,7 +174,7 @@ class UpbitSimulator:
             return _error(400, "insufficient_funds_bid" if buys else "insufficient_funds_ask")
         names = {"price": "buy_for", "market": "market"}
         force = {"ioc": "ioc", "post_only": "post"}.get(body.get("time_in_force", ""), "limit")
-        order = SimOrder(0, identifier, body["market"], buys, names.get(kind, force), volume, funds, price, self._now_ms())  # fmt: skip
+        order = SimOrder(0, identifier or "", body["market"], buys, names.get(kind, force), volume, funds, price, self._now_ms())  # fmt: skip
         if test:
             return Reply(201, json.dumps(self._show(order)))
         return Reply(201, json.dumps(self._show(self.matching.add(order))))
@@ -174,8 +191,10 @@ class UpbitSimulator:
             "state": {"open": "wait", "filled": "done"}.get(state, "cancel"),
             "executed_volume": format(executed, "f"), "trades_count": len(fills),
             "paid_fee": format(executed * order.price * self.matching.fee, "f"),
+            "created_at": _time(order.at_ms), "remaining_volume": format(order.quantity - executed, "f"),
             "trades": [{"uuid": f"t{at}", "price": format(order.price, "f"), "volume": format(q, "f"),
-                        "funds": format(q * order.price, "f")} for at, q in fills],
+                        "funds": format(q * order.price, "f"), "market": order.symbol,
+                        "side": "bid" if order.buys else "ask", "created_at": _time(at)} for at, q in fills],
         }  # fmt: skip
         if order.kind != "buy_for":
             shown["volume"] = format(order.quantity, "f")
@@ -289,3 +308,11 @@ def trouble(fault: str) -> Reply | None:
 
 def _error(status: int, name: str) -> Reply:
     return Reply(status, json.dumps({"error": {"name": name, "message": name}}))
+
+
+def _time(ts_ms: int) -> str:
+    """Return a time as the venue writes it, in Seoul."""
+    at = datetime.datetime.fromtimestamp(
+        ts_ms / 1_000, datetime.timezone(datetime.timedelta(hours=9))
+    )
+    return at.isoformat(timespec="seconds")
