@@ -75,6 +75,11 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_second_doors.py",
         "bot/test_websocket.py",
     ),
+    "24. TelegramBot": (
+        "unit/test_phone_words.py",
+        "bot/test_phone_proof.py",
+        "bot/test_phone.py",
+    ),
     "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_days_on_end.py"),
     "26. GATE": ("unit/test_gate.py", "bot/test_second_doors.py"),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
