@@ -5134,7 +5134,7 @@ class EntryDesk:
                 quantity=intent.quantity, price=intent.price, code=refusal.code,
                 numbers=refusal.numbers, purpose=intent.purpose,
             )  # fmt: skip
-            late = core.clock(core.settings.last_entry)
+            late = intent.leg != OWNERS_LEG and core.clock(core.settings.last_entry)
             as_set = refusal.code == "SESSION" and late and core.now >= late
             if not as_set and not (again and refusal.code == "RATE"):
                 core.alert(
@@ -9481,13 +9481,14 @@ async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) 
     """
     tools = Path(__file__).resolve().parent
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "companions.phone_answers", str(journal), language,
-        str(bot.stock_fee_pct), str(bot.fund_fee_pct), *words, cwd=tools, env=kept,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = None
     try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "companions.phone_answers", str(journal), language,
+            str(bot.stock_fee_pct), str(bot.fund_fee_pct), *words, cwd=tools, env=kept,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
         async with asyncio.timeout(FIGURES_S):
             raw, wrong = await process.communicate()
         if process.returncode == 0:
@@ -9499,8 +9500,10 @@ async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) 
         log.warning("no answer to /%s within %.0f s", words[0], FIGURES_S)
     except ValueError:
         log.warning("no answer to /%s: no JSON", words[0])
+    except OSError as error:  # no memory, no more processes: trading goes on
+        log.warning("no answer to /%s: %s", words[0], error.strerror)
     finally:
-        if process.returncode is None:
+        if process and process.returncode is None:
             process.kill()
             await process.wait()
 
@@ -11073,7 +11076,7 @@ class Phone:
         self._trader, self._codes = trader, PhoneCodes()
         self._korean = trader.bot.language == "ko"
         self._earlier = trader.journal.last_seq  # the last row of the process before this one
-        self._task: asyncio.Task[None] | None = None  # an answer that is worked out
+        self._asked: asyncio.Queue[tuple[Said, int]] = asyncio.Queue(3)  # to be worked out
         self._users_file = trader.journal.path.parent / PHONE_USERS
 
     async def run(self) -> None:
@@ -11092,16 +11095,11 @@ class Phone:
                 f"to pair the phone send {said} to the bot")  # fmt: skip
             log.warning("%s", how)
             bridge.messages.append(f"{bridge.clock.now():%H:%M:%S} {how}")  # for a screen
-        try:
-            async with asyncio.TaskGroup() as group:
-                if telegram.hears:
-                    group.create_task(self._learn_names())
-                group.create_task(telegram.run())
-                group.create_task(bridge.doors.run(self._trader.watchdog))
-        finally:
-            if self._task:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            if telegram.hears:
+                group.create_task(self._answer_asked())
+            group.create_task(telegram.run())
+            group.create_task(bridge.doors.run(self._trader.watchdog))
 
     def _users_of_before(self) -> frozenset[int]:
         try:
@@ -11114,11 +11112,6 @@ class Phone:
         write_private(self._users_file, json.dumps(sorted(self._trader.bridge.telegram.users)))
         log.warning("%s", self._say(f"휴대폰이 연결되었습니다 (텔레그램 사용자 {user})",
             f"the phone is paired (Telegram user {user})"))  # fmt: skip
-
-    async def _learn_names(self) -> None:
-        found = await self._work_out("names")
-        if isinstance(found, dict):
-            self._trader.bridge.names |= found  # as companions know them
 
     async def _work_out(self, *words: str) -> Any:
         trader = self._trader
@@ -11226,26 +11219,30 @@ class Phone:
         """Answer a question: out of the status at once, out of the journal when it is worked out."""
         name = said.word.name
         if not hasattr(PhoneText, name):
-            if self._task and not self._task.done():
+            if self._asked.full():
                 return Answer(self._say(*STILL_BUSY))
-            self._task = asyncio.create_task(self._tell_later(said, user))
+            self._asked.put_nowait((said, user))
             return Answer()
         trader = self._trader
         text = PhoneText(status_of(trader), trader.bridge.names, trader.bot.language)
         return Answer(text.answer(name), self._next(name))
 
-    async def _tell_later(self, said: Said, user: int) -> None:
-        name = said.word.name
-        found = await self._work_out(name, *said.values)
-        if isinstance(found, dict):
-            photo = base64.b64decode(found.get("photo", ""))
-            answer = Answer(str(found.get("text", "")), self._next(name), photo)
-        else:
-            answer = Answer(self._say(
-                f"/{name}의 답을 만들지 못했습니다 (companions 폴더가 봇 파일 옆에 있어야 합니다)",
-                f"no answer to /{name} (it needs the folder companions beside the bot's file)",
-            ))  # fmt: skip
-        self._trader.bridge.telegram.reply(answer, user)
+    async def _answer_asked(self) -> NoReturn:
+        """Learn the names that companions know; then have one question after another worked out."""
+        self._trader.bridge.names |= await self._work_out("names") or {}
+        while True:
+            said, user = await self._asked.get()
+            name = said.word.name
+            found = await self._work_out(name, *said.values)
+            if isinstance(found, dict):
+                photo = base64.b64decode(found.get("photo", ""))
+                answer = Answer(str(found.get("text", "")), self._next(name), photo)
+            else:
+                answer = Answer(self._say(
+                    f"/{name}의 답을 만들지 못했습니다 (companions 폴더가 봇 파일 옆에 있어야 합니다)",
+                    f"no answer to /{name} (it needs the folder companions beside the bot's file)",
+                ))  # fmt: skip
+            self._trader.bridge.telegram.reply(answer, user)
 
 
 class Teller:

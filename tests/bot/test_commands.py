@@ -1,6 +1,7 @@
 """The owner's commands: one table, and every door of every command."""
 
 import asyncio
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -245,6 +246,123 @@ def test_the_owners_buy_meets_the_kill_switch_and_the_settings():
     assert day.orders == [] and '"LEVEL"' in day.rows("refusal")[-1].body
     day = owners_day(("09:20:30", "buy 000001 3"))
     assert day.orders == [] and "error" in day.alerts()
+
+
+def said_at(moment: str, act: Any, start: str = "09:19:00", **config: Any) -> tuple[Life, Any]:
+    """Let something be done to a trading bot at a time; return the life of five more minutes."""
+
+    async def story(life: Life) -> Any:
+        trader, run = await life.begin()
+        await life.world.until(moment)
+        found = act(trader)
+        await asyncio.sleep(300)
+        await life.stop(trader, run)
+        return found
+
+    life = Life(start=start, density=120.0, **config)
+    return life, life.play(story)
+
+
+def buys(trader: bot.Trader, *values: str) -> None:
+    """Obey a `buy` whose proof was there."""
+    trader.obey(bot.Said(bot.COMMANDS["buy"], (SYMBOL, *values)), "phone /buy")
+
+
+@pytest.mark.parametrize(
+    ("start", "moment"), [("14:49:00", "14:51:00"), ("15:18:30", "15:21:00"), ("08:58:00", "08:59:30")]
+)  # fmt: skip
+def test_the_owners_buy_keeps_the_hours_of_entries(start: str, moment: str):
+    """Not before the open, after `last_entry`, or in the closing auction."""
+    life, _ = said_at(moment, lambda trader: buys(trader, "3"), start=start)
+    codes = [json.loads(row.body)["code"] for row in life.rows("refusal")]
+    assert life.orders == [] and codes and set(codes) <= {"SESSION", "ON_HOLD", "STALE", "PRICE"}
+    assert "refused" in life.alerts()
+
+
+@pytest.mark.parametrize("hold", ["clock", "orders", "journal late"])
+def test_the_owners_buy_waits_for_nothing_that_is_held_back(hold: str):
+    """While something is not clear nothing is bought, whoever wishes it."""
+
+    def act(trader: bot.Trader) -> None:
+        trader.feed(bot.Command("hold", trader.clock.now(), text=hold))
+        buys(trader, "3")
+
+    life, _ = said_at("09:21:00", act)
+    assert life.orders == [] and '"ON_HOLD"' in life.rows("refusal")[-1].body
+
+
+def test_the_owners_buy_goes_two_ticks_above_the_offer_or_at_his_price():
+    """He pays no more than he was told."""
+
+    def act(trader: bot.Trader) -> int:
+        quote = trader.engine.core.symbols[SYMBOL].view.quote
+        assert quote is not None
+        buys(trader, "3")
+        return quote.ask
+
+    life, ask = said_at("09:21:00", act)
+    [row] = life.rows("intent")
+    assert json.loads(row.body)["price"] == bot.step_ticks(ask, fund=False, steps=2)
+
+    def act_at_the_offer(trader: bot.Trader) -> int:
+        quote = trader.engine.core.symbols[SYMBOL].view.quote
+        assert quote is not None
+        buys(trader, "3", str(quote.ask))
+        return quote.ask
+
+    life, ask = said_at("09:21:00", act_at_the_offer)
+    [row] = life.rows("intent")
+    assert json.loads(row.body)["price"] == ask
+
+
+def test_the_owner_buys_no_more_of_what_the_settings_no_longer_name():
+    """It is held and guarded, and never bought."""
+
+    async def story(life: Life) -> Any:
+        life.world.settings["symbols"] = [SYMBOL, "000660"]
+        trader, run = await life.begin(wishes("09:20:10"))
+        await life.world.until("09:21:00")
+        trader.stop("restart")
+        await run
+        trader.journal.close()
+        life.world.settings["symbols"] = ["000660"]
+        trader, run = await life.begin()
+        await life.world.until("09:22:30")
+        before = len(life.orders)
+        held = trader.engine.core.ledger.position(SYMBOL).quantity
+        buys(trader, "3")
+        await asyncio.sleep(30)
+        after = len(life.orders)
+        await life.stop(trader, run)
+        return held, before, after
+
+    life = Life(symbols=(SYMBOL, "000660"), density=120.0)
+    held, before, after = life.play(story)
+    assert held == 5 and before == after and "error" in life.alerts()
+
+
+def test_the_owners_cancel_takes_no_sell_back():
+    """What guards a position is never taken away by a word for entries."""
+
+    async def story(life: Life) -> Any:
+        trader, run = await life.begin(wishes("09:20:10"))
+        await life.world.until("09:21:00")
+        leave(life, f"sell {SYMBOL}")
+        await life.world.until("09:21:03")
+        [order] = trader.engine.core.ledger.open_orders()
+        assert order.intent.side is bot.Side.SELL
+        before = len(life.rows("request"))
+        trader.obey(bot.Said(bot.COMMANDS["cancel"], (order.order_no,)), "phone /cancel")
+        asked = [row for row in life.rows("request")[before:] if "cancel" in row.body]
+        await life.stop(trader, run)
+        return asked
+
+    never = {
+        "match": {"kind": "order", "side": "SELL"},
+        "effect": {"do": "no_fill", "seconds": 600},
+    }
+    life = Life(density=120.0, faults=(never,), settings={"exit_step_s": 60.0})
+    assert life.play(story) == [] and "error" in life.alerts()
 
 
 def test_a_strategy_cannot_pass_for_the_owner():

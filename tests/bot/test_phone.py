@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import stat
+import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -248,6 +249,31 @@ async def test_the_report_of_the_day_comes_with_its_picture(
     photos = [each for each in sent[at:] if each.photo]
     assert [each.chat_id for each in photos] == [ALERTS] * picture
     assert not picture or photos[0].text == ""
+
+
+async def test_questions_wait_for_each_other_and_a_fifth_is_told_so(tmp_path: Any):
+    """Buttons are tapped faster than a process answers; the newest of too many is asked again."""
+    async with trading(tmp_path) as chat:
+        for word in ("daily", "orders", "limits"):
+            chat.api.say(f"/{word}")
+        await edge.until(lambda: len(chat.mine()) == 3, 120.0)
+        told = "\n".join(each.text for each in chat.mine())
+        assert "합계" in told and "미체결" in told and "설정 파일" in told and "잠시 뒤" not in told
+        for _ in range(6):
+            chat.api.say("/daily")
+        await edge.until(lambda: any("잠시 뒤" in each.text for each in chat.mine()), 60.0)
+
+
+async def test_a_process_that_cannot_begin_costs_an_answer_and_nothing_else(
+    tmp_path: Any, monkeypatch: Any
+):
+    """No memory, no more processes: a sentence; the evening and the phone go on."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no such program"))
+    async with trading(tmp_path) as chat:
+        assert "만들지 못했습니다" in (await chat.ask("/daily")).text
+        assert "오늘" in (await chat.ask("/status")).text
+        trader = chat.trader
+        assert await bot.work_out(trader.journal.path, "ko", trader.bot, "evening") is None
 
 
 async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, monkeypatch: Any):

@@ -99,5 +99,7 @@ def test_stop_acts_within_two_seconds_in_every_state(state: str):
     took, bought, after = life.play(story)
     assert took < 2.0 and after == bought
     assert [row.ref for row in life.rows("phone")] == ["1"]
-    levels = [json.loads(row.body)["level"] for row in life.rows("ledger") if "LevelSet" in row.body]
+    levels = [
+        json.loads(row.body)["level"] for row in life.rows("ledger") if "LevelSet" in row.body
+    ]
     assert levels[-1] == bot.KillLevel[wanted]

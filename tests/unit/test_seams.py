@@ -132,7 +132,6 @@ SEAMS: dict[str, dict[str, str]] = {
     },
     "task": {
         "Phone.run": "the outbox and its ears beside the trader, ended with it",
-        "Phone._tell": "one answer at a time from another process; trading does not wait for it",
         "KISWebSocket._one_session": "its two helpers, cancelled and awaited in its own finally",
         "Trader._trade_day": "one task group: a fault in one loop ends all",
         "Trader._prices": "price questions side by side, in a group of their own",

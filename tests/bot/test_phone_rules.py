@@ -1,0 +1,306 @@
+"""Each rule on the way of a word from the phone, taken alone: what it stops, and what it lets pass.
+
+The rows and actions of the phone are noted, not carried out (phone_updates.half_of).
+"""
+
+import asyncio
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import edge
+import harness
+import phone_updates
+import pytest
+
+import kis_realtime_trading as bot
+from companions import simulator
+
+A, B = 4242, 4243
+
+
+class Desk:
+    """A phone whose acts are noted, two owners, and a clock that can be moved."""
+
+    def __init__(self, trader: bot.Trader) -> None:
+        self.trader = trader
+        self.phone, self._take = phone_updates.half_of(trader)
+        self.numbers = iter(range(1, 1000))
+        self.rows: list[tuple[str, str]] = []
+
+    def say(self, text: str, user: int = A, tapped: bool = False) -> bot.Answer:
+        """Let a person say something; what it did stands in `rows`."""
+        name, *values = text.removeprefix("/").split()
+        word = bot.PhoneWord(next(self.numbers), user, name, tuple(values), tapped)
+        answer = self.phone.obey(word)
+        self.rows = self._take()
+        return answer
+
+    @property
+    def acted(self) -> bool:
+        """Tell whether the last word did something."""
+        return any(kind == "command" for kind, _ in self.rows)
+
+    def code(self, text: str, user: int = A) -> str:
+        """Ask for the proof of an action; return the code."""
+        answer = self.say(text, user)
+        assert not self.acted, text
+        line = answer.buttons[0][1] if answer.buttons else answer.text
+        [code] = re.findall(r" ([0-9]{6})$", line)
+        return code
+
+
+def at_a_desk(story: Callable[[Desk], Any]) -> None:
+    """Run a story in virtual time."""
+    world = harness.World(edge.config(), start="09:30:00")
+
+    async def main() -> None:
+        trader = world.make_trader(harness.Nothing())
+        result = story(Desk(trader))
+        if asyncio.iscoroutine(result):
+            await result
+        trader.journal.close()
+
+    try:
+        harness.run_virtual(main())
+    finally:
+        world.close()
+
+
+UP = ("resume", "buy 005930 3", "buy 005930 3 70000", "unlock 005930", "accept", "resolve a=absent")
+
+
+@pytest.mark.parametrize("action", UP)
+def test_what_raises_risk_wants_its_code_typed(action: str):
+    """Not without, not by a button, not twice; its row stands before what it does."""
+
+    def story(desk: Desk) -> None:
+        code = desk.code(action)
+        desk.say(f"{action} {code}", tapped=True)
+        assert not desk.acted
+        code = desk.code(action)
+        desk.say(f"{action} {code}")
+        assert [kind for kind, _ in desk.rows] == ["phone", "command"]
+        desk.say(f"{action} {code}")
+        assert not desk.acted
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize("action", ["flatten", "sell 005930"])
+def test_selling_wants_a_tap(action: str):
+    """The word alone only asks."""
+
+    def story(desk: Desk) -> None:
+        code = desk.code(action)
+        desk.say(f"{action} {code}", tapped=True)
+        assert [kind for kind, _ in desk.rows] == ["phone", "command"]
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize("action", ["stop", "stopentry", "reduce", "cancel 12"])
+def test_what_lowers_risk_is_done_at_once(action: str):
+    """Also from a button, also while another program reads the bot's messages."""
+
+    def story(desk: Desk) -> None:
+        desk.trader.bridge.telegram.trouble = "another program reads this bot's messages"
+        for tapped in (False, True):
+            desk.say(action, tapped=tapped)
+            assert [kind for kind, _ in desk.rows] == ["phone", "command"]
+
+    at_a_desk(story)
+
+
+def test_nothing_upward_while_another_program_reads_along():
+    """The code may have been read by it."""
+
+    def story(desk: Desk) -> None:
+        code = desk.code("resume")
+        desk.trader.bridge.telegram.trouble = "another program reads this bot's messages"
+        answer = desk.say(f"resume {code}")
+        assert not desk.acted and "다른 프로그램" in answer.text
+        assert "60초" not in desk.say("buy 005930 3").text
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("resume", "accept"), ("buy 005930 3", "buy 005930 4"), ("unlock 005930", "resume"),
+        ("buy 005930 3 70000", "buy 005930 3 71000"), ("sell 005930", "flatten"),
+    ],
+)  # fmt: skip
+def test_a_code_is_for_its_action_alone(asked: str, said: str):
+    """Neither for another word nor for more shares or another price."""
+
+    def story(desk: Desk) -> None:
+        code = desk.code(asked)
+        desk.say(f"{said} {code}")
+        assert not desk.acted
+
+    at_a_desk(story)
+
+
+def test_a_code_is_for_its_person_alone():
+    """Two listed people: each has a code of his own."""
+
+    def story(desk: Desk) -> None:
+        code = desk.code("resume", A)
+        desk.say(f"resume {code}", B)
+        assert not desk.acted
+        own = desk.code("resume", B)
+        if own != code:
+            desk.say(f"resume {code}", B)
+            assert not desk.acted
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize(("after_s", "acts"), [(59.0, True), (61.0, False)])
+def test_a_code_lives_for_a_minute(after_s: float, acts: bool):
+    """Of the steady clock, whatever the host's clock says."""
+
+    async def story(desk: Desk) -> None:
+        code = desk.code("resume")
+        await asyncio.sleep(after_s)
+        desk.say(f"resume {code}")
+        assert desk.acted is acts
+
+    at_a_desk(story)
+
+
+def test_three_wrong_codes_lock_the_person_and_no_other():
+    """No new code, and the right one is not taken, for a quarter of an hour."""
+
+    async def story(desk: Desk) -> None:
+        for _ in range(bot.CODE_TRIES):
+            code = desk.code("resume")
+            desk.say(f"resume {'000000' if code != '000000' else '111111'}")
+            assert not desk.acted
+        assert "잠겨" in desk.say("resume").text
+        other = desk.code("resume", B)
+        desk.say(f"resume {other}", B)
+        assert desk.acted
+        await asyncio.sleep(bot.CODE_LOCK_S - 5)
+        assert "잠겨" in desk.say("flatten").text
+        await asyncio.sleep(10)
+        desk.say(f"resume {desk.code('resume')}")
+        assert desk.acted
+
+    at_a_desk(story)
+
+
+def test_a_code_that_waits_is_not_taken_while_locked():
+    """Whoever guesses on is not let in by the fourth guess."""
+    codes = bot.PhoneCodes(lambda count: 7)
+    for now in range(bot.CODE_TRIES - 1):
+        codes.issue(A, "resume", float(now))
+        assert not codes.take(A, "resume", "000000", float(now))
+    codes.issue(A, "resume", 3.0)
+    codes._locked[A] = 100.0
+    assert not codes.take(A, "resume", "000007", 4.0)
+
+
+def test_codes_are_drawn_out_of_a_million():
+    """Six digits, each as likely as any other."""
+    asked: list[int] = []
+    codes = bot.PhoneCodes(lambda count: asked.append(count) or count - 1)
+    assert codes.issue(A, "resume", 0.0) == "999999" and asked == [1_000_000]
+
+
+@pytest.mark.parametrize("text", ["level ACTIVE", "levels", "set max_order_krw 9", "quit"])
+def test_words_without_a_door_to_the_phone_do_nothing(text: str):
+    """Limits, mode, account and keys cannot be changed from a chat."""
+
+    def story(desk: Desk) -> None:
+        desk.say(text)
+        assert desk.rows == []
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize(
+    "values", ["005930 ０３", "005930 3 7０000", "005930 -3", "005930 0", "005930 1e3", "005930 3.5",
+               "005930 1000000", "5930 3", "005930 3 0"],
+)  # fmt: skip
+def test_a_number_that_is_none_buys_nothing(values: str):
+    """Digits of ASCII, whole, above zero; the answer shows how it is written."""
+
+    def story(desk: Desk) -> None:
+        answer = desk.say(f"buy {values}")
+        assert desk.rows == [] and "/buy" in answer.text and "60초" not in answer.text
+
+    at_a_desk(story)
+
+
+def test_words_of_before_a_restart_do_not_act_again():
+    """The number of the newest word comes out of the journal before anything is heard."""
+    life = harness.World(edge.config(), start="09:30:00")
+
+    async def main() -> None:
+        trader = life.make_trader(harness.Nothing())
+        bot.Phone(trader).obey(bot.PhoneWord(1234, A, "stop"))
+        trader.journal.close()
+        trader = life.make_trader(harness.Nothing())
+        task = asyncio.create_task(bot.Phone(trader).run())
+        await asyncio.sleep(1)
+        assert trader.bridge.telegram.newest == 1234
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        trader.journal.close()
+
+    try:
+        harness.run_virtual(main())
+    finally:
+        life.close()
+
+
+def test_the_last_number_is_kept_when_a_word_is_heard():
+    """The same update again does nothing."""
+    box, heard = bot.TelegramBot(bot.Secret("1:planted"), "1", users=(A,)), list[int]()
+    box.obey = lambda word: heard.append(word.update_id) or bot.Answer()  # type: ignore[func-returns-value]
+    now = int(phone_updates.time.time())
+    person = {"id": A, "is_bot": False}
+    message = {"date": now, "chat": {"id": A, "type": "private"}, "from": person, "text": "/stop"}
+    for _ in range(3):
+        box._hear({"update_id": 7, "message": message})
+    assert heard == [7]
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 3])
+def test_a_pairing_ends_with_its_first_person_or_the_third_wrong_code(wrong: int):
+    """The right code after fewer than three wrong ones pairs; nobody after it, with the same code."""
+    settings = harness.make_settings(simulator.Simulator(edge.config()))
+    assert settings.bot and not settings.bot.telegram_users
+    box, paired = bot.TelegramBot(bot.Secret("1:planted"), "1"), list[int]()
+    box.pairing, box.on_paired = "123456", paired.append
+    numbers = iter(range(1, 100))
+    now = int(phone_updates.time.time())
+
+    def say(user: int, code: str) -> None:
+        person = {"id": user, "is_bot": False}
+        message = {"date": now, "chat": {"id": user, "type": "private"}, "from": person,
+                   "text": f"/start {code}"}  # fmt: skip
+        box._hear({"update_id": next(numbers), "message": message})
+
+    for code in ("654321", "123457", "000000")[:wrong]:
+        say(B, code)
+    assert paired == []
+    say(A, "123456")
+    say(B, "123456")
+    assert paired == ([A] if wrong < 3 else [])
+    assert box.users == frozenset(paired) and box.pairing == ""
+
+
+def test_the_referee_of_the_campaign_stands_alone():
+    """It has its own list of what is free, confirmed and upward: the same as the table's."""
+    table = functools.partial(
+        lambda danger: {w.name for w in bot.COMMANDS.values() if w.danger is danger}
+    )
+    first = lambda words: {each.split()[0] for each in words}  # noqa: E731
+    assert first(phone_updates.FREE) - {"stopentry"} <= table(bot.Danger.DOWN)
+    assert first(phone_updates.CONFIRMED) == table(bot.Danger.CONFIRM)
+    assert first(phone_updates.UP) <= table(bot.Danger.UP)
