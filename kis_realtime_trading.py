@@ -9471,7 +9471,7 @@ def _loop_time() -> float:
         return 0.0
 
 
-FIGURES_S = 45.0  # an answer that takes longer is given up
+FIGURES_S = 90.0  # an answer that takes longer is given up; below STUCK_S: the evening waits
 
 
 async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) -> Any:

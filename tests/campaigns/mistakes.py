@@ -77,8 +77,9 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "24. TelegramBot": (
         "unit/test_phone_words.py",
-        "bot/test_phone_proof.py",
-        "bot/test_phone.py",
+        "bot/test_phone_rules.py",
+        "bot/test_outbox.py",
+        "bot/test_telegram.py",
     ),
     "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_days_on_end.py"),
     "26. GATE": ("unit/test_gate.py", "bot/test_second_doors.py"),
@@ -86,9 +87,13 @@ RELATED: dict[str, tuple[str, ...]] = {
     "28. TRADER": (
         "bot/test_second_doors.py",
         "bot/test_doors.py",
+        "bot/test_phone_rules.py",
         "bot/test_late_journal.py",
         "bot/test_days_on_end.py",
+        "companions/test_telegram_server.py",
     ),
+    "13. ENTRIES": ("bot/test_commands.py",),
+    "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
     "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
