@@ -20,9 +20,11 @@ from kis_realtime_trading import (
     Secret,
     SettingsError,
 )
-from venues import binance, upbit
+from venues import binance, kiwoom, upbit
 from venues.binance_orders import HOSTS as BINANCE_HOSTS
 from venues.binance_orders import STREAMS, BinanceOrders
+from venues.kiwoom_client import Keys, KiwoomClient
+from venues.kiwoom_orders import KiwoomDesk, KiwoomOrders
 from venues.monitor import Hosts
 from venues.orders import Desk, StreamPort
 from venues.settings import SECRETS, Environment, MoneyLimits, VenueSettings
@@ -30,8 +32,12 @@ from venues.spot import ORDER_ROWS, SpotLedger, SpotLimits, SpotOrder, entry_of
 from venues.upbit_orders import UpbitOrders
 from venues.wire import Clock, Http, Pacer, Statistics, Transport
 
-VENUES = {upbit.VENUE: SECRETS[:2], binance.VENUE: SECRETS[2:4]}
-SENDING = {upbit.VENUE: ("live",), binance.VENUE: ("testnet", "demo", "live")}
+VENUES = {upbit.VENUE: SECRETS[:2], binance.VENUE: SECRETS[2:4], kiwoom.VENUE: SECRETS[4:]}
+SENDING = {
+    upbit.VENUE: ("live",),
+    binance.VENUE: ("testnet", "demo", "live"),
+    kiwoom.VENUE: ("mock", "live"),
+}
 LOCK_WAIT_S, LOCK_PAUSE_S = 15.0, 0.1  # the manager holds an account for one round of looks
 
 
@@ -68,20 +74,27 @@ def spot_limits(limits: MoneyLimits) -> SpotLimits:
 
 def account_of(venue: str, settings: VenueSettings, given: Environment, hosts: Hosts) -> Account:
     """Return the account of a venue. Raises SettingsError: no orders are set up there."""
-    section: Any = settings.upbit if venue == upbit.VENUE else settings.binance
+    section: Any = getattr(settings, venue)
     if section.use in ("off", "watch") or section.limits is None:
         expected = Both("dry, or where orders go: see venues.yaml.example", "dry 등 주문을 쓰는 값, venues.yaml.example 참고")  # fmt: skip
         raise SettingsError([Fault(f"{venue}.use", section.use, expected)])
     first, second = (given.keys[name] for name in VENUES[venue])
-    base = hosts.upbit_rest if venue == upbit.VENUE else BINANCE_HOSTS[section.use]
-    stream = hosts.upbit_stream if venue == upbit.VENUE else STREAMS.get(section.use, "")
-    if hosts != Hosts():  # simulated ones
-        base = hosts.upbit_rest if venue == upbit.VENUE else hosts.binance_rest
-        simulated = f"{hosts.binance_stream}/ws-api/v3"
-        stream = hosts.upbit_stream if venue == upbit.VENUE else simulated
+    base, stream = _places(venue, section.use, hosts)
     limits = spot_limits(section.limits)
     stream = stream if section.use in SENDING[venue] else ""
     return Account(venue, section.use, limits, (first, second), base, section.live_pin, tuple(given.secrets()), stream)  # fmt: skip
+
+
+def _places(venue: str, use: str, hosts: Hosts) -> tuple[str, str]:
+    """Return where an account's REST and private stream are; "" for no stream."""
+    simulated = hosts != Hosts()
+    if venue == upbit.VENUE:
+        return hosts.upbit_rest, hosts.upbit_stream
+    if venue == kiwoom.VENUE:
+        return (hosts.kiwoom_rest if simulated else kiwoom.WORLDS[use].rest), ""
+    if simulated:
+        return hosts.binance_rest, f"{hosts.binance_stream}/ws-api/v3"
+    return BINANCE_HOSTS[use], STREAMS.get(use, "")
 
 
 def sending_faults(account: Account, live: bool) -> list[Fault]:
@@ -143,17 +156,35 @@ class Wire(NamedTuple):
 
     transport: Transport
     http: Http
-    port: StreamPort
+    port: StreamPort | KiwoomOrders
 
 
-def wire_of(account: Account, hosts: Hosts, clock: Clock, statistics: Statistics) -> Wire:
-    """Return the way to an account's venue; nothing is asked yet."""
-    module: Any = upbit if account.venue == upbit.VENUE else binance
+def wire_of(
+    account: Account, hosts: Hosts, clock: Clock, statistics: Statistics, folder: Path | None = None
+) -> Wire:
+    """Return the way to an account's venue; nothing is asked yet. `folder` keeps Kiwoom's token."""
+    module: Any = {upbit.VENUE: upbit, kiwoom.VENUE: kiwoom}.get(account.venue, binance)
     transport = hosts.transport([urllib.parse.urlsplit(account.base).netloc])
     pacer = Pacer(module.LIMITS)
     http = Http(transport, pacer, statistics, clock, module.hear_limits(pacer))
+    if account.venue == kiwoom.VENUE:
+        client = KiwoomClient(http, Keys(*account.keys), kiwoom.WORLDS[account.use], account.base, folder)  # fmt: skip
+        client.hide(account.secrets)
+        return Wire(transport, http, KiwoomOrders(client, account.keys[0].fingerprint()))
     kind: Any = UpbitOrders if account.venue == upbit.VENUE else BinanceOrders
     return Wire(transport, http, kind(http, *account.keys, base=account.base))
+
+
+def new_desk(
+    account: Account, port: StreamPort | KiwoomOrders, journal: Journal, clock: Clock,
+    tell: Callable[[str, SpotOrder], None],
+) -> Desk:  # fmt: skip
+    """Return the desk of an account, rebuilt from its journal."""
+    given: Any = (journal, account.limits, clock, tell, account.use == "live")
+    desk = KiwoomDesk(port, *given) if isinstance(port, KiwoomOrders) else Desk(port, *given)
+    desk.redact = Redactor(account.secrets)
+    desk.rebuild()
+    return desk
 
 
 @asynccontextmanager
@@ -164,15 +195,12 @@ async def desk_of(
     """Open the desk of an account: lock, journal, port; close it again."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = await waited_lock(account, folder)
-    transport, _, port = wire_of(account, hosts or Hosts(), clock, Statistics())
+    transport, _, port = wire_of(account, hosts or Hosts(), clock, Statistics(), folder)
     journal = None
     try:
         journal = Journal(account.file(folder))
         await port.set_clock()
-        desk = Desk(port, journal, account.limits, clock, tell, account.use == "live")
-        desk.redact = Redactor(account.secrets)
-        desk.rebuild()
-        yield desk
+        yield new_desk(account, port, journal, clock, tell)
     finally:
         await transport.close()
         if journal:

@@ -22,7 +22,7 @@ from kis_realtime_trading import (
     Secret,
     in_language,
 )
-from venues import binance, binance_orders, upbit, upbit_orders
+from venues import binance, binance_orders, kiwoom, kiwoom_cli, upbit, upbit_orders
 from venues.accounts import VENUES, account_of, read_ledger
 from venues.binance_orders import BinanceOrders
 from venues.board import Board
@@ -44,7 +44,10 @@ from venues.wire import (
 )
 
 MOST_OFF_MS, LEAST_FREE_MB = 1_000, 200
-NAMES = {upbit.VENUE: Both("Upbit", "업비트"), binance.VENUE: Both("Binance", "바이낸스")}
+NAMES = {
+    upbit.VENUE: Both("Upbit", "업비트"), binance.VENUE: Both("Binance", "바이낸스"),
+    kiwoom.VENUE: Both("Kiwoom", "키움"),
+}  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -226,6 +229,7 @@ CAUSES: dict[str, Cause] = {
         Both("look at its state on the venue's site", "거래소 사이트에서 키 상태를 확인하십시오"),
     ),
 }  # fmt: skip
+CAUSES |= {code: Cause(*texts) for code, texts in kiwoom_cli.CAUSES.items()}
 KEY_CAUSES = {
     "jwt_verification": "key_wrong", "invalid_access_key": "key_wrong", "expired_access_key": "key_expired",
     "no_authorization_ip": "key_address", "no_authorization_token": "key_wrong", "out_of_scope": "key_rights",
@@ -321,7 +325,9 @@ class Check:
         """Read the journal of each account whole; name orders that are not resolved, and a missing pin."""
         for venue in VENUES:
             section: Any = getattr(self.settings, venue)
-            if section.use not in ORDERING or VENUES[venue][0] not in self.environment.keys:
+            if section.use not in (*ORDERING, "mock") or section.limits is None:
+                continue
+            if VENUES[venue][0] not in self.environment.keys:
                 continue
             account = account_of(venue, self.settings, self.environment, self.hosts)
             about, path = (
@@ -486,6 +492,9 @@ class Check:
         if use in ORDERING and SECRETS[2] in given:
             here = self.hosts.binance_rest if self.hosts != Hosts() else binance_orders.HOSTS[use]
             await self._binance_key(given[SECRETS[2]], given[SECRETS[3]], here)
+        if self.settings.kiwoom.use != "off" and SECRETS[4] in given:
+            found = await kiwoom_cli.check_key(self.settings, self.environment, self.hosts, self._clock, self._wait_s)  # fmt: skip
+            self.findings += [Finding(*each) for each in found]
 
     def _http(self, base: str) -> tuple[Http, Transport]:
         module: Any = upbit if base == self.hosts.upbit_rest else binance

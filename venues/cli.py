@@ -1,4 +1,4 @@
-"""The door: `python -m venues kimchi | watch | run | orders | status | report | check`."""
+"""The door: `python -m venues kimchi | watch | run | orders | conditions | status | report | check`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import Redactor, Secret, run_guarded, set_up_logging
-from venues import accounts, binance, orders_cli, upbit
+from venues import accounts, binance, kiwoom, kiwoom_cli, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
@@ -35,12 +35,14 @@ from venues.settings import (
     SECRETS,
     BinanceSettings,
     Environment,
+    KiwoomSettings,
     MoneyLimits,
     UpbitSettings,
     VenueSettings,
     load_settings,
 )
 from venues.simulators.binance import BinanceSimulator
+from venues.simulators.kiwoom import KiwoomServer, KiwoomSimulator
 from venues.simulators.market import Market
 from venues.simulators.server import Server
 from venues.simulators.upbit import UpbitSimulator
@@ -62,14 +64,16 @@ async def venues_of(demo: bool) -> AsyncIterator[Hosts]:
     servers = (
         Server(UpbitSimulator(market, clock.wall_ms), first_message=True),
         Server(BinanceSimulator(market, clock.wall_ms), first_message=False),
+        KiwoomServer(KiwoomSimulator(clock.wall_ms, mock=False)),
     )
     try:
         for server in servers:
             await server.start()
-        here, there = (f"127.0.0.1:{server.port}" for server in servers)
+        here, there, third = (f"127.0.0.1:{server.port}" for server in servers)
         yield Hosts(
-            f"http://{here}", f"ws://{here}/websocket/v1", f"http://{there}", f"ws://{there}"
-        )
+            f"http://{here}", f"ws://{here}/websocket/v1", f"http://{there}", f"ws://{there}",
+            kiwoom_rest=f"http://{third}", kiwoom_stream=f"ws://{third}",
+        )  # fmt: skip
     finally:
         for server in servers:
             await server.stop()
@@ -231,9 +235,15 @@ class Watched:
 async def _watch(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
     symbols = {venue: list(each.markets) for venue, each in sections if each.use != "off"}
+    if settings.kiwoom.use != "off":
+        symbols[kiwoom.VENUE] = list(settings.kiwoom.stocks)
     console, clock, watched = Console(), Clock(), Watched(symbols)  # type: ignore[arg-type]
-    async with venues_of(options.demo) as hosts:
+    async with venues_of(options.demo) as hosts, contextlib.AsyncExitStack() as more:
         feeds = Feeds(hosts, clock, symbols, watched.take, watched.changed)  # type: ignore[arg-type]
+        if settings.kiwoom.use != "off":
+            feeds.lines.append(await more.enter_async_context(
+                kiwoom_cli.watch_line(settings, given, hosts, clock, watched.take, watched.changed)
+            ))  # fmt: skip
 
         def shown() -> Table:
             table = watched.table(settings.language, clock.mono_ns(), console.width)
@@ -330,17 +340,26 @@ def demo_account() -> tuple[VenueSettings, Environment]:
     """Return settings and keys of the simulated venues: small limits, no real money anywhere."""
     clock, market = Clock(), Market()
     ours, theirs = UpbitSimulator(market, clock.wall_ms), BinanceSimulator(market, clock.wall_ms)
-    texts = (ours.access, ours.secret, theirs.key, theirs.secret)
+    third = KiwoomSimulator(clock.wall_ms)
+    texts = (ours.access, ours.secret, theirs.key, theirs.secret, third.app, third.secret)
     limits = [MoneyLimits(max_order=Decimal(most), max_coin=Decimal(2 * most), max_total=Decimal(5 * most),
-                          max_day=Decimal(5 * most)) for most in (2_000_000, 150)]  # fmt: skip
+                          max_day=Decimal(5 * most)) for most in (2_000_000, 150, 5_000_000)]  # fmt: skip
     settings = VenueSettings(
         upbit=UpbitSettings(use="live", limits=limits[0]),
         binance=BinanceSettings(use="testnet", limits=limits[1]),
+        kiwoom=KiwoomSettings(use="mock", limits=limits[2], conditions=("돌파", "거래량 급증")),
     )
-    given = Environment(keys=dict(zip(SECRETS[:4], map(Secret, texts), strict=True)))
+    given = Environment(keys=dict(zip(SECRETS, map(Secret, texts), strict=True)))
     pin = accounts.account_of("upbit", settings, given, Hosts()).right_pin
     section = settings.upbit.model_copy(update={"live_pin": pin})
     return settings.model_copy(update={"upbit": section}), given
+
+
+async def _conditions(
+    options: argparse.Namespace, settings: VenueSettings, given: Environment
+) -> int:
+    async with venues_of(options.demo) as hosts:
+        return await kiwoom_cli.conditions(options, settings, given, hosts)
 
 
 async def _check(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
@@ -383,6 +402,16 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument("--wait", type=float, default=10.0, help="seconds to look at most")
 
     orders_cli.add_parser(commands, common)
+    searched = command(
+        "conditions", "Kiwoom's condition search: names, members, who comes and goes"
+    )
+    searched.add_argument(
+        "--once", metavar="NAME", help="print the stocks of one condition and end"
+    )
+    searched.add_argument("--list", action="store_true", help="print the names and end")
+    searched.add_argument(
+        "--seconds", type=float, default=0.0, help="follow so long; 0: until Ctrl-C"
+    )
     run = command("run", "all of it as a service: premium, balances, open orders, day report")
     run.add_argument("--seconds", type=float, default=0.0, help="end after so long; 0: never")
     report = command("report", "what a day came to: orders, fees, result, premium; asks nobody")
@@ -403,7 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     demo = getattr(options, "demo", False)
     if demo:
-        settings, given = demo_account() if options.command in ("orders", "run", "report") else (VenueSettings(), Environment())  # fmt: skip
+        settings, given = demo_account() if options.command in ("orders", "run", "report", "conditions", "watch") else (VenueSettings(), Environment())  # fmt: skip
     else:
         settings, given = load_settings(options.settings, os.environ)
     options.speak = options.language = options.language or settings.language
@@ -424,6 +453,7 @@ _COMMANDS: dict[str, Callable[[Any, Any, Any], Coroutine[Any, Any, int]]] = {
     "kimchi": _kimchi,
     "watch": _watch,
     "orders": _orders,
+    "conditions": _conditions,
     "check": _check,
     "run": _run_all,
     "report": _report,

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -65,6 +65,7 @@ class KiwoomToken:
         self._http, self._keys, self._world, self._base = http, keys, world, base
         self._mark = f"{world.name}-{keys.app.fingerprint()}"
         self._file = folder / f"kiwoom-token-{self._mark}.json" if folder else None
+        self.redact: Callable[[str], str] = Redactor(keys)
         self._lock = asyncio.Lock()
         self._token, self._until_ms = Secret(""), 0
         self._dead: set[str] = set()
@@ -145,7 +146,7 @@ class KiwoomToken:
         )
         answer = body_of(reply)
         if code := code_of(answer):
-            text = Redactor(self._keys)(str(answer.get("return_msg") or ""))
+            text = self.redact(str(answer.get("return_msg") or ""))
             self._refused = KiwoomRefused(code, text, reply.status)
             self._not_before = self._http.clock.mono_ns() + round(ISSUE_PAUSE_S * 10**9)
             raise self._refused
@@ -239,7 +240,11 @@ class KiwoomClient:
     ) -> None:
         self.http, self.world, self.base = http, world, base or world.rest
         self.tokens = KiwoomToken(http, keys, world, self.base, folder)
-        self.redact = Redactor(keys)
+        self.redact: Callable[[str], str] = Redactor(keys)
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Show none of these, whatever Kiwoom echoes."""
+        self.redact = self.tokens.redact = Redactor(secrets)
 
     async def ask(
         self, tr: str, body: Mapping[str, str], lane: int = LANE_QUERY,

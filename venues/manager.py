@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from venues import binance, upbit
+from venues import binance, kiwoom, upbit
 from venues.accounts import account_of
 from venues.board import SEOUL
 from venues.common import day_of, plain
@@ -33,9 +33,9 @@ Make = Callable[[Context], Venue | None]
 
 
 def make_spot(venue: str, context: Context) -> Venue | None:
-    """Return the account of Upbit or Binance, None where the settings mean none."""
+    """Return the account of a venue, None where the settings mean none."""
     section: Any = getattr(context.settings, venue)
-    if section.use not in ORDERING or section.limits is None:
+    if section.use not in (*ORDERING, "mock") or section.limits is None:
         return None
     account = account_of(venue, context.settings, context.environment, context.hosts)
     return SpotVenue(account, context)
@@ -45,6 +45,7 @@ def make_spot(venue: str, context: Context) -> Venue | None:
 FACTORY: Mapping[str, Make] = {
     upbit.VENUE: functools.partial(make_spot, upbit.VENUE),
     binance.VENUE: functools.partial(make_spot, binance.VENUE),
+    kiwoom.VENUE: functools.partial(make_spot, kiwoom.VENUE),
 }
 
 

@@ -48,6 +48,8 @@ class Hosts(NamedTuple):
     binance_stream: str = binance.DATA_STREAM
     connect: Connect = connect_socket
     transport: Callable[[Collection[str]], Transport] = VenueTransport
+    kiwoom_rest: str = ""  # "": of the world that the settings name
+    kiwoom_stream: str = ""
 
 
 class Feeds:

@@ -23,6 +23,7 @@ from kis_realtime_trading import (
     Side,
     in_language,
 )
+from venues import kiwoom
 from venues.accounts import (
     VENUES,
     Account,
@@ -82,12 +83,16 @@ def wish_of(options: argparse.Namespace) -> Wish:
         )
     except BadData:
         raise SettingsError([Fault("--quantity, --money, --price", Both("no number", "숫자가 아님"), "0.001")]) from None  # fmt: skip
+    if options.kind == "market" and side is Side.BUY and options.venue == kiwoom.VENUE:
+        raise SettingsError([Fault("--kind", options.kind, Both("limit or ioc for a buy at Kiwoom: its cost must have a bound", "키움 매수는 limit이나 ioc. 시장가 매수는 금액을 한정할 수 없습니다"))])  # fmt: skip
     if options.kind == "market":
         kind = Kind.BUY_FOR if side is Side.BUY else Kind.SELL_AT_MARKET
         right = (money is not None) == (side is Side.BUY) and (quantity is None) == (side is Side.BUY) and price is None  # fmt: skip
         text = Both("market: --money for a buy, --quantity for a sell, no --price", "시장가: 매수는 --money, 매도는 --quantity, --price 없이")  # fmt: skip
     else:
         kind = KINDS[options.kind]
+        if kind is Kind.POST_ONLY and options.venue == kiwoom.VENUE:
+            raise SettingsError([Fault("--kind", options.kind, Both("limit, ioc, market at Kiwoom", "키움에서는 limit, ioc, market"))])  # fmt: skip
         right = quantity is not None and price is not None and money is None
         text = Both("--quantity and --price", "--quantity와 --price")
     if not right or any(each is not None and each <= 0 for each in (quantity, money, price)):
@@ -134,7 +139,7 @@ async def _dry(desk: Desk, wish: Wish, language: str) -> int:
     side = say("o_buy" if intent.side is Side.BUY else "o_sell", language)
     print(f"{intent.venue} {intent.symbol} {side} {wanted} @ {shown}")
     if answer.outcome is Outcome.ACCEPTED:
-        print(say("o_dry_good", language))
+        print(say("o_dry_rules" if intent.venue == kiwoom.VENUE else "o_dry_good", language))
         return 0
     why = desk.redact(f"{answer.code} {answer.text}".strip()) or answer.outcome
     print(say("o_dry_bad", language, why=why))
@@ -227,7 +232,7 @@ def with_action(arguments: Sequence[str]) -> list[str]:
 
 def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None]) -> None:
     """Add `orders` and its commands."""
-    text = "orders at Upbit and Binance; a dry run unless --send is given; alone: the table of all"
+    text = "orders at Upbit, Binance, Kiwoom; a dry run unless --send is given; alone: the table of all"
     whole = commands.add_parser("orders", help=text, description=text)
     actions = whole.add_subparsers(dest="action", required=True)
 
@@ -240,8 +245,8 @@ def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None])
     action("list", "what the journals say; asks nobody", venue=False)
     order = action("place", "check one order; with --send it leaves, once")
     order.add_argument("side", choices=("buy", "sell"))
-    order.add_argument("symbol", help="KRW-BTC at Upbit, BTCUSDT at Binance")
-    order.add_argument("--quantity", help="of the coin")
+    order.add_argument("symbol", help="KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom")
+    order.add_argument("--quantity", help="of the coin or stock")
     order.add_argument("--money", help="what a market buy spends")
     order.add_argument("--price", help="of a limit order")
     order.add_argument("--kind", choices=("limit", "ioc", "post", "market"), default="limit")

@@ -23,12 +23,12 @@ from kis_realtime_trading import (
     JournalError,
     KillLevel,
     OrderStatus,
-    Redactor,
     Side,
 )
 from venues import binance, upbit
-from venues.accounts import Account, lock_of, read_ledger, wire_of
+from venues.accounts import Account, lock_of, new_desk, read_ledger, wire_of
 from venues.common import ZERO, FeedChange, Hint, VBalance, day_of, minus, plain, plus, rounded
+from venues.kiwoom_orders import KiwoomOrders
 from venues.orders import Desk, StreamPort
 from venues.spot import ORDER_ROWS, SpotLedger, SpotOrder, Update, entry_of
 from venues.venue import Context, Day, Holding, OrderLine
@@ -119,8 +119,8 @@ class SpotVenue:
         self._stale = True
         self._hint.set()
 
-    def _private(self, port: StreamPort) -> Line | None:
-        if not self._account.stream:
+    def _private(self, port: StreamPort | KiwoomOrders) -> Line | None:
+        if not self._account.stream or isinstance(port, KiwoomOrders):
             return None
         read = upbit.read_private if self.name == upbit.VENUE else binance.read_private
 
@@ -135,7 +135,7 @@ class SpotVenue:
     async def run(self) -> None:
         """Ask for balances, look after open orders, until cancelled."""
         transport, _, port = wire_of(
-            self._account, self._context.hosts, self._context.clock, self.statistics
+            self._account, self._context.hosts, self._context.clock, self.statistics, self._folder
         )
         self._desk = None
         loop = asyncio.get_running_loop()
@@ -181,7 +181,7 @@ class SpotVenue:
             return
         self._down.pop(name, None)
 
-    async def _ask_balances(self, port: StreamPort) -> None:
+    async def _ask_balances(self, port: StreamPort | KiwoomOrders) -> None:
         self._balances = await port.balances()
         self._balances_ms = self._context.clock.wall_ms()
 
@@ -192,7 +192,7 @@ class SpotVenue:
         except OSError:
             return ""
 
-    async def _look(self, port: StreamPort) -> None:
+    async def _look(self, port: StreamPort | KiwoomOrders) -> None:
         """One round: take in what others wrote, look at what is due. Sends no order."""
         written = self._written()
         if not written or (self._desk and written == self._stamp and not self._desk.due()):
@@ -214,17 +214,11 @@ class SpotVenue:
             lock.release()
         self._stamp = self._written()
 
-    def _opened(self, journal: Journal, port: StreamPort) -> Desk:
+    def _opened(self, journal: Journal, port: StreamPort | KiwoomOrders) -> Desk:
         if self._desk:
             self._desk.rebuild(journal)
             return self._desk
-        account = self._account
-        desk = Desk(
-            port, journal, account.limits, self._context.clock, self._doubt, account.use == "live"
-        )
-        desk.redact = Redactor(account.secrets)
-        desk.rebuild()
-        return desk
+        return new_desk(self._account, journal=journal, port=port, clock=self._context.clock, tell=self._doubt)  # fmt: skip
 
     def _doubt(self, code: str, order: SpotOrder) -> None:
         """Tell of an order that needs eyes."""

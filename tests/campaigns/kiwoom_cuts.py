@@ -130,7 +130,11 @@ async def _settled(wire: Wire, feed: ConditionFeed, result: Result) -> None:
     """Wait until the line is back and every answer is in; sometimes cut in the middle of it."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    while not (feed.done and feed.fresh == set(NAMES)):
+    while (
+        wire.sockets[-1:] == []
+        or wire.sockets[-1].session.closed
+        or not (feed.done and feed.fresh == set(NAMES))
+    ):
         await asyncio.sleep(0.05)
         if loop.time() - began > 900:
             result.wrong.append(f"cut {result.cuts}: not back after 900 s")

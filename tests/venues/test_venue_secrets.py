@@ -21,6 +21,7 @@ from companions import telegram_server
 from kis_realtime_trading import BotError, Redactor, Secret, SettingsError, set_up_logging
 from venues import cli, orders_cli
 from venues.settings import SECRETS, KimchiSettings, read_settings
+from venues.simulators import kiwoom as kiwoom_simulator
 from venues.simulators.server import Reply
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +32,15 @@ PLANTED = {
 BUY = {
     "upbit": ("upbit", "buy", "KRW-BTC", "--quantity", "0.002", "--price", "88000000"),
     "binance": ("binance", "buy", "BTCUSDT", "--quantity", "0.002", "--price", "63000"),
+    "kiwoom": ("kiwoom", "buy", "005930", "--quantity", "10", "--price", "70000"),
 }
 COMMANDS = [
     ("kimchi", "--once"), ("watch", "--once"), ("check",), ("status",), ("run", "--seconds", "2.5"),
     ("report",), ("orders", "list"), ("orders", "resolve", "upbit"), ("orders", "level", "binance", "1"),
     ("orders", "pin", "upbit"), ("orders", "place", *BUY["upbit"]), ("orders", "place", *BUY["binance"]),
     ("orders", "place", *BUY["upbit"], "--send", "--live"), ("orders", "place", *BUY["binance"], "--send"),
-    ("orders", "cancel", "upbit", "000000"),
+    ("orders", "cancel", "upbit", "000000"), ("orders", "place", *BUY["kiwoom"], "--send"),
+    ("conditions", "--list"), ("conditions", "--once", "돌파"), ("conditions", "--seconds", "0.5"),
 ]  # fmt: skip
 
 
@@ -62,6 +65,12 @@ def echoing(core, texts):
     )
     core.setattr(cli.UpbitSimulator, "_private", lambda *given: Reply(400, body))
     core.setattr(cli.BinanceSimulator, "_private", lambda *given: Reply(400, body))
+    told = {"return_code": 20, "return_msg": f"[8005:{echo}](RC4025:{echo})"}
+    core.setattr(cli.KiwoomSimulator, "_answer", lambda *given: Reply(200, json.dumps(told)))
+    say = kiwoom_simulator.Session._say
+    core.setattr(
+        kiwoom_simulator.Session, "_say", lambda self, answer: say(self, {**answer, **told})
+    )
     core.setattr(cli.UpbitSimulator, "_frame", lambda *given: body.encode())
     core.setattr(cli.BinanceSimulator, "_data", lambda *given: {"e": echo, "s": echo})
 

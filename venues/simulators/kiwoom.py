@@ -669,6 +669,7 @@ class KiwoomServer(Server):
                 if loop.time() - self._ticking >= self._tick_s:
                     self._ticking = loop.time()
                     self._venue.tick()
+                    self._venue.flip("0", self._venue.rng.choice(tuple(PRICES)))
                 for frame in session.take():
                     await socket.send_str(frame)
                 if session.closed:
