@@ -74,6 +74,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_sessions.py",
         "bot/test_second_doors.py",
         "bot/test_websocket.py",
+        "bot/test_doors.py",
     ),
     "24. TelegramBot": (
         "unit/test_phone_words.py",

@@ -39,7 +39,7 @@ risk:
   take_profit: {enabled: true, percent: 10}
   trailing_stop: {enabled: false, percent: 3}
 """
-DEEP = "[" * 3000
+DEEP = "[" * 1_200
 # what is replaced, by what, line and field of the answer, words of it
 SPOILT = {
     "tab": ("  name: 골든", "\tname: 골든", 3, "(file)", "YAML text"),
