@@ -342,3 +342,51 @@ def test_the_list_of_one_earlier_day_ends_no_order_of_another():
     seen = bot.OrderList((books.row_of("0000000002"),), days["two"])
     books.drive(ledger, bot.Reconciler(ledger, False).read_old_list(seen, books.NOW))
     assert [ledger.orders[key].status for key in days] == [S.WORKING, S.EXPIRED]
+
+
+def test_a_notice_of_another_size_names_no_order_of_ours():
+    """The owner buys 3 of the stock while our 10 have no answer: his number is not heard as ours."""
+    ledger, reconciler = books.unknown_order()
+    books.hear(reconciler, books.notice(number="0000000077", quantity=3), books.after(11))
+    assert ledger.orders["one"].heard == []
+
+
+def test_a_balance_of_more_shares_confirms_no_notice():
+    """12 are there, 10 are told: somebody else's fill is in it, so the list is waited for."""
+    ledger, reconciler = books.hinted(*books.FILLS)
+    assert books.read_balance(ledger, reconciler, 12, asked=30) == []
+
+
+def test_an_auction_that_no_quote_ends_is_over_after_five_minutes():
+    """Its last quote was lost: a stock is not left alone for the rest of the day."""
+    state, begin = Bench().start().state, books.NOW
+    for minutes, expected in ((0, True), (4, True), (5, False), (9, False)):
+        state.note_auction(True, begin + timedelta(minutes=minutes))
+        assert state.auction is expected
+
+
+def test_orders_of_the_owner_do_not_fill_our_minute():
+    """He trades by phone as he likes: the count of a runaway is of ours alone."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=far_plan())), "new")
+    bench.answer(call)
+    his = [
+        replace(bench.row(orders_of(bench)[0], number=f"00000007{n}"), symbol=OTHER, quantity=n)
+        for n in range(10, 14)
+    ]
+    bench.list_of(*bench.rows(), *(replace(row, time=f"{bench.now:%H%M%S}") for row in his))
+    assert len(bench.ledger.open_orders(OTHER)) == 4
+    assert bench.engine.core.sent_since(bench.now - timedelta(minutes=1)) == 1
+
+
+def test_an_exit_that_waits_is_told_after_a_minute_and_then_each_hour():
+    """A halt of hours: the owner is reminded that his shares are not sold."""
+    bench = Bench().start()
+    bench.hold_shares(plan=far_plan())
+    bench.state.mark_halted(True)
+    bench.engine.exits.start(bench.state, "stop")
+    told = [alerts(bench.wait(62)).count("exit_waits")]
+    for minutes in (30, 31):
+        bench.now += timedelta(minutes=minutes)
+        told.append(alerts(bench.feed(bot.TimeEvent(bench.now))).count("exit_waits"))
+    assert told == [1, 0, 1]
