@@ -7,7 +7,7 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 import kis_realtime_trading as bot
+from companions.columns import TIME, TRADE, Block, Writer, begin, blocks_of, key_of
 
 
 class Replayed(NamedTuple):
@@ -29,6 +30,12 @@ class Replayed(NamedTuple):
 
 def read_lines(first: Path) -> Iterator[str]:
     """Yield the lines of a run, all its segments and days; damage ends one with an empty line."""
+    for file in files_of(first):
+        yield from _lines_of(file)
+
+
+def files_of(first: Path) -> Iterator[Path]:
+    """Yield the files of a run: all segments of each of its days."""
     later = sorted(file for file in first.parent.glob("*-0000.gz") if file.name > first.name)
     while True:
         yield from _segments(first)
@@ -47,10 +54,8 @@ def _continues(first: Path) -> str:
         return ""
 
 
-def _segments(first: Path) -> Iterator[str]:
-    stem = first.name.rpartition("-")[0]
-    for segment in sorted(first.parent.glob(f"{stem}-*.gz")):
-        yield from _lines_of(segment)
+def _segments(first: Path) -> list[Path]:
+    return sorted(first.parent.glob(f"{first.name.rpartition('-')[0]}-*.gz"))
 
 
 MOST_TIMES = 200  # as large as its file; ours unpack to some ten times
@@ -115,12 +120,14 @@ def _untyped(value: Any) -> Any:
     return [_untyped(item) for item in value] if isinstance(value, list) else value
 
 
-def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str = "") -> Replayed:
+def replay(
+    first: Path, strategy: bot.TradingStrategy | None = None, named: str = "", columns: bool = True
+) -> Replayed:
     """Drive codec and engine with a recording, as fast as they go.
 
     `strategy` replaces the recorded one. A file of code that the recording names runs only when the
-    user named it as well: a recording may be somebody else's. Raises bot.BotError for what is no
-    recording.
+    user named it as well: a recording may be somebody else's. The first replay leaves `columns`
+    beside the file, later ones read those. Raises bot.BotError for what is no recording.
     """
     if not first.is_file():
         raise bot.BotError(
@@ -158,7 +165,7 @@ def replay(first: Path, strategy: bot.TradingStrategy | None = None, named: str 
         )
     chosen = strategy or bot.load_strategy(recorded, settings.parameters)
     engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")
-    return _drive(engine, lines, header)
+    return _drive(engine, first, lines, header, columns)
 
 
 def recorded_strategy(first: Path) -> str:
@@ -170,48 +177,115 @@ def recorded_strategy(first: Path) -> str:
         return ""
 
 
-def _drive(engine: bot.Engine, lines: Iterator[str], header: dict[str, Any]) -> Replayed:
-    """Feed the lines of a recording to an engine; collect the rows it wants written."""
-    decoder = bot.FrameDecoder()
-    rows: list[tuple[str, str, str]] = []
-    handle, decode, trades, torn = engine.handle, decoder.decode, 0, False
-    trade, epoch = bot.Trade, bot.EPOCH  # looked up once: the loop runs for each line
+class _Driver:
+    """Feeds an engine from lines or from columns; collects the rows it wants written."""
 
-    def keep(actions: Iterable[bot.Action]) -> None:
+    def __init__(self, engine: bot.Engine) -> None:
+        self.engine, self.decoder = engine, bot.FrameDecoder()
+        self.rows: list[tuple[str, str, str]] = []
+        self.trades = 0
+        self.at = 1  # line or event, for who asks where it broke
+
+    def keep(self, actions: Iterable[bot.Action]) -> None:
+        """Keep the rows among some actions."""
         for action in actions:
             if isinstance(action, bot.Record):
-                rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
+                self.rows.append((action.kind, action.ref, bot.canonical_json(action.data)))
 
-    number = 1
-    try:
+    def events(self, line: str) -> Sequence[bot.Event]:
+        """Return the events of a line of frames or of another event."""
+        if line[0] == "E":
+            other = event_from_json(line[1:])
+            if isinstance(other, bot.Command) and other.session:
+                self.decoder.set_day(other.session.day)
+            return (other,)
+        frame = line.split(" ", 2)[2]
+        try:
+            return self.decoder.decode(json.loads(frame) if line[0] == "J" else frame)
+        except bot.BadData:
+            return ()
+
+    def lines(self, lines: Iterator[str], columns: Writer | None) -> bool:
+        """Feed lines; tell whether the recording is torn. `columns` take what they mean."""
+        handle, decode, keep = self.engine.handle, self.decoder.decode, self.keep
+        trade, epoch, torn = bot.Trade, bot.EPOCH, False  # looked up once: for each line
         for line in lines:
-            number += 1
+            self.at += 1
             mark = line[:1]
-            if mark in ("F", "J"):
-                frame = line.split(" ", 2)[2]
+            if mark == "F":
                 try:
-                    events = decode(json.loads(frame) if mark == "J" else frame)
+                    events = decode(line.split(" ", 2)[2])
                 except bot.BadData:
                     continue
                 for event in events:
-                    trades += type(event) is trade
+                    self.trades += type(event) is trade
                     if actions := handle(event):
                         keep(actions)
+                if columns and not columns.trades(events):
+                    columns.line(line)
             elif mark == "T":
-                if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, int(line[1:])))):
+                micros = int(line[1:])
+                if actions := handle(bot.TimeEvent(epoch + timedelta(0, 0, micros))):
                     keep(actions)
-            elif mark == "E":
-                other = event_from_json(line[1:])
-                if isinstance(other, bot.Command) and other.session:
-                    decoder.set_day(other.session.day)
-                keep(handle(other))
+                if columns:
+                    columns.time(micros)
+            elif mark in ("E", "J"):
+                self.line(line)
+                if columns:
+                    columns.line(line)
             torn = torn or not line
+        return torn
+
+    def line(self, line: str) -> None:
+        """Feed the events of one line."""
+        for event in self.events(line):
+            self.trades += type(event) is bot.Trade
+            self.keep(self.engine.handle(event))
+
+    def blocks(self, blocks: Iterator[Block]) -> None:
+        """Feed the columns of a recording that was read before."""
+        handle, keep = self.engine.handle, self.keep
+        for kinds, times, trades, lines in blocks:
+            next_time, next_trade = times.__next__, trades.__next__
+            self.trades += kinds.count(TRADE)
+            for kind in kinds:
+                if kind == TRADE:
+                    actions = handle(next_trade())
+                elif kind == TIME:
+                    actions = handle(next_time())
+                else:
+                    self.line(next(lines))
+                    continue
+                if actions:
+                    keep(actions)
+            self.at += len(kinds)
+
+
+def _drive(
+    engine: bot.Engine, first: Path, lines: Iterator[str], header: dict[str, Any], columns: bool
+) -> Replayed:
+    """Feed a recording to an engine: its columns where they are, else its lines."""
+    driver, torn, key = _Driver(engine), False, b""
+    if columns:
+        key = key_of(list(files_of(first)))
+    blocks = blocks_of(first, key) if columns else None
+    writer = begin(first, key) if columns and not blocks else None
+    whole = False
+    try:
+        if blocks:
+            driver.blocks(blocks)
+        else:
+            torn = driver.lines(lines, writer)
+            whole = not torn
     except Exception as error:  # somebody's file: any odd text, whatever reads it
         if type(error) is bot.BotError:  # it unpacks to too much
             raise
-        what = f"line {number} of the recording cannot be read ({type(error).__name__})"
+        what = f"line {driver.at} of the recording cannot be read ({type(error).__name__})"
         raise bot.BotError(what) from error
-    return Replayed(header, rows, engine.digest.hexdigest(), trades, torn)
+    finally:
+        if writer:
+            writer.close(whole)
+    return Replayed(header, driver.rows, engine.digest.hexdigest(), driver.trades, torn)
 
 
 UNCOMPARED = (

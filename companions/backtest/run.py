@@ -485,7 +485,7 @@ class Stage:
         if target - self.due < 5 * MINUTE or self.later or core.ledger.open_orders():
             return
         states = core.symbols.values()
-        if any(s.waiting or s.exit or s.builder.end > self.due for s in states):
+        if any(s.waiting or s.exit or s.builder.end >= self.due for s in states):
             return
         self.due = target.replace(second=0, microsecond=0)
         self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time

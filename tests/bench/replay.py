@@ -2,9 +2,11 @@
 
 The recording is made first, by the bot's own Recorder beside an engine whose orders a broker fills
 at once, each trade in a frame and a batch of its own (the dearest case). Measured in processor time,
-since one replay lasts seconds, are two ways, both with the digest of all rows:
+since one replay lasts seconds, are three ways, all with the digest of all rows:
 
-from the file   companions.replay, which is what `--replay` runs: reading and unpacking the file,
+from the file   companions.replay, which is what `--replay` runs: hashing the file, unpacking the
+                columns that the first replay left beside it, engine, the rows as JSON
+from its text   the same without columns, as the first replay reads it: unpacking the file,
                 decoding, engine, the rows as JSON
 engine alone    the same events made beforehand, as a backtest gets its ticks
 
@@ -78,10 +80,10 @@ def record(folder: Path, trades: int, days: int) -> Recorded:
     return Recorded(first, prints, made.engine.digest.hexdigest(), made.intents)
 
 
-def replay(recorded: Recorded) -> float:
+def replay(recorded: Recorded, columns: bool = True) -> float:
     """Replay and compare; return processor seconds (the replay alone, not the comparison)."""
     began = time.process_time()
-    done = replaying.replay(recorded.path)
+    done = replaying.replay(recorded.path, columns=columns)
     spent = time.process_time() - began
     intents = [ref for kind, ref, _ in done.rows if kind == "intent"]
     if done.digest != recorded.digest or intents != [i.intent_id for i in recorded.intents]:
@@ -160,6 +162,7 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         best = measure.seconds_of(
             {
                 "replay": lambda: replay(recorded),
+                "text": lambda: replay(recorded, columns=False),
                 "engine": lambda: drive(recorded, events), "split": split, "addition": addition,
                 "official": lambda: official_way(few, history),
             },
@@ -172,6 +175,9 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     yield measure.at_least(
         "replay from the file, normalised (split 1 us)", rate * split_us, 300_000, "trades/s"
     )
+    text = count / best["text"]
+    yield measure.plain("replay from its text", text, "trades/s")
+    yield measure.plain("replay: from the file / from its text", rate / text)
     yield measure.plain("engine alone", count / best["engine"], "trades/s")
     yield measure.at_least(
         "engine alone, normalised (split 1 us)",

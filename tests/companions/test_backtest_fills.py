@@ -338,6 +338,30 @@ def test_the_thin_lane_takes_nearly_all_minutes_of_a_quiet_day(tmp_path: Path):
     assert hearing.thin == 0
 
 
+class Clocked(bot.TradingStrategy):
+    """Notes how long after its end it is shown each bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[float] = []
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> None:
+        """Look at the clock."""
+        self.late.append((view.now - bar.end).total_seconds())
+
+
+@pytest.mark.parametrize("lane", ["thin", "exact"])
+def test_a_bar_closes_at_its_end_when_nothing_is_traded_after_it(lane, tmp_path: Path):
+    """A hole of half an hour after two of its three minutes: the bar does not wait for its end."""
+    past = history.invent(1, 5, {S: 71_000})
+    kept = [bar for bar in past.minutes[S] if bar.start.hour != 10 or bar.start.minute % 3 != 2]
+    holes = [bar for bar in kept if bar.start.hour != 10 or not 8 <= bar.start.minute < 40]
+    strategy = Clocked()
+    settings = SETTINGS.model_copy(update={"bar_minutes": 3})
+    run(settings, strategy, history.History({S: holes}, bases=past.bases), Options(lane=lane), tmp_path / "x")  # fmt: skip
+    assert len(strategy.late) > 100 and set(strategy.late[:-1]) == {0.0}
+
+
 def test_bars_with_volume_beyond_the_four_points_stay_whole(tmp_path: Path):
     """One share a minute shows four prices; both lanes count it alike."""
     past = history.invent(1, 5, {S: 71_000})

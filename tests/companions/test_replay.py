@@ -8,8 +8,8 @@ import harness
 import pytest
 
 import kis_realtime_trading as bot
+from companions import columns, simulator
 from companions import replay as tools
-from companions import simulator
 
 SYMBOL = "005930"
 LIVES = (("09:17:00", "09:22:30"), ("09:24:00", "09:29:30"), ("09:31:00", "09:36:30"))
@@ -49,6 +49,38 @@ def recorded():
 def firsts(world):
     """Return the first segments of the recordings, oldest first."""
     return sorted((world.folder / "records").glob("*-0000.gz"))
+
+
+def test_the_columns_of_the_first_replay_are_the_recording(recorded, tmp_path):
+    """The second replay reads columns: the same rows, digest and trades. Spoilt, they count nothing."""
+    first = tmp_path / firsts(recorded)[2].name
+    first.write_bytes(firsts(recorded)[2].read_bytes())
+
+    def again(columns=True):
+        return tools.replay(first, scripted(LIVES[2][0]), columns=columns)
+
+    text, place = again(columns=False), columns.place_of(first)
+    assert not place.exists() and text.trades > 100
+    assert again() == text and place.stat().st_mode & 0o777 == 0o600
+    [*blocks] = columns.blocks_of(first, columns.key_of([first]))
+    assert sum(len(block.kinds) for block in blocks) > text.trades
+    assert again() == text
+    whole = place.read_bytes()
+    place.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
+    assert columns.blocks_of(first, columns.key_of([first])) is None
+    assert again() == text and place.read_bytes() == whole  # made again
+    assert columns.blocks_of(first, bytes(32)) is None  # of another recording
+    (tmp_path / "gone-0000.columns").write_bytes(b"x")
+    place.unlink()
+    assert again() == text and sorted(f.suffix for f in tmp_path.iterdir()) == [".columns", ".gz"]
+
+
+def test_a_torn_recording_leaves_no_columns(recorded, tmp_path):
+    """Its end is missing: what is read once must not pass for all of it."""
+    first = tmp_path / firsts(recorded)[2].name
+    first.write_bytes(firsts(recorded)[2].read_bytes()[:-30])
+    assert tools.replay(first, scripted(LIVES[2][0])).torn
+    assert [file.suffix for file in tmp_path.iterdir()] == [".gz"]
 
 
 def compare(world, number, path=None):
