@@ -7440,7 +7440,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
         r"컴퓨터가 \1초 동안 멈췄거나 시계가 바뀌었습니다. 주문 목록을 다시 본 뒤에 매수합니다"),
     (r"no access token: ", "접근토큰을 받지 못했습니다: "),
     (r"gate: (\d+) orders left within (\d+) s", r"\2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다"),
-    (r"^gate: ", "점검: "), (r"점검: decided (\d+) s ago", r"판단한 지 \1초가 지나 내지 않았습니다"),
+    (r"^phone /", "휴대폰 /"), (r"^gate: ", "점검: "), (r"점검: decided (\d+) s ago", r"판단한 지 \1초가 지나 내지 않았습니다"),
     (r"점검: exchange: .*", "거래소 주문 시간이 아닙니다"), (r"점검: no such .* in the ledger", "점검: 장부에 없음"),
     (r"점검: its row is not durable", "점검: 저널에 저장 안 됨"), (r"점검: level (\w+)", r"매매 단계 \1"),
     (r"점검: (\S+) shares, at most (\S+)", r"점검: \1주, 최대 \2주"), (r"점검: it left already", "이미 나간 주문"),
@@ -7524,7 +7524,7 @@ DONE = {  # what is answered when a word was taken; "" when it was refused
     "resume": ("▶ 매매를 다시 합니다", "▶ trading again"),
     "buy": ("주문을 보냅니다. 체결되면 알립니다", "the order is sent; its fill is told"),
     "unlock": ("✓ 다시 살 수 있습니다", "✓ it may be bought again"),
-    "": ("✋ 하지 않았습니다. 이유는 알림에 있습니다", "✋ not done: the alert says why"),
+    "": ("✋ 하지 않았습니다\n{why}", "✋ not done\n{why}"),
 }  # fmt: skip
 NEXT_STEPS = {  # buttons under an answer
     "status": ("positions", "orders", "profit", "health"), "positions": ("status", "orders"),
@@ -9179,6 +9179,11 @@ class TelegramBot:
             (self._urgent if user else self._usual).append(letter)
             self._more.set()
 
+    def said_by_whom_it_tells(self, reason: str) -> bool:
+        """Tell whether the one reader of the chat said it himself, and so had his answer there."""
+        alone = self._chat.isdigit() and self.users == {int(self._chat)}
+        return alone and reason.startswith("phone /")
+
     @property
     def hears(self) -> bool:
         """Whether there is a bot at all."""
@@ -10722,9 +10727,13 @@ class Bridge:
             self.doors.post(named)
         noise = "on" if urgent else self.noise[kind_of(alert)]
         key = self._threads.key(alert)
-        filled = alert.code == "change_refused" and "수량이 없" in alert.values["note"]
-        if not held or filled or noise == "off" or alert.code in NOT_ON_THE_PHONE:
-            return  # the round trip tells the sale, a fill that its order had nothing left to change
+        known = alert.code == "change_refused" and "수량이 없" in alert.values["note"]
+        known |= alert.code == "refused" and alert.values["code"] == "LEVEL"
+        known |= alert.code == "level" and self.telegram.said_by_whom_it_tells(
+            alert.values["reason"]
+        )
+        if not held or known or noise == "off" or alert.code in NOT_ON_THE_PHONE:
+            return  # another message tells it: of the round trip, the fill, the level, the answer
         self.telegram.post(
             named + self._guard_of(alert), urgent, row if urgent else 0,
             how=How(key, noise == "silent", f"{self.clock.now():%H:%M}"),
@@ -11206,7 +11215,8 @@ class Phone:
         failed = before != (told["error"], told["refused"])
         done = DONE.get("" if failed else name, ("✓ 답을 전했습니다", "✓ taken"))
         level = trader.engine.core.ledger.level.name
-        return Answer(done[not self._korean].format(level=level), self._next(name))
+        why = trader.bridge.messages[-1][9:] if failed else ""  # behind its time
+        return Answer(done[not self._korean].format(level=level, why=why), self._next(name))
 
     def _say(self, korean: str, english: str) -> str:
         return korean if self._korean else english

@@ -133,6 +133,41 @@ def test_a_change_that_a_fill_forestalled_is_not_told_on_the_phone():
     assert "다른 이유" in told
 
 
+@pytest.mark.parametrize(
+    ("users", "chat", "told"), [((OWNER,), OWNER, 0), ((OWNER,), -77, 1), ((OWNER, 7), OWNER, 1)]
+)
+def test_a_level_is_not_told_to_him_who_set_it_just_now(users, chat, told):
+    """His answer says it; other readers of the chat are told. Refusals by a level are known by it."""
+    world = harness.World(edge.config())
+
+    async def main():
+        trader = world.make_trader(harness.Nothing())
+        trader.bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(chat), users=users)
+        owner = bot.Phone(trader)
+        answer = owner.obey(bot.PhoneWord(1, OWNER, "stop")).text
+        first = trader.bridge.telegram.outbox
+        refused = {
+            "symbol": "005930",
+            "side": bot.Side.BUY,
+            "quantity": 1,
+            "numbers": "ENTRIES_OFF",
+        }
+        for code in ("LEVEL", "CASH"):
+            trader.bridge.execute([bot.Alert("refused", {**refused, "code": code})])
+        trader.set_level("REDUCE_ONLY", "a rule")
+        box = trader.bridge.telegram.outbox
+        trader.journal.close()
+        return answer, first, box
+
+    try:
+        answer, first, box = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert "ENTRIES_OFF" in answer and len(first) == told
+    assert [text[0] for text in box[told:]] == ["✋", "⛔"] and "CASH" in box[told]
+    assert all("휴대폰 /stop" in text for text in first)
+
+
 async def test_a_silent_message_does_not_ring():
     """The flag of Telegram; one that rings is not made silent by what replaces it."""
     async with outbox() as (api, box):

@@ -236,6 +236,31 @@ def test_a_number_that_is_none_buys_nothing(values: str):
     at_a_desk(story)
 
 
+def test_what_was_not_done_is_answered_with_its_reason():
+    """In the answer itself, whatever else is told where."""
+    world = harness.World(edge.config(), start="09:30:00")
+
+    async def main() -> list[str]:
+        trader = world.make_trader(harness.Nothing())
+        phone, numbers, said = bot.Phone(trader), iter(range(1, 99)), list[str]()
+        for text in ("cancel 12", "sell 005930", "buy 000001 3"):
+            name, *values = text.split()
+            answer = phone.obey(bot.PhoneWord(next(numbers), A, name, tuple(values)))
+            line = answer.buttons[0][1] if answer.buttons else answer.text
+            if code := re.findall(r" ([0-9]{6})$", line):
+                word = bot.PhoneWord(next(numbers), A, name, (*values, code[0]))
+                answer = phone.obey(word)
+            said.append(answer.text)
+        trader.journal.close()
+        return said
+
+    try:
+        said = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert all(text.startswith("✋ 하지 않았습니다\n⚠ 오류: ") for text in said), said
+
+
 def test_words_of_before_a_restart_do_not_act_again():
     """The number of the newest word comes out of the journal before anything is heard."""
     life = harness.World(edge.config(), start="09:30:00")
