@@ -18,6 +18,7 @@ from venues import binance, upbit
 from venues.board import RATE, Board
 from venues.common import FeedChange
 from venues.keeping import Kept
+from venues.memory import give_back
 from venues.settings import Environment, VenueSettings
 from venues.store import PremiumStore
 from venues.wire import (
@@ -36,6 +37,7 @@ log = logging.getLogger("kis.venues")
 
 STATUS_FILE, STATUS_EVERY_S = "status.json", 10
 LISTS_EVERY_S, RANKS_EVERY_S = 60.0, 60
+GIVE_BACK_FIRST_S, GIVE_BACK_S = 5, 3_600  # the first connections need memory for a moment, too
 MONTH_MS = 30 * 86_400_000
 
 
@@ -149,6 +151,7 @@ class Monitor:
             environment.telegram_token, environment.telegram_chat, environment.telegram_api
         )
         self.redact = Redactor(environment.secrets())  # what a venue says may echo a key
+        self._seconds = 0
         self.store: PremiumStore | None = None
         self.told: list[str] = []  # the newest last
         self.more: Callable[[int], dict[str, Any]] = lambda now_ms: {}  # for the status file
@@ -189,6 +192,9 @@ class Monitor:
     def second(self) -> None:
         """Decide what is told, keep the figures, write the status."""
         now_ms, now_s = self._clock.wall_ms(), self._clock.mono_ns() // 10**9
+        self._seconds += 1
+        if self._seconds % GIVE_BACK_S == GIVE_BACK_FIRST_S:
+            give_back()
         if news := self.board.second(now_s):
             text = self.board.text_of(news, self.settings.language)
             self.tell(text)
