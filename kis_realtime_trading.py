@@ -7560,81 +7560,24 @@ def noise_answer(
     return "\n".join(says), tuple(buttons)
 
 
-class PhoneText:
-    """Makes the answers of the asking words out of a status; names of stocks stand for codes."""
-
-    def __init__(self, status: Mapping[str, Any], names: Mapping[str, str], language: str) -> None:
-        self._status, self._names, self._korean = status, names, language == "ko"
-
-    def answer(self, word: str) -> str:
-        """Return the answer to one of the words below."""
-        return str(getattr(self, word)())
-
-    def _say(self, korean: str, english: str) -> str:
-        return korean if self._korean else english
-
-    def _name(self, symbol: str) -> str:
-        given = (e["name"] for e in self._status["symbols"] if e["symbol"] == symbol and e["name"])
-        return next(given, self._names.get(symbol, symbol))
-
-    def status(self) -> str:
-        """Mode, phase, level; result; what is held; the feed."""
-        s, day = self._status, self._status["day"]
-        held, count = sum(bool(e["position"]) for e in s["symbols"]), len(s["orders"])
-        up = s["feed"]["connected"]
-        phase, level = (
-            (PHASE_WORDS[s["phase"]], LEVEL_WORDS[s["level"]])
-            if self._korean
-            else (s["phase"].replace("_", " "), s["level"])
-        )
-        mode = in_korean(s["mode"]) if self._korean else s["mode"]
-        head = f"{mode} · {s['account_tail']} · {phase} · {level}\n"
-        holds = "".join(f"\n⏸ {each['text']}" for each in s["holds"][:3])
-        return (
-            head
-            + self._say(
-                f"오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목\n"
-                f"시세 {'연결됨' if up else '끊김'} · 미체결 {count}건",
-                f"today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held\n"
-                f"feed {'up' if up else 'down'} · {count} open orders",
-            )
-            + holds
-        )
-
-    def positions(self) -> str:
-        """Shares, average and price, gain, stop and target."""
-        lines = []
-        for each in self._status["symbols"]:
-            if each["position"]:
-                stop, target = (
-                    f"{each[key]:,}" if each[key] else "-" for key in ("stop", "target")
-                )
-                lines.append(
-                    f"{self._name(each['symbol'])} {each['position']:,}{self._say('주', '')}"
-                    f" @ {each['average']:,.0f} → {each['price']:,}"
-                    f" · {each['gain_krw']:+,} ({each['gain_pct']:+.1f}%)\n"
-                    + self._say(
-                        f"  손절 {stop} · 목표 {target}", f"  stop {stop} · target {target}"
-                    )
-                )
-        return "\n".join(lines) or self._say("보유 종목이 없습니다", "nothing held")
-
-    def help(self) -> str:
-        """The table of the owner's words."""
-        titles = {
-            Danger.ASK: ("물어보기", "ask"), Danger.DOWN: ("바로 실행", "at once"),
-            Danger.CONFIRM: ("한 번 더 누르면 실행", "after one tap"),
-            Danger.UP: ("확인 번호로 실행", "with a code"),
-        }  # fmt: skip
-        lines = []
-        for danger, (korean, english) in titles.items():
-            lines.append(f"— {self._say(korean, english)}")
-            lines += [
-                f"/{word.usage('ko' if self._korean else 'en')} {self._say(word.ko, word.en)}"
-                for word in COMMANDS.values()
-                if word.danger is danger and "phone" in word.doors
-            ]
-        return "\n".join(lines)
+def phone_status(status: Mapping[str, Any], korean: bool) -> str:
+    """Return what the phone is told at once: mode, phase, level; result; what is held; the feed."""
+    day, count = status["day"], len(status["orders"])
+    held, up = sum(bool(e["position"]) for e in status["symbols"]), status["feed"]["connected"]
+    holds = [f"⏸ {each['text']}" for each in status["holds"][:3]]
+    if korean:
+        phase, level = PHASE_WORDS[status["phase"]], LEVEL_WORDS[status["level"]]
+        return "\n".join([
+            f"{in_korean(status['mode'])} · {status['account_tail']} · {phase} · {level}",
+            f"오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목",
+            f"시세 {'연결됨' if up else '끊김'} · 미체결 {count}건", *holds,
+        ])  # fmt: skip
+    phase = status["phase"].replace("_", " ")
+    return "\n".join([
+        f"{status['mode']} · {status['account_tail']} · {phase} · {status['level']}",
+        f"today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held",
+        f"feed {'up' if up else 'down'} · {count} open orders", *holds,
+    ])  # fmt: skip
 
 
 class AlarmRule(NamedTuple):
@@ -11228,14 +11171,13 @@ class Phone:
     def _tell(self, said: Said, user: int) -> Answer:
         """Answer a question: out of the status at once, out of the journal when it is worked out."""
         name = said.word.name
-        if not hasattr(PhoneText, name):
-            if self._asked.full():
-                return Answer(self._say(*STILL_BUSY))
-            self._asked.put_nowait((said, user))
-            return Answer()
-        trader = self._trader
-        text = PhoneText(status_of(trader), trader.bridge.names, trader.bot.language)
-        return Answer(text.answer(name), self._next(name))
+        if name == "status":
+            text = phone_status(status_of(self._trader), self._korean)
+            return Answer(text, self._next(name))
+        if self._asked.full():
+            return Answer(self._say(*STILL_BUSY))
+        self._asked.put_nowait((said, user))
+        return Answer()
 
     async def _answer_asked(self) -> NoReturn:
         """Learn the names that companions know; then have one question after another worked out."""
@@ -11248,9 +11190,12 @@ class Phone:
                 photo = base64.b64decode(found.get("photo", ""))
                 answer = Answer(str(found.get("text", "")), self._next(name), photo)
             else:
+                more = " ".join(f"/{w.name}" for w in COMMANDS.values() if w.danger != Danger.ASK)
                 answer = Answer(self._say(
-                    f"/{name}의 답을 만들지 못했습니다 (companions 폴더가 봇 파일 옆에 있어야 합니다)",
-                    f"no answer to /{name} (it needs the folder companions beside the bot's file)",
+                    f"/{name}의 답을 만들지 못했습니다 (companions 폴더가 봇 파일 옆에 있어야 합니다). "
+                    f"그 폴더 없이도 됩니다: /status {more}",
+                    f"no answer to /{name} (it needs the folder companions beside the bot's file). "
+                    f"Without it: /status {more}",
                 ))  # fmt: skip
             self._trader.bridge.telegram.reply(answer, user)
 

@@ -261,6 +261,39 @@ def status_of(asked: Asked) -> dict[str, Any]:
     return status
 
 
+def positions(asked: Asked) -> dict[str, str]:
+    """Shares, average and price, gain, stop and target."""
+    lines = []
+    for each in status_of(asked)["symbols"]:
+        if each["position"]:
+            stop, target = (f"{each[key]:,}" if each[key] else "-" for key in ("stop", "target"))
+            lines.append(
+                f"{each['name'] or each['symbol']} {each['position']:,}{asked.say('주', '')}"
+                f" @ {each['average']:,.0f} → {each['price']:,}"
+                f" · {each['gain_krw']:+,} ({each['gain_pct']:+.1f}%)\n"
+                + asked.say(f"  손절 {stop} · 목표 {target}", f"  stop {stop} · target {target}")
+            )
+    return {"text": "\n".join(lines) or asked.say("보유 종목이 없습니다", "nothing held")}
+
+
+def help_(asked: Asked) -> dict[str, str]:
+    """The table of the owner's words."""
+    titles = {
+        bot.Danger.ASK: ("물어보기", "ask"), bot.Danger.DOWN: ("바로 실행", "at once"),
+        bot.Danger.CONFIRM: ("한 번 더 누르면 실행", "after one tap"),
+        bot.Danger.UP: ("확인 번호로 실행", "with a code"),
+    }  # fmt: skip
+    lines = []
+    for danger, title in titles.items():
+        lines.append(f"— {asked.say(*title)}")
+        lines += [
+            f"/{word.usage(asked.language)} {asked.say(word.ko, word.en)}"
+            for word in bot.COMMANDS.values()
+            if word.danger is danger and "phone" in word.doors
+        ]
+    return {"text": "\n".join(lines)}
+
+
 def watchlist(asked: Asked) -> dict[str, str]:
     """Prices of the watched stocks."""
     lines = (
@@ -368,7 +401,7 @@ ANSWERS: dict[str, Callable[[Asked], dict[str, str]]] = {
     "trades": trades, "daily": daily, "weekly": grouped("week", 8), "monthly": grouped("month", 12),
     "performance": grouped("symbol", 20), "stats": stats, "report": report_of_day, "evening": evening, "why": reasons,
     "chart": chart, "profit": profit, "names": names, "watchlist": watchlist, "limits": limits,
-    "orders": orders, "balance": balance, "holds": holds, "locks": locks, "health": health, "logs": logs, "version": version,
+    "positions": positions, "help": help_, "orders": orders, "balance": balance, "holds": holds, "locks": locks, "health": health, "logs": logs, "version": version,
 }  # fmt: skip
 
 

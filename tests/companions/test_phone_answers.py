@@ -19,7 +19,8 @@ FEES = ("0.0140527", "0.0146527")
 STATUS: dict[str, Any] = {
     "version": 1, "program": "9.9", "mode": "paper", "limits": {"max_order_krw": 1_000_000},
     "symbols": [{"symbol": "005930", "name": "", "price": 71_000, "change_pct": 1.5, "position": 3,
-                 "halted": False}],
+                 "halted": False, "average": 70_500.0, "stop": 69_000, "target": 0,
+                 "gain_krw": 1_500, "gain_pct": 0.7}],
     "holds": [{"scope": "005930", "text": "x"}, {"scope": "all", "text": "y"}], "unknown": 0,
     "feed": {"connected": True, "age_s": None, "registered": 3, "trades": 5, "quotes": 6, "lost": 0},
     "queues": {"calls": 0, "telegram": 0}, "token": {"left_s": None}, "messages": ["한 줄 one"],
@@ -62,8 +63,19 @@ def test_each_word_has_an_answer_in_the_readers_language(journal: Path, word: st
 def test_the_words_of_the_phone_are_answered_by_the_bot_or_here():
     """Every asking word of COMMANDS has exactly one place."""
     asking = {w.name for w in bot.COMMANDS.values() if w.danger is bot.Danger.ASK}
-    there = {name for name in asking if hasattr(bot.PhoneText, name)}
-    assert asking - there == set(phone_answers.ANSWERS) - {"names", "evening"}
+    assert asking - {"status"} == set(phone_answers.ANSWERS) - {"names", "evening"}
+
+
+def test_what_is_held_and_the_table_of_words_are_told(journal: Path):
+    """Average, price, gain, stop and target of a position; every word of the phone once."""
+    held = phone_answers.answer(journal, "en", FEES, ["positions"])["text"]
+    assert held.startswith("삼성전자 3 @ 70,500 → 71,000 · +1,500 (+0.7%)\n")
+    assert held.endswith("  stop 69,000 · target -")
+    for language in ("ko", "en"):
+        told = phone_answers.answer(journal, language, FEES, ["help"])["text"].splitlines()
+        words = [line.split()[0] for line in told if line.startswith("/")]
+        phone = [f"/{word.name}" for word in bot.COMMANDS.values() if "phone" in word.doors]
+        assert sorted(words) == sorted(phone)
 
 
 def test_the_limits_have_korean_words():
