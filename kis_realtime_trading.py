@@ -276,6 +276,13 @@ def meaning(code: str, where: Literal["question", "order", "socket"]) -> str:
     return "" if words == "-" else words
 
 
+def by_gateway(text: str) -> bool:
+    """Tell whether a text begins with a code of the gateway, which routes calls and books nothing."""
+    return text.startswith("EGW")
+
+
+# The paper server's order list may stay empty although orders exist (measured 2026-08-19).
+EMPTY_LISTS = {"real": False, "paper": True}
 NOTICE_TRS = {"real": "H0STCNI0", "paper": "H0STCNI9"}
 ENCRYPTED_TRS = frozenset({"H0STCNI0", "H0STCNI9", "H0GSCNI0", "H0GSCNI9"})  # refused in plain text
 
@@ -530,9 +537,6 @@ class Side(enum.StrEnum):
     def sign(self) -> int:
         """Return +1 for a buy, -1 for a sell."""
         return 1 if self is Side.BUY else -1
-
-
-SIDE_OF_CODE = {"01": Side.SELL, "02": Side.BUY}  # in inquiries and notices (doc)
 
 
 class OrderKind(enum.StrEnum):
@@ -2262,6 +2266,7 @@ def session_ahead(now: datetime) -> Session:
 # Longest number that is read: 18 digits are 10 ** 18 won, more than the whole market.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(\.0{1,18})?")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})")
+SIDE_OF_CODE = {"01": Side.SELL, "02": Side.BUY}  # in inquiries and notices (doc)
 _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without argument parsing
 
 
@@ -4153,7 +4158,7 @@ def arrival_s(order: Order) -> float:
         return math.inf
     if order.status not in (OrderStatus.NOT_SENT, OrderStatus.REJECTED):
         return ARRIVAL_WINDOW_S
-    if order.status is OrderStatus.REJECTED or not order.note.startswith("EGW"):
+    if order.status is OrderStatus.REJECTED or not by_gateway(order.note):
         return -math.inf
     answered_s = (order.since - order.intent.at).total_seconds()
     return answered_s + CLOCK_TOLERANCE_S
@@ -4183,13 +4188,12 @@ class Reconciler:
     """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
     An absent row proves nothing unless the list shows every number the broker ever gave us (the
-    canary). The paper server's list may stay empty although orders exist (measured 2026-08-19):
-    there a list without a single known order proves nothing, and notices that the balance
-    confirms stand in for it.
+    canary). Where `empty_lists` are seen although orders exist, a list without a single known order
+    proves nothing, and notices that the balance confirms stand in for it.
     """
 
-    def __init__(self, ledger: Ledger, paper: bool) -> None:
-        self._ledger, self._paper = ledger, paper
+    def __init__(self, ledger: Ledger, empty_lists: bool) -> None:
+        self._ledger, self._empty_lists = ledger, empty_lists
         self.searches: dict[str, Search] = {}  # by intent id
         self.hints: dict[str, Hint] = {}  # by order number
         self._shown: set[str] | None = None  # numbers in the last list
@@ -4218,7 +4222,7 @@ class Reconciler:
                 yield from self._read_row(order, row, asked_at, now)
         ours = {o.order_no for o in self._ledger.orders.values() if o.intent.trade_date == day}
         self._shown = set(rows)
-        valid = ours - {""} <= self._shown and bool(ours - {""} or not self._paper)
+        valid = ours - {""} <= self._shown and bool(ours - {""} or not self._empty_lists)
         self._valid_at = asked_at if valid else None
         owners = [row for row in rows.values() if _external_id(day, row) in self._ledger.orders]
         yield from self._search(strangers, owners, valid, asked_at, now)
@@ -4751,9 +4755,10 @@ class DayFacts:
 class Core(DayFacts):
     """What the desks share: settings, ledger, symbols, the time, the actions of this event."""
 
-    def __init__(self, settings: BotSettings, ledger: Ledger, paper: bool) -> None:
+    def __init__(self, settings: BotSettings, ledger: Ledger, empty_lists: bool) -> None:
         self.settings, self.ledger = settings, ledger
-        self.paper, self.reconciler = paper, Reconciler(ledger, paper)
+        self.empty_lists = empty_lists
+        self.reconciler = Reconciler(ledger, empty_lists)
         self.symbols: dict[str, SymbolState] = {}
         self.session: Session | None = None
         self.now = _NO_TIME
@@ -6164,7 +6169,7 @@ class CommandDesk:
             for entry in core.reconciler.end_day(core.now):
                 core.apply(entry)
             core.apply(DayOpened(session.day, core.now))
-            core.reconciler = Reconciler(core.ledger, core.paper)
+            core.reconciler = Reconciler(core.ledger, core.empty_lists)
             if core.ledger.level_by_rule:
                 core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
         core.hold("account", on=core.ledger.account_day != session.day)
@@ -6281,9 +6286,9 @@ class Engine:
     """handle(event) -> actions. One for each process; feed it every event in order."""
 
     def __init__(
-        self, settings: BotSettings, strategy: TradingStrategy, ledger: Ledger, paper: bool
+        self, settings: BotSettings, strategy: TradingStrategy, ledger: Ledger, empty_lists: bool
     ) -> None:
-        self.core = Core(settings, ledger, paper)
+        self.core = Core(settings, ledger, empty_lists)
         self.core.on_fill = self._tell_strategy
         self.strategy = strategy
         self.entries = EntryDesk(self.core, type(strategy).__name__)
@@ -10482,7 +10487,7 @@ class Bridge:
         )
         ledger = Ledger(bot.stock_fee_pct, bot.fund_fee_pct)
         self.journal_end = rebuild_ledger(self.journal, ledger)
-        self.engine = Engine(bot, strategy, ledger, settings.profile.environment == "paper")
+        self.engine = Engine(bot, strategy, ledger, EMPTY_LISTS[settings.profile.environment])
         self.gate = Gate(bot, ledger, self.journal, self.clock, self._steady)
         self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify}
         self.noise |= {row.ref: json.loads(row.body) for row in self.journal.rows("notify")}

@@ -164,7 +164,7 @@ def replay(
             )
         )
     chosen = strategy or bot.load_strategy(recorded, settings.parameters)
-    engine = bot.Engine(settings, chosen, ledger, header["environment"] == "paper")
+    engine = bot.Engine(settings, chosen, ledger, bot.EMPTY_LISTS[header["environment"]])
     return _drive(engine, first, lines, header, columns)
 
 

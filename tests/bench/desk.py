@@ -55,7 +55,7 @@ class Desk:
         recorder: bot.Recorder | None = None,
     ) -> None:
         ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
-        self.engine = bot.Engine(settings, strategy, ledger, paper=False)
+        self.engine = bot.Engine(settings, strategy, ledger, empty_lists=False)
         self.recorder = recorder
         self.intents: list[bot.OrderIntent] = []
         self._decoder = bot.FrameDecoder()

@@ -114,7 +114,7 @@ def drive(recorded: Recorded, events: list[bot.Event]) -> float:
     """Give an engine its events; return processor seconds."""
     settings = desk.settings_of(SYMBOLS, **MORNING_SETTINGS)
     ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
-    engine = bot.Engine(settings, desk.breakout(), ledger, paper=False)
+    engine = bot.Engine(settings, desk.breakout(), ledger, empty_lists=False)
     handle = engine.handle
     began = time.process_time()
     for event in events:

@@ -1062,7 +1062,7 @@ def test_two_different_notices_bind_nothing():
 def test_a_notice_that_comes_before_the_call_ends_is_remembered():
     """The receipt comes within a second, a time-out after ten: the receipt must not be lost."""
     ledger = new_ledger(intent_of())
-    reconciler = bot.Reconciler(ledger, paper=True)
+    reconciler = bot.Reconciler(ledger, empty_lists=True)
     hear(reconciler, notice(number="0000000077"), after(0.4))
     ledger.apply(update(E.NO_ANSWER, moment=after(10)))
     reconciler.witness(ledger.orders["one"], 700_098, 700_098, after(12))
@@ -1072,7 +1072,7 @@ def test_a_notice_that_comes_before_the_call_ends_is_remembered():
 def hinted(*notices, rows=()):
     """Return a paper ledger with a working order, an incomplete list, and notices of it."""
     ledger = new_ledger(*working())
-    reconciler = bot.Reconciler(ledger, paper=True)
+    reconciler = bot.Reconciler(ledger, empty_lists=True)
     look(ledger, reconciler, *rows, asked=5)
     for each in notices:
         hear(reconciler, each, NOW)
@@ -1149,7 +1149,7 @@ def test_a_number_that_another_order_has_by_now_binds_nothing():
         intent_of("two", SELL), bot.NumberHeard("one", "0000000009", NOW),
         update(E.ACCEPTED, "two", "0000000009"),
     )  # fmt: skip
-    reconciler = bot.Reconciler(ledger, paper=True)
+    reconciler = bot.Reconciler(ledger, empty_lists=True)
     reconciler.searches["one"] = bot.Search(witnesses=1, arrived=True)
     assert look(ledger, reconciler, asked=20) == []
     assert ledger.by_number[DAY, "0000000009"] == "two"
@@ -1183,7 +1183,7 @@ def test_a_fill_under_an_old_number_is_booked_once():
         *working(), update(E.REPLACE_SENT, price=70_000, kind="00"),
         update(E.ACCEPTED, number="0000000002"),
     )  # fmt: skip
-    reconciler = bot.Reconciler(ledger, paper=True)
+    reconciler = bot.Reconciler(ledger, empty_lists=True)
     look(ledger, reconciler, asked=5)
     hear(reconciler, FILLS[0], NOW)
     read_balance(ledger, reconciler, 4)
