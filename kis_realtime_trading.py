@@ -12042,11 +12042,12 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
 
 
 def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:
-    """Return the folder for journal, token and lock, made with owner-only rights."""
+    """Return the folder for journal, token and lock, for a bot made with owner-only rights."""
     given = options.state or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     usual = bot.state_dir if bot else BotSettings.model_fields["state_dir"].default
     folder = Path(given or usual)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if bot:  # who only reads makes none: a mistyped folder would be there the next time
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 

@@ -25,7 +25,8 @@ if __name__ == "__main__":
     bot.show_any_letter()
     options = read_arguments(sys.argv[1:])  # a mistake, or --help, needs no more than this
     from companions.command_line import run_command
+    from companions.plain_words import in_plain_words
 
-    exit_code = bot.run_guarded(options, run_command)
+    exit_code = bot.run_guarded(options, in_plain_words(run_command))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
     sys.exit(exit_code)

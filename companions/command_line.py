@@ -63,8 +63,8 @@ def run_command(options: argparse.Namespace) -> int:
         from companions import journal_view, report_view
 
         if options.report:
-            return int(journal_view.pager_friendly(report_view.show_report)(options))
-        return int((journal_view.show_why if options.why else journal_view.show_journal)(options))
+            return report_view.show_report(options)
+        return journal_view.show_why(options) if options.why else journal_view.show_journal(options)
     if options.replay:
         return show_replay(options)
     if options.picture:
@@ -82,7 +82,7 @@ def run_command(options: argparse.Namespace) -> int:
         from companions.backtest import fetch
 
         return fetch.show_fetch(options)
-    if options.find:
+    if options.find is not None:
         return show_names(options)
     if options.page:
         from companions.page import server

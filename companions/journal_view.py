@@ -11,51 +11,42 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import kis_realtime_trading as bot
-from companions import report_view, why
+from companions import report_view, row_words, why
 from companions.journal_reader import JournalReader, Row, find_journals
+from companions.names import code_of, names_of
 
 FOLLOW_S = 0.5
 
 
-def pager_friendly(command: Callable[[argparse.Namespace], int]) -> Callable[..., int]:
-    """Let a command end in silence when its reader, a pager or `head`, has gone."""
-
-    def run(options: argparse.Namespace) -> int:
-        try:
-            code = command(options)
-            sys.stdout.flush()
-            return code
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush, too
-            return 0
-
-    return run
-
-
-def in_short(row: Row, language: str) -> str:
+def in_short(row: Row) -> str:
     """Return the body of a row in a few words."""
     data = row.data()
     data.pop("type", None)
-    if row.kind == "alert" and row.ref in bot.TEXTS:
-        try:
-            return bot.say(bot.Alert(row.ref, data), language).replace("\n", " ")
-        except (KeyError, ValueError, IndexError, TypeError):  # a foreign row: shown as it is
-            return row.body
     if row.kind == "bar" and isinstance(data.get("bar"), dict):
         data = {k: v for k, v in data["bar"].items() if k not in ("type", "symbol")}
     return " ".join(f"{key}={value}" for key, value in data.items() if value not in (None, "", 0))
 
 
-def line_of(row: Row, language: str) -> str:
-    """Return a row as one line, without control characters."""
-    text = f"{row.seq:>6} {row.at[:19]} {row.kind:9} {row.ref:18} {in_short(row, language)}"
+def raw_line(row: Row) -> str:
+    """Return a row as one line, its values under the names that programs use."""
+    return _shown(f"{row.seq:>6} {row.at[:19]} {row.kind:9} {row.ref:18} {in_short(row)}")
+
+
+def line_of(row: Row, language: str, names: Mapping[str, str]) -> str:
+    """Return a row as one line in the reader's words."""
+    data = row.data()
+    data = data["bar"] if row.kind == "bar" and isinstance(data.get("bar"), dict) else data
+    said = row_words.in_words(row.kind, row.ref, data, language, names)
+    return _shown(f"{row.seq:>6} {row.at[:19]} {row.kind:10} {said}")
+
+
+def _shown(text: str) -> str:
+    """Return a text without control characters."""
     return "".join(each if each.isprintable() else "?" for each in text)
 
 
@@ -65,7 +56,7 @@ def chooser(options: argparse.Namespace) -> Callable[[Row], bool]:
     last = report_view.day_of(options.last, "--to")
     start = first.isoformat() if first else ""
     end = (last + timedelta(days=1)).isoformat() if last else "~"
-    symbol, orders = (options.symbol or "").upper(), set[str]()
+    symbol, orders = code_of(options.symbol or "", options.state), set[str]()
 
     def wanted(row: Row) -> bool:
         if not start <= row.at < end:
@@ -82,7 +73,14 @@ def chooser(options: argparse.Namespace) -> Callable[[Row], bool]:
 
 def kinds_of(options: argparse.Namespace) -> tuple[str, ...]:
     """Return the kinds of rows that --type names."""
-    return tuple(word.strip() for word in (options.type or "").split(",") if word.strip())
+    kinds = tuple(word.strip().lower() for word in (options.type or "").split(",") if word.strip())
+    if unknown := [kind for kind in kinds if kind not in row_words.KINDS]:
+        known = ", ".join(row_words.KINDS)
+        wrong = f"--type {','.join(unknown)}"
+        raise bot.BotError(
+            bot.Both(f"{wrong}: none of {known}", f"{wrong}: 다음 중에서 고르십시오: {known}")
+        )
+    return kinds
 
 
 def followed(reader: JournalReader, kinds: tuple[str, ...]) -> Iterator[Row]:
@@ -96,35 +94,36 @@ def followed(reader: JournalReader, kinds: tuple[str, ...]) -> Iterator[Row]:
         seen = last
 
 
-@pager_friendly
 def show_journal(options: argparse.Namespace) -> int:
     """Print the rows of each journal of the state folder that the filters choose."""
     language, _ = report_view.settings_of(options)
     kinds, some = kinds_of(options), bool(options.first or options.last or options.symbol)
     for path in find_journals(bot.state_folder(options, None)):
-        wanted = chooser(options)
+        wanted, names = chooser(options), names_of(path.parent)
         with JournalReader(path) as reader:
             if not (kinds or some or options.follow):
-                print(f"{path}: chain of {reader.verify()} rows verified")
+                count = reader.verify()
+                korean = f"{path}: {count:,}줄의 해시 사슬이 온전합니다"
+                print(f"{path}: chain of {count:,} rows verified" if language == "en" else korean)
             source = followed(reader, kinds) if options.follow else reader.rows(kinds)
             for row in source:
                 if wanted(row):
-                    print(line_of(row, language), flush=options.follow)
+                    print(line_of(row, language, names), flush=options.follow)
     return 0
 
 
-@pager_friendly
 def show_why(options: argparse.Namespace) -> int:
     """Explain one order in sentences, or show its rows. The newest journal that knows it answers."""
     language, fees = report_view.settings_of(options)
     paths = find_journals(bot.state_folder(options, None))
     failure: bot.BotError | None = None
+    wanted = code_of(options.why, paths[0].parent) or options.why
     for path in sorted(paths, key=lambda each: -each.stat().st_mtime):
         try:
             if options.rows:
-                lines = [line_of(row, language) for row in why.rows_of(path, options.why)]
+                lines = [raw_line(row) for row in why.rows_of(path, wanted)]
             else:
-                lines = why.explain(path, options.why, language, fees)
+                lines = why.explain(path, wanted, language, fees)
         except bot.JournalError:
             raise
         except bot.BotError as error:
@@ -135,6 +134,6 @@ def show_why(options: argparse.Namespace) -> int:
     raise failure or bot.BotError(
         bot.Both(
             f"the journal has no order {options.why}",
-            f"저널에 {options.why} 주문이 없습니다.",
+            f"저널에 {options.why} 주문이 없습니다",
         )
     )

@@ -65,6 +65,19 @@ def names_of(folder: Path | None) -> dict[str, str]:
     return names
 
 
+def code_of(word: str, folder: Path | None = None) -> str:
+    """Return the code of a stock that is named by its code or its whole name; else the word itself.
+
+    >>> code_of("현대차"), code_of("kodex200"), code_of("005930"), code_of("last")
+    ('005380', '069500', '005930', 'last')
+    """
+    wanted = word.strip().lower().replace(" ", "")
+    for code, name in names_of(folder).items():
+        if wanted == name.lower().replace(" ", ""):
+            return code
+    return word.strip().upper() if re.fullmatch(r"[0-9][0-9a-zA-Z]{5}", word.strip()) else word
+
+
 def with_names(text: str, names: Mapping[str, str]) -> str:
     """Return a message with the names of its stocks in place of their codes.
 

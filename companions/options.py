@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import itertools
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -318,6 +319,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     language = language_of(arguments)
     wrong, options = _read_words(arguments, build_parser(language))
     if options and (options.help or options.version):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # into `head`
         print(help_text(language).rstrip() if options.help else bot.__version__)
         raise SystemExit(0)
     if wrong or options is None:

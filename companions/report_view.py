@@ -26,7 +26,7 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import reports
-from companions.names import names_of
+from companions.names import code_of, names_of
 
 MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
 CSV_COLUMNS = (
@@ -37,6 +37,8 @@ CSV_COLUMNS = (
 # Korean, English.
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("매매 보고서", "Report"), "none": ("거래한 날이 없습니다", "no trading day"),
+    "no_trips": ("{name}: 이 기간에 매매가 없습니다", "{name}: no trades in this time"),
+    "period": ("기간 손익", "result"),
     "days": ("일별", "Days"), "trips": ("매매 내역", "Round trips"), "day": ("날짜", "day"),
     "week": ("주별", "By week"), "month": ("월별", "By month"), "symbol": ("종목별", "By stock"),
     "reason": ("청산 사유별", "By reason"), "hour": ("진입 시각별", "By hour of entry"),
@@ -110,11 +112,17 @@ def stock(symbol: str, names: dict[str, str]) -> str:
     return f"{names[symbol]} {symbol}" if names.get(symbol) else symbol
 
 
-def totals_panel(report: reports.Report, words: Words) -> Panel:
+def _without(table: Table, *columns: int) -> Table:
+    """Return a table without some columns: a narrow terminal shows few figures whole."""
+    table.columns = [each for at, each in enumerate(table.columns) if at not in columns]
+    return table
+
+
+def totals_panel(report: reports.Report, words: Words, narrow: bool = False) -> Panel:
     """Return the figures that matter most."""
     total = report.totals
     grid = Table.grid(padding=(0, 2))
-    for _ in range(4):
+    for _ in range(2 if narrow else 4):
         grid.add_column(no_wrap=True)
     result = sum(day.result_krw for day in report.days)
     trips = f"{total.trips} ({total.wins} {words('wins')})"
@@ -124,12 +132,20 @@ def totals_panel(report: reports.Report, words: Words) -> Panel:
     best = Text.assemble(coloured(total.best_krw), " / ", coloured(total.worst_krw))
     fall = f"{words.won(total.drawdown.krw)} ({total.drawdown.pct:.2f}%)"
     net = coloured(total.gain_krw) if report.symbol else coloured(result)
-    grid.add_row(words("gain" if report.symbol else "result"), net, words("count"), trips)
-    grid.add_row(words("net"), coloured(total.gain_krw), words("win_rate"), rate)
-    grid.add_row(words("costs"), words.won(total.costs_krw), words("factor"), factor)
-    grid.add_row(words("fall"), fall, words("expectancy"), mean)
     streak = f"{total.longest_wins} / {total.longest_losses}"
-    grid.add_row(words("best"), best, words("streak"), streak)
+    left: list[tuple[str, RenderableType]] = [
+        (words("gain" if report.symbol else "period"), net), (words("net"), coloured(total.gain_krw)),
+        (words("costs"), words.won(total.costs_krw)), (words("fall"), fall), (words("best"), best),
+    ]  # fmt: skip
+    right: list[tuple[str, RenderableType]] = [
+        (words("count"), trips), (words("win_rate"), rate), (words("factor"), factor),
+        (words("expectancy"), mean), (words("streak"), streak),
+    ]  # fmt: skip
+    for one, other in zip(left, right, strict=True):
+        if not narrow:
+            grid.add_row(*one, *other)
+    for each in (*left, *right) if narrow else ():
+        grid.add_row(*each)
     return Panel(grid, title=f"{words('title')} {report.first} ~ {report.last}", expand=False)
 
 
@@ -152,9 +168,10 @@ def trips_table(report: reports.Report, words: Words, wide: bool) -> Table:
     last = (words("length"), words("why")) if wide else (words("why"),)
     table = _table(words("trips"), *(words(key) for key in keys), "%", *last)
     table.padding = (0, 1, 0, 0)
+    table.columns[1].max_width, table.columns[1].overflow = (None if wide else 14), "ellipsis"
     for trip in report.trips[-MOST_LINES:]:
         table.add_row(
-            f"{trip.closed_at:%m-%d %H:%M}", (trip.name or trip.symbol)[: None if wide else 7],
+            f"{trip.closed_at:%m-%d %H:%M}", trip.name or trip.symbol,
             f"{trip.shares:,}", f"{trip.entry_price:,.0f}", f"{trip.exit_price:,.0f}",
             coloured(trip.gain_krw), coloured(trip.gain_pct, 2),
             *((words.length(trip.duration_s),) if wide else ()), words.reason(trip.reason),
@@ -201,22 +218,29 @@ def refused_table(report: reports.Report, words: Words) -> Table:
     return table
 
 
-def draw_report(report: reports.Report, language: str, wide: bool) -> RenderableType:
-    """Return a report as rich draws it."""
+def draw_report(report: reports.Report, language: str, width: int) -> RenderableType:
+    """Return a report as rich draws it: under 70 columns fewer figures, but whole ones."""
+    wide, narrow = width >= 100, width < 70
     words = Words(language)
     if not report.days:
         return Text(words("none"))
-    parts: list[RenderableType] = [totals_panel(report, words)]
+    if report.symbol and not (report.trips or report.open or report.refused):
+        return Text(words("no_trips", name=stock(report.symbol, report.names)))
+    parts: list[RenderableType] = [totals_panel(report, words, narrow)]
     if not report.symbol:
-        parts += ["", days_table(report, words)]
+        days = days_table(report, words)
+        parts += ["", _without(days, 2, 3, 4, 5, 6) if narrow else days]
     if report.trips:
-        parts += ["", trips_table(report, words, wide)]
+        trips = trips_table(report, words, wide)
+        parts += ["", _without(trips, 2, 3, 4, 7) if narrow else trips]
         hidden = len(report.trips) - MOST_LINES
         parts += [Text(words("more", n=hidden), "dim")] if hidden > 0 else []
         keys: tuple[reports.GroupBy, ...] = ("symbol", "reason", "hour", "week", "month")
         for by in keys:
-            parts += ["", group_table(report, by, words)]
-    parts += ["", held_table(report, words)] if report.open else []
+            group = group_table(report, by, words)
+            parts += ["", _without(group, 2, 4) if narrow else group]
+    held = held_table(report, words)
+    parts += ["", _without(held, 2, 3, 6) if narrow else held] if report.open else []
     parts += ["", refused_table(report, words)] if report.refused else []
     parts += [Text(f"! {note}", "yellow") for note in report.notes[:5]]
     return Group(*parts)
@@ -293,12 +317,13 @@ def show_report(options: argparse.Namespace, console: Console | None = None) -> 
     language, fees = settings_of(options)
     folder = bot.state_folder(options, None)
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
-    found = reports.read_folder(folder, first, last, options.symbol or "", fees)
+    symbol = code_of(options.symbol or "", folder)
+    found = reports.read_folder(folder, first, last, symbol, fees)
     found = [named(report, folder) for report in found]
     console = console or Console()
     for report in found:
         console.print(Text(report.journal, "dim")) if len(found) > 1 else None
-        console.print(draw_report(report, language, console.width >= 100))
+        console.print(draw_report(report, language, console.width))
     if options.csv:
         count = write_csv(options.csv, found)
         console.print(Words(language)("written", file=options.csv, n=count))

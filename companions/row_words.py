@@ -30,9 +30,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "filled_quantity": ("체결", "filled"), "code": ("코드", "code"), "text": ("내용", "text"),
     "note": ("내용", "note"), "numbers": ("내용", "numbers"), "day": ("날짜", "day"), "level": ("단계", "level"),
     "cash_krw": ("현금", "cash"), "cash": ("현금", "cash"), "cash_before_krw": ("직전 주문가능", "cash before"),
-    "reserve_krw": ("예약", "reserved"), "amount_krw": ("금액", "amount"), "close": ("종가", "close"),
-    "volume": ("거래량", "volume"), "open": ("시가", "open"), "high": ("고가", "high"), "low": ("저가", "low"),
-    "value_krw": ("거래대금", "value"), "trade_count": ("체결 수", "trades"), "start": ("시작", "start"),
+    "reserve_krw": ("예약", "reserved"), "amount_krw": ("금액", "amount"),
+    "start": ("시작", "from"), "open": ("시가", "open"), "high": ("고가", "high"), "low": ("저가", "low"),
+    "close": ("종가", "close"), "volume": ("거래량", "volume"),
+    "value_krw": ("거래대금", "value"), "trade_count": ("체결 수", "trades"),
     "average_volume": ("평균 거래량", "average volume"), "highest": ("직전 최고", "highest"),
     "vwap": ("VWAP", "VWAP"), "action": ("동작", "action"), "event": ("사건", "event"),
     "outcome": ("결과", "outcome"), "kind": ("종류", "kind"), "purpose": ("목적", "purpose"),
@@ -45,6 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "bars": ("봉", "bars"), "trades": ("시세 체결", "trades"), "positions": ("보유", "held"),
     "equity": ("평가금액", "equity"), "halted": ("거래정지", "halted"), "back_s": ("되돌아간 초", "back s"),
 }  # fmt: skip
+ORDER = {key: at for at, key in enumerate(WORDS)}  # of what is said of a row
 VALUES: dict[str, str] = {
     "BUY": "매수", "SELL": "매도", "entry": "진입", "exit": "청산", "accepted": "접수", "refused": "거부",
     "fill": "체결", "received": "접수", "confirmed": "확인", "new": "신규", "cancel": "취소", "replace": "정정",
@@ -98,7 +100,7 @@ def _parts(
         else:
             yield f"{name} {shares:,}주 {VALUES[side]}"
         data = {k: v for k, v in data.items() if k not in ("symbol", "side", "quantity")}
-    for key, value in data.items():
+    for key, value in sorted(data.items(), key=lambda pair: ORDER.get(pair[0], len(ORDER))):
         if isinstance(value, dict):
             yield from _parts(value, language, names, false_too)
         elif key in SILENT or value in (None, "", []) or (value == -1 and key.endswith("_krw")):
@@ -126,6 +128,8 @@ def _value(key: str, value: Any, language: str, names: Mapping[str, str]) -> str
     text = str(value)
     if key == "symbol":
         return names.get(text, text)
+    if key == "start":
+        return text[11:16]
     if language == "en":
         return {"True": "yes", "False": "no"}.get(text, text)
     return VALUES.get(text) or bot.in_korean(text)

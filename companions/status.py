@@ -116,8 +116,10 @@ def name_stocks(status: dict[str, Any], folder: Path) -> None:
         each["name"] = known.get(str(each.get("symbol")), "")
 
 
-def draw_status(status: dict[str, Any], age_s: float, language: str) -> RenderableType:
-    """Return one screen."""
+def draw_status(
+    status: dict[str, Any], age_s: float, language: str, width: int = 80
+) -> RenderableType:
+    """Return one screen: under 70 columns fewer figures, but whole ones."""
 
     def word(key: str, **values: Any) -> str:
         return WORDS[key][language == "en"].format(**values)
@@ -154,7 +156,10 @@ def draw_status(status: dict[str, Any], age_s: float, language: str) -> Renderab
         lines.append(Text(text, "yellow"))
     if status.get("unknown"):
         lines.append(Text(f"{word('unknown')}: {status['unknown']}", "bold red"))
-    lines += ["", _stocks(status, word)]
+    stocks = _stocks(status, word)
+    if width < 70:
+        stocks.columns = [each for at, each in enumerate(stocks.columns) if at in (0, 1, 2, 7)]
+    lines += ["", stocks]
     if status.get("orders"):
         lines += ["", _orders(status, language)]
     return Group(*lines)
@@ -209,5 +214,6 @@ def show_status(options: argparse.Namespace, console: Console | None = None) -> 
         )
     else:
         language = options.language or str(status.get("language") or "ko")
-        (console or Console()).print(draw_status(status, age_s, language))
+        console = console or Console()
+        console.print(draw_status(status, age_s, language, console.width))
     return 0 if age_s <= STALE_S else bot.EXIT_FAILED

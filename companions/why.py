@@ -92,7 +92,10 @@ def find_ref(reader: JournalReader, wanted: str) -> str:
             found = row.ref
     if not found:
         raise bot.BotError(
-            bot.Both(f"the journal has no order {wanted}", f"저널에 {wanted} 주문이 없습니다")
+            bot.Both(
+                f"the journal has no order {wanted}; --journal --type intent lists them",
+                f"저널에 {wanted} 주문이 없습니다. 주문 목록은 --journal --type intent로 볼 수 있습니다",
+            )
         )
     return found
 

@@ -112,7 +112,7 @@ def show_backtest(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences else 0
-    console.print(draw_report(result.report, settings.language, console.width >= 100))
+    console.print(draw_report(result.report, settings.language, console.width))
     say_end(console, words, result)
     for each in result.official:
         print(*each.said(settings.language), sep="\n")
@@ -153,7 +153,7 @@ def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences else 0
-    console.print(draw_report(result.report, language, console.width >= 100))
+    console.print(draw_report(result.report, language, console.width))
     if found.journal.is_file():
         compared = recorded.compare(found.journal, result.journal, sorted(found.trades))
         print(*recorded.said(compared, language), sep="\n")

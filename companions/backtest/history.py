@@ -71,7 +71,15 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
     files = [file for file in files if file.name != STOCKS]
     files = [file for file in files if not file.name.endswith(".days.csv")] or files
     if not files:
-        raise bot.BotError(f"no CODE.csv in {folder}: columns {','.join(COLUMNS)}, KST minutes")
+        columns = ",".join(COLUMNS)
+        raise bot.BotError(
+            bot.Both(
+                f"no CODE.csv in {folder}: columns {columns}, KST minutes; "
+                f"--fetch-history {folder} fetches them",
+                f"{folder}에 종목코드.csv가 없습니다. 한 줄이 1분이고 열은 {columns}(한국 시각)입니다. "
+                f"--fetch-history {folder}로 받을 수도 있습니다",
+            )
+        )
     history = History({})
     for file in files:
         symbol, every = file.stem.partition(".")[0].upper(), _read_file(file)

@@ -23,6 +23,7 @@ from aiohttp import web
 import kis_realtime_trading as bot
 from companions.page import data
 from companions.page.door import HEADERS, Door, Handler
+from companions.plain_words import words_of
 
 STATIC = Path(__file__).parent / "static"
 COOKIE = "kisbot_page"
@@ -240,8 +241,7 @@ def run(folder: Path, port: int, language: str = "ko") -> int:
         os.nice(5)  # the bot goes first
         asyncio.run(serve(folder, port, tell))
     except OSError as error:
-        print(f"127.0.0.1:{port}: {os.strerror(error.errno or 0)}; --port N", file=sys.stderr)
-        return bot.EXIT_FAILED
+        raise bot.BotError(words_of(error, f"127.0.0.1:{port}")) from error
     except KeyboardInterrupt:
         pass
     return 0

@@ -299,7 +299,7 @@ def unreadable(folder: Path) -> list[str]:
         except bot.BotError as error:
             faults.append(f"--journal: {error}")
         else:
-            if "verified" not in shown.getvalue():
+            if "온전합니다" not in shown.getvalue():
                 faults.append("--journal does not verify")
     picture = folder / "day.png"
     if picture.exists():

@@ -1,0 +1,126 @@
+"""Odd uses of the commands that read: each is answered with a sentence that says what to do."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from journals import make_journal
+
+import kis_realtime_trading as bot
+from companions import names
+
+BOT = Path(bot.__file__)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory) -> Path:
+    """Return a state folder with two days of journal."""
+    folder: Path = tmp_path_factory.mktemp("state")
+    make_journal(folder / "journal-paper-000000000000.sqlite3", 2, 20)
+    return folder
+
+
+def said(*words: str, **environment: str) -> tuple[int, str]:
+    """Run a command; return its exit code and all that it says."""
+    command = [sys.executable, str(BOT), *words]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        timeout=60, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "answer"),
+    [
+        (("--report", "--state", "/no/such"), 1, "저널의 폴더를 --state로 알려 주십시오"),
+        (("--report", "--csv", "/no/such/x.csv"), 1, "폴더를 먼저 만드십시오"),
+        (("--picture", "/no/such/day.png"), 1, "폴더를 먼저 만드십시오"),
+        (("--report", "--csv", "/"), 1, "파일 이름까지 적으십시오"),
+        (("--journal", "--type", "order"), 1, "다음 중에서 고르십시오: alert, decision"),
+        (("--why", "nosuch"), 1, "--journal --type intent"),
+        (("--report", "--symbol", "삼성"), 0, "이 기간에 매매가 없습니다"),
+        (("--backtest", "--data", "/no/such"), 1, "--fetch-history /no/such"),
+        (("--status",), 1, "봇의 폴더를 --state로"),
+        (("--replay", "README.md"), 1, "녹화의 첫 조각"),
+    ],
+)  # fmt: skip
+def test_each_says_what_to_do(words: tuple[str, ...], code: int, answer: str, state: Path):
+    """A wrong folder, file, kind, number or name: never a trace, never silence."""
+    where = (
+        ()
+        if "--state" in words or words[0] in ("--backtest", "--replay")
+        else ("--state", str(state))
+    )
+    got, text = said(*words, *where)
+    assert (got, answer in text, "Traceback" in text) == (code, True, False), text
+    assert not Path("/no").exists()  # who only reads makes no folder
+
+
+def test_a_port_that_is_taken_is_answered_with_how_to_choose_another(state: Path):
+    """The page says which port, and --port."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, text = said("--page", "--state", str(state), "--port", port)
+    assert code == 1 and port in text and "--port로 다른 번호를" in text
+
+
+@pytest.mark.parametrize("words", [("--report",), ("--journal",), ("--find", "삼"), ("--help",)])
+def test_a_reader_that_goes_leaves_no_trace(words: tuple[str, ...], state: Path):
+    """`| head -1` ends each command in silence."""
+    where = ("--state", str(state)) if words[0] in ("--report", "--journal") else ()
+    command = [sys.executable, str(BOT), *words, *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        told = process.stderr.read()
+        process.wait(60)
+    assert told == b""
+
+
+@pytest.mark.parametrize("where", ["C", "POSIX", "ko_KR.EUC-KR"])
+def test_korean_is_whole_in_any_locale(where: str, state: Path):
+    """A terminal set to plain C still gets the letters that it can show."""
+    code, text = said("--report", "--state", str(state), LC_ALL=where, PYTHONIOENCODING="utf-8")
+    assert code == 0 and "매매 보고서" in text
+
+
+def test_forty_columns_are_enough_for_the_figures(state: Path):
+    """A narrow terminal shows fewer figures, each of them whole."""
+    code, text = said("--report", "--state", str(state), COLUMNS="40")
+    assert code == 0 and "기간 손익" in text
+    assert max(len(line) for line in text.splitlines()) <= 40 and "…" not in text
+
+
+def test_a_stock_is_named_by_name_or_code(state: Path):
+    """--symbol and --why take the name that the report shows."""
+    by_name = said("--report", "--state", str(state), "--symbol", "SK하이닉스")
+    assert by_name == said("--report", "--state", str(state), "--symbol", "000660")
+    assert names.code_of("에코프로비엠") == "247540"
+    journal = said(
+        "--journal", "--state", str(state), "--symbol", "SK하이닉스", "--type", "intent"
+    )[1]
+    assert journal and all(
+        "SK하이닉스" in line and "000660" not in line for line in journal.splitlines()
+    )
+
+
+def test_the_screen_needs_a_terminal_and_says_what_does_not(state: Path):
+    """In a pipe it names --status; in a terminal without a bot it ends with the reason."""
+    bot.write_private(state / bot.STATUS_FILE, '{"version": 1, "language": "ko"}')
+    code, text = said("--screen", "--state", str(state))
+    assert code == 1 and "--status" in text
+    (state / bot.STATUS_FILE).unlink()
+    main, other = pty.openpty()
+    command = [sys.executable, str(BOT), "--screen", "--state", str(state)]
+    with subprocess.Popen(command, stdin=other, stdout=other, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        told = process.stderr.read().decode()
+    os.close(main)
+    os.close(other)
+    assert process.returncode == 1 and "--state" in told and "Traceback" not in told
