@@ -91,7 +91,9 @@ def _places(venue: str, use: str, hosts: Hosts) -> tuple[str, str]:
     if venue == upbit.VENUE:
         return hosts.upbit_rest, hosts.upbit_stream
     if venue == kiwoom.VENUE:
-        return (hosts.kiwoom_rest if simulated else kiwoom.WORLDS[use].rest), ""
+        world = kiwoom.WORLDS[use]
+        stream = (hosts.kiwoom_stream if simulated else world.stream) + kiwoom.STREAM_PATH
+        return (hosts.kiwoom_rest if simulated else world.rest), stream
     if simulated:
         return hosts.binance_rest, f"{hosts.binance_stream}/ws-api/v3"
     return BINANCE_HOSTS[use], STREAMS.get(use, "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -28,7 +29,9 @@ from kis_realtime_trading import (
 from venues import binance, upbit
 from venues.accounts import Account, lock_of, new_desk, read_ledger, wire_of
 from venues.common import ZERO, FeedChange, Hint, VBalance, day_of, minus, plain, plus, rounded
-from venues.kiwoom_orders import KiwoomOrders
+from venues.kiwoom import Notice
+from venues.kiwoom_orders import KiwoomDesk, KiwoomOrders
+from venues.kiwoom_stream import KiwoomLine, Session
 from venues.orders import Desk, StreamPort
 from venues.spot import ORDER_ROWS, SpotLedger, SpotOrder, Update, entry_of
 from venues.venue import Context, Day, Holding, OrderLine
@@ -64,6 +67,7 @@ class SpotVenue:
         self._known: dict[str, OrderStatus] | None = None  # what was told, None: not read yet
         self._hint = asyncio.Event()
         self.line: Line | None = None
+        self._notices: deque[Notice] = deque(maxlen=1_000)
 
     # --- what is shown ------------------------------------------------------------------
 
@@ -112,6 +116,13 @@ class SpotVenue:
         self._stale = True
         self._hint.set()
 
+    def notice(self, event: object) -> None:
+        """Keep a notice of Kiwoom for the next round, when the journal is open: it can be booked."""
+        if isinstance(event, Notice):
+            self._notices.append(event)
+        self._stale = True
+        self._hint.set()
+
     def _line_changed(self, change: FeedChange) -> None:
         """The private line came up: nothing is replayed, so everything is asked once."""
         if change.up and self._desk:
@@ -120,8 +131,14 @@ class SpotVenue:
         self._hint.set()
 
     def _private(self, port: StreamPort | KiwoomOrders) -> Line | None:
-        if not self._account.stream or isinstance(port, KiwoomOrders):
+        if not self._account.stream:
             return None
+        if isinstance(port, KiwoomOrders):
+            session = Session(self.notice, (), True, None)
+            return KiwoomLine(
+                port.client.tokens, self._account.stream, session, self._line_changed,
+                self.statistics, self._context.clock,
+            )  # fmt: skip
         read = upbit.read_private if self.name == upbit.VENUE else binance.read_private
 
         def deliver(raw: bytes, seen_ns: int) -> None:
@@ -195,7 +212,8 @@ class SpotVenue:
     async def _look(self, port: StreamPort | KiwoomOrders) -> None:
         """One round: take in what others wrote, look at what is due. Sends no order."""
         written = self._written()
-        if not written or (self._desk and written == self._stamp and not self._desk.due()):
+        idle = self._desk and written == self._stamp and not self._desk.due()
+        if not written or (idle and not self._notices):
             return
         try:
             lock = lock_of(self._account, self._folder)
@@ -206,6 +224,8 @@ class SpotVenue:
             try:
                 desk = self._desk = self._opened(journal, port)
                 self._news(desk)
+                while self._notices and isinstance(desk, KiwoomDesk):
+                    desk.notice(self._notices.popleft())
                 await desk.resolve()
                 self._news(desk)
             finally:

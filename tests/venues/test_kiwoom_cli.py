@@ -12,11 +12,12 @@ from venues import accounts, cli, kiwoom_cli
 from venues.checks import CAUSES, Check
 from venues.cli import demo_account, main
 from venues.common import Kind
-from venues.kiwoom import ERRORS, WORLDS
+from venues.kiwoom import ERRORS, WORLDS, read_notice
 from venues.manager import FACTORY, venues_in
 from venues.monitor import Hosts
 from venues.orders import Refused, Wish
 from venues.settings import read_settings
+from venues.spot_venue import SpotVenue
 from venues.venue import Context
 from venues.wire import Clock
 
@@ -213,13 +214,50 @@ def test_the_manager_keeps_kiwoom_like_the_others(tmp_path):
             task = asyncio.create_task(venue.run())
             for _ in range(200):
                 await asyncio.sleep(0.05)
-                if venue.holdings() and not venue.orders()[0].open:
+                if venue.holdings() and not venue.orders()[0].open and venue.line.up:
                     break
+            up = venue.line.up
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            return venue
+            return venue, up
 
-    venue = asyncio.run(scene())
+    venue, up = asyncio.run(scene())
+    assert up
     assert venue.orders()[0].status is OrderStatus.FILLED
     assert {each.asset for each in venue.holdings()[0]} >= {"KRW", "005930"}
     assert venue.level() is KillLevel.ACTIVE
+
+
+def test_the_manager_books_notices_when_its_journal_is_open(tmp_path):
+    """A notice waits for the next round, then it is booked before anything is asked."""
+    wire = Wire()
+    wire.core.parts = lambda order: []
+    settings, given = read_settings(
+        "kiwoom: {use: live, limits: {max_order: 9000000, max_coin: 9000000, max_total: 9000000, max_day: 9000000}}",
+        {"KIWOOM_APP_KEY": wire.core.app, "KIWOOM_SECRET_KEY": wire.core.secret},
+    )
+    settings = settings.model_copy(update={"state_dir": tmp_path})
+    hosts = Hosts(
+        transport=lambda names: wire, kiwoom_rest="http://127.0.0.1", kiwoom_stream="ws://127.0.0.1"
+    )
+
+    async def scene():
+        account = accounts.account_of("kiwoom", settings, given, hosts)
+        async with accounts.desk_of(
+            account, tmp_path, wire.time, lambda code, order: None, hosts
+        ) as desk:
+            await desk.place(
+                Wish("005930", Side.BUY, Kind.LIMIT, Decimal(1), None, Decimal(70_000), cause="x")
+            )
+        venue = SpotVenue(account, Context(settings, given, hosts, wire.time, print))
+        port = accounts.wire_of(account, hosts, wire.time, venue.statistics, tmp_path).port
+        await venue._look(port)
+        assert venue.orders()[0].status is OrderStatus.WORKING
+        values = {"9203": "0000001", "9001": "A005930", "913": "체결", "900": "1", "901": "70000", "902": "0",
+                  "903": "69900", "907": "2", "908": "100001", "909": "1", "919": "0", "938": "10"}  # fmt: skip
+        venue.notice(read_notice(values))
+        await venue._look(port)
+        return venue.orders()[0]
+
+    order = run_virtual(scene())
+    assert (order.status, order.filled, order.fees) == (OrderStatus.FILLED, "1", "10 KRW")
