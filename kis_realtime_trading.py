@@ -7482,6 +7482,9 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
 ))  # fmt: skip
 
 
+LONGEST_REASON = 400  # characters
+
+
 def in_korean(text: str) -> str:
     """Return a reason in Korean as far as it is known; the broker's own words stay."""
     if text in REASON_WORDS:
@@ -7490,9 +7493,10 @@ def in_korean(text: str) -> str:
         return f"{text} {REFUSAL_WORDS[text]}"
     if HOLDS.keys() >= set(text.split(", ")):
         return ", ".join(HOLDS[name].ko for name in text.split(", "))
+    text, rest = text[:LONGEST_REASON], text[LONGEST_REASON:]  # a broker's page is not searched
     for english, korean in PHRASES:
         text = english.sub(korean, text)
-    return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; "))
+    return "; ".join(REASON_WORDS.get(part, part) for part in text.split("; ")) + rest
 
 
 # --- what the phone answers, out of the status ---
