@@ -15,9 +15,9 @@ from venues import kiwoom
 from venues.common import Absent, Intent, Kind, Purpose
 from venues.kiwoom import FillSum, Row, read_notice
 from venues.kiwoom_orders import order_body, plausible
-from venues.kiwoom_proof import chain_of, fits, strangers, view_of, ways_of, window_s
+from venues.kiwoom_proof import chain_of, fits, judge, strangers, view_of, ways_of, window_s
 from venues.orders import Refused, Wish
-from venues.spot import SpotOrder
+from venues.spot import SpotLedger, SpotOrder
 
 D = Decimal
 S = OrderStatus
@@ -675,3 +675,75 @@ def test_absent_is_said_only_by_the_port_never_by_an_error(tmp_path):
         return await desk.port.look(placed.intent, False)
 
     assert isinstance(on_desk(tmp_path, act)[1], Absent)
+
+
+def test_a_row_that_two_orders_of_ours_could_be_is_nobodys(tmp_path):
+    """Believed lost and unknown, equal: a late row could be either; one taken in a call is that call's."""
+
+    def put(ledger, number, at, status):
+        order = order_at(at, intent_id=f"i{number}", client_id=f"kb-{number}")
+        order.status = status
+        ledger.orders[order.intent.intent_id] = order
+        return order
+
+    ledger = SpotLedger()
+    put(ledger, 1, TEN, S.LOST)
+    newer = put(ledger, 2, TEN + timedelta(seconds=200), S.UNKNOWN)
+    asked_ms = int((TEN + timedelta(seconds=500)).timestamp() * 1_000)
+    late, near = row(second=36_400), row(second=36_203)
+    assert judge(newer, [late], ledger, asked_ms).bound is None
+    assert judge(newer, [near], ledger, asked_ms).bound == near
+    ledger.orders["i1"].numbers.append("0000009")  # found meanwhile: no rival any more
+    assert judge(newer, [late], ledger, asked_ms).bound == late
+
+
+def test_a_row_of_an_order_whose_call_is_under_way_is_left_to_it(tmp_path):
+    """The first was believed lost; an equal one is being sent when the first is looked at."""
+
+    async def act(world, desk):
+        await place(world, desk, wish("first", symbol="000660", price=D(180_000)))
+        lost = await place(world, desk, wish("a"), "lost_before")
+        await until(world, desk, lost, 300, S.LOST)
+        submit = desk.kiwoom.submit
+
+        async def looked(made, veto):
+            answer = await submit(made, veto)
+            await asyncio.sleep(10.0)
+            await desk.look(lost)  # the row stands, its number has not been told yet
+            return answer
+
+        desk.kiwoom.submit = looked
+        second = await place(world, desk, wish("b"))
+        return lost, second
+
+    _, (lost, second) = on_desk(tmp_path, act)
+    assert (lost.status, lost.filled) == (S.LOST, 0)
+    assert second.status in (S.WORKING, S.FILLED)
+
+
+def test_a_notice_of_our_number_that_cannot_be_ours_books_nothing(tmp_path):
+    """Dearer than the limit, or of another stock: looked at instead, nothing counted."""
+
+    async def act(world, desk):
+        placed = await place(world, desk, wish(), plan=())
+        desk.notice(notice(**{"903": "290000"}))
+        desk.notice(notice(**{"9001": "000660"}))
+        assert (placed.filled, placed.filled_funds) == (0, 0)
+        assert placed in desk.due()
+        desk.notice(notice())
+        return placed.filled
+
+    assert on_desk(tmp_path, act)[1] == 4
+
+
+def test_while_a_dearer_change_is_not_settled_the_dearer_price_is_reserved(tmp_path):
+    """70,000 to 70,100 without an answer: ten shares may cost 701,000 won."""
+
+    async def act(world, desk):
+        placed = await place(world, desk, wish(), plan=())
+        world.act_fault = "lost_before"
+        await desk.change(placed.intent.intent_id, D(70_100))
+        world.act_fault = ""
+        return placed.status, placed.reserve
+
+    assert on_desk(tmp_path, act)[1] == (S.REPLACE_UNKNOWN, 701_000)

@@ -474,6 +474,19 @@ def test_every_reading_of_members_is_taken(data):
     assert feed.fresh == {"돌파"}
 
 
+def test_pushes_before_the_answer_are_applied_over_it():
+    """Asked, then one came and one left, then the answer as it was when asked: both pushes hold."""
+    feed = ConditionFeed(("돌파",), lambda change: None)
+    feed.begin()
+    feed.next_message(0)
+    feed.answer({"trnm": "CNSRLST", "return_code": 0, "data": [["0", "돌파"]]})
+    feed.next_message(0)
+    feed.push(ConditionPush("0", "000660", True, None))
+    feed.push(ConditionPush("0", "005930", False, None))
+    feed.answer({"trnm": "CNSRREQ", "return_code": 0, "seq": "0", "data": [{"jmcode": "A005930"}]})
+    assert feed.members == {"돌파": {"000660"}}
+
+
 def test_what_cannot_be_read_is_asked_again():
     """Members that are no list: bad data, the question stays open and is asked again."""
     feed = ConditionFeed(("돌파",), print)
