@@ -403,7 +403,10 @@ def end_report(
     """Print the report of the day of a status."""
     options.state = folder
     options.language = options.language or str(told.get("language") or "ko")
-    options.first = options.last = str(told.get("at") or "")[:10]
+    session = told.get("session") or [
+        told.get("at") or ""
+    ]  # the newest, also when it ends on a Sunday
+    options.first = options.last = str(session[0])[:10]
     code = report_view.show_report(options, console)
     screen, english = Screen(names_of(folder)), options.language == "en"
     for each in told.get("symbols") or []:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import make_journal
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -266,3 +267,50 @@ def test_status_shows_names(tmp_path: Path):
         status.show_status(options, console)
     text = console.export_text()
     assert text.count("삼성전자") == 3 and "005930" not in text
+
+
+REPORT = (
+    "15:31:35 📋 2026-11-27 손익 +38,247원 (+0.19%)\n매도차익 64,035 − 수수료 3,940 − 세금 21,848\n"
+    "• 005930 +50,172원 (1번)\n내지 않은 주문 1건:\n• SESSION 주문 시간 아님 1건"
+)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_evening_of_a_paper_day_as_it_stands_on_the_terminal(width: int, height: int):
+    """After the close: no age of the last trade, no hold that the phase says, the report in one piece."""
+    hold = {"reason": "stopping", "scope": "all", "text": "매매 종료"}
+    told = sample(phase="after", holds=[hold], messages=[REPORT], orders=0)
+    for each in told["symbols"]:
+        each["age_s"] = 8_079.0
+    lines = [line.plain.rstrip() for line in drawn(told, width, height)]
+    text = "\n".join(lines)
+    assert "장 마감" in lines[0] and "매매 종료" not in text and "8,079" not in text
+    assert "시세 연결됨" in text and "매매 중" in text
+    said = " ".join(
+        line for line in lines[lines.index(next(x for x in lines if "손익 +38" in x)) :]
+    )
+    for part in ("(+0.19%) · 매도차익", "세금 21,848 · 삼성전자 +50,172원", "1건: SESSION"):
+        assert part.replace(" ", "") in said.replace(" ", ""), part
+    assert "•" not in said
+    assert max(cell_len(line) for line in lines) <= width and len(lines) <= height
+
+
+def test_an_old_trade_in_a_session_is_told_in_minutes():
+    """Seconds at first, then minutes: nobody divides by sixty in his head."""
+    told = sample()
+    for seconds, words in ((41.0, "41초 전"), (2_899.0, "48분 전")):
+        for each in told["symbols"]:
+            each["age_s"] = seconds
+        assert words in plain(drawn(told, 80, 24))
+
+
+def test_a_bot_that_ends_on_a_sunday_shows_its_last_session(tmp_path: Path):
+    """The report at the end is that of the session of the status, whatever day it is."""
+    make_journal(tmp_path / "journal-paper-000000000000.sqlite3", 1, 20)
+    day = reports.read_folder(tmp_path)[0].days[-1].day.isoformat()
+    told = sample(at="2026-12-06T10:00:00+09:00", session=[f"{day}T09:00:00+09:00", ""], symbols=[])
+    with open(os.devnull, "w") as nothing:
+        console = Console(width=80, record=True, file=nothing)
+        chosen = build_parser().parse_args(["--screen", "--state", str(tmp_path)])
+        screen.end_report(chosen, tmp_path, told, console)
+    assert day in console.export_text()
