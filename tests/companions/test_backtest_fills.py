@@ -355,7 +355,7 @@ def test_a_bar_closes_at_its_end_when_nothing_is_traded_after_it(lane, tmp_path:
     """A hole of half an hour after two of its three minutes: the bar does not wait for its end."""
     past = history.invent(1, 5, {S: 71_000})
     kept = [bar for bar in past.minutes[S] if bar.start.hour != 10 or bar.start.minute % 3 != 2]
-    holes = [bar for bar in kept if bar.start.hour != 10 or not 8 <= bar.start.minute < 40]
+    holes = [bar for bar in kept if bar.start.hour != 10 or not 11 <= bar.start.minute < 45]
     strategy = Clocked()
     settings = SETTINGS.model_copy(update={"bar_minutes": 3})
     run(settings, strategy, history.History({S: holes}, bases=past.bases), Options(lane=lane), tmp_path / "x")  # fmt: skip
