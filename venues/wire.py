@@ -182,6 +182,7 @@ class Budget:
         self.closed_until = max(self.closed_until, now + seconds)
 
     def _forget(self, now: float) -> None:
+        now += 5e-10  # sums of floats: what ends now has ended, so that a header of now is news
         while self._used and self._used[0][0] + self.limit.seconds <= now:
             self._sum -= self._used.popleft()[1]
 
