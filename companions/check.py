@@ -176,6 +176,7 @@ class Check:
         self.profile, self.bot = settings.profile, settings.bot
         self.board = Board(options.speak)
         self.folder = bot.state_folder(options, self.bot)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a token is kept there
         self.clock = bot.MarketClock(self.bot.market_clock if self.bot else None)
         pace = bot.REST_CALLS_PER_SECOND[self.profile.environment]
         pace = (self.bot.rest_calls_per_second if self.bot else None) or pace

@@ -173,6 +173,8 @@ def test_words_for_the_bot_are_left_in_order(home, capsys):
     """--level, --resolve, --accept-orders: one line each; a word not yet obeyed is kept."""
     assert main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 1
     assert "봇의 폴더를 --state로" in capsys.readouterr().err  # no bot lives there
+    assert not (home / "state").exists()  # a mistyped folder is not made
+    (home / "state").mkdir(mode=0o700)
     (home / "state" / "journal-paper-x.sqlite3").touch()
     assert main(["--level", "FLATTEN_AND_HALT", "--state", "state"]) == 0
     assert main(["--resolve", "abc=absent", "--state", "state"]) == 0
