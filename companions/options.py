@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import os
 import re
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -319,8 +319,10 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     language = language_of(arguments)
     wrong, options = _read_words(arguments, build_parser(language))
     if options and (options.help or options.version):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # into `head`
-        print(help_text(language).rstrip() if options.help else bot.__version__)
+        try:
+            print(help_text(language).rstrip() if options.help else bot.__version__, flush=True)
+        except BrokenPipeError:  # into `head`: what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0)
     if wrong or options is None:
         more = bot.Both("All options, with examples:", "전체 옵션과 예:")

@@ -57,6 +57,20 @@ def pytest_xdist_make_scheduler(config, log):
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_they_were():
+    """Leave signals as a test found them: children inherit one that is ignored, or blocked."""
+    kept = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)
+    }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    for each, handler in kept.items():
+        if signal.getsignal(each) is not handler:
+            signal.signal(each, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def pytest_collection_modifyitems(items):
     """Let a property that is tried for long take its time."""
     for item in items:

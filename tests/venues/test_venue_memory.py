@@ -19,7 +19,8 @@ print(give_back(), before, megabytes())
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_the_imports_give_back_what_they_needed_for_a_moment():
-    """All of the venues loaded: about 60 MB, where the C library can give memory back; 20 less than before."""
+    """All of the venues loaded: about 60 MB where the C library can give memory back, 77 before."""
     done = subprocess.run([sys.executable, "-c", SOURCE], cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
     can, before, after = done.stdout.split()
-    assert can == "False" or float(after) < min(68, float(before) - 8), done.stdout
+    assert can == "False" or float(after) < 68, done.stdout
+    assert float(after) <= float(before), done.stdout
