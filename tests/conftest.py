@@ -26,8 +26,9 @@ SHARED_MEMORY = Path("/dev/shm")
 if SHARED_MEMORY.is_dir():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
-# A shell's nohup has children ignore SIGHUP; the bots that tests start must hear it.
+# A shell's nohup has children ignore SIGHUP, its `&` SIGINT; the bots that tests start must hear both.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Slow on purpose, and asked a thousand times for the same invented keys and accounts.
 hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)
