@@ -410,6 +410,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     searched.add_argument("--list", action="store_true", help="print the names and end")
     searched.add_argument(
+        "--prices", action="store_true", help="the stocks in them with live prices, as a table"
+    )
+    searched.add_argument(
         "--seconds", type=float, default=0.0, help="follow so long; 0: until Ctrl-C"
     )
     run = command("run", "all of it as a service: premium, balances, open orders, day report")

@@ -9,23 +9,29 @@ import urllib.parse
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import BotError, Both, Fault, Redactor, SettingsError
 from venues import kiwoom
 from venues.board import SEOUL
-from venues.common import FeedChange
+from venues.common import FeedChange, VQuote, VTicker
 from venues.kiwoom import Event, KiwoomRefused
 from venues.kiwoom_client import Keys, KiwoomClient
 from venues.kiwoom_conditions import ConditionChange, ConditionFeed
-from venues.kiwoom_stream import KiwoomLine, Session
+from venues.kiwoom_stream import Follower, KiwoomLine, Session
 from venues.monitor import Hosts
 from venues.settings import SECRETS, Environment, VenueSettings
 from venues.wire import Clock, Http, Pacer, Statistics
 from venues.words import percent, say
+
+MOST_FOLLOWED = 50  # stocks of conditions whose prices are asked for at once
+FRESH_NS = 15 * 10**9
 
 
 class Way(NamedTuple):
@@ -100,9 +106,14 @@ async def conditions(
         wanted = () if options.list or options.once else settings.kiwoom.conditions
         once = (options.once,) if options.once else ()
         shown = Printer(options.language, clock, redact)
-        feed = ConditionFeed(wanted, shown.changed, once)
-        told = shown.line if wanted else lambda change: None
-        async with line_of(way, feed, lambda event: None, (), told) as line:
+        prices = Prices(options.language, clock) if options.prices and wanted else None
+        feed = ConditionFeed(wanted, prices.changed if prices else shown.changed, once)
+        told = shown.line if wanted and not prices else lambda change: None
+        async with line_of(
+            way, feed, prices.take if prices else lambda event: None, (), told
+        ) as line:
+            if prices:
+                prices.follower = Follower(line.session.watch, MOST_FOLLOWED, ())
             for _ in range(int(options.wait * 20)):
                 if feed.done:
                     break
@@ -112,6 +123,11 @@ async def conditions(
                     redact(say("c_down", options.language, time=shown.now(), why=line.why or "…"))
                 )
                 return 1
+            if prices:
+                for name, why in feed.why.items():
+                    print(say("c_why", options.language, name=name, why=redact(why)))
+                await prices.show(options.seconds, lambda: redact(line.why))
+                return 0
             return await _shown(options, feed, shown)
 
 
@@ -161,6 +177,63 @@ class Printer:
         """Print that the line came or went."""
         code = "c_up" if change.up else "c_down"
         print(self.redact(say(code, self._language, time=self.now(), why=change.why)), flush=True)
+
+
+class Prices:
+    """The stocks of the conditions with their prices, as long as they are in one."""
+
+    def __init__(self, language: str, clock: Clock) -> None:
+        self._language, self._clock = language, clock
+        self.follower: Follower | None = None
+        self._names: dict[str, set[str]] = {}
+        self._quotes: dict[str, VQuote] = {}
+        self._tickers: dict[str, VTicker] = {}
+
+    def changed(self, change: ConditionChange) -> None:
+        """Follow a stock that came in; forget one that left."""
+        names = self._names.setdefault(change.symbol, set())
+        (names.add if change.inside else names.discard)(change.name)
+        if not names:
+            for known in (self._names, self._quotes, self._tickers):
+                known.pop(change.symbol, None)
+        if self.follower:
+            self.follower.changed(change)
+
+    def take(self, event: Event) -> None:
+        """Take a price."""
+        if isinstance(event, VQuote):
+            self._quotes[event.symbol] = event
+        elif isinstance(event, VTicker):
+            self._tickers[event.symbol] = event
+
+    def table(self, down: str) -> Table:
+        """Return one row a stock; a price older than 15 s is dim."""
+        table = Table(
+            title=say("c_title", self._language), title_justify="left", caption=escape(down) or None
+        )
+        for head in ("c_stock", "c_name"):
+            table.add_column(say(head, self._language))
+        for head in ("last", "bid", "ask", "c_change"):
+            table.add_column(say(head, self._language), justify="right", no_wrap=True)
+        for symbol, names in sorted(self._names.items()):
+            quote, ticker = self._quotes.get(symbol), self._tickers.get(symbol)
+            change = ticker.change_day_pct if ticker else None
+            cells = (
+                f"{ticker.last:,}" if ticker else "-", f"{quote.bid:,}" if quote else "-",
+                f"{quote.ask:,}" if quote else "-", "-" if change is None else percent(Fraction(change) / 100),
+            )  # fmt: skip
+            fresh = ticker and self._clock.mono_ns() - ticker.seen_ns <= FRESH_NS and not down
+            table.add_row(symbol, ", ".join(sorted(names)), *cells, style=None if fresh else "dim")
+        return table
+
+    async def show(self, seconds: float, down: Callable[[], str]) -> None:
+        """Show the table once a second until the time is over (0: until Ctrl-C)."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds if seconds else float("inf")
+        with Live(self.table(down()), auto_refresh=False) as live:
+            while loop.time() < until:
+                await asyncio.sleep(1.0)
+                live.update(self.table(down()), refresh=True)
 
 
 def list_table(feed: ConditionFeed, language: str) -> Table:
