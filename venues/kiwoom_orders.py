@@ -186,8 +186,7 @@ class KiwoomOrders:
         over = is_over(intent, now)
         if chain.filled and not over:
             fills = await self.client.fills(intent.symbol)
-            chain = chain_of(order.numbers, rows, fills, intent.kind in OWN_END)
-            assert chain is not None
+            chain = chain_of(order.numbers, rows, fills, intent.kind in OWN_END) or chain
         self.listed[intent.intent_id] = (asked_ms, chain.price)
         self.ways |= ways_of(rows, order.numbers)
         return view_of(order, chain, over, self._settled(order, chain, asked_ms))
@@ -213,10 +212,12 @@ class KiwoomOrders:
             for number, row in (await self.client.open_rows()).items():
                 rows.setdefault(number, row)
         self.ways |= ways_of(rows, known)
+        if not self.ways:
+            await self._learn_ways(order)
         free = strangers(rows, known, self.ways)
         sending = [o for o in self.ledger.orders.values() if o.status is _S.SUBMITTING and o is not order]  # fmt: skip
         free = [row for row in free if not any(fits(o.intent, row, window_s(o)) for o in sending)]
-        verdict = judge(order, free, self.ledger, asked_ms)
+        verdict = judge(order, free, self.ledger, asked_ms, self.ways)
         if verdict.bound:
             return await self._bind(order, verdict.bound.number, rows, asked_ms)
         if verdict.unclear:
@@ -224,12 +225,22 @@ class KiwoomOrders:
             raise NoAnswer(verdict.unclear)
         return await self._absent(order, rows, bool(known), late, asked_ms)
 
+    async def _learn_ways(self, order: SpotOrder) -> None:
+        """Learn from the newest day before how lists word where our orders were entered."""
+        day = day_of(order.intent)
+        before = [o.intent.at for o in self.ledger.orders.values() if o.numbers and day_of(o.intent) < day]  # fmt: skip
+        if before:
+            at = max(before)
+            known = known_numbers(self.ledger, at.astimezone(KST).date())
+            self.ways |= ways_of(await self.client.day_rows(at), known)
+
     async def _bind(
         self, order: SpotOrder, number: str, rows: Mapping[str, kiwoom.Row], asked_ms: int
     ) -> VOrder:
         """Return a row as this order: from now on its number is known."""
         chain = chain_of([number], rows, {}, order.intent.kind in OWN_END)
-        assert chain is not None
+        if chain is None:
+            raise NoAnswer(f"the list does not show {number}")
         if chain.filled and not is_over(order.intent, self._now()):
             fills = await self.client.fills(order.intent.symbol)
             chain = chain_of([number], rows, fills, order.intent.kind in OWN_END) or chain
@@ -417,6 +428,19 @@ class KiwoomDesk(Desk):
     def _replaced(self, order: SpotOrder, number: str, price: Decimal | None) -> Update:
         now = self._clock.wall_ms()
         return Update(order.intent.intent_id, _E.REPLACED, now, number, price=price)
+
+    async def settle_as(self, order: SpotOrder, number: str) -> str:
+        """Believe the owner that a number is a quarantined order; why it cannot be, "" when it is."""
+        row = (await self.kiwoom.client.day_rows(order.intent.at)).get(number)
+        if row is None:
+            return "s_unknown"
+        if number in known_numbers(self.ledger, day_of(order.intent)):
+            return "s_ours"
+        if not fits(order.intent, row, float("inf")):
+            return "s_other"
+        self._write([Update(order.intent.intent_id, _E.FOUND, self._clock.wall_ms(), number)])
+        await self.look(order)
+        return ""
 
     # --- changing a price ---------------------------------------------------------------
 

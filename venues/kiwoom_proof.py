@@ -2,11 +2,17 @@
 
 Kiwoom takes no id of ours, so an order whose answer was lost is known by its likeness only:
 
-    UNKNOWN ─┬─ one row of the day's list fits, no other could be meant ──▶ bound to its number
+    UNKNOWN ─┬─ one row of the day's list fits, no other could be meant, and the list says that it
+             │  was entered as ours are ───────────────────────────────────▶ bound to its number
              ├─ a notice named one number that fits, and the account moved ─▶ bound to it
              ├─ in 3 complete lists in a row nothing fits, the last 180 s after the call, no notice
              │  fits, and the account did not move by its size ────────────▶ LOST (found later: adopted)
              └─ several fit, or none of this in ten minutes ───────────────▶ QUARANTINED: the owner says
+
+Where an order was entered (`comm_ord_tp`) is what tells ours from an equal one that the owner typed on
+the same day. Its wording is learnt from rows whose numbers we know, of an earlier day if need be; before
+the first of them only a wording that names the API is believed. A row that says nothing of it is bound
+to nothing: the owner says (`orders settle`).
 
 A list is complete when it was read to its end and shows every number Kiwoom ever gave us on that day (the
 canary). On mock a list without one proves nothing unless the account says the same. Never sent again.
@@ -143,7 +149,14 @@ class Verdict(NamedTuple):
     unclear: str  # why it proves nothing, "" when nothing fits
 
 
-def judge(order: SpotOrder, free: Iterable[Row], ledger: SpotLedger, asked_ms: int) -> Verdict:
+def entered_by_us(row: Row, ways: Collection[str]) -> bool:
+    """Tell whether a list says that a row was entered the way our orders are."""
+    return row.entered in ways if ways else "API" in row.entered.upper()
+
+
+def judge(
+    order: SpotOrder, free: Iterable[Row], ledger: SpotLedger, asked_ms: int, ways: Collection[str] = ()
+) -> Verdict:  # fmt: skip
     """Judge the rows of nobody for one order without a number."""
     rivals = [
         other
@@ -162,6 +175,9 @@ def judge(order: SpotOrder, free: Iterable[Row], ledger: SpotLedger, asked_ms: i
     if len(found) > 1:
         return Verdict(None, "equal orders: " + ", ".join(sorted(row.number for row in found)))
     (row,) = found
+    if not entered_by_us(row, ways):
+        said = row.entered or "not said"
+        return Verdict(None, f"{row.number} may be the owner's: where it was entered is {said}")
     if any(_claims(other, row, near) for other in rivals):
         return Verdict(None, f"{row.number} may be another order of ours")
     if asked_ms - int(order.intent.at.timestamp() * 1_000) < PATIENCE_MS:

@@ -42,6 +42,7 @@ from venues.common import (
 from venues.spot import (
     ORDER_ROWS,
     QUARANTINE_AFTER_S,
+    SETTLED,
     Entry,
     Facts,
     LevelSet,
@@ -332,7 +333,10 @@ class Desk:
             seen = await self.port.look(order.intent, lists=late and order.status in DOUBTFUL)
         except BotError as error:
             log.warning("%s: look: %s", order.intent.client_id, type(error).__name__)
-            if order.status is _S.LOST:  # the last look must be one that had an answer
+            late_ms = asked - (order.ended_ms or asked)
+            if (
+                order.status is _S.LOST and late_ms < 2 * self.port.watch_lost_ms
+            ):  # once more, with an answer
                 order.looks -= 1
                 self._next_look[intent_id] = asked + round(WORKING_LOOK_S * 1_000)
             self._quarantine(order)
@@ -356,6 +360,11 @@ class Desk:
         ):
             self._write([Update(order.intent.intent_id, _E.AMBIGUOUS, now)])
             self._tell("quarantined", order)
+
+    def settle(self, order: SpotOrder) -> None:
+        """Believe the owner, who looked: a quarantined order was never taken. Found later it is booked."""
+        update = Update(order.intent.intent_id, _E.ABSENT, self._clock.wall_ms(), note=SETTLED)
+        self._write([update])
 
     def take(self, seen: VOrder) -> None:
         """Take a view of an order, from a look or a stream; a stranger's is left alone."""

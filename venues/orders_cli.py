@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kis_realtime_trading import (
+    RESTING,
     BadData,
     Both,
     Fault,
@@ -31,7 +32,8 @@ from venues.accounts import (
     desk_of,
     sending_faults,
 )
-from venues.common import Kind, Purpose, amount, plain
+from venues.common import Kind, Purpose, amount, minus, plain
+from venues.kiwoom_orders import KiwoomDesk
 from venues.manager import venues_in
 from venues.monitor import Hosts
 from venues.orders import RAMP_DAYS, Desk, Refused, Wish
@@ -41,9 +43,10 @@ from venues.spot import SpotLedger, SpotOrder
 from venues.spot_venue import order_line, short_id
 from venues.venue import Context
 from venues.wire import Clock
-from venues.words import REASONS, say
+from venues.words import REASONS, say, status_word
 
 _OF_LIST = ("--settings", "--language", "--demo", "--wait", *VENUES)
+CHANGING = (OrderStatus.REPLACE_PENDING, OrderStatus.REPLACE_UNKNOWN)
 KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}
 
 
@@ -165,6 +168,65 @@ async def cancel(options: argparse.Namespace, account: Account, folder: Path) ->
         return 0 if not order.open else 1
 
 
+async def change(options: argparse.Namespace, account: Account, folder: Path) -> int:
+    """Ask for another price of what is left of an order at Kiwoom; checked only without --send."""
+    language = options.language
+    try:
+        price = amount(options.price)
+    except BadData:
+        raise SettingsError([Fault("--price", options.price[:40], Both("a price in won", "원 단위 가격"))]) from None  # fmt: skip
+    if options.send and (faults := sending_faults(account, options.live)):
+        raise SettingsError(faults)
+    async with desk_of(account, folder, Clock(), tell(language)) as desk:
+        if not isinstance(desk, KiwoomDesk):
+            expected = Both("kiwoom; elsewhere cancel it and place another", "kiwoom. 다른 거래소는 취소한 뒤 새로 주문하십시오")  # fmt: skip
+            raise SettingsError([Fault("orders change", account.venue, expected)])
+        order = _find(desk.ledger, options.id)
+        if order.status not in RESTING:
+            Console().print(orders_table(_only(order), account, language))
+            return 1
+        if not options.send:
+            if against := await desk.judge_change(order, price):
+                _print_refused(desk, against, language)
+                return 1
+            rest = plain(minus(order.intent.quantity or Decimal(0), order.filled))
+            print(say("o_change", language, id=short_id(order), rest=rest, price=f"{price:,}"))
+            return 0
+        changed = await desk.change(order.intent.intent_id, price)
+        if isinstance(changed, Refused):
+            _print_refused(desk, changed.codes, language)
+            return 1
+        loop = asyncio.get_running_loop()
+        until = loop.time() + options.wait
+        while order.status in CHANGING and loop.time() < until:
+            await asyncio.sleep(0.25)
+            await desk.resolve()
+        Console().print(orders_table(_only(order), account, language))
+        return 0 if order.status not in CHANGING and (order.price == price or not order.open) else 1
+
+
+async def settle(options: argparse.Namespace, account: Account, folder: Path) -> int:
+    """Say what became of an order that could not be found out. Sends nothing."""
+    language = options.language
+    async with desk_of(account, folder, Clock(), tell(language)) as desk:
+        order = _find(desk.ledger, options.id)
+        if order.status is not OrderStatus.QUARANTINED:
+            expected = Both("an order to be looked at by you; another is still looked for, or known", "직접 확인이 필요한 주문. 나머지는 확인 중이거나 이미 확인되었습니다")  # fmt: skip
+            raise SettingsError([Fault("orders settle", f"{short_id(order)} {status_word(order.status, language)}", expected)])  # fmt: skip
+        if options.never:
+            desk.settle(order)
+        elif isinstance(desk, KiwoomDesk):
+            number = options.number.zfill(7)
+            if why := await desk.settle_as(order, number):
+                print(say(why, language, number=number))
+                return 1
+        else:
+            expected = Both("--never; here an order is found by its own id", "--never. 여기서는 자체 id로 주문을 찾습니다")  # fmt: skip
+            raise SettingsError([Fault("--number", account.venue, expected)])
+        Console().print(orders_table(_only(order), account, language))
+        return 0
+
+
 async def resolve(options: argparse.Namespace, account: Account, folder: Path) -> int:
     """Look at every open order until each is at rest or the time is over. Sends no order."""
     async with desk_of(account, folder, Clock(), tell(options.language)) as desk:
@@ -200,9 +262,8 @@ async def run(
         limits = ", ".join(f"{name} {getattr(account.limits, name):,f}" for name in names)
         print(say("o_pin", options.language, limits=limits, pin=account.right_pin, venue=account.venue))  # fmt: skip
         return 0
-    action: Any = {"place": place, "cancel": cancel, "resolve": resolve, "level": level}[
-        options.action
-    ]
+    actions = {"place": place, "cancel": cancel, "change": change, "resolve": resolve, "settle": settle, "level": level}  # fmt: skip
+    action: Any = actions[options.action]
     code: int = await action(options, account, settings.state_dir)
     return code
 
@@ -253,11 +314,24 @@ def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None])
     order.add_argument(
         "--cause", help="the same cause on the same day is the same order, sent once"
     )
-    order.add_argument(
-        "--send", action="store_true", help="send it; without this it is only checked"
-    )
-    order.add_argument("--live", action="store_true", help="with --send: real money")
     action("cancel", "take one order back").add_argument("id", help="as `orders list` shows it")
+    changed = action(
+        "change", "another price of what is left, at Kiwoom; with --send it leaves, once"
+    )
+    changed.add_argument("id", help="as `orders list` shows it")
+    changed.add_argument("--price", required=True, help="the new price")
+    for made in (order, changed):
+        made.add_argument(
+            "--send", action="store_true", help="send it; without this it is only checked"
+        )
+        made.add_argument("--live", action="store_true", help="with --send: real money")
+    settled = action(
+        "settle", "say what became of an order that you had to look for; sends nothing"
+    )
+    settled.add_argument("id", help="as `orders list` shows it")
+    said = settled.add_mutually_exclusive_group(required=True)
+    said.add_argument("--never", action="store_true", help="the venue has no such order")
+    said.add_argument("--number", help="its order number at Kiwoom")
     action("resolve", "look what became of open orders; sends none")
     moved = action("level", "the kill switch: 0 on, 1 no entries, 2 take entries back as well")
     moved.add_argument("number", type=int, choices=(0, 1, 2))

@@ -56,6 +56,7 @@ from venues.common import (
 
 LOOKS_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 180, 300, 600)
 QUARANTINE_AFTER_S = 600
+SETTLED = "the owner says that it was never taken"
 _S, _E = OrderStatus, OrderEvent
 ENDS = {
     OrderSeen.FILLED: _E.FILLED, OrderSeen.CANCELLED: _E.CANCELLED, OrderSeen.EXPIRED: _E.EXPIRED,
@@ -308,7 +309,7 @@ def next_look_ms(order: SpotOrder, watch_lost_ms: int) -> int | None:
     A doubtful order on a growing scale after its call; one at work every few seconds; one believed
     lost as long as a late request may still arrive.
     """
-    if order.ended_ms is None:
+    if order.ended_ms is None or (order.status is _S.LOST and order.note == SETTLED):
         return None
     if order.status in DOUBTFUL or order.status is _S.LOST:
         at = LOOKS_AFTER_S[order.looks] if order.looks < len(LOOKS_AFTER_S) else None

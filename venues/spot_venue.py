@@ -270,10 +270,10 @@ def fees_text(fees: Mapping[str, Decimal]) -> str:
 
 def order_line(order: SpotOrder, use: str) -> OrderLine:
     """Return an order as people read it."""
-    intent = order.intent
+    intent, price_now = order.intent, order.price or order.intent.price
     return OrderLine(
         intent.venue, use, int(intent.at.timestamp() * 1_000), intent.symbol, intent.side,
-        plain(intent.quantity or intent.funds or ZERO), plain(intent.price) if intent.price else "",
+        plain(intent.quantity or intent.funds or ZERO), plain(price_now) if price_now else "",
         order.status, plain(order.filled), fees_text(order.fees), short_id(order), order.open,
     )  # fmt: skip
 

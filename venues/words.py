@@ -179,6 +179,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "c_why": ("{name}: {why}", "{name}: {why}"),
     "c_gone": ("이 이름의 조건이 없습니다", "there is no condition of this name"),
     "o_dry_bad": ("모의 확인: 거래소가 거부합니다: {why}", "Dry run: the venue refuses it: {why}"),
+    "o_change": (
+        "{id}: {rest}주를 {price}원으로 정정할 수 있습니다. 보내려면 --send를 붙이십시오.",
+        "{id}: {rest} left may go to {price} won. Add --send to send it.",
+    ),
+    "s_unknown": (
+        "그날 주문 목록에 없는 번호입니다: {number}",
+        "the list of that day has no such number: {number}",
+    ),
+    "s_ours": (
+        "이미 다른 주문의 번호입니다: {number}",
+        "the number of another order of yours here: {number}",
+    ),
+    "s_other": (
+        "종목, 수량, 가격이나 시간이 이 주문과 다릅니다: {number}",
+        "another stock, quantity, price or time than this order: {number}",
+    ),
     "o_level": ("킬 스위치: {level}", "Kill switch: {level}"),
     "o_none": (
         "주문을 쓰도록 설정한 거래소가 없습니다. venues.yaml.example을 보십시오.",
@@ -197,8 +213,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{id}: proved not to exist at the venue.",
     ),
     "t_quarantined": (
-        "{id}: 10분 동안 확인하지 못했습니다. 거래소 앱에서 직접 확인하십시오.",
-        "{id}: not known after ten minutes. Look for it in the venue's app.",
+        "{id}: 10분 동안 확인하지 못했습니다. 거래소 앱에서 찾아보고 알려 주십시오: orders settle",
+        "{id}: not known after ten minutes. Look for it in the venue's app, then say: orders settle",
     ),
     "t_found_late": (
         "{id}: 없는 줄 알았던 주문이 나타났습니다. 장부에 넣었습니다.",

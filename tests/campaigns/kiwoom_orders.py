@@ -42,7 +42,7 @@ from kis_realtime_trading import (  # noqa: E402
 )
 from venues import kiwoom  # noqa: E402
 from venues.common import Kind, Purpose  # noqa: E402
-from venues.kiwoom_orders import KiwoomDesk, KiwoomOrders  # noqa: E402
+from venues.kiwoom_orders import TRADE_KINDS, KiwoomDesk, KiwoomOrders  # noqa: E402
 from venues.orders import Refused, Wish  # noqa: E402
 from venues.spot import SpotLimits, SpotOrder  # noqa: E402
 
@@ -53,6 +53,8 @@ FAULTS = ("", "", "", "no_connection", "lost_before", "lost_after", "late", "500
 PLANS: tuple[list[tuple[int, int]], ...] = (
     [(0, 100)], [(0, 40), (3_000, 100)], [(7_000, 100)], [], [(500, 30)], [(200, 30), (2_000, 30), (9_000, 100)],
 )  # fmt: skip
+# How a day's list words where an order was entered, by us and by the owner; two of them tell nothing at first.
+WAYS = (*[("REST API", "영웅문S")] * 4, ("OpenAPI", "HTS"), ("단말 7", "영웅문S"), ("", ""))
 
 
 class Killed(BaseException):
@@ -87,7 +89,7 @@ class World(Wire):
     def opened(self, path: Path) -> KiwoomDesk:
         """Return the program after a start: journal opened, rebuilt."""
         port = KiwoomOrders(self.client(), "mark")
-        journal = Journal(path)
+        journal = self.journal = Journal(path)
         append = journal.append
 
         def stepped(*given: Any) -> None:
@@ -232,9 +234,16 @@ async def one_order(world: World, desk: KiwoomDesk, number: int, result: Result)
     fault = rng.choice(FAULTS)
     world.fault, world.late_s = fault, rng.choice([1.0, 3.0, 20.0, 50.0, 100.0, 400.0])
     world.trouble, world.label = 0.0, f"w{number}"
-    twin = bool(desk.kiwoom.ways) and rng.random() < 0.05  # before, nobody could tell them apart
-    if twin:  # the owner does the same by his phone
-        core.add(wish.symbol, wish.side is Side.BUY, int(wish.quantity or 0), int(wish.price or 0), api=False)  # fmt: skip
+    twin = rng.choice(["before", "after"]) if rng.random() < 0.1 else ""
+    kind = TRADE_KINDS[wish.kind]
+
+    def owner() -> None:  # the owner does the same by his phone
+        core.add(wish.symbol, wish.side is Side.BUY, int(wish.quantity or 0), int(wish.price or 0), kind, api=False)  # fmt: skip
+
+    if twin == "before":
+        owner()
+    elif twin:
+        asyncio.get_running_loop().call_later(rng.uniform(0.5, 60.0), owner)
     placed = await desk.place(wish)
     world.fault = ""
     world.trouble = rng.choice([0.0, 0.0, 0.1, 0.4])
@@ -264,7 +273,7 @@ async def one_order(world: World, desk: KiwoomDesk, number: int, result: Result)
         await desk.resolve()
         await asyncio.sleep(1.0 if placed.open else 20.0)
     world.stream()
-    compare(world, placed, world.label, result, f"{number} {wish.kind} {fault}{' twin' if twin else ''}")  # fmt: skip
+    compare(world, placed, world.label, result, f"{number} {wish.kind} {fault}{twin and ' twin ' + twin} {core.ways[0]}")  # fmt: skip
 
 
 async def changing(world: World, desk: KiwoomDesk, placed: SpotOrder, result: Result) -> None:
@@ -282,6 +291,7 @@ def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool 
     result, number = Result(), 0
     while result.orders < orders:
         world = World(seed + number, mock)
+        world.core.ways = world.rng.choice(WAYS)
         path = folder / f"kiwoom-{seed}-{number}.sqlite3"
 
         async def scene(world: World = world, path: Path = path) -> None:
@@ -289,7 +299,9 @@ def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool 
             desk = world.opened(path)
             for _ in range(a_world):
                 number += 1
-                await until_open(world)
+                if await until_open(world) or world.rng.random() < 0.02:  # a new process
+                    world.journal.close()
+                    desk = world.opened(path)
                 try:
                     await one_order(world, desk, number, result)
                 except BotError as error:
@@ -303,13 +315,15 @@ def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool 
     return result
 
 
-async def until_open(world: World) -> None:
-    """Wait for the next morning when the day is nearly over."""
+async def until_open(world: World) -> bool:
+    """Wait for the next morning when the day is nearly over; tell whether it was."""
     now = datetime.fromtimestamp(world.time.wall_ms() / 1_000, KST)
     if now.hour >= 15:
         morning = (now + timedelta(days=1)).replace(hour=9, minute=0)
         await asyncio.sleep((morning - now).total_seconds())
         world.core.hidden.clear()  # numbers begin anew
+        return True
+    return False
 
 
 def check_moved(world: World, desk: KiwoomDesk, result: Result) -> None:
@@ -348,7 +362,7 @@ async def scripted_day(world: World, desk: KiwoomDesk) -> None:
                 break
             await desk.resolve()
             await asyncio.sleep(1.0)
-        for _ in range(220):
+        for _ in range(420):
             if isinstance(placed, Refused) or not placed.open:
                 break
             world.stream()

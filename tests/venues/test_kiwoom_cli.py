@@ -1,14 +1,24 @@
 """What a person sees of Kiwoom: orders, conditions, watch, check; real money behind the interlock."""
 
 import asyncio
+import re
 from decimal import Decimal
 
 import pytest
 from harness import run_virtual
 from kiwoom_stage import Wire
 
-from kis_realtime_trading import Both, KillLevel, OrderStatus, Secret, SettingsError, Side
-from venues import accounts, cli, kiwoom_cli
+from kis_realtime_trading import (
+    Both,
+    Journal,
+    KillLevel,
+    OrderEvent,
+    OrderStatus,
+    Secret,
+    SettingsError,
+    Side,
+)
+from venues import accounts, cli, kiwoom_cli, orders_cli
 from venues.checks import CAUSES, Check
 from venues.cli import demo_account, main
 from venues.common import Kind
@@ -17,6 +27,8 @@ from venues.manager import FACTORY, venues_in
 from venues.monitor import Hosts
 from venues.orders import Refused, Wish
 from venues.settings import read_settings
+from venues.simulators.kiwoom import KiwoomSimulator
+from venues.spot import Requested, Update, rows_of
 from venues.spot_venue import SpotVenue
 from venues.venue import Context
 from venues.wire import Clock
@@ -112,6 +124,13 @@ def test_conditions_are_listed_asked_and_followed(capsys):
     followed = said(capsys, "conditions", "--seconds", "1.5")
     assert "편입 거래량 급증: 035720 (조회로 확인)" in followed
     assert "이 이름의 조건이 없습니다" in said(capsys, "conditions", "--once", "없음", code=1)
+
+
+def test_stocks_in_a_condition_are_shown_with_their_prices(capsys):
+    """`--prices`: code, condition, last, bid and ask of what is inside now."""
+    shown = said(capsys, "conditions", "--prices", "--seconds", "2.5", "--language", "en")
+    assert "돌파" in shown
+    assert re.search(r"│ 0\d{5} │ .* │ +[\d,]{6,} │ +[\d,]{6,} │ +[\d,]{6,} │ [+-]\d", shown)
 
 
 def test_conditions_without_a_key_say_what_to_set(capsys, tmp_path, monkeypatch):
@@ -261,3 +280,66 @@ def test_the_manager_books_notices_when_its_journal_is_open(tmp_path):
 
     order = run_virtual(scene())
     assert (order.status, order.filled, order.fees) == (OrderStatus.FILLED, "1", "10 KRW")
+
+
+def test_another_price_and_the_owners_word_by_command(tmp_path, capsys, monkeypatch):
+    """A resting order is checked, then changed once; what could not be found out is settled by the owner."""
+    settings, given = demo_account()
+    settings = settings.model_copy(update={"state_dir": tmp_path, "language": "en"})
+    monkeypatch.setattr(KiwoomSimulator, "_plan", lambda self, order: None)
+
+    async def scene():
+        async with cli.venues_of(True) as hosts:
+
+            async def run(*arguments):
+                typed = ["orders", *arguments, "--language", "en", "--wait", "2"]
+                return await orders_cli.run(cli.build_parser().parse_args(typed), settings, given, hosts)  # fmt: skip
+
+            assert await run("place", "kiwoom", "buy", "005930", "--quantity", "10", "--price", "70000", "--send") == 0  # fmt: skip
+            file = tmp_path / "orders-kiwoom-mock.sqlite3"
+            (order,) = accounts.read_ledger(file).orders.values()
+            known = order.intent.client_id[:11]
+            assert await run("change", "kiwoom", known, "--price", "1") == 1
+            assert await run("change", "kiwoom", known, "--price", "69900") == 0
+            assert accounts.read_ledger(file).orders[order.intent.intent_id].price is None
+            assert await run("change", "kiwoom", known, "--price", "69900", "--send") == 0
+            with pytest.raises(SettingsError):
+                await run("settle", "kiwoom", known, "--never")
+            with pytest.raises(SettingsError):
+                await run("change", "kiwoom", known, "--price", "dear")
+            changed = accounts.read_ledger(file).orders[order.intent.intent_id]
+            lost = order.intent.__class__(**{**{name: getattr(order.intent, name) for name in order.intent.__slots__},
+                                             "intent_id": "lost", "client_id": "kb-lostlostlost"})  # fmt: skip
+            journal = Journal(file)
+            journal.verify()
+            rows = rows_of([lost, Requested("lost", 1), Update("lost", OrderEvent.NO_ANSWER, 2),
+                            Update("lost", OrderEvent.AMBIGUOUS, 3)])  # fmt: skip
+            journal.append(rows, lost.at)
+            journal.close()
+            assert await run("settle", "kiwoom", "lostlost", "--number", changed.order_id) == 1
+            assert await run("settle", "kiwoom", "lostlost", "--never") == 0
+            return changed, accounts.read_ledger(file).orders["lost"]
+
+    changed, settled = asyncio.run(scene())
+    assert (changed.price, len(changed.numbers), changed.status) == (Decimal(69_900), 2, OrderStatus.WORKING)  # fmt: skip
+    assert settled.status is OrderStatus.LOST
+    shown = capsys.readouterr().out
+    assert " 69,900 " in shown.partition("Add --send")[2]
+    assert "10 left may go to 69,900 won" in shown
+    assert "the number of another order of yours" in shown
+
+
+@pytest.mark.parametrize("venue", ["upbit", "binance"])
+def test_a_change_is_kiwooms_alone(venue, tmp_path):
+    """Elsewhere it is a cancel and another order: said before anything is asked of an order."""
+    settings, given = demo_account()
+    settings = settings.model_copy(update={"state_dir": tmp_path})
+
+    async def scene():
+        async with cli.venues_of(True) as hosts:
+            typed = cli.build_parser().parse_args(["orders", "change", venue, "x", "--price", "1"])
+            with pytest.raises(SettingsError, match=r"orders change"):
+                typed.language = "en"
+                await orders_cli.run(typed, settings, given, hosts)
+
+    asyncio.run(scene())

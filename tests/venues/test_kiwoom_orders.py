@@ -293,6 +293,59 @@ def test_an_order_entered_by_another_way_is_not_ours(tmp_path):
     assert int(placed.order_id) == world.arrived["a"][0][1]
 
 
+@pytest.mark.parametrize("ways", [("단말 7", "영웅문S"), ("", ""), ("단말 7", "단말 7")])
+def test_before_the_first_known_order_a_wording_that_names_no_api_is_not_believed(ways, tmp_path):
+    """It never arrived, the owner types the same: asked, not claimed. He says which it is, or that it is none."""
+
+    async def act(world, desk):
+        world.core.ways = ways
+        placed = await place(world, desk, wish(), "lost_before")
+        world.core.add("005930", True, 10, 70_000, api=False)
+        status = await until(world, desk, placed, 700, S.QUARANTINED, S.WORKING, S.FILLED, S.LOST)
+        assert (status, placed.filled) == (S.QUARANTINED, 0)
+        desk.settle(placed)
+        await until(world, desk, placed, 1_300, S.FILLED)
+        return placed
+
+    _, placed = on_desk(tmp_path, act)
+    assert (placed.status, placed.filled) == (S.LOST, 0)
+
+
+def test_how_ours_are_worded_is_learnt_from_an_earlier_day(tmp_path):
+    """The day begins with a lost answer, after a restart: yesterday's order of ours tells the wording."""
+
+    async def act(world, desk):
+        world.core.ways = ("단말 7", "영웅문S")
+        await place(world, desk, wish("first"))
+        await asyncio.sleep(86_400)
+        again = world.opened(tmp_path / "orders.sqlite3")
+        world.core.add("005930", True, 3, 70_000, api=False)
+        placed = await place(world, again, wish("x", quantity=D(3)), "lost_after")
+        status = await until(world, again, placed, 60, S.FILLED)
+        return status, int(placed.order_id), world.arrived["x"][0][1]
+
+    _, (status, number, truth) = on_desk(tmp_path, act)
+    assert (status, number) == (S.FILLED, truth)
+
+
+def test_the_owner_can_say_which_number_a_quarantined_order_has(tmp_path):
+    """A number of that day that fits and is nobody's: taken and booked. Anything else is refused by its reason."""
+
+    async def act(world, desk):
+        first = await place(world, desk, wish("first"))
+        world.core.add("005930", True, 10, 70_000)
+        placed = await place(world, desk, wish(), "lost_after")
+        other = world.core.add("005930", False, 1, 70_000)
+        await until(world, desk, placed, 700, S.QUARANTINED)
+        said = [await desk.settle_as(placed, number) for number in
+                ("0000099", first.order_id, f"{other.number:07d}", f"{world.arrived['a'][0][1]:07d}")]  # fmt: skip
+        return said, placed.status, placed.filled
+
+    _, (said, status, filled) = on_desk(tmp_path, act)
+    assert said == ["s_unknown", "s_ours", "s_other", ""]
+    assert (status, filled) == (S.FILLED, 10)
+
+
 def test_a_row_is_bound_only_when_notices_had_time(tmp_path):
     """In the first five seconds a notice of an equal order may be on its way."""
 

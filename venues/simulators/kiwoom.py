@@ -111,6 +111,7 @@ class Account:
         self.lists_empty = False
         # readings of what is unconfirmed
         self.prefix, self.colons, self.fill_rows, self.cancel_keeps_rest = True, False, True, False
+        self.ways = ("REST API", "영웅문S")  # how the day's list words our way and the owner's
         self._due: list[tuple[int, int, Callable[[], Any]]] = []
         self._count = itertools.count()
 
@@ -271,7 +272,7 @@ class Account:
             "cnfm_qty": f"{order.confirmed:010d}", "cntr_qty": f"{filled:010d}",
             "cntr_uv": f"{amount // filled if filled else 0:010d}", "ord_remnq": f"{rest:010d}",
             "ord_tm": self._clock(order.at_ms), "acpt_tp": "거부" if order.rejected else "접수",
-            "comm_ord_tp": "REST API" if order.api else "영웅문S", "dmst_stex_tp": "KRX",
+            "comm_ord_tp": self.ways[0 if order.api else 1], "dmst_stex_tp": "KRX",
         }  # fmt: skip
 
     def _open_row(self, order: SimOrder) -> dict[str, str]:
