@@ -74,6 +74,15 @@ if __name__ == "__main__":  # until run_guarded Ctrl-C ends it at once: no trace
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+    import os
+    import sys
+
+    _TOOLS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "companions")
+    _OWN = {"--paper", "--live", "--make-pin", "--acknowledge"}  # see OWN_COMMANDS
+    if os.path.isdir(_TOOLS) and not _OWN & {word.partition("=")[0] for word in sys.argv}:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # see _run_tools
+        os.execv(sys.executable, [sys.executable, _TOOLS, *sys.argv[1:]])
+
 import abc
 import argparse
 import asyncio
@@ -831,6 +840,7 @@ UNRESOLVED = frozenset({
 RESTING = frozenset({_S.WORKING, _S.PARTIAL})
 OPEN_STATUSES = UNRESOLVED | RESTING
 DOUBTFUL = frozenset({_S.UNKNOWN, _S.QUARANTINED})  # nobody knows whether the order exists
+UNKNOWN_OUTCOME = DOUBTFUL | {_S.CANCEL_UNKNOWN, _S.REPLACE_UNKNOWN}  # of it, or of its change
 NEVER_EXISTED = frozenset({_S.NOT_SENT, _S.REJECTED, _S.LOST})
 
 
@@ -7455,7 +7465,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
         r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
     (r"KIS cannot be reached: ", "증권사가 응답하지 않습니다: "), (r"realtime feed lost: ", "실시간 시세 끊김: "),
-    (r"no order list for (\d+) s", r"주문 목록을 \1초 동안 받지 못했습니다"),
+    (r"no order list for (\d+) min", r"주문 목록을 \1분 동안 받지 못했습니다"),
     (r"; not guarded: ", " · 손절을 볼 수 없는 보유: "), (r"; should have been sold: ", " · 팔렸어야 할 보유: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "), (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
     (r"no order notices: .*, fills come by polling only: ",
@@ -7573,7 +7583,8 @@ def phone_status(status: Mapping[str, Any], korean: bool) -> str:
     """Return what the phone is told at once: mode, phase, level; result; what is held; the feed."""
     day, count = status["day"], len(status["orders"])
     held, up = sum(bool(e["position"]) for e in status["symbols"]), status["feed"]["connected"]
-    holds = [f"⏸ {each['text']}" for each in status["holds"][:3]]
+    names = {"all": ""} | {e["symbol"]: f"{e['name'] or e['symbol']}: " for e in status["symbols"]}
+    holds = [f"⏸ {names[each['scope']]}{each['text']}" for each in status["holds"][:3]]
     if korean:
         phase, level = PHASE_WORDS[status["phase"]], LEVEL_WORDS[status["level"]]
         return "\n".join([
@@ -8120,6 +8131,9 @@ class AiohttpTransport:
                 await session.close()
 
 
+BUDGET_S = 60  # calls left: of so many seconds, of the machine's clock
+
+
 class Governor:
     """Spaces calls evenly below the broker's limit; urgent lanes overtake; slows down when told."""
 
@@ -8129,6 +8143,18 @@ class Governor:
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._turns: deque[float] = deque(maxlen=100_000)  # of the last BUDGET_S
+
+    def budget(self) -> dict[str, Any]:
+        """Return calls a second allowed and allowed now, how many wait, how many are left to use."""
+        since = asyncio.get_running_loop().time() - BUDGET_S
+        while self._turns and self._turns[0] <= since:
+            self._turns.popleft()
+        most, now = BUDGET_S / self._usual_gap, BUDGET_S / self._gap
+        return {
+            "per_s": round(most / BUDGET_S, 2), "per_s_now": round(now / BUDGET_S, 2),
+            "waiting": len(self._queue), "left": max(0, int(now) - len(self._turns)), "within_s": BUDGET_S,
+        }  # fmt: skip
 
     async def turn(self, lane: int) -> None:
         """Wait for this call's turn; return at once when nobody waits and the gap is over."""
@@ -8160,7 +8186,9 @@ class Governor:
         self._schedule()
 
     def _take_turn(self) -> None:
-        self._free_at = asyncio.get_running_loop().time() + self._gap
+        now = asyncio.get_running_loop().time()
+        self._turns.append(now)
+        self._free_at = now + self._gap
         self._gap = max(self._usual_gap, self._gap * 0.98)
 
 
@@ -8216,6 +8244,15 @@ class Rest:
         self.answered_s = -math.inf  # loop time of the last answer to anything
         self.trouble = ""  # why nothing usable comes, "" after an answer in JSON
         self.figures: dict[str, CallFigures] = {}  # by the last part of the path
+
+    def told(self) -> dict[str, Any]:
+        """Return the figures of each service and what is left of the pace that all share."""
+        calls = {name: each.figures() for name, each in self.figures.items()}
+        errors = [item for each in self.figures.values() for item in each.errors.items()]
+        paced = [
+            n for code, n in errors if code == "HTTP 429" or meaning(code, "question") == "pace"
+        ]
+        return {"calls": calls, "budget": self.governor.budget() | {"too_many": sum(paced)}}
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
@@ -10904,7 +10941,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         "level": ledger.level.name,
         "holds": _status_of_holds(core, trader.bot.language),
         "symbols": symbols, "orders": [_status_of_order(order) for order in open_orders],
-        "unknown": sum(order.status in UNRESOLVED for order in open_orders),
+        "unknown": sum(order.status in UNKNOWN_OUTCOME for order in open_orders),
         "cash_krw": ledger.cash_krw, "equity_krw": equity,
         "day": {
             "realised_krw": today.net_krw, "open_krw": opened, "result_krw": result,
@@ -10927,7 +10964,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
             "log": sum(each.waiting for each in logs), "log_dropped": sum(e.dropped for e in logs),
         },
         "token": {"left_s": trader.broker.auth.left_s},
-        "calls": {name: each.figures() for name, each in trader.broker.rest.figures.items()},
+        **trader.broker.rest.told(),
         "messages": list(trader.bridge.messages)[-20:],
         "preparing": dict(zip(("done", "of", "left_s"), trader.morning.progress, strict=True)),
         "process": _status_of_process(trader),
@@ -11254,7 +11291,7 @@ class Teller:
             standing["broker"] = f"KIS cannot be reached: {trouble}"
         if "old order list" in core.holds:
             age_s = (now - core.list_asked_at).total_seconds()
-            standing["list"] = f"no order list for {age_s:.0f} s"
+            standing["list"] = f"no order list for {age_s / 60:.0f} min"  # 5 at least, see ALARMS
         for (tr_id, code), why in self._broker.socket.refused.items():
             notices = tr_id in NOTICE_TRS.values()  # their key is the HTS id
             what = "no order notices: KIS refuses the HTS id (my_htsid), fills come by polling only"
@@ -11331,10 +11368,11 @@ class Teller:
         following = session_ahead(max(now, session.close) if session else now)
         self._told_day = following.day
         costs_off = None if theirs is None else theirs - figures["fees"] - figures["taxes"]
-        equity, worth = figures["cash"], self._core.ledger.positions.items()
-        equity += sum(self._core.fresh_price(symbol) * each.quantity for symbol, each in worth)
+        worth = self._core.ledger.positions.items()
+        equity = figures["cash"] + sum(self._core.fresh_price(s) * p.quantity for s, p in worth)
         net = figures["net"]
-        shown = {**figures, "net": f"{net:+,}", "positions": self._held() or "-", "equity": equity}
+        held = self._held() or ("없음" if self._trader.bot.language == "ko" else "nothing")
+        shown = {**figures, "net": f"{net:+,}", "positions": held, "equity": equity}
         before = equity - net
         self._bridge.tell(
             "day_report", **shown, percent=f"{100 * net / before:+.2f}" if before > 0 else "-",

@@ -64,7 +64,6 @@ WORDS: dict[str, tuple[str, str]] = {
         ("waiting", "waiting"), ("preparing", "preparing"), ("before_open", "before the open"),
         ("trading", "trading"), ("closing", "closing auction"), ("after", "after the close"),
         ("closed", "no trading today"), ("stopping", "stopping"))},
-    **{key: (korean, key) for key, korean in bot.LEVEL_WORDS.items()},
     "died": ("봇이 예고 없이 끝났습니다. 같은 명령으로 다시 시작하면 저널에서 이어 갑니다. 로그: {file}",
         "The bot ended without a word. Start it again with the same command: it goes on from its "
         "journal. Log: {file}"),
@@ -157,6 +156,7 @@ class Screen:
         day = told.get("day") or {}
         result, word = day.get("result_krw") or 0, self._word
         level, feed = str(told.get("level") or ""), told.get("feed") or {}
+        said = status.level_word(told, {} if self._english else bot.LEVEL_WORDS)
         up, age = feed.get("connected"), feed_age(told)
         since = "" if age is None or status.is_over(told) else f" {status.ago(age, word)}"
         beside = [
@@ -167,7 +167,7 @@ class Screen:
                 f"{word('realised')} ", coloured(day.get("realised_krw") or 0), f"  {word('open')} ",
                 coloured(day.get("open_krw") or 0)),
             Text.assemble(
-                (word(level), "green" if level == "ACTIVE" else "bold yellow"),
+                (said, "green" if level == "ACTIVE" else "bold yellow"),
                 f"  {word('feed')} ", (word("up" if up else "down") + since, "" if up else "bold red")),
         ]  # fmt: skip
         figures = f"{result:+,}" if result else "0"

@@ -40,6 +40,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "stale": ("⚠ {s}초 전의 상태입니다. 봇이 멈췄거나 꺼져 있습니다",
               "⚠ this is {s} s old: the bot hangs or is not running"),
     "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
+    "next_day": ("다음 장 대기", "waiting for the next session"),
+    "calls": ("증권사 호출 {count:,}건 (1분에 {most:,}건까지, 지금 {left:,}건 남음)",
+              "{count:,} calls to the broker ({most:,} a minute at most, {left:,} left now)"),
+    "too_many": (" · 속도 초과 {n:,}번", " · {n:,} refused as too many"),
+    "token": ("접근토큰 {h:.0f}시간 남음", "token for {h:.0f} h"),
 }  # fmt: skip
 
 ENDED = (
@@ -65,6 +70,32 @@ def ago(seconds: float, word: Callable[[str], str]) -> str:
     if seconds < 100:
         return f"{seconds:.0f}{word('ago')}"
     return f"{seconds / 60:.0f}{word('minutes_ago')}"
+
+
+def level_word(told: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Return how the level is called; nothing is traded after the close, also at ACTIVE."""
+    level = str(told.get("level") or "")
+    if level == "ACTIVE" and is_over(told):
+        return WORDS["next_day"][words is not bot.LEVEL_WORDS]
+    return words.get(level, level)
+
+
+def health_line(told: Mapping[str, Any], word: Callable[..., str]) -> str:
+    """Return what the bot takes and has left: calls to the broker, token, memory, journal."""
+    budget, calls, process = (told.get(key) or {} for key in ("budget", "calls", "process"))
+    parts = []
+    if budget:
+        most = int(budget["within_s"] * budget["per_s_now"])
+        count = sum(each["count"] for each in calls.values())
+        too_many = word("too_many", n=budget["too_many"]) if budget.get("too_many") else ""
+        parts.append(word("calls", count=count, most=most, left=budget["left"]) + too_many)
+    left_s = (told.get("token") or {}).get("left_s")
+    parts += [word("token", h=left_s / 3600)] if isinstance(left_s, int | float) else []
+    parts += [
+        f"{word(key)} {process[name]} MB"
+        for key, name in (("memory", "memory_mb"), ("journal", "journal_mb")) if name in process
+    ]  # fmt: skip
+    return "   ".join(parts)
 
 
 def status_file(options: argparse.Namespace) -> Path:
@@ -124,10 +155,10 @@ def draw_status(
     def word(key: str, **values: Any) -> str:
         return WORDS[key][language == "en"].format(**values)
 
-    mode, phase, level = (str(status.get(each) or "") for each in ("mode", "phase", "level"))
+    mode, phase = (str(status.get(each) or "") for each in ("mode", "phase"))
     if language != "en":
-        mode, level = bot.in_korean(mode), bot.LEVEL_WORDS.get(level, level)
-        phase = bot.PHASE_WORDS.get(phase, phase)
+        mode, phase = bot.in_korean(mode), bot.PHASE_WORDS.get(phase, phase)
+    level = level_word(status, {} if language == "en" else bot.LEVEL_WORDS)
     day, feed = status.get("day") or {}, status.get("feed") or {}
     head = Text.assemble(
         f"{word('result')} ", coloured(day.get("result_krw") or 0), "  ",
@@ -162,6 +193,8 @@ def draw_status(
     lines += ["", stocks]
     if status.get("orders"):
         lines += ["", _orders(status, language)]
+    if health := health_line(status, word):
+        lines += ["", Text(health, "dim")]
     return Group(*lines)
 
 

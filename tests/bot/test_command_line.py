@@ -5,12 +5,14 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
 import edge
 import pytest
@@ -459,3 +461,11 @@ async def test_a_paper_day_and_beside_it_the_file_alone_and_frames_decoded(tmp_p
     async with asyncio.TaskGroup() as group:
         group.create_task(afternoon_on_paper(homes[0], started))
         group.create_task(beside())
+
+
+def test_the_first_lines_know_the_commands_of_this_file():
+    """What is not one of them is handed over before anything else is loaded: the two sets agree."""
+    text = Path(bot.__file__).read_text("utf-8")
+    found = re.search(r"^    _OWN = (\{.*?\})", text, re.M)
+    assert found and set(re.findall(r'"(--[\w-]+)"', found[1])) == set(bot.OWN_COMMANDS)
+    assert text.index("_OWN & ") < text.index("from pydantic import")

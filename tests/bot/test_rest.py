@@ -866,3 +866,38 @@ async def test_a_body_is_json_as_the_official_samples_send_it():
         assert headers["content-type"] == "application/json; charset=utf-8"
         assert headers["user-agent"] == "Mozilla/5.0 (me)"
         assert json.loads(server.bodies[0]) == {"K": "값"}
+
+
+def test_the_budget_is_what_a_minute_still_allows():
+    """One call a second: 60 a minute; used turns are away from it until they are a minute old."""
+
+    async def main():
+        governor = bot.Governor(1.0)
+        whole = {"per_s": 1.0, "per_s_now": 1.0, "waiting": 0, "left": 60, "within_s": 60}
+        assert governor.budget() == whole
+        calls = [asyncio.create_task(governor.turn(bot.LANE_QUERY)) for _ in range(30)]
+        await asyncio.sleep(19.5)
+        assert governor.budget() == whole | {"waiting": 10, "left": 40}
+        await asyncio.gather(*calls)
+        governor.slow_down()  # the broker said: too many
+        assert governor.budget() == whole | {"per_s_now": 0.5, "left": 0}
+        await asyncio.sleep(60)
+        assert governor.budget()["left"] == 30
+
+    run(main)
+
+
+def test_too_many_calls_are_counted_over_all_services(tmp_path):
+    """A 429 and the broker's code for pace count, another refusal does not."""
+
+    async def main():
+        rest = edge.desk(tmp_path).rest
+        for service, codes in {"a": ["EGW00201", "APBK0918"], "b": ["HTTP 429", ""]}.items():
+            rest.figures[service] = bot.CallFigures()
+            for code in codes:
+                rest.figures[service].note(0.1, code)
+        told = rest.told()
+        assert told["budget"]["too_many"] == 2
+        assert told["calls"]["a"]["count"] == told["calls"]["b"]["count"] == 2
+
+    run(main)

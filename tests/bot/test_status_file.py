@@ -136,3 +136,28 @@ def test_messages_name_the_stock(noon):
     bought = [each for each in status["messages"] if "✔" in each]
     assert bought and all("삼성전자" in each for each in bought)
     assert not any(world.config.symbols[0] in each for each in bought)
+
+
+def test_an_order_on_its_way_is_no_order_of_unknown_outcome():
+    """Being sent and being cancelled are usual; no answer, quarantine and doubt of a change are not."""
+    known = {
+        bot.OrderStatus.SUBMITTING,
+        bot.OrderStatus.CANCEL_PENDING,
+        bot.OrderStatus.REPLACE_PENDING,
+    }
+    assert known | bot.UNKNOWN_OUTCOME == bot.UNRESOLVED
+    assert not known & bot.UNKNOWN_OUTCOME
+
+
+def test_the_budget_of_calls_is_told(noon):
+    """Pace, what waits and what is left of a minute stand in the status."""
+    status, _ = noon
+    assert status["budget"].keys() == {
+        "per_s",
+        "per_s_now",
+        "waiting",
+        "left",
+        "within_s",
+        "too_many",
+    }
+    assert status["budget"]["left"] > 0

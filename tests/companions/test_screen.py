@@ -285,7 +285,7 @@ def test_the_evening_of_a_paper_day_as_it_stands_on_the_terminal(width: int, hei
     lines = [line.plain.rstrip() for line in drawn(told, width, height)]
     text = "\n".join(lines)
     assert "장 마감" in lines[0] and "매매 종료" not in text and "8,079" not in text
-    assert "시세 연결됨" in text and "매매 중" in text
+    assert "시세 연결됨" in text and "다음 장 대기" in text
     said = " ".join(
         line for line in lines[lines.index(next(x for x in lines if "손익 +38" in x)) :]
     )

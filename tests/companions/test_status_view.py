@@ -99,3 +99,37 @@ def test_a_speed_that_cannot_be_is_refused(tmp_path, speed):
     with pytest.raises(ArgumentError, match="1부터 1,000까지"):
         run_demo(build_parser().parse_args(words))
     assert not (tmp_path / "demos").exists()
+
+
+def test_what_is_left_of_calls_token_and_memory_stands_below(tmp_path):
+    """Calls so far, a minute's limit and what is left of it; refusals for pace only when there are."""
+    more = {
+        "budget": {"per_s": 0.9, "per_s_now": 0.9, "waiting": 0, "left": 31, "within_s": 60, "too_many": 2},
+        "calls": {"inquire-price": {"count": 1_200}, "order-cash": {"count": 34}},
+        "token": {"left_s": 79_200}, "process": {"memory_mb": 92.1, "journal_mb": 3.0},
+    }  # fmt: skip
+    wanted = {
+        "ko": ("증권사 호출 1,234건 (1분에 54건까지, 지금 31건 남음) · 속도 초과 2번", "접근토큰 22시간 남음",
+               "메모리 92.1 MB", "저널 3.0 MB"),
+        "en": ("1,234 calls to the broker (54 a minute at most, 31 left now) · 2 refused as too many",
+               "token for 22 h", "memory 92.1 MB"),
+    }  # fmt: skip
+    for language, parts in wanted.items():
+        with open(os.devnull, "w") as nothing:
+            console = Console(width=160, record=True, file=nothing)
+            console.print(status.draw_status(SAMPLE | more, 0.0, language, 160))
+        text = console.export_text()
+        assert [part for part in parts if part not in text] == []
+    more["budget"]["too_many"] = 0
+    assert "속도 초과" not in status.health_line(
+        more, lambda key, **v: status.WORDS[key][0].format(**v)
+    )
+
+
+def test_after_the_close_nothing_is_said_to_be_traded():
+    """The level ACTIVE reads as waiting for the next session then; any other level stays in sight."""
+    for phase, level, said in (
+        ("trading", "ACTIVE", "매매 중"), ("after", "ACTIVE", "다음 장 대기"), ("after", "ENTRIES_OFF", "신규 중지")
+    ):  # fmt: skip
+        told = SAMPLE | {"phase": phase, "level": level}
+        assert status.level_word(told, bot.LEVEL_WORDS) == said

@@ -171,3 +171,18 @@ def test_three_wrong_codes_lock_for_a_quarter_of_an_hour():
         assert not codes.take(1, "resume", "111111", 1.0)
     assert codes.issue(1, "resume", 2.0) == ""
     assert codes.issue(1, "resume", 902.0) == "000042"
+
+
+def test_a_hold_of_one_stock_is_told_with_its_name():
+    """/status says whose exit is under way; what holds all stocks back stands without a name."""
+    status = {
+        "day": {"result_krw": 0, "result_pct": 0.0}, "orders": [], "feed": {"connected": True},
+        "symbols": [{"symbol": "005380", "name": "현대차", "position": 3},
+                    {"symbol": "111111", "name": "", "position": 0}],
+        "holds": [{"scope": "005380", "text": "청산 중"}, {"scope": "111111", "text": "거래정지"},
+                  {"scope": "all", "text": "주문 내역이 오래됨"}],
+        "mode": "paper", "account_tail": "**01", "phase": "trading", "level": "ACTIVE",
+    }  # fmt: skip
+    for korean in (True, False):
+        lines = bot.phone_status(status, korean).splitlines()[3:]
+        assert lines == ["⏸ 현대차: 청산 중", "⏸ 111111: 거래정지", "⏸ 주문 내역이 오래됨"]
