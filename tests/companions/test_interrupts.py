@@ -25,11 +25,13 @@ def dotenv_values(path): ...
 """
 
 
-@pytest.mark.parametrize("program", ["kis_realtime_trading.py", "companions"])
-def test_ctrl_c_during_the_imports_shows_no_trace(tmp_path, program):
-    """Both of the demo's programs end at once and say nothing; a shell calls the code 130."""
+@pytest.mark.parametrize(
+    ("program", "command"), [("kis_realtime_trading.py", "--paper"), ("companions", "--demo")]
+)
+def test_ctrl_c_during_the_imports_shows_no_trace(tmp_path, program, command):
+    """Bot and companions end at once and say nothing; a shell calls the code 130."""
     (tmp_path / "dotenv.py").write_text(MODULE.format(program=program))
-    ended = edge.run_bot(tmp_path, "--demo", "--plain", PYTHONPATH=str(tmp_path))
+    ended = edge.run_bot(tmp_path, command, "--plain", PYTHONPATH=str(tmp_path))
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
     assert not (tmp_path / "kis_state").exists()
 
