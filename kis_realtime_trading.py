@@ -2211,7 +2211,7 @@ def scaled_plan(plan: ExitPlan, close: int, base: int, fund: bool) -> ExitPlan:
     >>> scaled_plan(ExitPlan(68_000, 75_000), 70_000, 14_000, False)
     ExitPlan(stop_price=13600, target_price=15000, trail_ratio=0.0)
     """
-    stop = round_to_tick(plan.stop_price * base / close, fund, up=False)
+    stop = round_to_tick(max(1.0, plan.stop_price * base / close), fund, up=False)
     target = (
         round_to_tick(plan.target_price * base / close, fund, up=True) if plan.target_price else 0
     )
@@ -2708,6 +2708,11 @@ def natural(record: Mapping[str, Any], key: str) -> int:
     return number
 
 
+def _or_0(record: Mapping[str, Any], key: str) -> int:
+    """Return a number that may be blank, which is no value (doc): 0. A missing one is BadData."""
+    return 0 if str(record.get(key)).strip() == "" else natural(record, key)
+
+
 def decimal_of(record: Mapping[str, Any], key: str) -> Decimal:
     """Return a decimal number of a REST record. Raises BadData."""
     text = text_of(record, key)
@@ -2763,8 +2768,8 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     return Instrument(
         symbol=symbol, fund=fund, last_price=price, blocked=blocked,
         market=_market_of(market_name),
-        base_price=natural(record, "stck_sdpr"), upper_limit=natural(record, "stck_mxpr"),
-        lower_limit=natural(record, "stck_llam"), name=text_of(record, "hts_kor_isnm"),
+        base_price=natural(record, "stck_sdpr"), upper_limit=_or_0(record, "stck_mxpr"),
+        lower_limit=_or_0(record, "stck_llam"), name=text_of(record, "hts_kor_isnm"),
     )  # fmt: skip
 
 
@@ -2923,7 +2928,7 @@ def parse_balance(
     """
 
     def read(row: Mapping[str, Any]) -> Holding:
-        symbol, blank = stock_code(text_of(row, "pdno")), row.get("pchs_avg_pric") in ("", None)
+        symbol, blank = stock_code(text_of(row, "pdno")), not text_of(row, "pchs_avg_pric")
         return Holding(
             symbol, natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
             Decimal(0) if blank else decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
@@ -4185,11 +4190,27 @@ def _external_id(day: date, row: BrokerOrder) -> str:
     return f"external-{day:%Y%m%d}-{row.order_no}"
 
 
-def give_up(ledger: Ledger, now: datetime) -> Proof:
+class Ages:
+    """For how long open orders have been as they are; our clock may be set meanwhile."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._counted: dict[str, tuple[datetime, datetime]] = {}  # id -> its since, counted from
+
+    def begin_anew(self, now: datetime) -> None:
+        """Count from now on: the times that open orders bear are of another clock."""
+        self._counted = {o.intent.intent_id: (o.since, now) for o in self._ledger.open_orders()}
+
+    def of(self, order: Order, at: datetime) -> float:
+        """Return the seconds at a moment, negative when it was before."""
+        since, begun = self._counted.get(order.intent.intent_id, (None, order.since))
+        return (at - (begun if since == order.since else order.since)).total_seconds()
+
+
+def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
     """Quarantine what could not be resolved in time: only the owner can say."""
     for order in ledger.open_orders():
-        age = (now - order.since).total_seconds()
-        if order.status is OrderStatus.UNKNOWN and age > QUARANTINE_AFTER_S:
+        if order.status is OrderStatus.UNKNOWN and ages.of(order, now) > QUARANTINE_AFTER_S:
             note = "no proof in ten minutes"
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
@@ -4209,6 +4230,7 @@ class Reconciler:
         self._shown: set[str] | None = None  # numbers in the last list
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._lists_after_close: list[datetime] = []
+        self.ages = Ages(ledger)
 
     def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
         """Yield what an order list proves.
@@ -4261,7 +4283,7 @@ class Reconciler:
         if order.status is OrderStatus.REPLACE_PENDING:
             return  # its call is under way and will end by an answer
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        age = (asked_at - order.since).total_seconds()
+        age = self.ages.of(order, asked_at)
         settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
         replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
         if replaced and age < PROOF_OF_ABSENCE_S:
@@ -4325,7 +4347,7 @@ class Reconciler:
                 number not in named and self._ledger.order_of(number) is None
                 for number in order.heard
             )
-            early = (asked_at - order.since).total_seconds() < NOTICE_PATIENCE_S
+            early = self.ages.of(order, asked_at) < NOTICE_PATIENCE_S
             if len(found) == 1 and not twins and unknown and early:
                 pass  # notices of an equal order may be on their way
             elif len(found) == 1 and not twins:
@@ -4345,7 +4367,7 @@ class Reconciler:
         self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
     ) -> Proof:
         """Judge an unknown order after a list without exactly one candidate."""
-        key, age = order.intent.intent_id, (asked_at - order.since).total_seconds()
+        key, age = order.intent.intent_id, self.ages.of(order, asked_at)
         search = self.searches.setdefault(key, Search())
         if found:
             note = "equal orders: " + ", ".join(row.order_no for row in found)
@@ -4447,8 +4469,8 @@ class Reconciler:
     def witness(self, order: Order, fell_by: int, expected: int, asked_at: datetime) -> None:
         """Take a second look at an unknown order: did cash or sellable shares fall by its size?"""
         arrived = fell_by * 2 >= expected
-        since = order.intent.at if arrived else order.since
-        if (asked_at - since).total_seconds() >= LIST_GRACE_S:
+        called_s = (asked_at - order.intent.at).total_seconds()
+        if (called_s if arrived else self.ages.of(order, asked_at)) >= LIST_GRACE_S:
             search = self.searches.setdefault(order.intent.intent_id, Search())
             search.witnesses += 1
             search.arrived = arrived
@@ -4472,7 +4494,7 @@ class Reconciler:
         """End what an earlier day left open: day orders are dead, its last list tells the rest."""
         for order in self._ledger.open_orders():
             looked = self._valid_at
-            proved = looked and (looked - order.since).total_seconds() >= PROOF_OF_ABSENCE_S
+            proved = looked and self.ages.of(order, looked) >= PROOF_OF_ABSENCE_S
             absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
             event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:
@@ -4662,6 +4684,7 @@ BARRED_RETRY_S = 600.0  # ... for a stock that trades though it was barred this 
 EXIT_PAUSES, EXIT_PAUSE_MOST_S = Pauses((1, 2, 4, 8, 16, 32)), 60.0  # times exit_step_s
 TOO_FAST_PAUSES = Pauses((1.0, 1.0, 2.0, 4.0))  # each try counts as an order: few of them
 CANCEL_PAUSES = Pauses((2.0, 4.0, 8.0, 60.0))
+GONE_PAUSES = Pauses((15.0, 60.0, 300.0))  # ... refused since nothing is left: a list may be late
 
 
 class DayFacts:
@@ -4687,6 +4710,13 @@ class DayFacts:
             return self.last_price(symbol)
         later_s = (state.quote_at - state.last_trade.ts_exchange).total_seconds()
         return state.quote_price if later_s > GUARD_SILENCE_S else state.last_trade.price
+
+    def price_or_cost(self, symbol: str) -> int:
+        """Return the last price; before the first one today's base price or what the shares cost."""
+        known, held = self.ledger.instruments.get(symbol), self.ledger.position(symbol)
+        return self.last_price(symbol) or max(
+            known.base_price if known else 0, math.ceil(held.average_price)
+        )
 
     def count_open(self, symbol: str) -> int:
         """Return how many orders of a symbol are or may be alive."""
@@ -4735,8 +4765,8 @@ class DayFacts:
         """
         result: int | Fraction = self.ledger.today.net_krw
         for symbol, position in self.ledger.positions.items():
-            price = self.fresh_price(symbol) if position.quantity else 0
-            if price:
+            if position.quantity:
+                price = self.fresh_price(symbol) or self.price_or_cost(symbol)
                 result += price * position.quantity - position.cost
         if not self.ledger.overnight:
             return math.floor(result)
@@ -4799,6 +4829,7 @@ class Core(DayFacts):
         elif back_s > CLOCK_TOLERANCE_S:  # the host's clock was set back
             self.now = now
             self.record("clock", "", back_s=round(back_s))
+            self.reconciler.ages.begin_anew(now)
         return back_s > CLOCK_TOLERANCE_S
 
     def record(self, kind: str, ref: str, /, **data: Any) -> None:
@@ -5246,23 +5277,15 @@ class EntryDesk:
         for symbol in core.symbols:
             held = ledger.position(symbol)
             shares = held.quantity + ledger.external.get(symbol, 0)
-            now = shares * self._price_or_cost(symbol) if shares else 0
+            now = shares * core.price_or_cost(symbol) if shares else 0
             worth[symbol] = max(now, math.ceil(held.cost))
         for order in ledger.open_orders():
             symbol = order.intent.symbol
             if order.intent.side is Side.BUY and symbol in worth:
                 known = core.symbols[symbol].instrument
-                upper = known.upper_limit if known else self._price_or_cost(symbol)
+                upper = known.upper_limit if known else core.price_or_cost(symbol)
                 worth[symbol] += order.remaining * (order.price or upper)
         return worth
-
-    def _price_or_cost(self, symbol: str) -> int:
-        """Return the last price; before the first one today's base price or what the shares cost."""
-        core, held = self._core, self._core.ledger.position(symbol)
-        known = core.ledger.instruments.get(symbol)
-        return core.last_price(symbol) or max(
-            known.base_price if known else 0, math.ceil(held.average_price)
-        )
 
     def room(self, symbol: str) -> int:
         """Return the won that limits and cash leave for one more buy, fee set aside."""
@@ -5299,6 +5322,11 @@ class EntryDesk:
 #   so that two sells are never out for the same shares.
 
 
+def nothing_left(note: str) -> bool:
+    """Tell whether a cancel was refused since nothing is left to cancel (measured on paper)."""
+    return note.startswith("40330000") or "수량이 없" in note
+
+
 class ExitDesk:
     """Closes positions: watches plans on every trade, works exit orders until nothing is left.
 
@@ -5332,7 +5360,8 @@ class ExitDesk:
             self.start(state, "target")
         elif plan.trail_ratio and price > state.high:
             state.high = price
-            stop = round_to_tick(price * (1 - plan.trail_ratio), state.view.fund, up=False)
+            trailing = max(1.0, price * (1 - plan.trail_ratio))
+            stop = round_to_tick(trailing, state.view.fund, up=False)
             if stop * 1000 >= plan.stop_price * 1001:  # a row for each 0.1 %, not for each tick
                 moved = replace(plan, stop_price=stop)
                 core.apply(PlanUpdate(state.view.symbol, moved, core.now))
@@ -5391,10 +5420,13 @@ class ExitDesk:
         unknown = [order for order in sells if order.status in DOUBTFUL]
         if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
             return False
-        newest = max(  # an unknown order arrived before its call ended, if at all
-            each.since if each.status is OrderStatus.UNKNOWN else each.intent.at for each in unknown
+        asked_at, age_s = core.holdings_asked_at, core.reconciler.ages.of
+        looked = all(  # an unknown order arrived before its call ended, if at all
+            age_s(each, asked_at) >= LIST_GRACE_S
+            if each.status is OrderStatus.UNKNOWN
+            else (asked_at - each.intent.at).total_seconds() >= LIST_GRACE_S
+            for each in unknown
         )
-        looked = (core.holdings_asked_at - newest).total_seconds() >= LIST_GRACE_S
         held, ours = core.holdings.get(symbol), core.ledger.position(symbol).quantity
         # more shares than ours are the owner's, also while his order is not listed yet
         return looked and held is not None and held.sellable >= ours >= held.quantity
@@ -5465,9 +5497,12 @@ class ExitDesk:
             return
         if order.intent.intent_id in core.calling or order.intent.trade_date != core.ledger.day:
             return  # a number of another day means another order today
-        pause = CANCEL_PAUSES.after(order.cancel_tries)
+        gone = nothing_left(order.note)
+        pause = (GONE_PAUSES if gone else CANCEL_PAUSES).after(order.cancel_tries)
         if order.cancel_tries and 0 <= (core.now - order.since).total_seconds() < pause:
             return
+        if gone and core.list_asked_at <= order.since:
+            return  # filled or gone, says the broker: only a list of later can say that it is not
         core.apply(OrderUpdate(order.intent.intent_id, OrderEvent.CANCEL_SENT, core.now))
         core.call("cancel", order)
 
@@ -5548,6 +5583,8 @@ class ExitDesk:
         core = self._core
         if run.next_at and core.now < run.next_at:
             return
+        if not (state.limits_known or core.last_price(state.view.symbol)):
+            return  # a start without limits: nothing to make a price of, which is being asked
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         weaker = [order for order in resting if order.kind != OrderKind.MARKET]
         if not weaker:
@@ -5718,7 +5755,7 @@ class BrokerDesk:
         if seen.day and seen.day != core.ledger.day:
             take_old_list(core, seen)
             return
-        if core.session:
+        if core.session and "clock" not in core.holds:
             core.reconciler.note_list_after_close(asked_at, core.session.close)
         rows = seen  # times of another clock tell nothing about ours
         if core.clock_doubted:
@@ -6071,7 +6108,9 @@ class CommandDesk:
         elif command.name in self._owners:
             self._owners[command.name](command.text)
         elif command.name in ("hold", "release"):
-            self._core.clock_doubted |= command.text == "clock"
+            if command.text == "clock" and command.name == "hold":
+                self._core.clock_doubted = True
+                self._core.reconciler.ages.begin_anew(self._core.now)
             self._core.hold(command.text, on=command.name == "hold")
         else:
             self._on_feed(up=command.name == "feed up")
@@ -6482,6 +6521,10 @@ class Engine:
         core, session = self.core, self.core.session
         if session is None or core.now < session.close + timedelta(minutes=1):
             return
+        trades = [state.last_trade for state in core.symbols.values() if state.last_trade]
+        heard = max((trade.ts_exchange for trade in trades), default=_NO_TIME)
+        if "clock" in core.holds and heard < session.auction_start:
+            return  # by a clock that may be wrong: no trade of the exchange is so late
         for symbol, state in core.symbols.items():
             kept, price = core.ledger.closes.get(symbol), core.fresh_price(symbol)
             if not (state.view.position.quantity and price) or (kept and kept.day == session.day):
@@ -6537,7 +6580,7 @@ class Engine:
         alive = core.ledger.open_orders()
         for order in alive:
             age = (core.now - order.intent.at).total_seconds()
-            old = flat or late or age >= core.settings.entry_timeout_s
+            old = flat or late or not -CLOCK_TOLERANCE_S <= age < core.settings.entry_timeout_s
             if order.intent.purpose == "entry" and old:
                 self.exits.cancel(order)
         self._check_day_loss()
@@ -6546,9 +6589,9 @@ class Engine:
         if not alive:
             return
         self._look_for_unknown()
-        for entry in give_up(core.ledger, core.now):
+        for entry in give_up(core.ledger, core.reconciler.ages, core.now):
             core.apply(entry)
-        for entry in core.reconciler.expire(core.session.close, core.now):
+        for entry in core.reconciler.expire(core.session.close, core.now) if not doubted else ():
             core.apply(entry)
 
     def _each_second(self, state: SymbolState, flat: bool) -> None:
@@ -6577,7 +6620,7 @@ class Engine:
                 continue
             key = f"{order.intent.intent_id} {order.since}"
             done = self._looks.get(key, 0)
-            age = (core.now - order.since).total_seconds()
+            age = core.reconciler.ages.of(order, core.now)
             if done < len(LOOK_AFTER_S) and age >= LOOK_AFTER_S[done]:
                 self._looks[key] = done + 1
                 core.ask("orders", order.intent.trade_date.isoformat() if old else "")
@@ -7902,6 +7945,8 @@ class KISAuth:
                     self._cause = error
                     if not self._is_good(min(spare, TOKEN_SPARE)):
                         raise
+                    if isinstance(error, KeysRefused):  # perhaps a false one: asked once more
+                        self._cause = None
                     log.warning("no new token (%s); the old one is good for now", error)
             return self._token
 
@@ -10016,6 +10061,7 @@ def change_ours(gate: Gate, call: OrderCall) -> str:
     """Refuse to touch an order that is not ours, by its number: the account has an owner."""
     order = gate.ledger.orders.get(call.intent.intent_id)
     ours = order is not None and order.own and order.order_no == call.order_no != ""
+    ours &= call.intent.trade_date == gate.ledger.day  # the numbers of each day begin anew
     return "" if ours else f"{call.order_no or 'no number'} is none of our orders"
 
 
@@ -10319,6 +10365,7 @@ class Broker:
         pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
         self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
         self.troubles: dict[str, str] = {}  # what is wrong now, by the keys of ALARMS
+        self._day = date.min
         self._refusals: Counter[Ask] = Counter()  # in a row
         self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
         self._asked = asyncio.Event()
@@ -10335,6 +10382,7 @@ class Broker:
     def begin_day(self, day: date) -> None:
         """Begin a day: nothing is under way, whatever the end of the last one cut off unasked."""
         self.decoder.set_day(day)
+        self._day = day
         self._under_way.clear()
         self.troubles.pop("feed", None)  # of the evening: this day's has not begun
 
@@ -10406,7 +10454,7 @@ class Broker:
                 value: Any = await self.market.price(ask.symbol, LANE_LOOK)
             elif ask.what == "orders":
                 old = date.fromisoformat(ask.symbol) if ask.symbol else None
-                value = await self.orders.orders_of(old or asked_at.date())
+                value = await self.orders.orders_of(old or self._day)  # whatever our clock says
                 value = value._replace(day=old)
             elif ask.what == "cash":
                 value = Cash(await self.orders.orderable_cash())
@@ -10450,7 +10498,8 @@ class Broker:
             days = await self.market.daily_bars(symbol, first, last)
         except (RequestRefused, NoAnswer, NotSent, BadData) as error:
             log.warning("%s: no past days (%s)", symbol, error)
-        bars = [whole_day(symbol, day) for day in days[-count:] if session_of(day.day)]
+        known = (day for day in days[-count:] if day.day.year in CLOSED_DAYS)
+        bars = [whole_day(symbol, day) for day in known if session_of(day.day)]
         return Seen(PastBars(symbol, tuple(bars)), now)
 
 
@@ -10716,7 +10765,7 @@ class Bridge:
             self.doors.post(named)
         noise = "on" if urgent else self.noise[kind_of(alert)]
         key = self._threads.key(alert)
-        known = alert.code == "change_refused" and "수량이 없" in alert.values["note"]
+        known = alert.code == "change_refused" and nothing_left(alert.values["note"])
         known |= alert.code == "refused" and alert.values["code"] == "LEVEL"
         known |= alert.code == "level" and self.telegram.said_by_whom_it_tells(
             alert.values["reason"]

@@ -157,6 +157,23 @@ def test_a_key_that_kis_calls_invalid_is_not_sent_again(tmp_path, code):
     run(main)
 
 
+def test_keys_that_kis_refused_while_a_token_was_good_are_tried_once_more(tmp_path):
+    """A false EGW00103 at the morning's renewal does not end the program when the token ends."""
+
+    async def main():
+        desk = quiet_desk(tmp_path)
+        first = await desk.auth.token()
+        desk.fault("error", {"path": "tokenP"}, code="EGW00103", status=403)
+        await asyncio.sleep(120)
+        assert await desk.auth.token(timedelta(hours=25)) == first
+        desk.sim.faults.clear()
+        await asyncio.sleep(24 * 3_600 - 420)
+        assert await desk.auth.token() != first
+        assert desk.requests("tokenP") == 3
+
+    run(main)
+
+
 def test_our_own_pace_does_not_hide_why_there_is_no_token(tmp_path):
     """Asked again within the minute: the true cause, not EGW00133 of a question never put."""
 

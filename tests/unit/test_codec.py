@@ -761,9 +761,16 @@ def test_market_fund_and_blocks_of_a_stock(changes, funds, symbol, expected):
 @pytest.mark.parametrize("key", ["stck_prpr", "aspr_unit", "stck_sdpr", "stck_mxpr", "stck_llam"])
 def test_a_price_answer_without_a_number_is_refused(key):
     """Money fields are never defaulted."""
-    for value in ("", "-", "71,900", None):
+    for value in ("", "-", "71,900", None)[key in ("stck_mxpr", "stck_llam") :]:
         with pytest.raises(bot.BadData):
             price_of(**{key: value})
+
+
+@pytest.mark.parametrize("blank", ["", "   "])
+def test_blank_limits_are_not_known_and_the_price_stands(blank):
+    """A stop can still be sold by the broker's price; entries need limits that are above 0."""
+    found = price_of(stck_mxpr=blank, stck_llam=blank)
+    assert (found.upper_limit, found.lower_limit, found.last_price) == (0, 0, 71_900)
 
 
 @pytest.mark.parametrize("body", [{}, {"output": []}, {"output": None}, {"output": "x"}])

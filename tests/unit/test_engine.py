@@ -165,7 +165,7 @@ class Bench:
         self.command("feed up")
         self.list_of(*self.rows())
         if text >= "09:00":
-            self.at("09:00:01")
+            self.at(max("09:00:01", f"{self.now:%H:%M:%S}"))
             self.trade(70_000, self.settings.symbols[-1])
         self.at(text)
         return self

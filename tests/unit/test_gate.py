@@ -222,6 +222,12 @@ def cancel_of_the_owners_order(stage):
     return stage.resting(stage.write(sell(stage, purpose="external")))._replace(action="cancel")
 
 
+def cancel_of_an_earlier_day(stage):
+    """The same number may be an order of the owner today."""
+    yesterday = sell(stage, trade_date=DAY - timedelta(days=1))
+    return stage.resting(stage.write(yesterday))._replace(action="cancel")
+
+
 CHANGES = {
     bot.change_sells: (change_of_a_buy,),
     bot.change_waits: (change_that_nobody_waits_for, change_to_another_price),
@@ -229,7 +235,7 @@ CHANGES = {
     bot.change_hours: (change_after_the_close,),
     bot.change_ours: (
         change_of_another_number, cancel_of_another_number, cancel_without_a_number,
-        cancel_of_the_owners_order,
+        cancel_of_the_owners_order, cancel_of_an_earlier_day,
     ),
 }  # fmt: skip
 

@@ -810,8 +810,8 @@ def test_a_lost_order_that_turns_up_is_adopted():
 def test_ten_minutes_without_proof_are_the_owner_s():
     """QUARANTINED: only the owner can say."""
     ledger, _ = unknown_order()
-    assert drive(ledger, bot.give_up(ledger, after(610))) == []
-    drive(ledger, bot.give_up(ledger, after(611)))
+    assert drive(ledger, bot.give_up(ledger, bot.Ages(ledger), after(610))) == []
+    drive(ledger, bot.give_up(ledger, bot.Ages(ledger), after(611)))
     assert ledger.orders["one"].status is S.QUARANTINED
 
 
