@@ -134,6 +134,15 @@ class JournalReader:
                 previous, seq = found[5], row.seq
         return seq
 
+    def last_days(self, count: int) -> list[int]:
+        """Return the numbers of the rows that opened the last days, oldest first."""
+        found = self._ask(
+            "SELECT seq FROM rows WHERE kind = 'ledger' AND body LIKE '%\"type\":\"DayOpened\"%' "
+            "ORDER BY seq DESC LIMIT ?",
+            (count,),
+        )
+        return sorted(int(each[0]) for each in found)
+
     def last_of(self, kind: str, ref: str, until: int, back: int = 20_000) -> Row | None:
         """Return the newest row of a kind and ref up to a number, among the `back` rows before."""
         found = self._ask(

@@ -76,7 +76,7 @@ def of_day(journal: Path, fees: Fees, language: str, result_only: bool = False) 
 
     drawn = picture.read_drawn(journal, fees)
     if not result_only:
-        return png(picture.draw(drawn, korean), 100)
+        return png(picture.draw(drawn, korean, 6.4, 2.2))
     figure = Figure(figsize=(6.4, 4))
     axis = figure.add_subplot()
     picture._draw_result(axis, drawn, korean)
@@ -91,11 +91,7 @@ def of_stock(journal: Path, fees: Fees, language: str, symbol: str, days: int) -
     """Return candles of the last days of a stock with fills, stop and target; b"" without bars."""
     reader = _Days(fees)
     with JournalReader(journal) as rows:
-        for row in rows.rows((*bot.LEDGER_ROWS, "bar")):
-            if row.kind != "bar":
-                reader.ledger_row(row)
-            elif row.ref == symbol:
-                reader.bar(row.ref, row.data().get("bar"))
+        reader.follow(rows, days + 3, symbol)  # a day may be without bars: a restart, a holiday
     pages = [page for page in reader.days if page.bars.get(symbol)][-days:]
     if not pages:
         return b""
@@ -140,7 +136,9 @@ def _draw_stock(pages: Sequence[picture.Drawn], symbol: str, title: str, korean:
                      color=picture.UP if mark.buy else picture.DOWN)  # fmt: skip
         axis.annotate(text, spot, (0, -16 if mark.buy else 10), textcoords="offset points",
                       ha="center", fontsize=9, zorder=4)  # fmt: skip
-    below.bar(places, [b["volume"] for b in bars], color=colours, alpha=0.6, width=0.8)
+    volumes = [b["volume"] for b in bars]
+    below.vlines(places, 0, volumes, colours, linewidth=max(0.7, 300 / len(bars)), alpha=0.6)
+    below.set_ylim(0, 1.1 * max(1, *volumes))
     below.set_ylabel(WORDS["volume"][not korean], fontsize=9)
     below.yaxis.set_major_formatter("{x:,.0f}")
     axis.yaxis.set_major_formatter("{x:,.0f}")

@@ -18,12 +18,15 @@ from companions import reports
 from companions.journal_reader import JournalReader
 from companions.names import names_of
 
+LEGEND: dict[str, Any] = {  # beside the title, over no candle
+    "loc": "lower right", "bbox_to_anchor": (1.0, 0.98), "ncols": 3, "frameon": False, "fontsize": 8,
+}  # fmt: skip
 UP, DOWN, GREY = "#d62728", "#1f5fb4", "#777777"
 WORDS = {
     "day": ("거래일", "day"), "result": ("당일손익", "result of the day"), "stop": ("손절가", "stop"),
     "target": ("목표가", "target"), "shares": ("주", ""), "realised": ("실현손익", "realised"),
     "whole": ("평가손익 포함", "with open positions"), "won": ("원", " won"),
-    "no_trades": ("이날은 매매가 없었습니다", "no trade on this day"),
+    "no_trades": ("매매 없음", "no trade on this day"),
     "no_bars": ("이날의 봉이 없습니다", "no bars of this day"),
 }  # fmt: skip
 
@@ -117,6 +120,20 @@ class _Reader:
         self.close[symbol] = round(marks[-1].price) if marks else self.close.get(symbol, 0)
         self._note(entry.at, symbol)
 
+    def follow(self, reader: JournalReader, days: int, only: str = "") -> None:
+        """Take a journal: all of its ledger, and the bars of its last days (of one stock, if named)."""
+        starts = reader.last_days(days)
+        first = starts[0] if starts else 0
+        for row in reader.rows(bot.LEDGER_ROWS, until=first - 1):
+            self.books.take(row)
+        for symbol in self.books.held():
+            self.close[symbol] = reports.price_before(reader, first, symbol, self.books.ledger)
+        for row in reader.rows((*bot.LEDGER_ROWS, "bar"), max(0, first - 1)):
+            if row.kind != "bar":
+                self.ledger_row(row)
+            elif only in ("", row.ref):
+                self.bar(row.ref, row.data().get("bar"))
+
     def _open_krw(self) -> int:
         books = self.books
         return sum(
@@ -140,26 +157,22 @@ def read_drawn(
     """Read the last day of a journal. Raises bot.JournalError."""
     follower = _Reader(fees)
     with JournalReader(path) as reader:
-        for row in reader.rows((*bot.LEDGER_ROWS, "bar")):
-            if row.kind == "bar":
-                follower.bar(row.ref, row.data().get("bar"))
-            else:
-                follower.ledger_row(row)
+        follower.follow(reader, 1)
     instruments = follower.books.ledger.instruments
     told = {symbol: each.name for symbol, each in instruments.items() if each.name}
     follower.drawn.names = {**names_of(path.parent), **told}
     return follower.drawn
 
 
-def draw(drawn: Drawn, korean: bool) -> Any:
-    """Return the figure. The font and the backend are the caller's to set."""
+def draw(drawn: Drawn, korean: bool, wide: float = 11.0, panel: float = 3.0) -> Any:
+    """Return the figure, inches wide with panels so high. Font and backend are the caller's to set."""
     from matplotlib import dates
     from matplotlib.figure import Figure
 
     symbols = sorted(drawn.marks) or sorted(drawn.bars)[:3]
-    heights = [3.0] * len(symbols) + [2.0]
+    heights = [panel] * len(symbols) + [panel * 0.7]
     tall = 1 + sum(heights)
-    figure = Figure(figsize=(11, tall))
+    figure = Figure(figsize=(wide, tall))
     axes = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )
@@ -172,7 +185,8 @@ def draw(drawn: Drawn, korean: bool) -> Any:
         title += f": {WORDS['no_trades'][not korean]}"
     figure.suptitle(title, y=1 - 0.15 / tall, va="top")
     # not tight_layout(): it draws everything once more to measure it
-    figure.subplots_adjust(0.075, 0.35 / tall, 0.985, 1 - 0.75 / tall, hspace=0.22)
+    left, right = 0.82 / wide, 1 - 0.16 / wide
+    figure.subplots_adjust(left, 0.35 / tall, right, 1 - 0.75 / tall, hspace=0.66 / panel)
     return figure
 
 
@@ -181,8 +195,10 @@ def _draw_stock(axis: Any, drawn: Drawn, symbol: str, korean: bool) -> None:
     times = [bar["at"] for bar in bars]
     colours = [UP if bar["close"] >= bar["open"] else DOWN for bar in bars]
     axis.vlines(times, [b["low"] for b in bars], [b["high"] for b in bars], colours, linewidth=0.7)
+    points = 40 * axis.figure.get_figwidth() / max(1, len(bars))  # half of what a bar has
+    body = max(0.8, min(6.0, points))
     axis.vlines(
-        times, [b["open"] for b in bars], [b["close"] for b in bars], colours, linewidth=2.2
+        times, [b["open"] for b in bars], [b["close"] for b in bars], colours, linewidth=body
     )
     value = volume = 0
     vwap = []
@@ -204,10 +220,11 @@ def _draw_stock(axis: Any, drawn: Drawn, symbol: str, korean: bool) -> None:
                       textcoords="offset points", ha="center", zorder=4)  # fmt: skip
     if bars:
         below = axis.twinx()
-        below.bar(times, [b["volume"] for b in bars], width=0.0005, color="#999999", alpha=0.35)
-        below.set_ylim(0, 4 * max(1, *(b["volume"] for b in bars)))
+        volumes = [b["volume"] for b in bars]  # one collection: bar() makes a patch of each
+        below.vlines(times, 0, volumes, "#999999", linewidth=body, alpha=0.35)
+        below.set_ylim(0, 4 * max(1, *volumes))
         below.set_yticks([])
-        axis.legend(loc="upper left", fontsize=8)
+        axis.legend(**LEGEND)
     else:
         axis.text(0.5, 0.5, WORDS["no_bars"][not korean], transform=axis.transAxes, ha="center")
     axis.margins(y=0.15)
@@ -224,9 +241,13 @@ def _draw_result(axis: Any, drawn: Drawn, korean: bool) -> None:
                   label=WORDS["realised"][not korean])  # fmt: skip
         axis.plot(*zip(*drawn.whole, strict=True), color=colour, linewidth=1.3,
                   label=WORDS["whole"][not korean])  # fmt: skip
-        axis.legend(loc="upper left", fontsize=8)
+        axis.legend(**LEGEND)
     axis.axhline(0, color=GREY, linewidth=0.6)
     axis.yaxis.set_major_formatter("{x:,.0f}")
-    text = f"{WORDS['result'][not korean]} {final:+,}{WORDS['won'][not korean]}"
+    if not any(each for line in (drawn.realised, drawn.whole) for _, each in line):
+        axis.set_ylim(-1, 1)
+        axis.set_yticks([0])
+    shown = f"{final:+,}" if final else "0"
+    text = f"{WORDS['result'][not korean]} {shown}{WORDS['won'][not korean]}"
     axis.set_title(text, loc="left", fontsize=12, color=colour, fontweight="bold")
     axis.grid(alpha=0.25)

@@ -270,13 +270,13 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
     """Every entry and every round trip stands in the chat once, in its last state."""
     async with (
         telegram_server.serve(TOKEN, OWNER) as (api, url),
-        edge.served(tmp_path, start="08:59:30", speed=150.0, density=30.0) as (desk, there),
+        edge.served(tmp_path, start="08:59:30", speed=60.0, density=30.0) as (desk, there),
     ):
         settings = harness.make_settings(
             desk.sim, telegram_api=url, symbols=["005930"], rest_calls_per_second=1000,
             limits={"max_data_age_s": 100, "max_quote_age_s": 60, "losses_in_a_row": 20,
                     "losses_in_a_row_all": 50}, exit_step_s=60,
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 150.0},
+            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 60.0},
         )  # fmt: skip
         settings = bot.replace(
             settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
@@ -288,22 +288,23 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
             desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
         )
         wishes = [
-            harness.Wish(f"09:{minute:02d}:00", "005930", 5, plan=(0.997, 1.003))
+            harness.Wish(f"{hour:02d}:{minute:02d}:00", "005930", 5, plan=(0.997, 1.003))
+            for hour in range(9, 15)
             for minute in range(2, 60, 2)
         ]
         trader = bot.Trader(settings, harness.Scripted(wishes), services)
         trader.bridge.telegram.LATE_S = 0.3
         run = asyncio.create_task(trader.run(one_day=True))
         rounds = lambda: [row for row in journal.rows("alert") if row.ref == "round_closed"]  # noqa: E731
-        await edge.until(lambda: rounds(), 40)
+        await edge.until(lambda: rounds(), 150)
         api.fault(502, times=10_000)  # no network to Telegram
         cut_at, before = trader.clock.now(), len(rounds())
-        await edge.until(lambda: (trader.clock.now() - cut_at).total_seconds() >= 300, 40)
-        await edge.until(lambda: len(rounds()) >= before + 2, 40)
+        await edge.until(lambda: (trader.clock.now() - cut_at).total_seconds() >= 300, 150)
+        await edge.until(lambda: len(rounds()) >= before + 2, 150)
         api.faults.clear()
         trader.set_level("FLATTEN_AND_HALT", "test")
-        await edge.until(lambda: not trader.engine.core.ledger.open_orders(), 20)
-        await edge.until(lambda: not trader.bridge.telegram.outbox, 20)
+        await edge.until(lambda: not trader.engine.core.ledger.open_orders(), 100)
+        await edge.until(lambda: not trader.bridge.telegram.outbox, 100)
         rows = list(journal.rows("alert"))
         trader.stop("enough")
         await run

@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import journals
 import pytest
 
+import kis_realtime_trading as bot
 from companions import picture, reports
+from companions.journal_reader import JournalReader
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -59,3 +61,31 @@ def test_a_foreign_bar_is_left_out(tmp_path):
     made.rows.append(("bar", "005930", {"bar": {"open": "x", "end": 5}}))
     made.flush()
     assert picture.read_drawn(made.path).bars == {}
+
+
+@pytest.mark.parametrize("days", [1, 2, 30])
+@pytest.mark.parametrize("seed", [1, 4])
+def test_only_the_last_days_are_read_bar_by_bar(tmp_path, days, seed):
+    """The last day is the same to the mark and the won as if every bar since the first had been read."""
+    made = journals.make_journal(tmp_path / "journal-paper-0000.sqlite3", 6, 12, seed, wild=True)
+    fees = (bot.STOCK_FEE_PCT, bot.FUND_FEE_PCT)
+    follower = picture._Reader(fees)
+    with JournalReader(made.path) as reader:
+        bars = [row for row in reader.rows(("bar",)) if row.seq > reader.last_days(1)[0]]
+        follower.follow(reader, days)
+    drawn = picture.read_drawn(made.path)
+    for name in ("day", "bars", "marks", "levels", "realised", "whole"):
+        assert getattr(follower.drawn, name) == getattr(drawn, name), name
+    assert sum(map(len, drawn.bars.values())) == len(bars) > 0
+
+
+def test_a_day_of_nothing_has_one_line_at_nought(tmp_path):
+    """No sign before 0 and no scale made of rounding."""
+    made = journals.JournalMaker(tmp_path / "journal-paper-0000.sqlite3")
+    made.open_day(date(2026, 1, 5))
+    made.bars(3)
+    made.close_day()
+    figure = picture.draw(picture.read_drawn(made.path), korean=False)
+    last = figure.axes[3]
+    assert last.get_title("left") == "result of the day 0 won"
+    assert list(last.get_yticks()) == [0]
