@@ -9167,7 +9167,7 @@ class TelegramBot:
     ) -> None:
         self._token, self._chat, self._api = token, chat, api.rstrip("/")
         self.users = frozenset(users)
-        self.newest = 0  # update id; set from the journal before the start
+        self.newest = 0  # update id; the journal knows that of an earlier process
         self.strangers = 0
         self.trouble = ""  # why words may not be ours: no upward command while it stands
         self.obey: Callable[[PhoneWord], Answer] = lambda word: Answer()
@@ -9656,8 +9656,11 @@ class Journal:
             f"{self.path.stem}.* 파일을 모두 다른 곳으로 옮기십시오",
         ))  # fmt: skip
 
-    def verify(self) -> None:
-        """Read the whole chain. Raises JournalError naming the first row that is not as written."""
+    def verify(self, take: Callable[[JournalRow], None] = lambda row: None) -> None:
+        """Read the whole chain once, and hand each sound row over.
+
+        Raises JournalError naming the first row that is not as written; what was taken is void then.
+        """
         previous, expected, intents = self._FIRST_HASH, 0, set()
         try:
             for row in self.rows():
@@ -9668,6 +9671,7 @@ class Journal:
                     raise self._damage(f"row {row.seq} is not what was written")
                 if row.kind == "intent":
                     intents.add(row.ref)
+                take(row)
                 previous = row.hash
             self.last_seq, self._last_hash = expected, previous
             self._check_tip()
@@ -9830,16 +9834,61 @@ def apply_row(ledger: Ledger, kind: str, body: str) -> LedgerEntry | None:
     return entry
 
 
-def rebuild_ledger(journal: Journal, ledger: Ledger) -> str:
-    """Apply every ledger row; return the time of the last one, "" when there is none."""
-    last = ""
-    for row in journal.rows(*LEDGER_ROWS):
+@dataclass(slots=True)
+class Past:
+    """What the journal tells a start, gathered in one reading of its rows."""
+
+    ledger: Ledger  # the one to trade with
+    end: str = ""  # time of the last ledger row
+    since_flat: list[tuple[str, str]] = field(default_factory=list)  # rows that the ledger rests on
+    days: set[str] = field(default_factory=set)  # with a report
+    noise: dict[str, str] = field(default_factory=dict)  # what the owner chose, by kind of message
+    newest_word: int = 0  # of the phone: its update id
+    untold: dict[str, JournalRow] = field(default_factory=dict)  # urgent alerts, by row number
+
+    def take(self, row: JournalRow) -> None:
+        """Take the next row in. Raises JournalError."""
+        if row.kind in LEDGER_ROWS:
+            self._take_ledger_row(row)
+        elif row.kind == "day":
+            self.days.add(row.ref)
+        elif row.kind == "notify":
+            self.noise[row.ref] = json.loads(row.body)
+        elif row.kind == "phone":
+            self.newest_word = max(self.newest_word, int(row.ref))
+        elif row.kind == "alert" and row.ref in URGENT:
+            self.untold[str(row.seq)] = row
+        elif row.kind == "told":
+            self.untold.pop(row.ref, None)
+
+    def _take_ledger_row(self, row: JournalRow) -> None:
+        flat = '"type":"DayOpened"' in row.body and not has_exposure(self.ledger)
         try:
-            apply_row(ledger, row.kind, row.body)
+            apply_row(self.ledger, row.kind, row.body)
         except IllegalTransition as error:
             raise JournalError(f"row {row.seq}: {error}") from None
-        last = row.at
-    return last
+        if flat:
+            lasting = '"type":"HoldSet"'
+            self.since_flat = [
+                each for each in self.since_flat if each[0] == "instrument" or lasting in each[1]
+            ]
+        self.since_flat.append((row.kind, row.body))
+        self.end = row.at
+
+
+def read_past(journal: Journal, ledger: Ledger) -> Past:
+    """Read a journal from its first row to its last, each believed only behind a sound chain."""
+    past = Past(ledger)
+    journal.verify(past.take)
+    return past
+
+
+def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
+    """Return kind and body of the rows that the ledger rests on now: a later day's recording begins so."""
+    past = Past(Ledger())
+    for row in journal.rows(*LEDGER_ROWS):
+        past.take(row)
+    return past.since_flat
 
 
 # ======================================================================================
@@ -10568,19 +10617,17 @@ class Bridge:
 
     def __init__(
         self, settings: Settings, bot: BotSettings, strategy: TradingStrategy, services: Services,
-        want: Callable[[Ask], None],
+        past: Past, want: Callable[[Ask], None],
     ) -> None:  # fmt: skip
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self._want, self._language = services.recorder, want, bot.language
         self.telegram = TelegramBot(
             settings.telegram_token, settings.telegram_chat, bot.telegram_api, bot.telegram_users
         )
-        ledger = Ledger(bot.stock_fee_pct, bot.fund_fee_pct)
-        self.journal_end = rebuild_ledger(self.journal, ledger)
-        self.engine = Engine(bot, strategy, ledger, EMPTY_LISTS[settings.profile.environment])
-        self.gate = Gate(bot, ledger, self.journal, self.clock, self._steady)
-        self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify}
-        self.noise |= {row.ref: json.loads(row.body) for row in self.journal.rows("notify")}
+        self.engine = Engine(bot, strategy, past.ledger, EMPTY_LISTS[settings.profile.environment])
+        self.gate = Gate(bot, past.ledger, self.journal, self.clock, self._steady)
+        self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify, **past.noise}
+        self._untold, self.telegram.newest = list(past.untold.values()), past.newest_word
         self._threads = Threads()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
@@ -10801,15 +10848,10 @@ class Bridge:
         except JournalError as error:
             log.error("an alert was told, but not written down as told: %s", error)
 
-    def tell_again(self, last: int) -> None:
-        """Tell the urgent alerts of the last day, up to a row, that nobody brought to the phone."""
-        told = {row.ref for row in self.journal.rows("told")}
+    def tell_again(self) -> None:
+        """Tell the urgent alerts of the last day that an earlier process did not bring to the phone."""
         after = (self.clock.now() - timedelta(days=1)).isoformat()
-        late = [
-            row for row in self.journal.rows("alert")
-            if row.ref in URGENT and row.at >= after and row.seq <= last
-            and str(row.seq) not in told
-        ]  # fmt: skip
+        late = [row for row in self._untold if row.at >= after]
         for row in late[-TelegramBot.OUTBOX // 10 :]:
             values = json.loads(row.body)
             if "side" in values:
@@ -11122,18 +11164,15 @@ class Phone:
     def __init__(self, trader: Trader) -> None:
         self._trader, self._codes = trader, PhoneCodes()
         self._korean = trader.bot.language == "ko"
-        self._earlier = trader.journal.last_seq  # the last row of the process before this one
         self._asked: asyncio.Queue[tuple[Said, int]] = asyncio.Queue(3)  # to be worked out
         self._users_file = trader.journal.path.parent / PHONE_USERS
 
     async def run(self) -> None:
         """Send alerts and hear words until cancelled; what an earlier process heard is over."""
         telegram, bridge = self._trader.bridge.telegram, self._trader.bridge
-        bridge.tell_again(self._earlier)
+        bridge.tell_again()
         telegram.obey, telegram.on_told = self.obey, bridge.note_told
         telegram.language, telegram.on_paired = self._trader.bot.language, self._paired
-        rows = self._trader.journal.rows("phone")
-        telegram.newest = max((int(row.ref) for row in rows), default=0)
         telegram.users |= self._users_of_before()
         if telegram.hears and not telegram.users:
             telegram.pairing = f"{secrets.randbelow(1_000_000):06d}"
@@ -11478,27 +11517,27 @@ class Teller:
 class Trader:
     """Runs one account: prepares a day, feeds the engine, carries out its actions, ends the day."""
 
-    def __init__(self, settings: Settings, strategy: TradingStrategy, services: Services) -> None:
+    def __init__(
+        self, settings: Settings, strategy: TradingStrategy, services: Services, past: Past
+    ) -> None:
         if settings.bot is None:
             raise wrong_setting("bot", "nothing", "our section in kis_devlp.yaml")
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self.watchdog = services.recorder, Watchdog()
         self.broker = Broker(settings, self.bot, services)
-        self.bridge = Bridge(settings, self.bot, strategy, services, self.broker.want)
+        self.bridge = Bridge(settings, self.bot, strategy, services, past, self.broker.want)
         self.engine, self.feed, self.tell = self.bridge.engine, self.bridge.feed, self.bridge.tell
         self._stop = asyncio.Event()
         self.stopping = self._stop.is_set
         self.morning = Morning(self.bridge, self.broker, self._stop, self._wait_until)
-        self._controls = services.folder / CONTROL_FILE
-        self.inbox = Inbox()
+        self.inbox, self._controls = Inbox(), services.folder / CONTROL_FILE
         self.counts: Counter[str] = Counter()
         self._why, self._show = "the day is over", services.show_status
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
         self._bars_before = 0  # bars closed before this day
-        newest = datetime.fromisoformat(self.bridge.journal_end or EPOCH.isoformat())
-        real = self.bot.market_clock is None
-        self.doubt = ClockDoubt(self.clock, self.broker.rest, real, newest)
+        self._journal_end, newest = past.end, datetime.fromisoformat(past.end or f"{EPOCH}")
+        self.doubt = ClockDoubt(self.clock, self.broker.rest, self.bot.market_clock is None, newest)
         self.bridge.doubts = self.doubt.doubts
         self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self.broker.orders.matters = self.engine.core.matters
@@ -11513,7 +11552,7 @@ class Trader:
         telegram = asyncio.create_task(Phone(self).run())
         telegram.add_done_callback(_log_death)
         try:
-            self.feed(Command("restarted", self.clock.now(), text=self.bridge.journal_end))
+            self.feed(Command("restarted", self.clock.now(), text=self._journal_end))
             self.tell(
                 "started", mode=self.profile.mode, account=self.profile.account_tail,
                 symbols=len(self.bot.symbols), strategy=type(self.engine.strategy).__name__,
@@ -12218,46 +12257,61 @@ def run_trader(
     `watch` runs beside the trader, for a screen; the log then goes to a file. `transport` stands in
     for the network in a test.
     """
-    assert settings.bot is not None
-    refuse_core_dumps()
-    forget_environment()
-    folder = state_folder(options, settings.bot)
-    if not settings.profile.simulated:
-        refuse_open_files(folder, journal_path(folder, settings.profile))
-        refuse_strange_folder(folder)
     with contextlib.ExitStack() as last:
-        screen = last.enter_context(ScreenBeside(folder, options))  # ends when all else has ended
-        last.callback(AccountLock(lock_of(settings.profile), folder).release)
-        strategy = load_strategy(options.strategy or settings.bot.strategy, settings.bot.parameters)
-        level = logging.DEBUG if options.verbose else logging.INFO
-        set_up_logging(Redactor(all_secrets(settings)), sys.stderr, level)
-        last.callback(log_by_thread(folder / LOG_FILE, (lambda: True) if watch else screen.is_open))
-        if strategy.past_days and settings.bot.flat_at:
-            log.warning("the strategy judges closed days; flat_at sells before each close")
-        journal = Journal(journal_path(folder, settings.profile))
-        last.callback(journal.close)
-        journal.verify()
-        clock = MarketClock(settings.bot.market_clock)
-        settings = replace(settings, bot=_limits_of_today(settings, journal))
-        recorder = start_recorder(settings, options, journal, clock.now(), folder)
-        services = Services(
-            clock, transport or AiohttpTransport(), connect_websocket, journal, folder, recorder,
-            StatusFile(folder).show,
-        )  # fmt: skip
-        trader = Trader(settings, strategy, services)
-        screen.start()
+        trader = start_up(settings, options, last, watch is not None, transport)
         code = asyncio.run(_trade(trader, options.one_day, watch))
         return code, {**trader.summary(), "cut_short": trader.stopping()}
 
 
-def _limits_of_today(settings: Settings, journal: Journal) -> BotSettings:
-    """Return the section `bot`, with smaller limits during the first live days."""
-    assert settings.bot is not None
+def start_up(
+    settings: Settings, options: argparse.Namespace, last: contextlib.ExitStack, watched: bool,
+    transport: Transport | None,
+) -> Trader:  # fmt: skip
+    """Make the trader of an account, step by step; `last` ends what was begun, in reverse.
+
+    What it believes is the journal; no byte has left yet. What the broker says comes afterwards:
+    Trader.run ("restarted": calls that were under way are UNKNOWN), then Morning.prepare.
+    """
     bot, profile = settings.bot, settings.profile
-    if profile.environment == "paper" or profile.simulated:
-        return bot
-    days = len({row.ref for row in journal.rows("day")})
-    return bot.model_copy(update={"limits": ramped_limits(bot.limits, days)})
+    assert bot is not None
+    # 1. No core dump and no child process gets the secrets.
+    refuse_core_dumps()
+    forget_environment()
+    # 2. A folder of the owner's own.
+    folder = state_folder(options, bot)
+    path = journal_path(folder, profile)
+    if not profile.simulated:
+        refuse_open_files(folder, path)
+        refuse_strange_folder(folder)
+    # 3. One process for the account; the terminal is given back when all else has ended.
+    screen = last.enter_context(ScreenBeside(folder, options))
+    last.callback(AccountLock(lock_of(profile), folder).release)
+    # 4. The strategy, and a log without secrets that nothing waits for.
+    strategy = load_strategy(options.strategy or bot.strategy, bot.parameters)
+    level = logging.DEBUG if options.verbose else logging.INFO
+    set_up_logging(Redactor(all_secrets(settings)), sys.stderr, level)
+    last.callback(log_by_thread(folder / LOG_FILE, (lambda: True) if watched else screen.is_open))
+    if strategy.past_days and bot.flat_at:
+        log.warning("the strategy judges closed days; flat_at sells before each close")
+    # 5. The journal, read once: chain and tip, ledger, what was told and chosen.
+    journal = Journal(path)
+    last.callback(journal.close)
+    past = read_past(journal, Ledger(bot.stock_fee_pct, bot.fund_fee_pct))
+    # 6. Smaller limits in the first live days.
+    if profile.environment == "real" and not profile.simulated:
+        bot = bot.model_copy(update={"limits": ramped_limits(bot.limits, len(past.days))})
+        settings = replace(settings, bot=bot)
+    # 7. A recording that begins with the rows which the ledger rests on.
+    clock = MarketClock(bot.market_clock)
+    recorder = start_recorder(settings, options, journal, past, clock.now(), folder)
+    # 8. Clients, engine and gate on that ledger, not yet connected.
+    services = Services(
+        clock, transport or AiohttpTransport(), connect_websocket, journal, folder, recorder,
+        StatusFile(folder).show,
+    )  # fmt: skip
+    trader = Trader(settings, strategy, services, past)
+    screen.start()
+    return trader
 
 
 def build_hash() -> str:
@@ -12266,43 +12320,31 @@ def build_hash() -> str:
 
 
 def start_recorder(
-    settings: Settings, options: argparse.Namespace, journal: Journal, now: datetime, folder: Path
-) -> Recorder | None:
+    settings: Settings, options: argparse.Namespace, journal: Journal, past: Past, now: datetime,
+    folder: Path,
+) -> Recorder | None:  # fmt: skip
     """Begin a recording with everything a replay needs to start from the same state."""
     bot = settings.bot
     if bot is None or not bot.record:
         return None
 
-    def header() -> dict[str, Any]:
+    def header(rows: list[tuple[str, str]]) -> dict[str, Any]:
         return {
-            "version": __version__, "build": build_hash(), "rows": rows_since_flat(journal),
+            "version": __version__, "build": build_hash(), "rows": rows,
             "environment": settings.profile.environment, "strategy": options.strategy or bot.strategy,
             "settings": bot.model_dump(mode="json"), "journal": journal.path.name,
             "journal_seq": journal.last_seq,
         }  # fmt: skip
 
+    first, most = header(past.since_flat), bot.record_max_mb * 1_000_000
     try:
-        recorder = Recorder(folder / "records", now, header(), bot.record_max_mb * 1_000_000)
+        recorder = Recorder(folder / "records", now, first, most)
     except OSError as error:
         log.warning("nothing is recorded: %s", error)
         return None
-    recorder.header_of_now = header
+    recorder.header_of_now = lambda: header(rows_since_flat(journal))
     recorder.secrets = [each for each in all_secrets(settings) if len(each.reveal()) >= 12]
     return recorder
-
-
-def rows_since_flat(journal: Journal) -> list[tuple[str, str]]:
-    """Return kind and body of the ledger rows that the present state rests on."""
-    ledger = Ledger()
-    kept: list[tuple[str, str]] = []
-    for row in journal.rows(*LEDGER_ROWS):
-        flat = not has_exposure(ledger)
-        entry = apply_row(ledger, row.kind, row.body)
-        if isinstance(entry, DayOpened) and flat:
-            lasting = '"type":"HoldSet"'
-            kept = [each for each in kept if each[0] == "instrument" or lasting in each[1]]
-        kept.append((row.kind, row.body))
-    return kept
 
 
 def refuse_open_files(*paths: Path) -> None:

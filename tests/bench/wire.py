@@ -357,7 +357,7 @@ async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> 
     services = bot.Services(
         clock, bot.AiohttpTransport(), bot.connect_websocket, journal, folder, recorder
     )
-    trader = bot.Trader(settings, strategy, services)
+    trader = bot.Trader(settings, strategy, services, bot.read_past(journal, bot.Ledger()))
     strategy.core, trader.bridge.gate.left = trader.engine.core, Uncounted()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trader.stop, "told to")
     with (folder / f"{way}-{ports[0]}.log").open("w") as log:

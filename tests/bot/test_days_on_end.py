@@ -33,10 +33,7 @@ def ledger_of_rows(folder):
     """Return the ledger that a new process would rebuild."""
     journal = bot.Journal(folder / "journal.sqlite3", read_only=True)
     try:
-        journal.verify()
-        ledger = bot.Ledger()
-        bot.rebuild_ledger(journal, ledger)
-        return ledger
+        return harness.past_of(journal).ledger
     finally:
         journal.close()
 
@@ -84,10 +81,11 @@ def test_a_trader_of_a_second_day_equals_a_new_one():
         life.sim.faults.clear()
         shutil.copytree(life.world.folder, life.world.folder / "copy")
         await to(life, edge.at("08:29:59", MONDAY))
-        fresh = bot.Trader(trader.settings, harness.Nothing(), bot.Services(
-            life.world.clock, life.network, life.network.connect,
-            bot.Journal(life.world.folder / "copy" / "journal.sqlite3"), life.world.folder,
-        ))  # fmt: skip
+        copy = bot.Journal(life.world.folder / "copy" / "journal.sqlite3")
+        services = bot.Services(
+            life.world.clock, life.network, life.network.connect, copy, life.world.folder
+        )
+        fresh = bot.Trader(trader.settings, harness.Nothing(), services, harness.past_of(copy))
         while trader.engine.core.session.day != MONDAY:
             await asyncio.sleep(0.001)
         fresh.broker.decoder.set_day(MONDAY)

@@ -42,12 +42,11 @@ def cancel_rows(kind, data):
 def with_journal(life, strategy, **settings):
     """Return a trader whose journal can be late."""
     journal = LateOnce(life.world.folder / "journal.sqlite3")
-    journal.verify()
     services = bot.Services(
         life.world.clock, life.network, life.network.connect, journal, life.world.folder
     )
     made = harness.make_settings(life.sim, **{**life.world.settings, **settings})
-    trader = bot.Trader(made, strategy, services)
+    trader = bot.Trader(made, strategy, services, harness.past_of(journal))
     return trader, asyncio.create_task(trader.run(one_day=True))
 
 

@@ -53,16 +53,16 @@ def begin(life, telegram):
     bare = harness.make_settings(life.sim, telegram_api=telegram)
     settings = replace(bare, telegram_token=bot.Secret("1:a"), telegram_chat="1")
     journal, clock = bot.Journal(life.world.folder / "journal.sqlite3"), life.world.clock
-    journal.verify()
+    past = harness.past_of(journal)
     os.mkfifo(life.world.folder / f".{bot.STATUS_FILE}.{os.getpid()}")  # its disk hangs as well
     options = argparse.Namespace(strategy="watching")
-    recorder = bot.start_recorder(settings, options, journal, clock.now(), life.world.folder)
+    recorder = bot.start_recorder(settings, options, journal, past, clock.now(), life.world.folder)
     show = bot.StatusFile(life.world.folder).show
     services = bot.Services(
         clock, life.network, life.network.connect, journal, life.world.folder, recorder, show
     )
     strategy = Watching([harness.Wish("09:20:00", SYMBOL, 5, plan=(0.97, 1.2))])
-    return bot.Trader(settings, strategy, services), strategy
+    return bot.Trader(settings, strategy, services, past), strategy
 
 
 def test_a_stop_fires_within_a_second_while_every_output_is_held():

@@ -283,7 +283,6 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
             telegram_chat=str(OWNER),
         )  # fmt: skip
         journal = bot.Journal(tmp_path / "journal.sqlite3")
-        journal.verify()
         services = bot.Services(
             desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
         )
@@ -292,7 +291,7 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
             for hour in range(9, 15)
             for minute in range(2, 60, 2)
         ]
-        trader = bot.Trader(settings, harness.Scripted(wishes), services)
+        trader = bot.Trader(settings, harness.Scripted(wishes), services, harness.past_of(journal))
         trader.bridge.telegram.LATE_S = 0.3
         run = asyncio.create_task(trader.run(one_day=True))
         rounds = lambda: [row for row in journal.rows("alert") if row.ref == "round_closed"]  # noqa: E731

@@ -86,12 +86,11 @@ async def trading(
             telegram_chat=str(ALERTS),
         )  # fmt: skip
         journal = bot.Journal(tmp_path / "journal-paper-x.sqlite3")
-        journal.verify()
         services = bot.Services(
             desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path, None,
             bot.StatusFile(tmp_path).show,
         )  # fmt: skip
-        trader = bot.Trader(settings, harness.Scripted([]), services)
+        trader = bot.Trader(settings, harness.Scripted([]), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         try:
             await edge.until(lambda: trader.counts["Trade"] > 20, 60.0)

@@ -537,11 +537,10 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
             settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN), telegram_chat=CHAT
         )
         journal = bot.Journal(tmp_path / "journal.sqlite3")
-        journal.verify()
         services = bot.Services(
             desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
         )
-        trader = bot.Trader(settings, harness.Nothing(), services)
+        trader = bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 200 and api.calls)
         began = time.monotonic()

@@ -1080,13 +1080,13 @@ def test_a_disk_that_is_full_at_the_start_is_told_to_the_phone():
         await life.world.until("09:23:00")
         await harness.kill(run, trader)
         journal = FullDisk(life.world.folder / "journal.sqlite3")
-        journal.verify()
+        past = harness.past_of(journal)
         journal.full_from = journal.last_seq
         settings = harness.make_settings(life.sim)
         services = bot.Services(
             life.world.clock, life.network, life.network.connect, journal, life.world.folder
         )
-        trader = bot.Trader(settings, wishes(), services)
+        trader = bot.Trader(settings, wishes(), services, past)
         with pytest.raises(bot.JournalError):
             await trader.run(one_day=True)
         journal.close()
@@ -1126,12 +1126,12 @@ def test_nothing_is_sent_that_could_not_be_written(more):
 
     async def story(life):
         journal = FullDisk(life.world.folder / "journal.sqlite3")
-        journal.verify()
+        past = harness.past_of(journal)
         settings = harness.make_settings(life.sim)
         services = bot.Services(
             life.world.clock, life.network, life.network.connect, journal, life.world.folder
         )
-        trader = bot.Trader(settings, wishes("09:25:00", "09:27:00"), services)
+        trader = bot.Trader(settings, wishes("09:25:00", "09:27:00"), services, past)
         run = asyncio.create_task(trader.run(one_day=True))
         await life.world.until("09:24:50")
         journal.full_from = journal.last_seq + more

@@ -156,13 +156,12 @@ def run_bot(told: dict[str, Any], die_at: int, written: Connection) -> None:
     folder = Path(told["folder"])
     journal = DyingJournal(folder / "journal.sqlite3")
     journal.boundary, journal.written = boundary, written
-    journal.verify()
     settings = settings_of(told)
     assert settings.bot is not None
     clock = bot.MarketClock(settings.bot.market_clock)
     transport = DyingTransport(boundary)
     services = bot.Services(clock, transport, bot.connect_websocket, journal, folder)
-    trader = bot.Trader(settings, harness.Scripted(wishes()), services)
+    trader = bot.Trader(settings, harness.Scripted(wishes()), services, harness.past_of(journal))
 
     async def until_quiet() -> None:
         run = asyncio.create_task(trader.run(one_day=True))
@@ -278,9 +277,8 @@ def judge(
     journal = bot.Journal(folder / "journal.sqlite3", read_only=True)
     ledger = bot.Ledger()
     try:
-        journal.verify()
+        bot.read_past(journal, ledger)
         stored = {str(row.seq): row.hash for row in journal.rows()}
-        bot.rebuild_ledger(journal, ledger)
     except bot.JournalError as error:
         faults.append(str(error))
         stored = {}

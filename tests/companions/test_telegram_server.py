@@ -216,8 +216,11 @@ def test_an_urgent_alert_that_was_not_told_is_told_by_the_next_process():
         for told in ((), (1,), (1, 3)):
             for row in told:
                 bridge.note_told(row)
+            trader.journal.close()
+            trader = world.make_trader(harness.Scripted([]))
+            bridge = trader.bridge
             bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
-            bridge.tell_again(3)
+            bridge.tell_again()
             boxes.append(bridge.telegram.outbox)
         rows = [(row.seq, row.ref) for row in trader.journal.rows("alert")]
         trader.journal.close()
@@ -287,11 +290,10 @@ async def test_stop_from_the_phone_takes_effect_within_two_seconds_while_it_trad
             telegram_chat=str(OWNER),
         )  # fmt: skip
         journal = bot.Journal(tmp_path / "journal.sqlite3")
-        journal.verify()
         services = bot.Services(
             desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
         )
-        trader = bot.Trader(settings, harness.Nothing(), services)
+        trader = bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 20)
         number = api.say("/stop")

@@ -356,6 +356,11 @@ class Scripted(bot.TradingStrategy):
         return None
 
 
+def past_of(journal: bot.Journal) -> bot.Past:
+    """Return what a journal tells a bot that starts, with the usual fees."""
+    return bot.read_past(journal, bot.Ledger())
+
+
 @dataclass
 class World:
     """A simulator, a folder for the journal, and bots that come and go."""
@@ -385,16 +390,17 @@ class World:
     def make_trader(self, strategy: bot.TradingStrategy) -> bot.Trader:
         """Start the bot's process, so to speak: open the journal, rebuild, make a Trader."""
         journal = bot.Journal(self.folder / "journal.sqlite3")
-        journal.verify()
+        past = past_of(journal)
         settings = make_settings(self.sim, **self.settings)
         recorder = None
         if self.record:
             options = argparse.Namespace(strategy="scripted")
-            recorder = bot.start_recorder(settings, options, journal, self.clock.now(), self.folder)
+            now = self.clock.now()
+            recorder = bot.start_recorder(settings, options, journal, past, now, self.folder)
         services = bot.Services(
             self.clock, self.network, self.network.connect, journal, self.folder, recorder
         )
-        self.trader = bot.Trader(settings, strategy, services)
+        self.trader = bot.Trader(settings, strategy, services, past)
         return self.trader
 
     async def until(self, moment: str) -> None:

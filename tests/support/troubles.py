@@ -140,10 +140,9 @@ def _trader(
     world: harness.World, strategy: bot.TradingStrategy, profile: dict[str, Any]
 ) -> bot.Trader:
     journal = bot.Journal(world.folder / "journal.sqlite3")
-    journal.verify()
     settings = harness.make_settings(world.sim, **world.settings)
     settings = replace(settings, profile=replace(settings.profile, **profile))
     services = bot.Services(
         world.clock, world.network, world.network.connect, journal, world.folder, None
     )
-    return bot.Trader(settings, strategy, services)
+    return bot.Trader(settings, strategy, services, harness.past_of(journal))

@@ -70,7 +70,7 @@ BELOW_THEIR_USER = {
     "write_private": "used by KISAuth and by section 29",
 }
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
-ASSERTS = {"run_live", "run_trader", "_limits_of_today", "_class_from_file"}
+ASSERTS = {"run_live", "start_up", "_class_from_file"}
 
 # The broad `except`s, each with its reason.
 BROAD = {
