@@ -144,11 +144,13 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    Generic,
     Literal,
     NamedTuple,
     NoReturn,
     Protocol,
     TypeAlias,
+    TypeVar,
     get_args,
 )
 
@@ -184,6 +186,7 @@ __version__ = "0.2.0"
 # real answer or frame on the date given. Never knows: an account, a time, a decision.
 
 KST = timezone(timedelta(hours=9), "KST")  # no daylight saving since 1988
+NEVER = datetime(2000, 1, 1, tzinfo=KST)  # before every moment that the program sees
 
 REAL_REST = "https://openapi.koreainvestment.com:9443"  # doc
 PAPER_REST = "https://openapivts.koreainvestment.com:29443"  # doc
@@ -1148,6 +1151,20 @@ class Seen(NamedTuple):
 
     value: Instrument | Balance | Cash | OrderList | PastBars
     asked_at: datetime
+
+
+_Value = TypeVar("_Value")
+
+
+class Known(NamedTuple, Generic[_Value]):
+    """What the broker told last, and when it was asked: it may have changed since."""
+
+    value: _Value
+    asked_at: datetime = NEVER
+
+    def age_s(self, now: datetime) -> float:
+        """Return for how many seconds of market time it may be wrong."""
+        return (now - self.asked_at).total_seconds()
 
 
 class Outcome(enum.StrEnum):
@@ -4524,9 +4541,6 @@ class Reconciler:
 # and the actions of the event at hand. Never knows: who decides what with it.
 
 
-_NO_TIME = datetime(2000, 1, 1, tzinfo=KST)
-
-
 class Hold(NamedTuple):
     """A reason to begin nothing new: where it holds, who ends it, what a restart makes of it.
 
@@ -4596,6 +4610,7 @@ class ExitRun:
     told_at: datetime | None = None
 
 
+_UNQUOTED = Known(0)
 AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
 
 
@@ -4611,8 +4626,7 @@ class SymbolState:
     lower_limit: int = 1  # of the instrument, once it is known
     upper_limit: int = 1 << 40
     last_trade: Trade | None = None
-    quote_price: int = 0
-    quote_at: datetime | None = None
+    quoted: Known[int] = _UNQUOTED  # price of the last REST answer
     halted: bool = False
     auction: bool = False
     auction_since: datetime | None = None
@@ -4623,7 +4637,7 @@ class SymbolState:
     high: int = 0
     deaf: int = 0  # trades in a row that look old beside a total of the day
     deaf_total: int = 0  # and the total of the last of them
-    price_due: datetime = _NO_TIME  # when to ask again for limits and price of the day
+    price_due: datetime = NEVER  # when to ask again for limits and price of the day
     limits_asked: int = 0  # questions for limits of shares that are held, in a row
     unasked: bool = False  # its strategy failed, or the settings do not name it: guarded only
     refused: set[str] = field(default_factory=set)  # intents refused once are not asked again
@@ -4701,15 +4715,15 @@ class DayFacts:
         state = self.symbols.get(symbol)
         if state and state.last_trade:
             return state.last_trade.price
-        return state.quote_price if state else 0
+        return state.quoted.value if state else 0
 
     def fresh_price(self, symbol: str) -> int:
         """Return the newest price there is: REST's, when trades have been silent since."""
         state = self.symbols.get(symbol)
-        if state is None or state.last_trade is None or state.quote_at is None:
+        if state is None or state.last_trade is None:
             return self.last_price(symbol)
-        later_s = (state.quote_at - state.last_trade.ts_exchange).total_seconds()
-        return state.quote_price if later_s > GUARD_SILENCE_S else state.last_trade.price
+        later_s = (state.quoted.asked_at - state.last_trade.ts_exchange).total_seconds()
+        return state.quoted.value if later_s > GUARD_SILENCE_S else state.last_trade.price
 
     def price_or_cost(self, symbol: str) -> int:
         """Return the last price; before the first one today's base price or what the shares cost."""
@@ -4801,17 +4815,16 @@ class Core(DayFacts):
         self.reconciler = Reconciler(ledger, empty_lists)
         self.symbols: dict[str, SymbolState] = {}
         self.session: Session | None = None
-        self.now = _NO_TIME
+        self.now = NEVER
         self.holds: dict[str, datetime] = {}
-        self.cash_krw: int | None = None  # orderable, as last seen
-        self.cash_asked_at = _NO_TIME
-        self.holdings: dict[str, Holding] = {}
-        self.holdings_asked_at = self.list_asked_at = _NO_TIME
+        self.cash: Known[int | None] = Known(None)  # orderable, won
+        self.holdings: Known[dict[str, Holding]] = Known({})
+        self.list_asked_at = NEVER
         self.out: list[Action] = []
         self.calling: set[str] = set()  # intents with a call under way; asked for membership only
         self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
-        self.last_fill_at = _NO_TIME
-        self.journal_end = _NO_TIME  # time of the last row before this process
+        self.last_fill_at = NEVER
+        self.journal_end = NEVER  # time of the last row before this process
         self.stopping = self.cancel_entries = False
         self.clock_doubted = False  # today our clock was not the broker's
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
@@ -4863,7 +4876,7 @@ class Core(DayFacts):
 
     def take_cash(self, amount_krw: int | None, asked_at: datetime) -> None:
         """Take over what the broker says can be spent; None: not known yet."""
-        self.cash_krw, self.cash_asked_at = amount_krw, asked_at
+        self.cash = Known(amount_krw, asked_at)
 
     def note_list(self, asked_at: datetime) -> None:
         """Note when the order list was asked, or from when on it is missed."""
@@ -4979,7 +4992,7 @@ class Core(DayFacts):
 
 def name_of(core: Core, symbol: str) -> str:
     """Return the name of a stock, "" unknown: the price answer names none, the balance does."""
-    state, holding = core.symbols.get(symbol), core.holdings.get(symbol)
+    state, holding = core.symbols.get(symbol), core.holdings.value.get(symbol)
     instrument = state.instrument if state else None
     return (instrument.name if instrument else "") or (holding.name if holding else "")
 
@@ -5160,7 +5173,7 @@ class EntryDesk:
             day, request.symbol, request.side, request.kind, request.quantity, request.price,
             "entry", OWNERS_LEG if request.owners else "entry", request.signal, core.now,
             reserve_krw=value + fee,
-            cash_before_krw=-1 if core.cash_krw is None else core.cash_krw, plan=request.plan,
+            cash_before_krw=-1 if core.cash.value is None else core.cash.value, plan=request.plan,
             reason=request.reason,
         )  # fmt: skip
 
@@ -5219,8 +5232,8 @@ class EntryDesk:
             instrument=state.instrument,
             last_price=core.last_price(symbol),
             last_price_age_s=(core.now - last.ts_exchange).total_seconds() if last else math.inf,
-            quote_price=state.quote_price,
-            quote_age_s=(core.now - state.quote_at).total_seconds() if state.quote_at else math.inf,
+            quote_price=state.quoted.value,
+            quote_age_s=state.quoted.age_s(core.now),
             free_cash_krw=self._free_cash(),
             symbol_krw=worth[symbol],
             total_krw=sum(worth.values()),
@@ -5256,10 +5269,11 @@ class EntryDesk:
     def _free_cash(self) -> int | None:
         """Return orderable cash less what buys since that answer hold back; None when unknown."""
         core = self._core
-        if core.cash_krw is None:
+        cash, asked_at = core.cash
+        if cash is None:
             return None
-        since = core.cash_asked_at - timedelta(seconds=LIST_GRACE_S)
-        return core.cash_krw - sum(
+        since = asked_at - timedelta(seconds=LIST_GRACE_S)
+        return cash - sum(
             order.intent.reserve_krw
             for order in core.ledger.orders.values()
             if order.status in UNRESOLVED
@@ -5348,7 +5362,7 @@ class ExitDesk:
         if action_doubt(core, state.view.symbol):
             return  # levels of another price scale
         age = abs((core.now - at).total_seconds())
-        usual = state.quote_price or (state.instrument.base_price if state.instrument else 0)
+        usual = state.quoted.value or (state.instrument.base_price if state.instrument else 0)
         odd = abs(price - usual) > usual * EXIT_DOUBT_RATIO
         if odd or age > core.settings.limits.max_data_age_s:
             core.ask("price", state.view.symbol)  # forged, odd or late: let REST say it
@@ -5420,14 +5434,14 @@ class ExitDesk:
         unknown = [order for order in sells if order.status in DOUBTFUL]
         if not unknown or len(unknown) < len(sells) or core.ledger.external.get(symbol):
             return False
-        asked_at, age_s = core.holdings_asked_at, core.reconciler.ages.of
+        asked_at, age_s = core.holdings.asked_at, core.reconciler.ages.of
         looked = all(  # an unknown order arrived before its call ended, if at all
             age_s(each, asked_at) >= LIST_GRACE_S
             if each.status is OrderStatus.UNKNOWN
             else (asked_at - each.intent.at).total_seconds() >= LIST_GRACE_S
             for each in unknown
         )
-        held, ours = core.holdings.get(symbol), core.ledger.position(symbol).quantity
+        held, ours = core.holdings.value.get(symbol), core.ledger.position(symbol).quantity
         # more shares than ours are the owner's, also while his order is not listed yet
         return looked and held is not None and held.sellable >= ours >= held.quantity
 
@@ -5524,8 +5538,8 @@ class ExitDesk:
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
         limits = state.instrument
-        age_s = (core.now - state.quote_at).total_seconds() if state.quote_at else math.inf
-        confirmed = bool(limits) and (state.limits_known or age_s <= EXIT_CONFIRMED_S)
+        fresh = state.quoted.age_s(core.now) <= EXIT_CONFIRMED_S
+        confirmed = bool(limits) and (state.limits_known or fresh)
         if not core.last_price(symbol) or not confirmed:
             self._tell_waiting(state, run, position.quantity)
             core.ask("price", symbol)  # ask; never a market order for want of a price
@@ -5545,7 +5559,7 @@ class ExitDesk:
             intent_id_of("engine", core.now.date(), symbol, Side.SELL, f"{run.reason}:{opened}", leg),
             core.now.date(), symbol, Side.SELL, kind, quantity, price, "exit", leg,
             f"{run.reason}:{opened}", core.now, reason=run.reason,
-            sellable_before=core.holdings[symbol].sellable if symbol in core.holdings else -1,
+            sellable_before=held.sellable if (held := core.holdings.value.get(symbol)) else -1,
         )  # fmt: skip
         refusal = self._submit(state, intent)
         if refusal and refusal.code == "RATE":
@@ -5557,9 +5571,9 @@ class ExitDesk:
         """Return the shares to sell: all, but after a refusal no more than a newer balance frees."""
         core, quantity = self._core, self._core.ledger.position(symbol).quantity
         quantity = min(quantity, CEILING_QUANTITY)  # the rest follows
-        if run.refused_at is None or core.holdings_asked_at < run.refused_at:
+        if run.refused_at is None or core.holdings.asked_at < run.refused_at:
             return quantity
-        held = core.holdings.get(symbol)
+        held = core.holdings.value.get(symbol)
         return min(quantity, held.sellable if held else 0)
 
     def _kind_and_price(self, state: SymbolState, run: ExitRun) -> tuple[OrderKind, int]:
@@ -5672,7 +5686,7 @@ class BrokerDesk:
     def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
         self._core, self._entries, self._exits = core, entries, exits
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
-        self._missing_since = _NO_TIME
+        self._missing_since = NEVER
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
@@ -5775,7 +5789,7 @@ class BrokerDesk:
             if order and was_dead and order.intent.purpose == "entry":
                 self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
         core.note_list(asked_at)
-        if asked_at >= core.holds.get("orders", _NO_TIME):
+        if asked_at >= core.holds.get("orders", NEVER):
             core.hold("orders", on=False)
         self._leave_start_up()
         for state in core.symbols.values():
@@ -5806,10 +5820,9 @@ class BrokerDesk:
     def _on_balance(self, seen: Balance, asked_at: datetime) -> None:
         """Take a balance: a witness of a lone sell, the first of a day, or a comparison with ours."""
         core = self._core
-        core.holdings = {each.symbol: each for each in seen.holdings}
-        core.holdings_asked_at = asked_at
+        core.holdings = Known({each.symbol: each for each in seen.holdings}, asked_at)
         for order in self._lone_unknown(Side.SELL):
-            held = core.holdings.get(order.intent.symbol)
+            held = core.holdings.value.get(order.intent.symbol)
             fell_by = order.intent.sellable_before - (held.sellable if held else 0)
             core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
         if "account" in core.holds:
@@ -5818,7 +5831,7 @@ class BrokerDesk:
                 core.hold("account", on=False)
                 self._leave_start_up()
             return
-        for entry in core.reconciler.read_balance(core.holdings, asked_at, core.now):
+        for entry in core.reconciler.read_balance(core.holdings.value, asked_at, core.now):
             core.apply(entry)
         self._compare_holdings(seen, asked_at)
 
@@ -5830,7 +5843,7 @@ class BrokerDesk:
             for order in core.ledger.open_orders()
             if order.status is OrderStatus.UNKNOWN and order.intent.side is side
         ]
-        newest = max((order.intent.at for order in core.ledger.orders.values()), default=_NO_TIME)
+        newest = max((order.intent.at for order in core.ledger.orders.values()), default=NEVER)
         lone = len(unknown) == 1 and unknown[0].intent.at == newest > core.last_fill_at
         if not lone:
             return []
@@ -5848,11 +5861,11 @@ class BrokerDesk:
         quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
         if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
             return
-        different = []
+        different, held = [], core.holdings.value
         moving = {order.intent.symbol for order in ledger.open_orders()}  # a fill may be on its way
         for symbol in (each for each in core.symbols if each not in moving):
             ours = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
-            theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
+            theirs = held[symbol].quantity if symbol in held else 0
             if ours != theirs:
                 different.append(f"{symbol} {ours} / {theirs}")
         if different and "mismatch" not in core.holds:
@@ -5868,13 +5881,13 @@ class BrokerDesk:
         Shares of ours that are missing must be missing in two balances some minutes apart before
         they are given up: one balance may be empty or old. Until then return False.
         """
-        core, ledger = self._core, self._core.ledger
-        for symbol in sorted(set(core.holdings) & set(ledger.positions)):
-            note_action(core, symbol, core.holdings[symbol].quantity)
+        core, ledger, held = self._core, self._core.ledger, self._core.holdings.value
+        for symbol in sorted(set(held) & set(ledger.positions)):
+            note_action(core, symbol, held[symbol].quantity)
         external, missing = dict[str, int](), dict[str, int]()
-        for symbol in sorted({*core.holdings, *ledger.positions}):
+        for symbol in sorted({*held, *ledger.positions}):
             ours = ledger.position(symbol).quantity
-            theirs = core.holdings[symbol].quantity if symbol in core.holdings else 0
+            theirs = held[symbol].quantity if symbol in held else 0
             if theirs < ours:
                 missing[symbol] = theirs
             elif theirs > ours:
@@ -5897,7 +5910,7 @@ class BrokerDesk:
         """End the start-up hold once orders, account and cash have been seen."""
         core = self._core
         waiting = {"orders", "account"} & set(core.holds)
-        if core.cash_krw is not None and not waiting:
+        if core.cash.value is not None and not waiting:
             core.hold("starting", on=False)
 
     def _on_price(self, instrument: Instrument, asked_at: datetime) -> None:
@@ -5918,7 +5931,7 @@ class BrokerDesk:
         if 0 < instrument.lower_limit < instrument.upper_limit:
             state.lower_limit, state.upper_limit = instrument.lower_limit, instrument.upper_limit
         if instrument.last_price > 0:
-            state.quote_price, state.quote_at = instrument.last_price, asked_at
+            state.quoted = Known(instrument.last_price, asked_at)
         if "account" not in core.holds:  # its answer came late
             note_action(core, symbol, None)
         waits = core.ledger.actions.get(symbol)
@@ -6193,7 +6206,7 @@ class CommandDesk:
     def _on_restart(self, journal_end: str) -> None:
         """Requests that were under way when the process died have no answer."""
         core = self._core
-        core.journal_end = datetime.fromisoformat(journal_end) if journal_end else _NO_TIME
+        core.journal_end = datetime.fromisoformat(journal_end) if journal_end else NEVER
         core.take_lasting_holds()
         for order in core.ledger.open_orders():
             if order.status in (_S.SUBMITTING, _S.CANCEL_PENDING, _S.REPLACE_PENDING):
@@ -6209,7 +6222,7 @@ class CommandDesk:
         core.hold("old order list", on=False)
         known = core.ledger.instruments if core.ledger.day == session.day else {}
         if core.ledger.day != session.day:
-            core.take_cash(None, core.cash_asked_at)
+            core.take_cash(None, core.cash.asked_at)
             core.clock_doubted = "clock" in core.holds
             core.end_call()
             core.hold("starting", on=True)
@@ -6251,7 +6264,7 @@ class CommandDesk:
         core.record("feed", "", up=up)
         core.reconciler.drop_hints()
         for state in core.symbols.values():
-            state.builder.gap_until = core.now if up else _NO_TIME.replace(year=9999)
+            state.builder.gap_until = core.now if up else NEVER.replace(year=9999)
             if not up:
                 state.lose_feed()
         if up:
@@ -6281,6 +6294,13 @@ class CommandDesk:
 # commands to the CommandDesk; the time, once a second, to all that waits (_on_time).
 
 
+def ask_price_again(core: Core, state: SymbolState, pause_s: float) -> None:
+    """Have REST tell a stock's price, unless the last such question is less than its pause ago."""
+    if core.now >= state.price_due:
+        state.price_due = core.now + timedelta(seconds=pause_s)
+        core.ask("price", state.view.symbol)
+
+
 def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
     """Tell whether an earlier total of the day, forged or wrong, makes true trades look old.
 
@@ -6302,15 +6322,6 @@ def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
     return True
 
 
-def ask_again(core: Core, state: SymbolState) -> None:
-    """Trades come of a stock that REST called halted or barred: perhaps it is no longer."""
-    if core.now >= state.price_due:
-        soon = state.instrument is not None and state.instrument.halted
-        wait_s = PRICE_RETRY_S if soon else BARRED_RETRY_S
-        state.price_due = core.now + timedelta(seconds=wait_s)
-        core.ask("price", state.view.symbol)
-
-
 def ask_price(core: Core, state: SymbolState) -> None:
     """Have REST tell limits that are not known, and the price of a held stock without trades."""
     held = bool(state.view.position.quantity)
@@ -6326,9 +6337,7 @@ def ask_price(core: Core, state: SymbolState) -> None:
         if state.limits_asked == LIMITS_UNTOLD:
             quantity = state.view.position.quantity
             core.alert("no_limits", symbol=state.view.symbol, quantity=quantity)
-        wait = GUARD_SILENCE_S if unguarded else PRICE_RETRY_S
-        state.price_due = core.now + timedelta(seconds=wait)
-        core.ask("price", state.view.symbol)
+        ask_price_again(core, state, GUARD_SILENCE_S if unguarded else PRICE_RETRY_S)
 
 
 class Engine:
@@ -6349,7 +6358,7 @@ class Engine:
         self.bars_closed = 0
         self._hears_trades = type(strategy).on_trade is not TradingStrategy.on_trade
         self._hears_quotes = type(strategy).on_quote is not TradingStrategy.on_quote
-        self._next_second = _NO_TIME
+        self._next_second = NEVER
         self._lateness = timedelta(seconds=settings.bar_lateness_s)
         self._looks: dict[str, int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -6399,9 +6408,7 @@ class Engine:
         if state is None or not state.day_start <= at < state.day_end:
             return  # not ours, or of another day
         if not state.lower_limit <= price <= state.upper_limit:
-            if self.core.now >= state.price_due:  # or the limits changed in the day: let REST say
-                state.price_due = self.core.now + timedelta(seconds=PRICE_RETRY_S)
-                self.core.ask("price", symbol)
+            ask_price_again(self.core, state, PRICE_RETRY_S)  # or the limits changed in the day
             return  # impossible on this day: broken or forged
         if at > self.core.now + TRADE_AHEAD and not self.core.clock_doubted:
             return  # nor has that moment come: all later trades would be late for their bars
@@ -6414,7 +6421,9 @@ class Engine:
             if state.auction and not self._still_auction(state, trade):
                 state.end_auction()
             if state.instrument and state.instrument.blocked and not halted:
-                ask_again(self.core, state)
+                # trades come of a stock that REST called halted or barred: perhaps it is no longer
+                wait_s = PRICE_RETRY_S if state.instrument.halted else BARRED_RETRY_S
+                ask_price_again(self.core, state, wait_s)
             if bar is not None:
                 self._on_bar(state, bar)
         if state.view.position.quantity:
@@ -6522,7 +6531,7 @@ class Engine:
         if session is None or core.now < session.close + timedelta(minutes=1):
             return
         trades = [state.last_trade for state in core.symbols.values() if state.last_trade]
-        heard = max((trade.ts_exchange for trade in trades), default=_NO_TIME)
+        heard = max((trade.ts_exchange for trade in trades), default=NEVER)
         if "clock" in core.holds and heard < session.auction_start:
             return  # by a clock that may be wrong: no trade of the exchange is so late
         for symbol, state in core.symbols.items():
@@ -6530,18 +6539,16 @@ class Engine:
             if not (state.view.position.quantity and price) or (kept and kept.day == session.day):
                 continue
             last = state.last_trade
-            sure = (last is not None and last.ts_exchange >= session.close) or (
-                state.quote_at is not None and state.quote_at >= session.close
-            )
+            heard_at = last.ts_exchange if last else NEVER
+            sure = max(heard_at, state.quoted.asked_at) >= session.close
             if sure or core.now >= session.close + timedelta(seconds=80):
                 core.apply(CloseKept(symbol, price, session.day, sure, core.now))
                 if state.exit or core.settings.flat_at:
                     quantity, why = state.view.position.quantity, "end of day"
                     why = state.exit.reason if state.exit else why
                     core.alert("unsold", symbol=symbol, quantity=quantity, reason=why)
-            elif core.now >= state.price_due:
-                state.price_due = core.now + timedelta(seconds=GUARD_SILENCE_S)
-                core.ask("price", symbol)
+            else:
+                ask_price_again(core, state, GUARD_SILENCE_S)
 
     def _check_quiet(self) -> None:
         """Notice an order list that grew old, and a day on which nothing is traded."""
@@ -6565,7 +6572,7 @@ class Engine:
         if core.move_to(event.now):
             self._next_second = event.now
             for state in core.symbols.values():
-                state.price_due = _NO_TIME
+                state.price_due = NEVER
                 self.entries.wait_for_ever(state)
                 self.exits.hurry(state)
         if event.now < self._next_second or core.session is None:
@@ -7044,7 +7051,7 @@ class Recorder:
         self.secrets: Sequence[Secret] = ()
         self._most, self._room = most_bytes, 0
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
-        self._last_time = _NO_TIME
+        self._last_time = NEVER
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._written, self.broken = 0, ""
         self._begun = self.path  # the newest file that was begun
@@ -7087,7 +7094,7 @@ class Recorder:
     def event(self, event: Any) -> None:
         """Record any other event. The same time after it is told again: it may mean more now."""
         self._lines.append("E" + canonical_json(event))
-        self._last_time = _NO_TIME
+        self._last_time = NEVER
 
     def flush(self) -> None:
         """Have written what has gathered. A full or slow disk ends the recording, not the trading."""
@@ -7918,7 +7925,7 @@ class KISAuth:
         self._file = folder / f"token-{self._mark}.json"
         self._lock = asyncio.Lock()
         self._token = Secret("")
-        self._expires = _NO_TIME
+        self._expires = NEVER
         self._dead = Secret("")
         self._next_issue = -math.inf  # loop time
         self._cause: BotError | None = None  # why the last issue failed
@@ -7953,7 +7960,7 @@ class KISAuth:
     def drop_token(self, token: Secret) -> None:
         """Forget a token that the server no longer accepts; a newer one is kept."""
         if token == self._token:
-            self._dead, self._token, self._expires = token, Secret(""), _NO_TIME
+            self._dead, self._token, self._expires = token, Secret(""), NEVER
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
 
@@ -8928,7 +8935,7 @@ class Silence:
 
     def _is_due(self, symbol: str) -> bool:
         state, core, now = self._core.symbols[symbol], self._core, self._clock.now()
-        since = max(self.heard(symbol), self._asked.get(symbol, _NO_TIME))
+        since = max(self.heard(symbol), self._asked.get(symbol, NEVER))
         silent = (now - since).total_seconds() >= NO_DATA_S
         asleep = state.halted or state.auction or core.phase is not Phase.CONTINUOUS
         return silent and not asleep and self._feed.up

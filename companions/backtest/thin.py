@@ -127,7 +127,10 @@ class ThinLane:
         for answer in () if known else stage.account():
             stage.feed(bot.Seen(answer, now))
         core = stage.engine.core
-        core.cash_asked_at = core.holdings_asked_at = now
+        core.cash, core.holdings = (
+            bot.Known(core.cash.value, now),
+            bot.Known(core.holdings.value, now),
+        )
 
     def watched(self) -> dict[str, Watched] | None:
         """Return what the stocks must stay between; None while anything is under way."""
@@ -165,7 +168,7 @@ class ThinLane:
             if plan.trail_ratio:
                 yield "trail", 0, state.high + 1
         if position.quantity and known:  # an odd price closes nothing by itself: REST is asked
-            usual = state.quote_price or known.base_price
+            usual = state.quoted.value or known.base_price
             away = int(usual * bot.EXIT_DOUBT_RATIO) - 1
             yield "doubt", usual - away, usual + away
         anchor = self._stage.broker.anchors.get(symbol, 0)

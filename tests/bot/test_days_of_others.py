@@ -423,7 +423,7 @@ def test_an_exit_without_limits_far_from_the_brokers_price_waits(shown, goes):
     """Eleven per cent apart is no confirmation; eight are."""
     bench = without_limits()
     bench.trade(68_100)
-    bench.state.quote_price, bench.state.quote_at = shown, bench.now
+    bench.state.quoted = bot.Known(shown, bench.now)
     done = bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="x") + bench.wait(12)
     assert bool(calls(done)) is goes
 

@@ -49,7 +49,7 @@ def test_a_silent_stock_is_guarded_by_rest_while_other_prices_hang():
         await asyncio.sleep(5)
         trader.broker.want(bot.Ask("price", SYMBOL))
         await asyncio.sleep(3)
-        asked_at = trader.engine.core.symbols[SYMBOL].quote_at
+        asked_at = trader.engine.core.symbols[SYMBOL].quoted.asked_at
         now = life.world.clock.now()
         await life.stop(trader, run)
         return (now - asked_at).total_seconds()

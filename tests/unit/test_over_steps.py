@@ -84,16 +84,16 @@ def test_every_answer_counts_from_its_question(seconds):
     bench = Bench().start()
     core, asked = bench.engine.core, bench.now
     late(bench, bot.Cash(9_000_000), seconds)
-    assert core.cash_asked_at == asked
+    assert core.cash.asked_at == asked
     asked = bench.now
     late(bench, balance(), seconds)
-    assert core.holdings_asked_at == asked
+    assert core.holdings.asked_at == asked
     asked = bench.now
     late(bench, bot.OrderList(()), seconds)
     assert core.list_asked_at == asked
     asked = bench.now
     late(bench, instrument(), seconds)
-    assert bench.state.quote_at == asked
+    assert bench.state.quoted.asked_at == asked
 
 
 @pytest.mark.parametrize("seconds", SLOW)
