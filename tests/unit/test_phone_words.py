@@ -142,6 +142,50 @@ def test_no_generated_update_acts_without_every_proof(number, kind, body):
         assert word.command in text and word.command.isascii()
 
 
+AGES = st.one_of(st.integers(-10_000_000, -6), st.integers(61, 10_000_000))  # seconds
+FAULTS = st.one_of(
+    AGES.map(lambda age: {"date": NOW - age}),
+    st.sampled_from([
+        "forward_origin", "forward_date", "forward_from", "forward_from_chat", "forward_sender_name",
+        "forward_signature", "forward_from_message_id", "forwarded", "via_bot", "sender_chat",
+    ]).flatmap(lambda key: pieces.map(lambda value: {key: value})),
+    st.sampled_from(["group", "supergroup", "channel", "", None]).map(
+        lambda kind: {"chat": {"id": OWNER, "type": kind}}
+    ),
+    st.integers().filter(lambda each: each != OWNER).flatmap(
+        lambda other: st.sampled_from([
+            {"chat": {"id": other, "type": "private"}},
+            {"from": {"id": other, "is_bot": False}},
+        ])
+    ),
+    st.just({"from": {"id": OWNER, "is_bot": True}}),
+)  # fmt: skip
+FINE = st.dictionaries(
+    st.sampled_from(["reply_to_message", "entities", "message_thread_id", "has_protected_content"]),
+    pieces, max_size=2,
+)  # fmt: skip
+
+
+@given(FAULTS, FINE, st.sampled_from(["/stop", "/resume", "/buy 005930 1"]), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_one_fault_alone_makes_a_good_word_none(fault, fine, text, tapped):
+    """Forwarded, of another time, place or person: all else right, and still nothing acts."""
+    make = (
+        (lambda **more: tap(text, **more)) if tapped else (lambda **more: update(text=text, **more))
+    )
+    assert isinstance(heard(make(**fine)), bot.PhoneWord)
+    assert isinstance(heard(make(**fine, **fault)), str)
+
+
+@given(st.integers(-100, 200), st.integers(995, 1005), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_a_word_counts_from_five_seconds_ahead_to_a_minute_old_and_once(age, number, tapped):
+    """The borders to the second, for messages and taps alike; a number not above the newest never."""
+    make = tap("/stop", number, date=NOW - age) if tapped else update(number, date=NOW - age)
+    counts = -5 <= age <= 60 and number > NEWEST
+    assert isinstance(heard(make), bot.PhoneWord) is counts
+
+
 # --- codes ---
 
 

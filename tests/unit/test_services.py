@@ -1,5 +1,6 @@
 """Runtime services: clock, redaction, journal, lock, recorder, watchdog; files at their worst."""
 
+import argparse
 import asyncio
 import base64
 import contextlib
@@ -27,6 +28,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import edge
+import harness
 import pytest
 import time_machine
 from hypothesis import given
@@ -34,6 +36,7 @@ from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
 from companions import replay as tools
+from companions import simulator
 
 AT = edge.at("10:00:00")
 
@@ -1026,6 +1029,25 @@ def test_the_limit_of_recordings_holds_while_recording(tmp_path):
     assert not old.exists()
     assert "record_max_mb" in recorder.broken
     assert len(lines_of(recorder.path)) > 15
+
+
+def test_the_settings_say_how_much_is_recorded(tmp_path):
+    """`record_max_mb: 10` means 10,000,000 bytes in the folder: one more, and the oldest file goes."""
+    sim = simulator.Simulator(edge.config())
+    chosen = harness.make_settings(sim, record=True, record_max_mb=10)
+    (folder := tmp_path / "records").mkdir()
+    old = folder / "20261101-085000-0000.gz"
+    options = argparse.Namespace(strategy="")
+    for size, stays in ((9_000_000, True), (10_000_000, False)):
+        with open(old, "wb") as file:
+            file.truncate(size)
+        with contextlib.closing(bot.Journal(tmp_path / "journal.sqlite3")) as journal:
+            journal.verify()
+            recorder = bot.start_recorder(chosen, options, journal, AT, tmp_path)
+        assert recorder is not None
+        recorder.frame(1, 1, "x")
+        recorder.close()
+        assert (old.exists(), recorder.broken) == (stays, "")
 
 
 def test_a_disk_that_hangs_holds_no_flush(tmp_path, monkeypatch):
