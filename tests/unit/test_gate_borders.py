@@ -1,0 +1,171 @@
+"""The borders of the gate: what just fits leaves, one more does not; by won, share and microsecond."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from mad_engine import DAY, HELD, OURS, Stage
+from test_gate import sell
+
+import kis_realtime_trading as bot
+
+TICK = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """A gate in the morning of a trading day, 20 shares held that cost a million."""
+    made = Stage(tmp_path)
+    made.hold(HELD, 20, 50_000)
+    yield made
+    made.journal.close()
+
+
+def moved(stage, clock, step):
+    """Set the clock to a moment and some microseconds."""
+    stage.clock.moment = datetime.fromisoformat(f"{DAY} {clock}+09:00") + step * TICK
+
+
+def shares_of_an_entry(stage, step):
+    return stage.intent(quantity=50 + step, price=1_000)
+
+
+def shares_of_an_exit(stage, step):
+    stage.hold(HELD, 1_000_100, 1)
+    return sell(stage, quantity=1_000_000 + step)
+
+
+def won_of_an_order(stage, step):
+    return stage.intent(quantity=1, price=1_000_000 + step)
+
+
+def won_in_all(stage, step):
+    """A million is held at cost, 1,900,000 rest as buys, 100,000 are left of three million."""
+    for _ in range(2):
+        stage.write(stage.intent(quantity=10, price=95_000))
+    return stage.intent(quantity=1, price=100_000 + step)
+
+
+def shares_held(stage, step):
+    return sell(stage, quantity=20 + step)
+
+
+def shares_beside_a_sell(stage, step):
+    stage.write(sell(stage, quantity=15))
+    return sell(stage, quantity=5 + step)
+
+
+def open_of_an_entry(stage, step):
+    moved(stage, "09:00:00", -step)
+    return stage.intent()
+
+
+def end_of_entries(stage, step):
+    moved(stage, "15:20:00", step - 1)
+    return stage.intent()
+
+
+def open_of_an_exit(stage, step):
+    moved(stage, "09:00:00", -step)
+    return sell(stage)
+
+
+def end_of_exits(stage, step):
+    moved(stage, "15:30:00", step - 1)
+    return sell(stage)
+
+
+def age_of_an_entry(stage, step):
+    age = timedelta(seconds=stage.gate.limits.max_quote_age_s)
+    return stage.intent(at=stage.clock.moment - age - step * TICK)
+
+
+def entry_ahead_of_the_clock(stage, step):
+    return stage.intent(at=stage.clock.moment + timedelta(seconds=2) + step * TICK)
+
+
+BORDERS = (
+    shares_of_an_entry, shares_of_an_exit, won_of_an_order, won_in_all, shares_held,
+    shares_beside_a_sell, open_of_an_entry, end_of_entries, open_of_an_exit, end_of_exits,
+    age_of_an_entry, entry_ahead_of_the_clock,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_what_just_fits_leaves_and_one_more_does_not(stage, border, step):
+    """Up to the border and on it an order leaves, beyond it never; what left is counted once."""
+    intent = stage.write(border(stage, step))
+    assert (stage.gate.refusal(intent) == "") is (step <= 0)
+    assert (intent.intent_id in stage.gate.left) is (step <= 0)
+
+
+@pytest.mark.parametrize("past_s", [-0.001, 0.0, 0.001])
+def test_an_entry_as_old_as_a_quote_may_be_leaves_by_the_steady_clock_too(stage, past_s):
+    """Market time stands still; the steady clock decides, to the millisecond."""
+    intent = stage.write(stage.intent())
+    stage.steady_s += stage.gate.limits.max_quote_age_s + past_s
+    assert (stage.gate.refusal(intent) == "") is (past_s <= 0.0)
+
+
+@pytest.mark.parametrize(("count", "span_s"), [(3, 1.0), (30, 60.0)])
+@pytest.mark.parametrize("change", [False, True])
+def test_there_is_room_again_when_the_first_is_as_old_as_the_span(stage, count, span_s, change):
+    """Three in a second, thirty in a minute, changes among them; what is refused takes no room."""
+    for n in range(count):
+        intent = stage.write(sell(stage, quantity=1) if change else stage.intent(quantity=1))
+        call = stage.resting(intent) if change else bot.OrderCall("new", intent)
+        assert stage.gate.refusal_of_call(call) == ""
+        stage.answer(intent, bot.OrderEvent.REFUSED if change else bot.OrderEvent.NOT_SENT)
+        stage.pass_time(0.0 if n % 3 < 2 else 1.0 if count == 30 else 0.0)
+    gone = stage.steady_s - min(stage.gate.left.values())
+    stage.pass_time(span_s - gone - 0.25)  # a number that floats hold exactly
+    for _ in range(2):
+        last = stage.write(stage.intent(quantity=1))
+        assert f"left within {span_s:.0f} s" in stage.gate.refusal(last)
+        assert stage.gate.too_fast
+        stage.answer(last, bot.OrderEvent.NOT_SENT)
+    stage.pass_time(0.25)
+    assert stage.gate.refusal(stage.write(stage.intent(quantity=1))) == ""
+
+
+@pytest.mark.parametrize("action", ["cancel", "change"])
+def test_a_call_of_an_order_that_the_ledger_does_not_know_is_refused(stage, action):
+    """Refused with a reason, by the same check: an error here would end the lane of calls."""
+    call = stage.resting(stage.write(sell(stage)))
+    del stage.ledger.orders[call.intent.intent_id]
+    assert stage.gate.refusal_of_change(call._replace(action=action)).startswith("gate: ")
+
+
+@pytest.mark.parametrize("level", bot.KillLevel)
+def test_an_entry_leaves_at_active_only(stage, level):
+    """Each looser level stops it; an exit goes at each of them."""
+    entry, exit_ = stage.write(stage.intent()), stage.write(sell(stage))
+    stage.ledger.level = level
+    assert (stage.gate.refusal(entry) == "") is (level is bot.KillLevel.ACTIVE)
+    assert stage.gate.refusal(exit_) == ""
+
+
+def test_a_stock_that_left_the_settings_is_sold_and_not_bought(stage):
+    """Held shares of another stock may go, also when ours are none; what is not held is none of ours."""
+    assert HELD not in stage.gate.symbols and OURS in stage.gate.symbols
+    assert stage.gate.refusal(stage.write(sell(stage))) == ""
+    stage.ledger.positions[HELD].quantity = 0
+    assert "none of ours" in stage.gate.refusal(stage.write(sell(stage)))
+
+
+def test_the_ceilings_hold_whatever_the_settings_say(stage, monkeypatch):
+    """Settings of ten times the ceilings: the ceilings count, to the won."""
+    huge = {"max_order_krw": 10**12, "max_total_krw": 10**13, "max_quantity": 10**9}
+    stage.gate.limits = stage.gate.limits.model_copy(update=huge)
+    for most, price in ((bot.CEILING_ORDER_KRW, 100_000_000), (bot.CEILING_ORDER_KRW, 100_000_001)):
+        intent = stage.write(stage.intent(quantity=1, price=price))
+        assert (stage.gate.refusal(intent) == "") is (price <= most)
+        stage.answer(intent, bot.OrderEvent.NOT_SENT)
+        stage.pass_time(10.0)
+    stage.ledger.positions[HELD].cost = bot.CEILING_TOTAL_KRW - 70_000
+    for price in (70_000, 70_001):
+        intent = stage.write(stage.intent(quantity=1, price=price))
+        assert (stage.gate.refusal(intent) == "") is (price == 70_000)
+        stage.answer(intent, bot.OrderEvent.NOT_SENT)
