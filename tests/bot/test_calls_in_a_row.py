@@ -1,0 +1,373 @@
+"""What one call leaves for the next: tokens, turns, figures, doubts; each against a plain reading."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from datetime import timedelta
+from typing import Any
+
+import edge
+import pytest
+from test_rest import run
+
+import kis_realtime_trading as bot
+
+
+class Scripted:
+    """A transport that answers by a script: what, after how many seconds; then good answers."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script, self.calls = list(script), []
+
+    async def __call__(self, method, url, headers, params, body):
+        self.calls.append((url.rpartition("/")[2], dict(headers), dict(params)))
+        takes_s, what = self.script.pop(0) if self.script else (0.0, good())
+        await asyncio.sleep(takes_s)
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+    async def close(self):
+        """Nothing is open."""
+
+
+def reply(status=200, headers=None, **body):
+    """Return an answer in JSON."""
+    return bot.HttpReply(status, json.dumps(body), headers or {})
+
+
+def good(**more):
+    return reply(rt_cd="0", msg_cd="MCA00000", **more)
+
+
+def token(name="t1", **more):
+    """Return the answer of tokenP."""
+    ends = {"access_token_token_expired": "2026-11-21 10:05:30", "expires_in": 86_400}
+    return reply(**{"access_token": f"token-{name}-abcdefgh", **ends, **more})
+
+
+def clients(folder, *script, pace=float(edge.PLENTY)):
+    """Return clients in virtual time whose server answers by a script."""
+    desk = edge.desk(folder)
+    transport = Scripted(*script)
+    return desk.again(transport=transport, pace=pace), transport
+
+
+# --- tokens ---
+
+
+@pytest.fixture
+def nothing_learnt(monkeypatch):
+    """Let no redactor know a token of another test."""
+    monkeypatch.setattr(bot.Redactor, "_issued", bot.deque(maxlen=8))
+    monkeypatch.setattr(bot.Redactor, "_issued_runs", set())
+
+    def forget():
+        bot.Redactor._issued.clear()
+        bot.Redactor._issued_runs = set()
+
+    return forget
+
+
+def test_whatever_a_server_gave_is_starred_also_after_a_restart(tmp_path, nothing_learnt):
+    """The token when it comes, the same out of the file of an earlier process, the approval key."""
+    shown = bot.Redactor([])
+
+    async def main():
+        desk, _ = clients(tmp_path, (0, token()), (0, reply(approval_key="approval-abcdefgh")))
+        texts = [f"echo {(await desk.auth.token()).reveal()}"]
+        texts.append(f"echo {(await desk.auth.approval_key()).reveal()}")
+        told = [shown(text) for text in texts]
+        nothing_learnt()  # another process
+        assert shown(texts[0]) == texts[0]
+        again, transport = clients(tmp_path)
+        assert (await again.auth.token()).reveal() in texts[0]
+        assert transport.calls == []
+        return [*told, shown(texts[0])]
+
+    assert run(main) == ["echo ***"] * 3
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 9.0])
+@pytest.mark.parametrize("text", ["", "soon"])
+def test_a_token_without_a_clear_end_lives_from_its_question_on(tmp_path, takes_s, text):
+    """`expires_in` counts from asking, however slow the answer: never longer than the server's."""
+
+    async def main():
+        desk, _ = clients(
+            tmp_path, (takes_s, token(access_token_token_expired=text, expires_in=3600))
+        )
+        asked = desk.clock.now()
+        await desk.auth.token()
+        left = desk.auth.left_s
+        return desk.auth._expires - asked, left
+
+    assert run(main) == (timedelta(hours=1), 3600 - takes_s)
+
+
+def test_a_reason_of_before_a_good_token_is_not_told_again(tmp_path):
+    """Refused, given, dropped: within the minute our own pace is the reason, not the old refusal."""
+
+    async def main():
+        no = reply(403, error_code="EGW00201", error_description="too many")
+        desk, transport = clients(tmp_path, (0, no), (0, token("t1")), (0, token("t2")))
+        codes = []
+        for wait_s in (0, 61.5, 1, 61.5):
+            await asyncio.sleep(wait_s)
+            try:
+                given = await desk.auth.token()
+                codes.append("given")
+                desk.auth.drop_token(given)
+            except bot.RequestRefused as refusal:
+                codes.append(refusal.code)
+        return codes, len(transport.calls)
+
+    assert run(main) == (["EGW00201", "given", "EGW00133", "given"], 3)
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0])
+@pytest.mark.parametrize("takes_s", [0.0, 8.0])
+def test_the_minute_of_a_token_begins_with_its_question(tmp_path, takes_s, speed):
+    """61 s of the server's time after asking it may be asked again; half a second before not yet."""
+
+    async def main():
+        desk, transport = clients(tmp_path, *[(takes_s, token(f"t{n}")) for n in range(3)])
+        desk.auth._clock.speed = speed
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        desk.auth.drop_token(await desk.auth.token())
+        counts = []
+        for until_s in (60.5, 61.1):
+            await asyncio.sleep(max(0.0, began + until_s / speed - loop.time()))
+            with contextlib.suppress(bot.RequestRefused):
+                await desk.auth.token()
+            counts.append(len(transport.calls))
+        return counts
+
+    early = takes_s > 60.5 / speed  # the answer itself took longer
+    assert run(main) == [2 if early else 1, 2]
+
+
+def test_a_dropped_token_is_not_found_again_by_a_restart(tmp_path):
+    """Neither in memory nor in the file; a newer one of the file stays when an old one is dropped."""
+
+    async def main():
+        desk, _ = clients(tmp_path, (0, token("t1")), (0, token("t2")))
+        first = await desk.auth.token()
+        desk.auth.drop_token(first)
+        left = [desk.auth.left_s, list(tmp_path.glob("token-*"))]
+        await asyncio.sleep(62)
+        await desk.auth.token()
+        desk.auth.drop_token(first)
+        again, _ = clients(tmp_path)
+        return left, (await again.auth.token()).reveal()
+
+    assert run(main) == ([0, []], "token-t2-abcdefgh")
+
+
+# --- turns ---
+
+
+def test_who_comes_while_others_wait_does_not_go_before_them():
+    """The loop was held past the moment of the next turn: a question then waits behind the exit."""
+
+    async def main():
+        loop, governor, went = asyncio.get_running_loop(), bot.Governor(1.0), []
+
+        async def call(name, lane):
+            await governor.turn(lane)
+            went.append((name, round(loop.time(), 3)))
+
+        await governor.turn(bot.LANE_QUERY)
+        exit_ = asyncio.create_task(call("exit", bot.LANE_EXIT))
+        await asyncio.sleep(0.5)
+        loop.virtual_now += 5.0  # something held the loop
+        await call("question", bot.LANE_QUERY)
+        await exit_
+        return went
+
+    assert run(main) == [("exit", 5.5), ("question", 6.5)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_after_all_who_waited_gave_up_the_next_ones_go_on(count):
+    """Each cancelled while it waited: later calls get their turns, one a second."""
+
+    async def main():
+        loop, governor = asyncio.get_running_loop(), bot.Governor(1.0)
+        await governor.turn(bot.LANE_QUERY)
+        waiting = [asyncio.create_task(governor.turn(bot.LANE_QUERY)) for _ in range(count)]
+        await asyncio.sleep(0.1)
+        for task in waiting:
+            task.cancel()
+        await asyncio.sleep(10)
+        times = []
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                await asyncio.gather(*(governor.turn(bot.LANE_QUERY) for _ in range(2)))
+                times.append(round(loop.time() - 10.1, 3))
+        return times
+
+    assert run(main) == [1.0, 3.0]
+
+
+def test_a_gap_doubles_to_two_seconds_at_most_and_comes_back_by_its_calls():
+    """After n refusals for pace, and m calls: the gap by a plain reading; never below the usual one."""
+
+    async def main():
+        loop, usual = asyncio.get_running_loop(), 0.1
+        governor, gap, seen = bot.Governor(10.0), 0.1, []
+        for refusals, calls in ((1, 3), (0, 200), (3, 10), (9, 1), (0, 400)):
+            for _ in range(refusals):
+                governor.slow_down()
+                gap = min(gap * 2, 2.0)
+            times = []
+            for _ in range(calls):
+                await governor.turn(bot.LANE_QUERY)
+                times.append(loop.time())
+            wanted = []
+            for _ in range(calls):
+                wanted.append(gap)
+                gap = max(usual, gap * 0.98)
+            found = [b - a for a, b in itertools.pairwise(times)]
+            seen.append(found == pytest.approx(wanted[: calls - 1]))
+        slow = bot.Governor(0.25)  # a pace below one call in two seconds is never made faster
+        slow.slow_down()
+        return seen, slow._gap
+
+    assert run(main) == ([True] * 5, 4.0)
+
+
+# --- what a call leaves ---
+
+PAGE = bot.HttpReply(503, "<html>maintenance</html>", {})
+CALLS = {
+    "good": (1.0, good()), "no": (1.0, reply(500, rt_cd="1", msg_cd="EGW00123")), "page": (1.0, PAGE),
+    "not sent": (1.0, bot.NotSent("no connection: X")), "no answer": (9.0, bot.NoAnswer("TimeoutError")),
+    "bare": (1.0, bot.HttpReply(500, "", {})), "list": (1.0, bot.HttpReply(200, " [1]", {})),
+}  # fmt: skip
+LEAVES = {
+    "good": ("", ""), "no": ("", "EGW00123"), "page": ("HTTP 503 with a page, maintenance?", "HTTP 503"),
+    "not sent": ("no connection: X", "NotSent"), "no answer": ("TimeoutError", "NoAnswer"),
+    "bare": ("HTTP 500 with a page, maintenance?", "HTTP 500"),
+    "list": ("HTTP 200 with a page, maintenance?", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", CALLS)
+@pytest.mark.parametrize("second", CALLS)
+def test_after_any_two_calls_the_last_one_says_how_it_stands(tmp_path, first, second):
+    """Trouble, the time of the last answer and the figures: by the last call, whatever was before."""
+
+    async def main():
+        desk, _ = clients(tmp_path, CALLS[first], CALLS[second])
+        loop, rest = asyncio.get_running_loop(), desk.rest
+        assert rest.answered_s == -bot.math.inf and rest.trouble == ""
+        answered = []
+        for name in (first, second):
+            with contextlib.suppress(bot.NotSent, bot.NoAnswer):
+                await rest.call("GET", f"/a/{name}", headers={}, lane=bot.LANE_QUERY)
+                answered.append(loop.time())
+            assert rest.trouble == LEAVES[name][0]
+            assert rest.answered_s == (answered[-1] if answered else -bot.math.inf)
+        return {name: dict(each.errors) for name, each in rest.figures.items()}
+
+    found = run(main)
+    for name in {first, second}:
+        code, times = LEAVES[name][1], 2 if first == second else 1
+        assert found[name] == ({code: times} if code else {})
+
+
+def test_a_call_that_is_cancelled_is_counted_as_cut_off_and_leaves_the_rest(tmp_path):
+    """The close cancels a question: no answer, no trouble, a call all the same."""
+
+    async def main():
+        desk, _ = clients(tmp_path, (0.0, good()), (60.0, good()))
+        await desk.rest.call("GET", "/a/x", headers={}, lane=bot.LANE_QUERY)
+        before = desk.rest.answered_s
+        task = asyncio.create_task(desk.rest.call("GET", "/a/x", headers={}, lane=bot.LANE_QUERY))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        figures = desk.rest.figures["x"]
+        return (
+            desk.rest.trouble,
+            desk.rest.answered_s == before,
+            figures.count,
+            dict(figures.errors),
+        )
+
+    assert run(main) == ("", True, 2, {"cut off": 1})
+
+
+def test_the_pages_of_a_list_go_on_where_the_last_one_ended(tmp_path):
+    """Each is asked with the context of the page before it, `tr_cont` N, and a token of that moment."""
+
+    async def main():
+        def page(n, following):
+            body = {"ctx_area_fk100": f"F{n}", "ctx_area_nk100": f"N{n}", "n": n}
+            return reply(headers={"tr_cont": following}, rt_cd="0", msg_cd="K", **body)
+
+        dead = reply(500, rt_cd="1", msg_cd="EGW00123")
+        desk, transport = clients(
+            tmp_path, (0, token("t1")), (0, page(1, "F")), (0, dead), (62, token("t2")),
+            (0, page(2, "M")), (0, page(3, "D")),
+        )  # fmt: skip
+        desk.auth._next_issue = -bot.math.inf
+        pages = asyncio.create_task(desk.client.pages("orders", {"A": "1"}))
+        await asyncio.sleep(0)
+        while not pages.done():
+            desk.auth._next_issue = -bot.math.inf  # the minute of tokens has a test of its own
+            await asyncio.sleep(0.1)
+        asked = [
+            (h.get("tr_cont"), p.get("CTX_AREA_FK100"), p.get("CTX_AREA_NK100"), h["authorization"][13:15])
+            for path, h, p in transport.calls if path != "tokenP"
+        ]  # fmt: skip
+        return [each["n"] for each in await pages], asked
+
+    found, asked = run(main)
+    assert found == [1, 2, 3]
+    assert asked == [
+        ("", "", "", "t1"), ("N", "F1", "N1", "t1"), ("N", "F1", "N1", "t2"), ("N", "F2", "N2", "t2"),
+    ]  # fmt: skip
+
+
+# --- connections ---
+
+
+async def test_an_answer_to_another_call_ends_the_use_of_its_connections_and_no_call_under_way():
+    """The call beside it still gets its answer; new ones open connections of their own."""
+    waiting = asyncio.Event()
+
+    async def respond(server, head, body, writer):
+        name = head[1].rpartition("/")[2]
+        if name == "slow":
+            await waiting.wait()
+        tr_id = "OTHER" if name == "odd" else head[2].get("tr_id", "")
+        writer.write(
+            edge.http(json.dumps({"n": name}).encode(), tr_id=tr_id).replace(b"tr-id", b"tr_id")
+        )
+
+    async with edge.RawServer(respond) as server:
+        transport = bot.AiohttpTransport()
+
+        async def call(name):
+            return await transport("GET", f"{server.url}/{name}", {"tr_id": "MINE"}, {}, None)
+
+        try:
+            slow = asyncio.create_task(call("slow"))
+            await edge.until(lambda: server.heads)
+            sessions = []
+            for _ in range(3):
+                with pytest.raises(bot.NoAnswer):
+                    await call("odd")
+                assert json.loads((await call("fine")).text) == {"n": "fine"}
+                sessions.append(transport._session)
+                if len(sessions) == 1:
+                    waiting.set()
+                    assert json.loads((await slow).text) == {"n": "slow"}
+        finally:
+            await transport.close()
+    assert len(set(sessions)) == 3 and server.connections == 5
+    assert [session.closed for session in sessions] == [True] * 3
