@@ -2659,10 +2659,20 @@ def record_width(total: int, count: int) -> int:
     return width
 
 
-def stock_code(text: str) -> str:
-    """Return a stock's code in our one spelling: no padding, no leading A of an old format."""
-    code = text.strip()
-    return code[1:] if len(code) == 7 and code[0] == "A" else code
+Matters: TypeAlias = Callable[[str], bool]  # whether a stock is one of ours
+
+
+def stock_code(text: str, matters: Matters | None = None) -> str:
+    """Return a stock's code in our one spelling: no padding, capitals, no leading A of an old format.
+
+    An ETN is written with its Q or without; here as the one of ours that `matters` knows.
+    """
+    code = text.strip().upper()
+    code = code[1:] if len(code) == 7 and code[0] == "A" else code
+    if matters and not matters(code):
+        other = code[1:] if code[:1] == "Q" else f"Q{code}"
+        return other if matters(other) else code
+    return code
 
 
 def _notice(f: Sequence[str]) -> Notice:
@@ -2770,7 +2780,7 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     """
     record = output_of(body, "output")
     echo = text_of(record, "stck_shrn_iscd") or symbol
-    if echo.strip("0") and echo.removeprefix("A") != symbol.removeprefix("A"):
+    if echo.strip("0") and stock_code(echo).removeprefix("Q") != symbol.removeprefix("Q"):
         raise BadData(f"asked for the price of {symbol}, got {echo[:9]!r}")
     market_name = text_of(record, "rprs_mrkt_kor_name").upper()
     price, tick = natural(record, "stck_prpr"), natural(record, "aspr_unit")
@@ -2878,9 +2888,6 @@ def parse_overseas_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
 _CANCELLED_KEYS = ("cncl_cfrm_qty", "cnc_cfrm_qty")
 
 
-Matters: TypeAlias = Callable[[str], bool]  # whether a stock is one of ours
-
-
 def _every(symbol: str) -> bool:
     return True
 
@@ -2894,7 +2901,7 @@ def readable(
             yield read(row)
         except BadData:
             named = {str(k).lower(): v for k, v in row.items()} if isinstance(row, dict) else {}
-            symbol = stock_code(text_of(named, "pdno")) if named.get("pdno") else ""
+            symbol = stock_code(text_of(named, "pdno"), matters) if named.get("pdno") else ""
             if not symbol or matters(symbol):
                 raise
 
@@ -2917,7 +2924,8 @@ def parse_broker_orders(
         order = BrokerOrder(
             order_no=normalize_order_no(text_of(r, "odno")),
             original_no=normalize_order_no(text_of(r, "orgn_odno")),
-            branch=text_of(r, "ord_gno_brno"), symbol=stock_code(text_of(r, "pdno")), side=side,
+            branch=text_of(r, "ord_gno_brno"), symbol=stock_code(text_of(r, "pdno"), matters),
+            side=side,
             kind=text_of(r, "ord_dvsn_cd"), time=text_of(r, "ord_tmd"),
             quantity=natural(r, "ord_qty"), price=natural(r, "ord_unpr"),
             filled_quantity=natural(r, "tot_ccld_qty"),
@@ -2945,7 +2953,7 @@ def parse_balance(
     """
 
     def read(row: Mapping[str, Any]) -> Holding:
-        symbol, blank = stock_code(text_of(row, "pdno")), not text_of(row, "pchs_avg_pric")
+        symbol, blank = stock_code(text_of(row, "pdno"), matters), not text_of(row, "pchs_avg_pric")
         return Holding(
             symbol, natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
             Decimal(0) if blank else decimal_of(row, "pchs_avg_pric"), text_of(row, "prdt_name"),
@@ -4686,6 +4694,7 @@ LIMITS_UNTOLD = 2  # questions for the limits of a held stock that bring none, b
 KILL_SWITCH = "kill switch"  # the owner's word: it sells also what waits for an answer
 EXIT_KINDS = (OrderKind.LIMIT, OrderKind.BEST_LIMIT, OrderKind.MARKET)  # stronger step by step
 LIST_MAX_AGE_S = 180.0  # entries stop when the broker's order list was not seen for so long
+OLD_CLOSE_RATIO = 0.30  # the most that a price moves in a day: more over some is asked about
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then hourly
 TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
@@ -5004,16 +5013,25 @@ def name_of(core: Core, symbol: str) -> str:
 # an exit, goes through EntryDesk.submit. Never knows: how the broker is reached.
 
 
-def new_scale(core: Core, symbol: str) -> bool:
-    """Tell whether today's base price is not the close that we kept of yesterday."""
+def new_scale(core: Core, symbol: str, shown: int = 0) -> bool:
+    """Tell whether today's base price is not the close that we kept of yesterday.
+
+    One of an earlier day, while this program was off, says it only from OLD_CLOSE_RATIO on, or
+    together with as many other shares (`shown` are all of the account) as a split would give.
+    """
     state, kept, session = (core.symbols.get(symbol), core.ledger.closes.get(symbol), core.session)
     if state is None or kept is None or session is None or state.instrument is None:
         return False
-    fresh = kept.day == previous_trading_day(session.day)
-    base = state.instrument.base_price
-    if not kept.sure and abs(base - kept.price) * 10 <= kept.price:
+    base, close, fund = state.instrument.base_price, kept.price, state.view.fund
+    if not base or kept.day >= session.day:
+        return False
+    if kept.day < previous_trading_day(session.day):
+        before = core.ledger.position(symbol).quantity + core.ledger.external.get(symbol, 0)
+        split = shown and "split" in classify_action(close, base, before, shown, fund)
+        return bool(split) or abs(base - close) > close * OLD_CLOSE_RATIO
+    if not kept.sure and abs(base - close) * 10 <= close:
         return False  # the closing auction may have moved it so far
-    return fresh and classify_action(kept.price, base, 1, 1, state.view.fund) != "nothing"
+    return classify_action(close, base, 1, 1, fund) != "nothing"
 
 
 def action_doubt(core: Core, symbol: str) -> bool:
@@ -5043,7 +5061,9 @@ def note_action(core: Core, symbol: str, shown: int | None) -> None:
     `shown` are all shares of the account, None when they may have changed since the morning.
     """
     ours, external = core.ledger.position(symbol), core.ledger.external.get(symbol, 0)
-    if symbol in core.ledger.actions or not ours.quantity or not new_scale(core, symbol):
+    if symbol in core.ledger.actions or not ours.quantity:
+        return
+    if not new_scale(core, symbol, shown or 0):
         return
     state, close = core.symbols[symbol], core.ledger.closes[symbol].price
     known = state.instrument
@@ -11460,8 +11480,10 @@ class Teller:
             except (RequestRefused, NoAnswer, NotSent, BadData) as error:
                 log.warning("the broker's figures of the day could not be read: %s", error)
         session, now = self._core.session, self._bridge.clock.now()
-        following = session_ahead(max(now, session.close) if session else now)
-        self._told_day = following.day
+        following = "-"
+        with contextlib.suppress(BadData):  # the last day of the calendar
+            ahead = session_ahead(max(now, session.close) if session else now)
+            self._told_day, following = ahead.day, f"{ahead.open:%Y-%m-%d %H:%M}"
         costs_off = None if theirs is None else theirs - figures["fees"] - figures["taxes"]
         worth = self._core.ledger.positions.items()
         equity = figures["cash"] + sum(self._core.fresh_price(s) * p.quantity for s, p in worth)
@@ -11471,7 +11493,7 @@ class Teller:
         before = equity - net
         self._bridge.tell(
             "day_report", **shown, percent=f"{100 * net / before:+.2f}" if before > 0 else "-",
-            month=f"{self._month(day):+,}", next=f"{following.open:%Y-%m-%d %H:%M}",
+            month=f"{self._month(day):+,}", next=following,
             lines=evening_lines(figures, self._story(day, costs_off, realized)),
         )  # fmt: skip
         trader, telegram = self._trader, self._bridge.telegram

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from fractions import Fraction
 
 import pytest
-from test_codec import HOLDING, SUMMARY
+from test_codec import HOLDING, PRICE, SUMMARY
 from test_engine import (
     NEXT_DAY,
     OTHER,
@@ -180,7 +180,7 @@ def morning_after(base, shown, close=70_000, plan=LEVELS, **settings):
 def wake(bench, base, shown):
     """Run the morning of the next day with a base price and a count of shares."""
     bench.command("restarted")
-    bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.command("day", session=bot.session_of(bench.now.date()))
     up, down = base * 13 // 10, base * 7 // 10
     bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, base, up, down, base))
     bench.list_of()
@@ -305,6 +305,81 @@ def test_a_close_that_nobody_heard_is_no_evidence():
     bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
     bench.totals = dict.fromkeys(bench.totals, 0)
     wake(bench, 71_500, 10)
+    assert bench.ledger.actions == {}
+
+
+def after_days_off(days, base, shown):
+    """Return a bench on a morning after so many trading days on which the program did not run."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=LEVELS)
+    bench.at("15:29:00")
+    bench.at("15:30:10")
+    bench.trade(70_000)
+    bench.at("15:31:10")
+    day = bot.next_trading_day(NEXT_DAY, days)
+    bench.now = datetime.combine(day, time(8, 30), bot.KST)
+    bench.totals = dict.fromkeys(bench.totals, 0)
+    wake(bench, base, shown)
+    return bench
+
+
+@pytest.mark.parametrize("days", [1, 4, 20])
+@pytest.mark.parametrize(
+    ("base", "shown"),
+    [
+        (14_000, 50),
+        (35_000, 20),
+        (56_000, 12),
+        (6_360, 110),
+        (163_335, 4),
+        (84_000, 8),
+        (700_000, 1),
+    ],
+)
+def test_a_split_while_the_program_was_off_is_seen(days, base, shown):
+    """The close kept is old, but count and price moved against each other, also by odd ratios."""
+    bench = after_days_off(days, base, shown)
+    position = bench.ledger.position(SYMBOL)
+    assert (position.quantity, position.cost) == (shown, 700_000)
+    assert bench.ledger.external.get(SYMBOL, 0) == 0
+    assert sells(bench.trade(base) + bench.wait(10)) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "shown"), [(23_300, 10), (48_000, 10), (93_000, 10), (14_000, 20)]
+)
+def test_a_price_far_from_an_old_close_is_asked_about(base, shown):
+    """More than a day's limit away after some days off: a capital increase perhaps, perhaps not."""
+    bench = after_days_off(3, base, shown)
+    assert alerts(bench.actions).count("corporate_action") == 1
+    assert sells(bench.trade(base) + bench.wait(10)) == []
+    bench.command("levels", text=f"{SYMBOL}=keep")
+    assert len(sells(bench.trade(base) + bench.wait(10))) == 1
+
+
+@pytest.mark.parametrize(("base", "shown"), [(66_000, 10), (52_000, 10), (66_000, 25)])
+def test_a_usual_move_over_some_days_off_holds_no_stop(base, shown):
+    """Three days may take a quarter of the price, and the owner may have bought: the stop fires."""
+    bench = after_days_off(3, base, shown)
+    assert bench.ledger.actions == {}
+    assert len(sells(bench.trade(base) + bench.wait(10))) == 1
+
+
+def test_a_start_in_the_evening_of_the_same_day_asks_nothing():
+    """The close of today beside the base price of today is no change over night."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(40_000))
+    bench.at("15:29:00")
+    bench.at("15:30:10")
+    bench.trade(61_000)
+    bench.at("15:31:10")
+    again = Bench(ledger=bench.ledger, flat_at=None)
+    again.now = bench.now
+    again.command("restarted")
+    again.command("day", session=bot.session_of(again.now.date()))
+    again.seen(bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 91_000, 49_000, 61_000))
+    again.list_of(*bench.rows())
+    again.balance((SYMBOL, 10))
     assert bench.ledger.actions == {}
 
 
@@ -616,3 +691,32 @@ def test_an_empty_list_of_an_earlier_day_ends_nothing():
     bench.seen(bot.OrderList((bench.row(order, filled=10, number="0000000123"),), friday))
     assert order.status is bot.OrderStatus.FILLED
     assert bench.ledger.position(SYMBOL).quantity == 10
+
+
+# --- an ETN with and without its Q --------------------------------------------------------
+
+ETN = "Q500001"
+
+
+@pytest.mark.parametrize("code", ["Q500001", "500001", " q500001 "])
+def test_an_etn_is_one_stock_with_and_without_its_q(code):
+    """The settings name it with its Q; balance and order list may leave it out."""
+    ours = {ETN}.__contains__
+    assert bot.stock_code(code, ours) == ETN
+    [held] = bot.parse_balance([{**HOLDING, "pdno": code}], SUMMARY, ours).holdings
+    assert held.symbol == ETN
+
+
+def test_an_etn_of_somebody_else_keeps_its_spelling():
+    """Only what is ours is brought to our spelling; without ours nothing is guessed."""
+    assert bot.stock_code("500001", {SYMBOL}.__contains__) == "500001"
+    assert bot.stock_code("500001") == "500001"
+
+
+@pytest.mark.parametrize("echo", ["500001", "Q500001", "q500001", "", "0000000"])
+def test_the_price_of_an_etn_is_its_price_in_either_spelling(echo):
+    """A price answer that names it without its Q is no answer for another stock."""
+    answer = {"output": {**PRICE, "stck_shrn_iscd": echo, "stck_prpr": "10005", "aspr_unit": "5"}}
+    assert bot.parse_price(ETN, answer).last_price == 10_005
+    with pytest.raises(bot.BadData):
+        bot.parse_price(ETN, {"output": {**PRICE, "stck_shrn_iscd": "500002"}})

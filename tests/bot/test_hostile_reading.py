@@ -310,3 +310,45 @@ def test_days_before_the_calendar_are_left_out():
         return [bar.close for bar in seen.value.bars]
 
     assert Life().play(story) == [70]
+
+
+def test_the_last_day_of_the_calendar_is_reported_and_says_what_to_do():
+    """The next session is not known: the evening is told all the same, then that an update is due."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        run = asyncio.create_task(trader.run())
+        await asyncio.wait([run])
+        trader.journal.close()
+        return str(run.exception())
+
+    life = Life(start="15:28:00", day=date(2027, 12, 30))
+    assert "no calendar for 2028: update this program" in life.play(story)
+    assert life.alerts()[-2:] == ["day_report", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("start", "day", "said"),
+    [
+        ("00:00:05", "2026-11-21", "closed_day"), ("12:00:00", "2026-11-22", "closed_day"),
+        ("23:59:50", "2026-11-20", "session_over"), ("15:30:01", "2026-11-20", "session_over"),
+        ("00:00:01", "2026-11-23", "before_start"), ("09:00:00", "2026-12-25", "closed_day"),
+        ("08:59:59", "2026-11-19", "before_start"), ("15:45:00", "2026-11-19", "morning"),
+        ("15:29:55", "2026-11-20", "morning"), ("09:59:58", "2026-01-02", "morning"),
+    ],
+)  # fmt: skip
+def test_a_start_at_an_odd_hour_says_where_the_day_stands(start, day, said):
+    """Midnight, a weekend, a holiday, seconds around open and close, exam day and the first of a year."""
+
+    async def story(life):
+        trader = life.world.make_trader(harness.Nothing())
+        run = asyncio.create_task(trader.run())
+        await asyncio.sleep(60)
+        ended = run.done()
+        await life.stop(trader, run)
+        return ended
+
+    life = Life(start=start, day=date.fromisoformat(day))
+    assert life.play(story) is False
+    assert said in life.alerts()
+    assert not {"error", "trouble"} & set(life.alerts())

@@ -30,6 +30,7 @@ class Situation(NamedTuple):
     config: Mapping[str, Any] = {}  # of the simulator
     offset_ticks: int = 5  # of the entry; negative rests in the book
     settings: Mapping[str, Any] = {}
+    sold: bool = True  # by us
 
 
 PRICE, BALANCE, LIST = (
@@ -167,7 +168,59 @@ REPORTS = (
               {"do": "delay", "seconds": 0},
               acts=(("09:24:58", event("limit_down")), ("09:26:30", event("unlock")))),
 )  # fmt: skip
-EVERY = (*TABLE, *REPORTS)
+MORE = (
+    Situation("a sell that hangs and never came (kuegiBot 2)", {**SELL, "times": 1},
+              {"do": "lose", "how": "hang"}, said=("order_unknown",)),
+    Situation("a buy reset before it came (Lean TradeStation 95)", {**BUY, "times": 1},
+              {"do": "lose", "how": "reset"}, said=("order_unknown", "order_lost"), bought=False,
+              config={"environment": "real"}),
+    Situation("half of the notices never come (Lean TradeStation 95)",
+              {**NOTICE, "probability": 0.5}, {"do": "frame_drop"}),
+    Situation("notices that end while the line lives (ibind 129)",
+              {**NOTICE, "from": "09:23"}, {"do": "frame_drop"}),
+    Situation("every notice before its answer (koapy 55)", PRICE, {"do": "delay", "seconds": 0},
+              config={"early_notice_share": 1.0}),
+    Situation("he sells all of ours by phone (freqtrade 7586)", PRICE, {"do": "delay", "seconds": 0},
+              unsaid=HIS, said=("external_order",), sold=False,
+              acts=(("09:23:30", he_trades("SELL", 5)),)),
+    Situation("he sells some of ours by phone (freqtrade 1371)", PRICE,
+              {"do": "delay", "seconds": 0}, unsaid=HIS, said=("external_order",),
+              acts=(("09:23:30", he_trades("SELL", 2)),)),
+    Situation("he sells all of ours as our exit leaves (freqtrade 11007)", PRICE,
+              {"do": "delay", "seconds": 0}, unsaid=HIS, sold=False,
+              acts=(("09:24:59", he_trades("SELL", 5)),)),
+    Situation("paper TR refused for a minute (kis-agent 44)", {**BALANCE, **LATER},
+              {"do": "error", "code": "EGW02006"}),
+    Situation("service not found for a minute (open-trading-api 17)", {**ACCOUNT, **LATER},
+              {"do": "error", "code": "MCA00124"}),
+    Situation("three busy answers to the exit (pyupbit 41)", {**SELL, "times": 3},
+              {"do": "error", "code": "EGW00201"}),
+    Situation("the token dies with the exit", {**SELL, "times": 1}, {"do": "token", "code": "EGW00121"}),
+    Situation("the token dies with the entry", {**BUY, "times": 1}, {"do": "token", "code": "EGW00123"},
+              bought=False),
+    Situation("two bodies that cannot be built (koapy 97)", {**SELL, "times": 2},
+              {"do": "error", "code": "IGW00007"}),
+    Situation("every trade twice (QuantDinger 232)", TRADE, {"do": "frame_repeat", "times": 1}),
+    Situation("trades in another order (nautilus_trader 3493)", {**TRADE, "probability": 0.3},
+              {"do": "frame_swap"}),
+    Situation("frames that are no text now and then (open-trading-api 34)",
+              {**TRADE, "probability": 0.1}, {"do": "frame_garble", "how": "text"}),
+    Situation("answers in another character set", {**ACCOUNT, "probability": 0.3},
+              {"do": "garble", "how": "charset"}),
+    Situation("a body whose key is not quoted", {**BUY, "times": 1},
+              {"do": "garble", "how": "unquoted"}, said=("order_unknown",)),
+    Situation("connections reset one time in five (freqtrade 5045)",
+              {"path": "inquire", "probability": 0.2}, {"do": "lose", "how": "reset"}),
+    Situation("an entry that fills as it is cancelled (pyexchange 195)",
+              {**CANCEL, "times": 1}, {"do": "error", "code": "40330000"}, **RESTS),
+    Situation("halted while shares are held", PRICE, {"do": "delay", "seconds": 0},
+              acts=(("09:23:00", event("halt", 60)),)),
+    Situation("nobody sells: locked at the upper limit", PRICE, {"do": "delay", "seconds": 0},
+              bought=False, acts=(("09:21:30", event("limit_up")), ("09:24:30", event("unlock")))),
+    Situation("blank limits while shares are held", {**PRICE, **LATER}, field("stck_mxpr", "")),
+    Situation("codes padded with blanks", ACCOUNT, field("pdno", f" {SYMBOL} ")),
+)  # fmt: skip
+EVERY = (*TABLE, *REPORTS, *MORE)
 
 
 @pytest.mark.parametrize("line", EVERY, ids=[line.name for line in EVERY])
@@ -196,7 +249,7 @@ def test_a_day_of_other_people(line):
     ledger = life.play(story)
     ours = [order for order in life.sim.books()["orders"] if order["source"] == "api"]
     sides = [order["side"] for order in ours if order["filled_quantity"]]
-    assert sides == (["BUY", "SELL"] if line.bought else [])
+    assert sides == ["BUY", "SELL"][: line.bought + (line.bought and line.sold)]
     assert harness.differences(life.sim, ledger) == []
     assert (ledger.position(SYMBOL).quantity, ledger.open_orders()) == (0, [])
     assert bot.KillLevel.FLATTEN_AND_HALT is ledger.level
