@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from kis_realtime_trading import Redactor, Secret, run_guarded, set_up_logging
-from venues import accounts, binance, kiwoom, kiwoom_cli, orders_cli, upbit
+from kis_realtime_trading import Redactor, run_guarded, set_up_logging
+from venues import binance, kiwoom, kiwoom_cli, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
@@ -32,20 +31,10 @@ from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
 from venues.overview import balances_table, calls_table, lines_table
 from venues.report import report_text
 from venues.settings import (
-    SECRETS,
-    BinanceSettings,
     Environment,
-    KiwoomSettings,
-    MoneyLimits,
-    UpbitSettings,
     VenueSettings,
     load_settings,
 )
-from venues.simulators.binance import BinanceSimulator
-from venues.simulators.kiwoom import KiwoomServer, KiwoomSimulator
-from venues.simulators.market import Market
-from venues.simulators.server import Server
-from venues.simulators.upbit import UpbitSimulator
 from venues.store import PremiumStore, plot
 from venues.venue import Context
 from venues.wire import Clock
@@ -60,23 +49,10 @@ async def venues_of(demo: bool) -> AsyncIterator[Hosts]:
     if not demo:
         yield Hosts()
         return
-    clock, market = Clock(), Market()
-    servers = (
-        Server(UpbitSimulator(market, clock.wall_ms), first_message=True),
-        Server(BinanceSimulator(market, clock.wall_ms), first_message=False),
-        KiwoomServer(KiwoomSimulator(clock.wall_ms, mock=False)),
-    )
-    try:
-        for server in servers:
-            await server.start()
-        here, there, third = (f"127.0.0.1:{server.port}" for server in servers)
-        yield Hosts(
-            f"http://{here}", f"ws://{here}/websocket/v1", f"http://{there}", f"ws://{there}",
-            kiwoom_rest=f"http://{third}", kiwoom_stream=f"ws://{third}",
-        )  # fmt: skip
-    finally:
-        for server in servers:
-            await server.stop()
+    from venues.demo import simulated  # only then: its servers cost memory
+
+    async with simulated() as hosts:
+        yield hosts
 
 
 def _down(feeds: Feeds, redact: Redactor) -> str:
@@ -337,22 +313,10 @@ async def _orders(options: argparse.Namespace, settings: VenueSettings, given: E
 
 
 def demo_account() -> tuple[VenueSettings, Environment]:
-    """Return settings and keys of the simulated venues: small limits, no real money anywhere."""
-    clock, market = Clock(), Market()
-    ours, theirs = UpbitSimulator(market, clock.wall_ms), BinanceSimulator(market, clock.wall_ms)
-    third = KiwoomSimulator(clock.wall_ms)
-    texts = (ours.access, ours.secret, theirs.key, theirs.secret, third.app, third.secret)
-    limits = [MoneyLimits(max_order=Decimal(most), max_coin=Decimal(2 * most), max_total=Decimal(5 * most),
-                          max_day=Decimal(5 * most)) for most in (2_000_000, 150, 5_000_000)]  # fmt: skip
-    settings = VenueSettings(
-        upbit=UpbitSettings(use="live", limits=limits[0]),
-        binance=BinanceSettings(use="testnet", limits=limits[1]),
-        kiwoom=KiwoomSettings(use="mock", limits=limits[2], conditions=("돌파", "거래량 급증")),
-    )
-    given = Environment(keys=dict(zip(SECRETS, map(Secret, texts), strict=True)))
-    pin = accounts.account_of("upbit", settings, given, Hosts()).right_pin
-    section = settings.upbit.model_copy(update={"live_pin": pin})
-    return settings.model_copy(update={"upbit": section}), given
+    """Return settings and keys of the simulated venues."""
+    from venues.demo import account
+
+    return account()
 
 
 async def _conditions(

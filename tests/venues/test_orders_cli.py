@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from kis_realtime_trading import BotError, Both, OrderStatus
-from venues import accounts, cli, orders_cli, words
+from venues import accounts, cli, demo, orders_cli, words
 from venues.cli import demo_account, main
 from venues.monitor import Hosts
 from venues.simulators.server import Reply
@@ -30,13 +30,13 @@ BUY = ("place", "upbit", "buy", "KRW-BTC", "--quantity", "0.002", "--price", "88
 def test_a_dry_run_places_nothing(capsys, monkeypatch):
     """The venue's own check is asked; neither an order nor a journal row comes about."""
     posted = []
-    order = cli.UpbitSimulator._order
+    order = demo.UpbitSimulator._order
 
     def noted(self, body, test):
         posted.append(test)
         return order(self, body, test)
 
-    monkeypatch.setattr(cli.UpbitSimulator, "_order", noted)
+    monkeypatch.setattr(demo.UpbitSimulator, "_order", noted)
     assert "Dry run: the venue would take it" in said(capsys, *BUY, "--language", "en")
     assert "모의 확인" in said(capsys, *BUY)
     assert posted == [True, True]
@@ -166,7 +166,7 @@ def test_a_venue_that_echoes_the_keys_shows_none(
         "upbit": json.dumps({"error": {"name": f"bad {echo}", "message": echo}}),
         "binance": json.dumps({"code": -2010, "msg": echo}),
     }[venue]
-    core = cli.UpbitSimulator if venue == "upbit" else cli.BinanceSimulator
+    core = demo.UpbitSimulator if venue == "upbit" else demo.BinanceSimulator
     monkeypatch.setattr(core, "_order", lambda *args: Reply(status, body))
     words_given = {
         "upbit": (

@@ -19,7 +19,7 @@ import pytest
 
 from companions import telegram_server
 from kis_realtime_trading import BotError, Redactor, Secret, SettingsError, set_up_logging
-from venues import cli, orders_cli
+from venues import cli, demo, orders_cli
 from venues.settings import SECRETS, KimchiSettings, read_settings
 from venues.simulators import kiwoom as kiwoom_simulator
 from venues.simulators.server import Reply
@@ -63,16 +63,16 @@ def echoing(core, texts):
     body = json.dumps(
         {"error": {"name": "no_" + echo, "message": echo}, "code": -2010, "msg": echo}
     )
-    core.setattr(cli.UpbitSimulator, "_private", lambda *given: Reply(400, body))
-    core.setattr(cli.BinanceSimulator, "_private", lambda *given: Reply(400, body))
+    core.setattr(demo.UpbitSimulator, "_private", lambda *given: Reply(400, body))
+    core.setattr(demo.BinanceSimulator, "_private", lambda *given: Reply(400, body))
     told = {"return_code": 20, "return_msg": f"[8005:{echo}](RC4025:{echo})"}
-    core.setattr(cli.KiwoomSimulator, "_answer", lambda *given: Reply(200, json.dumps(told)))
+    core.setattr(demo.KiwoomSimulator, "_answer", lambda *given: Reply(200, json.dumps(told)))
     say = kiwoom_simulator.Session._say
     core.setattr(
         kiwoom_simulator.Session, "_say", lambda self, answer: say(self, {**answer, **told})
     )
-    core.setattr(cli.UpbitSimulator, "_frame", lambda *given: body.encode())
-    core.setattr(cli.BinanceSimulator, "_data", lambda *given: {"e": echo, "s": echo})
+    core.setattr(demo.UpbitSimulator, "_frame", lambda *given: body.encode())
+    core.setattr(demo.BinanceSimulator, "_data", lambda *given: {"e": echo, "s": echo})
 
 
 def run_command(arguments, folder, given, url):
