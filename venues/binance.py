@@ -21,6 +21,7 @@ from venues.common import (
     field_of,
     int_field,
     parse_json,
+    read_each,
     rounded,
     text_field,
 )
@@ -42,7 +43,7 @@ def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     if isinstance(frame, dict) and "data" in frame:
         frame = frame["data"]
     if isinstance(frame, list):  # streams that end in @arr
-        return [event for each in frame for event in _read(each, seen_ns)]
+        return read_each(frame, lambda each: _read(each, seen_ns))
     return _read(frame, seen_ns)
 
 
@@ -56,8 +57,10 @@ def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
         raise LineEnds("serverShutdown")
     if kind == "24hrMiniTicker":
         return [_mini(frame, seen_ns)]
-    if kind == "trade":
-        return [_trade(frame, seen_ns)]
+    if kind == "24hrTicker":
+        return read_each((_quote, _mini), lambda make: [make(frame, seen_ns)])
+    if kind in ("trade", "aggTrade"):
+        return [_trade(frame, seen_ns, "t" if kind == "trade" else "a")]
     if kind in (None, "bookTicker") and "b" in frame and "a" in frame and "s" in frame:
         return [_quote(frame, seen_ns)]
     if "result" in frame or kind is not None:
@@ -66,7 +69,10 @@ def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
 
 
 def _quote(frame: Any, seen_ns: int) -> VQuote:
-    symbol, (bid, ask) = text_field(frame, "s"), (_positive(frame["b"]), _positive(frame["a"]))
+    symbol, (bid, ask) = (
+        text_field(frame, "s"),
+        (_positive(field_of(frame, "b")), _positive(field_of(frame, "a"))),
+    )
     sizes = amount(field_of(frame, "B")), amount(field_of(frame, "A"))
     return VQuote(VENUE, symbol, bid, sizes[0], ask, sizes[1], None, seen_ns)
 
@@ -81,14 +87,14 @@ def _mini(frame: Any, seen_ns: int) -> VTicker:
     )  # fmt: skip
 
 
-def _trade(frame: Any, seen_ns: int) -> VTrade:
+def _trade(frame: Any, seen_ns: int, number: str) -> VTrade:
     maker_bought = field_of(frame, "m")  # then the seller was the taker
     if not isinstance(maker_bought, bool):
         raise BadData("m is no truth value")
     taker = Side.SELL if maker_bought else Side.BUY
     return VTrade(
         VENUE, text_field(frame, "s"), _positive(field_of(frame, "p")),
-        _positive(field_of(frame, "q")), taker, text_field(frame, "t"), int_field(frame, "T"),
+        _positive(field_of(frame, "q")), taker, text_field(frame, number), int_field(frame, "T"),
         seen_ns,
     )  # fmt: skip
 

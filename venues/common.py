@@ -12,7 +12,7 @@ import enum
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -117,6 +117,46 @@ def parse_json(text: str | bytes) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+class PartlyBad(BadData):
+    """A frame of several entries of which some cannot be read; `events` are those of the others."""
+
+    def __init__(self, text: str, events: list[Any]) -> None:
+        super().__init__(text)
+        self.events = events
+
+
+def read_each(entries: Iterable[Any], read: Callable[[Any], list[Any]]) -> list[Any]:
+    """Read entries one by one: an odd one takes nothing with it. Raises PartlyBad when there was one."""
+    events: list[Any] = []
+    bad: list[BadData] = []
+    for each in entries:
+        try:
+            events += read(each)
+        except BadData as error:
+            bad.append(error)
+    if bad:
+        raise PartlyBad(f"{len(bad)} of its entries: {bad[0]}", events)
+    return events
+
+
+def delivering(
+    read: Callable[[bytes, int], list[Any]], take: Callable[[Any], None]
+) -> Callable[[bytes, int], None]:
+    """Return what hands each event of a frame on; what cannot be read is raised after the others went."""
+
+    def deliver(raw: bytes, seen_ns: int) -> None:
+        try:
+            events = read(raw, seen_ns)
+        except PartlyBad as error:
+            for event in error.events:
+                take(event)
+            raise
+        for event in events:
+            take(event)
+
+    return deliver
 
 
 def field_of(record: Any, *names: str) -> Any:

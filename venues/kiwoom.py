@@ -27,7 +27,7 @@ from kis_realtime_trading import (
     Side,
     in_language,
 )
-from venues.common import VBook, VQuote, VTicker, VTrade, amount, parse_json
+from venues.common import VBook, VQuote, VTicker, VTrade, amount, parse_json, read_each
 from venues.wire import Call, Limit, Pacer
 
 VENUE = "kiwoom"
@@ -82,6 +82,8 @@ def whole(value: object) -> int | None:
     )
     if text == "" or value is None:
         return None
+    if re.fullmatch(r"[+-]?[0-9]{1,3}(,[0-9]{3})+", text):
+        text = text.replace(",", "")
     if not re.fullmatch(r"[+-]{0,2}[0-9]{1,18}(\.0+)?", text):
         raise BadData("no whole number")
     return int(text.lstrip("+-").partition(".")[0]) * (-1 if text.startswith("-") else 1)
@@ -93,9 +95,12 @@ def count(record: Mapping[str, Any], name: str) -> int:
 
 
 def symbol_of(text: object) -> str:
-    """Return a stock's code without the `A` that some answers put before it. Raises BadData."""
+    """Return a code without the letter that some answers put before it. Raises BadData.
+
+    A for stocks and funds, Q for notes (ETN), J for warrants (ELW, 신주인수권).
+    """
     code = str(text).strip()
-    code = code[1:] if re.fullmatch(r"A[0-9A-Z]{6}(_(NX|AL))?", code) else code
+    code = code[1:] if re.fullmatch(r"[A-Z][0-9A-Z]{6}(_(NX|AL))?", code) else code
     if not re.fullmatch(r"[0-9A-Z]{6}(_(NX|AL))?", code):
         raise BadData("no code of a stock")
     return code
@@ -402,27 +407,33 @@ def stamp_ms(second: int | None, wall_ms: int) -> int | None:
 
 
 def read_real(frame: Mapping[str, Any], seen_ns: int, wall_ms: int) -> list[Event]:
-    """Read a REAL frame: each entry that can be read; types not known are left out. Raises BadData."""
+    """Read a REAL frame: each entry that can be read; types not known are left out.
+
+    Raises:
+        PartlyBad: an entry cannot be read; those of the others are its `events`.
+        BadData: nothing of it can be read.
+    """
     data = frame.get("data")
+    data = [data] if isinstance(data, dict) else data
     if not isinstance(data, list):
         raise BadData("REAL without data")
-    found: list[Event] = []
-    for each in data:
-        values = each.get("values") if isinstance(each, dict) else None
-        if not isinstance(values, dict):
-            raise BadData("an entry without values")
-        kind, item = str(each.get("type")), each.get("item")
-        if kind == "0B":
-            found += _trade(values, symbol_of(item), seen_ns, wall_ms)
-        elif kind == "0D":
-            found += _book(values, symbol_of(item), seen_ns, wall_ms)
-        elif kind == "00":
-            found.append(read_notice(values))
-        elif kind == "04":
-            found.append(BalanceSeen(symbol_of(values.get("9001")), count(values, "930"), count(values, "933")))  # fmt: skip
-        elif kind == "02":
-            found.append(_condition(values))
-    return found
+    return read_each(data, lambda each: _entry(each, seen_ns, wall_ms))
+
+
+def _entry(each: Any, seen_ns: int, wall_ms: int) -> list[Event]:
+    values = each.get("values") if isinstance(each, dict) else None
+    if not isinstance(values, dict):
+        raise BadData("an entry without values")
+    kind, item = str(each.get("type")), each.get("item")
+    if kind == "0B":
+        return _trade(values, symbol_of(item), seen_ns, wall_ms)
+    if kind == "0D":
+        return _book(values, symbol_of(item), seen_ns, wall_ms)
+    if kind == "00":
+        return [read_notice(values)]
+    if kind == "04":
+        return [BalanceSeen(symbol_of(values.get("9001")), count(values, "930"), count(values, "933"))]  # fmt: skip
+    return [_condition(values)] if kind == "02" else []
 
 
 def _trade(values: Mapping[str, Any], symbol: str, seen_ns: int, wall_ms: int) -> list[Event]:
@@ -430,8 +441,8 @@ def _trade(values: Mapping[str, Any], symbol: str, seen_ns: int, wall_ms: int) -
     at = stamp_ms(second_of(values.get("20")), wall_ms)
     if not price:
         raise BadData("a price of nothing")
-    change = str(values.get("12") or "").strip()
-    pct = amount(change.lstrip("+")) if change else None
+    change = re.fullmatch(r"\+?([+-]?)-?([0-9]+(?:\.[0-9]+)?)", str(values.get("12") or "").strip())
+    pct = amount(change[1].strip("+") + change[2]) if change else None
     high, low = (Decimal(count(values, name)) or None for name in ("17", "18"))
     found: list[Event] = [
         VTicker(VENUE, symbol, price, at, None, pct, high, low, None, None, seen_ns)

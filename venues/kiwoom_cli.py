@@ -136,6 +136,8 @@ async def _shown(options: argparse.Namespace, feed: ConditionFeed, shown: Printe
     if not feed.listed:
         print(say("c_none", language))
         return 1
+    for name, count in feed.unread.items():
+        print(say("c_odd", language, name=name, count=count))
     if options.once:
         if options.once not in feed.hits:
             why = feed.why.get(options.once, "")

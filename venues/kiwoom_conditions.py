@@ -16,7 +16,7 @@ behind a number, rows as pairs or objects, an empty `data` as null or as a list,
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -90,6 +90,7 @@ class ConditionFeed:
         self.fresh: set[str] = set()  # names whose members are those of now
         self.hits: dict[str, list[Hit]] = {}  # of questions asked once
         self.why: dict[str, str] = {}  # name -> why it is not live
+        self.unread: Counter[str] = Counter()  # name -> rows of answers that could not be read
         self._queue: deque[Question] = deque()
         self._asking: Question | None = None
         self._names: dict[str, str] = {}  # number -> name, of this connection
@@ -186,7 +187,11 @@ class ConditionFeed:
         rows = [] if data is None else data
         if not isinstance(rows, list):
             raise BadData("no list of members")
-        asking.rows += [_row(row) for row in rows]
+        for row in rows:
+            try:
+                asking.rows.append(_row(row))
+            except BadData:
+                self.unread[asking.name] += 1
         key = str(frame.get("next_key") or "").strip()
         if str(frame.get("cont_yn") or "N").strip().upper() == "Y" and key:
             asking.next_key, asking.tries = key, 0
@@ -242,6 +247,7 @@ def _row(row: Any) -> Hit:
     """Read a member: `jmcode` of a live answer, FIDs of one asked once; 12 is thousandths of a per cent."""
     if not isinstance(row, dict):
         raise BadData("no member of a condition")
+    row = row["values"] if isinstance(row.get("values"), dict) else row
     symbol = symbol_of(row.get("jmcode") or row.get("9001"))
     change = whole(row.get("12", "")) or 0
     return Hit(

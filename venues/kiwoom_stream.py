@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect as websocket_connect
 
 from kis_realtime_trading import BadData, BotError, Secret
 from venues import kiwoom
-from venues.common import FeedChange, parse_json
+from venues.common import FeedChange, PartlyBad, parse_json
 from venues.kiwoom import ConditionPush, Event, code_of, read_real
 from venues.kiwoom_client import KiwoomToken
 from venues.kiwoom_conditions import ConditionChange, ConditionFeed
@@ -129,11 +129,17 @@ class Session:
             self.conditions.begin()
 
     def _real(self, frame: Mapping[str, Any], seen_ns: int, wall_ms: int) -> None:
-        for event in read_real(frame, seen_ns, wall_ms):
+        try:
+            events, bad = read_real(frame, seen_ns, wall_ms), None
+        except PartlyBad as error:
+            events, bad = error.events, error
+        for event in events:
             if not isinstance(event, ConditionPush):
                 self._take(event)
             elif self.conditions:
                 self.conditions.push(event)
+        if bad:
+            raise bad
 
 
 def _register(name: str, group: str, items: Sequence[str], types: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from kis_realtime_trading import BotError, Redactor, TelegramBot, write_private
 from venues import binance, upbit
 from venues.board import RATE, Board
-from venues.common import FeedChange
+from venues.common import FeedChange, delivering
 from venues.keeping import Kept
 from venues.memory import give_back
 from venues.settings import Environment, VenueSettings
@@ -76,15 +76,15 @@ class Feeds:
             plan = binance.line_plan(hosts.binance_stream, symbols[binance.VENUE], trades)
             plans.append((plan, binance.read_frame))
 
-        def reader(read: Any) -> Any:
-            def deliver(raw: bytes, seen_ns: int) -> None:
-                for event in read(raw, seen_ns):
-                    take(event)
-
-            return deliver
-
         self.lines = [
-            Line(plan, reader(read), changed, self.statistics[plan.venue], clock, hosts.connect)
+            Line(
+                plan,
+                delivering(read, take),
+                changed,
+                self.statistics[plan.venue],
+                clock,
+                hosts.connect,
+            )
             for plan, read in plans
         ]
 

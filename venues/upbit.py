@@ -19,6 +19,7 @@ from venues.common import (
     field_of,
     int_field,
     parse_json,
+    read_each,
     text_field,
     times,
 )
@@ -49,7 +50,7 @@ def read_frame(raw: bytes, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     """
     frame = parse_json(raw)
     if isinstance(frame, list):  # the formats that end in _LIST; not asked for
-        return [event for each in frame for event in _read(each, seen_ns)]
+        return read_each(frame, lambda each: _read(each, seen_ns))
     return _read(frame, seen_ns)
 
 
@@ -58,8 +59,8 @@ def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
         raise BadData("no object")
     if "error" in frame:
         raise LineEnds(str(frame["error"])[:80])
-    if "status" in frame and "ty" not in frame and "type" not in frame:
-        return []
+    if not {"ty", "type"} & frame.keys() and {"status", "method", "mthd"} & frame.keys():
+        return []  # a sign of life, or a list of what was asked for
     kind = text_field(frame, "ty", "type")
     symbol = text_field(frame, "cd", "code").partition(".")[0]
     if kind == "orderbook":
@@ -117,21 +118,21 @@ def _positive(value: Any) -> Decimal:
 def read_private(raw: bytes) -> list[Hint]:
     """Read one frame of the private stream: whose order moved, or that balances did."""
     frame = parse_json(raw)
-    found: list[Hint] = []
-    for each in frame if isinstance(frame, list) else [frame]:
-        if not isinstance(each, dict):
-            raise BadData("no object")
-        if "error" in each:
-            raise LineEnds(str(each["error"])[:80])
-        kind = each.get("ty", each.get("type"))
-        if kind == "myOrder":
-            name = each.get("id", each.get("identifier"))
-            found.append(Hint(str(name) if name else ""))
-        elif kind == "myAsset":
-            found.append(Hint(""))
-        elif kind is None and "status" not in each:
-            raise BadData("no frame of an account")
-    return found
+    return read_each(frame if isinstance(frame, list) else [frame], _hints)
+
+
+def _hints(frame: Any) -> list[Hint]:
+    if not isinstance(frame, dict):
+        raise BadData("no object")
+    if "error" in frame:
+        raise LineEnds(str(frame["error"])[:80])
+    kind = frame.get("ty", frame.get("type"))
+    if kind == "myOrder":
+        name = frame.get("id") or frame.get("identifier")
+        return [Hint(str(name) if name else "")]
+    if kind is None and not {"status", "method", "mthd"} & frame.keys():
+        raise BadData("no frame of an account")
+    return [Hint("")] if kind == "myAsset" else []
 
 
 def private_plan(base: str, ticket: Callable[[], str], bearer: Callable[[], str]) -> LinePlan:

@@ -177,6 +177,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "c_down": ("{time} 연결 끊김: {why}", "{time} down: {why}"),
     "c_up": ("{time} 연결됨", "{time} connected"),
     "c_why": ("{name}: {why}", "{name}: {why}"),
+    "c_odd": (
+        "{name}: {count}종목은 읽을 수 없는 형식이어서 뺐습니다",
+        "{name}: {count} stocks came in a form that cannot be read and are left out",
+    ),
     "c_gone": ("이 이름의 조건이 없습니다", "there is no condition of this name"),
     "o_dry_bad": ("모의 확인: 거래소가 거부합니다: {why}", "Dry run: the venue refuses it: {why}"),
     "o_change": (

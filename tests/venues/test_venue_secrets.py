@@ -39,7 +39,8 @@ COMMANDS = [
     ("report",), ("orders", "list"), ("orders", "resolve", "upbit"), ("orders", "level", "binance", "1"),
     ("orders", "pin", "upbit"), ("orders", "place", *BUY["upbit"]), ("orders", "place", *BUY["binance"]),
     ("orders", "place", *BUY["upbit"], "--send", "--live"), ("orders", "place", *BUY["binance"], "--send"),
-    ("orders", "cancel", "upbit", "000000"), ("orders", "place", *BUY["kiwoom"], "--send"),
+    ("orders", "cancel", "upbit", "000000"), ("orders", "settle", "upbit", "000000", "--never"),
+    ("orders", "change", "kiwoom", "000000", "--price", "1", "--send"), ("orders", "place", *BUY["kiwoom"], "--send"),
     ("conditions", "--list"), ("conditions", "--once", "돌파"), ("conditions", "--seconds", "0.5"),
 ]  # fmt: skip
 
