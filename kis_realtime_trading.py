@@ -9375,7 +9375,7 @@ class TelegramBot:
                     await asyncio.sleep(LONG_PAUSE_S)
                     continue
                 except ChatMigrated as moved:  # a group became a supergroup
-                    self._chat = str(moved.new_chat_id)
+                    self._chat, self._ids = str(moved.new_chat_id), {}  # its messages stay behind
                     log.warning("Telegram: the chat has a new id: TELEGRAM_CHAT_ID=%s", self._chat)
                     continue
                 except RetryAfter as wait:
@@ -12140,6 +12140,20 @@ def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _users_code() -> Iterator[None]:
+    """Tell what goes wrong in the user's own file as a fault of the settings, with its line."""
+    try:
+        yield
+    except (BotError, ValidationError):
+        raise
+    except (Exception, SystemExit) as error:  # of a line, a constructor; its sys.exit() is no end
+        told = isinstance(error, SyntaxError | ImportError)  # their texts name file and line
+        found = f"{type(error).__name__ if told else _fault_of(error)}: {error}"
+        expected = Both("a file that can be read", "오류 없이 읽히는 파일")
+        raise wrong_setting("bot.strategy", found, expected) from None
+
+
 def strategy_class(name: str) -> Any:
     """Return the class of `breakout`, FILE.py:ClassName or FILE.kis.yaml. Raises SettingsError."""
     if name in STRATEGIES:
@@ -12157,7 +12171,8 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
         others = set(kind.Parameters.model_fields) & set(parameters)  # those of another strategy
         parameters = {"file": name, **{key: parameters[key] for key in sorted(others)}}
     try:
-        strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
+        with _users_code():
+            strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
         return strategy
     except ValidationError as error:
         faults = model_faults(kind.Parameters, "bot.parameters", error)
@@ -12186,12 +12201,8 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
+    with _users_code():
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        found = f"{type(error).__name__}: {error}"
-        expected = Both("a file that can be read", "오류 없이 읽히는 파일")
-        raise wrong_setting("bot.strategy", found, expected) from None
     kind = getattr(module, class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
         expected = Both("a class derived from TradingStrategy", "TradingStrategy를 상속한 클래스")

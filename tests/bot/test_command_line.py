@@ -118,6 +118,9 @@ STRATEGIES = {
     "bare.txt:Other": "FILE.py:CLASS",
     "slip.py:Other": "SyntaxError",
     "lacks.py:Other": "ModuleNotFoundError",
+    "breaks.py:Other": "ZeroDivisionError in line 1 of breaks.py",
+    "leaves.py:Other": "SystemExit in line 2 of leaves.py",
+    "unmade.py:Other": "ValueError in line 4 of unmade.py",
 }
 
 
@@ -127,6 +130,11 @@ async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, cap
         (home / name).write_text("class Other:\n    pass\n")
     (home / "slip.py").write_text("class Other\n    pass\n")
     (home / "lacks.py").write_text("import a_library_of_nobody\n")
+    (home / "breaks.py").write_text("rate = 1 / 0\n")
+    (home / "leaves.py").write_text("import sys\nsys.exit()\n")
+    head = "from kis_realtime_trading import TradingStrategy\nclass Other(TradingStrategy):\n"
+    body = "    def __init__(self, parameters):\n        raise ValueError('no')\n"
+    (home / "unmade.py").write_text(f"{head}{body}    def on_bar(self, view, bar): ...\n")
     async with simulator.serve(edge.config(seed=4201), edge.at("10:05:30")) as there:
         edge.write_config(home, there)
         for name, told in STRATEGIES.items():
