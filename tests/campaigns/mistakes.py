@@ -55,6 +55,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "7. BARS AND INDICATORS": ("unit/test_bars.py", "unit/test_fresh.py"),
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
+        "unit/test_walks.py",
         "unit/test_ledger.py",
         "unit/test_second_steps.py",
         "bot/test_days_of_others.py",
@@ -63,6 +64,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "9. RISK": ("unit/test_risk.py", "unit/test_limits.py", "unit/test_engine.py"),
     "11. RECONCILER": (
+        "unit/test_walks.py",
         "unit/test_over_steps.py",
         "unit/test_ledger.py",
         "unit/test_second_steps.py",
@@ -97,7 +99,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
-    "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
 )  # fmt: skip
 GROUPS = {
     "engine": ("12.", "13.", "14.", "15.", "16.", "17."),

@@ -4,8 +4,10 @@ behaviour can show that it did not.
 python tests/campaigns/oracle.py              run all of it again and print what differs
 python tests/campaigns/oracle.py --renew      let what happens now be what is expected
 python tests/campaigns/oracle.py --record     make the recordings anew (their format changed)
+python tests/campaigns/oracle.py --show NAME  print all lines of a walk, to compare two commits
 
-Two kinds of day. A *virtual* day is the whole bot against the simulator: all rows of the journal, every
+Three kinds of day. A *walk* (tests/support/walks.py) is the engine alone against a broker of chance:
+of each twenty lines of what it wanted, digits are kept; its words are in them. A *virtual* day is the whole bot against the simulator: all rows of the journal, every
 order call, the simulator's books. It also moves when a question is asked earlier or later. A
 *recorded* day is what one process heard, given to codec and engine again: only the decisions can
 move it. Rows on which money rests stand here in full, of others their first eight hex digits; of what
@@ -36,6 +38,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parent.parent)]
 
 import harness  # noqa: E402  the path is set above
+import walks  # noqa: E402
 
 import kis_realtime_trading as bot  # noqa: E402
 from companions import replay, simulator  # noqa: E402
@@ -206,7 +209,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--renew", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--show", choices=list(walks.KEPT), metavar="NAME")
     options = parser.parse_args()
+    if options.show:
+        print("\n".join(walks.lines_of(options.show)))
+        return 0
     logging.getLogger("kisbot").setLevel(logging.CRITICAL)
     found = False
     for name in (*VIRTUAL, *RECORDED):
@@ -218,6 +225,12 @@ def main() -> int:
         lines = difference(name)
         found |= bool(lines)
         print("\n".join(lines) or f"{name}: equal", flush=True)
+    if options.renew:
+        walks.FILE.write_text(walks.renewed(), encoding="utf-8")
+    for name in () if options.renew else walks.KEPT:
+        lines = walks.moved(name)
+        found |= bool(lines)
+        print("\n".join(lines) or f"walk {name}: equal", flush=True)
     return int(found)
 
 

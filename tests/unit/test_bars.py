@@ -4,6 +4,7 @@ import statistics
 from datetime import date, datetime, time, timedelta
 
 import pytest
+from compare import differences
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -358,3 +359,98 @@ def test_vwap_of_bar_and_day():
     trade = bot.Trade(SYMBOL, at("09:01"), 110, 10, 100, 10_000, False)
     builder.add(trade)
     assert (builder.day_vwap, builder.close_bar().vwap) == (100.0, 110.0)
+
+
+# --- whole minutes ----------------------------------------------------------------------
+
+minutes_of_trades = st.dictionaries(
+    st.integers(0, 388),
+    st.lists(st.tuples(st.integers(90, 110), st.integers(1, 9)), min_size=1, max_size=4),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def minutes_and_trades(table):
+    """Return the minutes of a table with the trades of each: [(minute, trades)]."""
+    total = value = 0
+    found = []
+    for offset, rows in sorted(table.items()):
+        start, trades = at("09:00") + timedelta(minutes=offset), []
+        for second, (price, volume) in enumerate(rows):
+            total, value = total + volume, value + price * volume
+            moment = start + timedelta(seconds=second)
+            trades.append(bot.Trade(SYMBOL, moment, price, volume, total, value, False))
+        prices = [trade.price for trade in trades]
+        minute = bot.Bar(
+            SYMBOL, start, start + timedelta(minutes=1), prices[0], max(prices), min(prices), prices[-1],
+            sum(trade.volume for trade in trades),
+            sum(trade.price * trade.volume for trade in trades), len(trades),
+        )  # fmt: skip
+        found.append((minute, trades))
+    return found
+
+
+@given(minutes_of_trades, st.sampled_from([1, 3, 5, 7, 60]))
+def test_a_builder_of_whole_minutes_equals_one_of_their_trades(table, minutes):
+    """The same bars, and every field of the builder, after each minute."""
+    session = bot.session_of(NORMAL)
+    one, other = (bot.BarBuilder(SYMBOL, session, minutes) for _ in range(2))
+    for minute, trades in minutes_and_trades(table):
+        if minute.start >= one.end:
+            assert one.close_bar() == other.close_bar()
+        assert [one.add(trade) for trade in trades] == [None] * len(trades)
+        other.add_minute(minute, minute.start)
+        assert differences(one, other) == []
+        assert one.day_vwap == other.day_vwap
+    assert one.close_bar() == other.close_bar()
+    assert differences(one, other) == []
+
+
+@given(minutes_of_trades)
+def test_a_minute_taken_as_a_bar_equals_one_that_was_built_and_closed(table):
+    """What comes after it finds the same builder."""
+    session = bot.session_of(NORMAL)
+    one, other = (bot.BarBuilder(SYMBOL, session, 1) for _ in range(2))
+    for minute, _ in minutes_and_trades(table):
+        one.add_minute(minute, minute.start)
+        closed = one.close_bar()
+        other.take_minute(closed)
+        assert one.idle and other.idle
+        assert shown(one) == shown(other)
+
+
+def shown(builder):
+    """Return what the next trade of a builder without a trade depends on."""
+    open_only = ("_open", "_high", "_low", "_close")  # set by the first trade of a bar
+    return {name: getattr(builder, name) for name in builder.__slots__ if name not in open_only}
+
+
+def test_a_builder_is_idle_until_something_stands_in_it():
+    """Nothing, a trade, a closed bar, shares that were missed."""
+    builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
+    seen = [builder.idle]
+    for trade in tape(("09:00", 100, 10), ("09:01", 100, 10)):
+        builder.add(trade)
+        seen.append(builder.idle)
+    builder.close_bar()
+    seen.append(builder.idle)
+    assert seen == [True, False, False, True]
+
+
+@given(minutes_of_trades, st.sampled_from([1, 3, 5, 7, 60]))
+def test_joined_minutes_equal_bars_built_of_the_trades(table, minutes):
+    """Two ways to a bar, the same in every field."""
+    found = minutes_and_trades(table)
+    built, _ = build([trade for _, trades in found for trade in trades], minutes)
+    assert bot.combine_bars([minute for minute, _ in found], minutes) == built
+
+
+def test_a_whole_day_is_one_bar_from_the_opening_to_the_close():
+    """Every field of a daily bar in its place; a day without a session is refused."""
+    day = bot.DailyBar(EXAM, 100.0, 110.0, 90.0, 105.0, 1_234, 123_456)
+    expected = bot.Bar(
+        SYMBOL, at("10:00", EXAM), at("16:30", EXAM), 100, 110, 90, 105, 1_234, 123_456, 0
+    )
+    assert bot.whole_day(SYMBOL, day) == expected
+    with pytest.raises(bot.BadData, match=r"005930: 2026-11-21 is no trading day"):
+        bot.whole_day(SYMBOL, bot.DailyBar(date(2026, 11, 21), 1.0, 1.0, 1.0, 1.0, 1, 1))
