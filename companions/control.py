@@ -44,6 +44,15 @@ def folder_of_bot(options: argparse.Namespace) -> Path:
     return folder
 
 
+def folder_to_read(options: argparse.Namespace) -> Path:
+    """Return the folder whose journal is read: the one named, the usual, else that of the bot that runs."""
+    usual = bot.state_folder(options, None)
+    if options.state or any(usual.glob("journal-*.sqlite3")):
+        return usual
+    running = running_folders()
+    return running[0] if len(running) == 1 else usual
+
+
 def leave_control(options: argparse.Namespace) -> int:
     """Leave a command for a bot; wait for the answer of one that runs and print it."""
     given = {
@@ -80,7 +89,7 @@ def leave_control(options: argparse.Namespace) -> int:
         if row.kind == "alert":
             print(bot.say(bot.Alert(row.ref, json.loads(row.body)), options.speak))
         else:
-            bot.tell(options.speak, f"obeyed: {row.ref}", f"따랐습니다: {row.ref}")
+            bot.tell(options.speak, f"the bot took it: {text}", f"봇이 받았습니다: {text}")
     failed = not said or any(row.kind == "alert" and row.ref == "error" for row in said)
     return bot.EXIT_FAILED if failed else 0
 

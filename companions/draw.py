@@ -8,7 +8,7 @@ import io
 import os
 from pathlib import Path
 
-import kis_realtime_trading as bot
+from companions.control import folder_to_read
 from companions.journal_reader import find_journals
 
 
@@ -42,7 +42,7 @@ def draw_picture(options: argparse.Namespace) -> int:
         matplotlib.rcParams["font.family"] = [name, "DejaVu Sans"]
     matplotlib.rcParams["axes.unicode_minus"] = False
     language, fees = report_view.settings_of(options)
-    day = picture.read_drawn(find_journals(bot.state_folder(options, None))[0], fees)
+    day = picture.read_drawn(find_journals(folder_to_read(options))[0], fees)
     drawn = io.BytesIO()
     picture.draw(day, bool(font) and language != "en").savefig(drawn, dpi=110)
     write_whole(options.picture, drawn.getvalue())

@@ -182,11 +182,13 @@ def find_journals(folder: Path) -> list[Path]:
     found = sorted(folder.glob("journal-*.sqlite3"))
     if not found:
         below = sorted({path.parent for path in folder.glob("*/journal-*.sqlite3")})
-        hint = f"; there is one in {below[-1]}" if below else ""
+        english, korean = (
+            (f"; there is one in {below[-1]}", f" 예: --state {below[-1]}") if below else ("", "")
+        )
         raise bot.BotError(
             bot.Both(
-                f"no journal in {folder}; name its folder with --state{hint}",
-                f"{folder}에 저널이 없습니다. 저널의 폴더를 --state로 알려 주십시오.{hint}",
+                f"no journal in {folder}; name its folder with --state{english}",
+                f"{folder}에 저널이 없습니다. 저널의 폴더를 --state로 알려 주십시오.{korean}",
             )
         )
     return found

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+
+from rich.cells import cell_len
 
 import kis_realtime_trading as bot
 from companions import report_view, row_words, why
+from companions.control import folder_to_read
 from companions.journal_reader import JournalReader, Row, find_journals
-from companions.names import code_of, names_of
+from companions.names import code_of, known_code, names_of
 
 FOLLOW_S = 0.5
 
@@ -45,6 +50,28 @@ def line_of(row: Row, language: str, names: Mapping[str, str]) -> str:
     return _shown(f"{row.seq:>6} {row.at[:19]} {row.kind:10} {said}")
 
 
+def folded(lines: Sequence[str], wide: int, indent: int = 0) -> list[str]:
+    """Return lines that break between words and stand under each other; no width: as they are.
+
+    >>> folded(["a result of -4,020 won"], 16, 2)
+    ['a result of', '  -4,020 won']
+    """
+    if not wide:
+        return list(lines)
+    room, found = wide if wide > 60 else wide * 2, list[str]()
+    indent = indent if wide > 60 else 2
+    for line in lines:
+        row = ""
+        for word in line.split(" "):
+            if row.strip() and cell_len(row) + 1 + cell_len(word) > min(room, wide):
+                found.append(row)
+                row = " " * indent + word
+            else:
+                row = f"{row} {word}" if row else word
+        found.append(row)
+    return found
+
+
 def _shown(text: str) -> str:
     """Return a text without control characters."""
     return "".join(each if each.isprintable() else "?" for each in text)
@@ -56,7 +83,7 @@ def chooser(options: argparse.Namespace) -> Callable[[Row], bool]:
     last = report_view.day_of(options.last, "--to")
     start = first.isoformat() if first else ""
     end = (last + timedelta(days=1)).isoformat() if last else "~"
-    symbol, orders = code_of(options.symbol or "", options.state), set[str]()
+    symbol, orders = known_code(options.symbol or "", options.state), set[str]()
 
     def wanted(row: Row) -> bool:
         if not start <= row.at < end:
@@ -76,9 +103,10 @@ def kinds_of(options: argparse.Namespace) -> tuple[str, ...]:
     kinds = tuple(word.strip().lower() for word in (options.type or "").split(",") if word.strip())
     if unknown := [kind for kind in kinds if kind not in row_words.KINDS]:
         known = ", ".join(row_words.KINDS)
+        korean = ", ".join(f"{kind}({words[0]})" for kind, words in row_words.KINDS.items())
         wrong = f"--type {','.join(unknown)}"
         raise bot.BotError(
-            bot.Both(f"{wrong}: none of {known}", f"{wrong}: 다음 중에서 고르십시오: {known}")
+            bot.Both(f"{wrong}: none of {known}", f"{wrong}: 다음 중에서 고르십시오: {korean}")
         )
     return kinds
 
@@ -97,8 +125,9 @@ def followed(reader: JournalReader, kinds: tuple[str, ...]) -> Iterator[Row]:
 def show_journal(options: argparse.Namespace) -> int:
     """Print the rows of each journal of the state folder that the filters choose."""
     language, _ = report_view.settings_of(options)
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     kinds, some = kinds_of(options), bool(options.first or options.last or options.symbol)
-    for path in find_journals(bot.state_folder(options, None)):
+    for path in find_journals(folder_to_read(options)):
         wanted, names = chooser(options), names_of(path.parent)
         with JournalReader(path) as reader:
             if not (kinds or some or options.follow):
@@ -108,16 +137,18 @@ def show_journal(options: argparse.Namespace) -> int:
             source = followed(reader, kinds) if options.follow else reader.rows(kinds)
             for row in source:
                 if wanted(row):
-                    print(line_of(row, language, names), flush=options.follow)
+                    line = line_of(row, language, names)
+                    print(*folded([line], wide, 38), sep="\n", flush=options.follow)
     return 0
 
 
 def show_why(options: argparse.Namespace) -> int:
     """Explain one order in sentences, or show its rows. The newest journal that knows it answers."""
     language, fees = report_view.settings_of(options)
-    paths = find_journals(bot.state_folder(options, None))
+    paths = find_journals(folder_to_read(options))
     failure: bot.BotError | None = None
     wanted = code_of(options.why, paths[0].parent) or options.why
+    wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for path in sorted(paths, key=lambda each: -each.stat().st_mtime):
         try:
             if options.rows:
@@ -129,7 +160,7 @@ def show_why(options: argparse.Namespace) -> int:
         except bot.BotError as error:
             failure = error
             continue
-        print(*lines, sep="\n")
+        print(*(lines if options.rows else folded(lines, wide)), sep="\n")
         return 0
     raise failure or bot.BotError(
         bot.Both(

@@ -7,10 +7,13 @@ name, where an answer carries one, goes before both. Names change: a code decide
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+import kis_realtime_trading as bot
 
 FILE = "stock-names.csv"
 MOST_BYTES = 1_000_000
@@ -71,11 +74,52 @@ def code_of(word: str, folder: Path | None = None) -> str:
     >>> code_of("현대차"), code_of("kodex200"), code_of("005930"), code_of("last")
     ('005380', '069500', '005930', 'last')
     """
-    wanted = word.strip().lower().replace(" ", "")
+    wanted = {word.strip().lower().replace(" ", ""), spelled(word)}
     for code, name in names_of(folder).items():
-        if wanted == name.lower().replace(" ", ""):
+        if name.lower().replace(" ", "") in wanted:
             return code
     return word.strip().upper() if re.fullmatch(r"[0-9][0-9a-zA-Z]{5}", word.strip()) else word
+
+
+# How Koreans write what a company writes in letters of its own.
+SPOKEN = (
+    ("네이버", "naver"), ("에스케이", "sk"), ("엘지", "lg"), ("케이티앤지", "kt&g"), ("케이티", "kt"),
+    ("포스코", "posco"), ("씨제이", "cj"), ("지에스", "gs"), ("엘에스", "ls"), ("에이치디", "hd"), ("에이치엘비", "hlb"),
+    ("에이치엠엠", "hmm"), ("에스오일", "s-oil"), ("디비", "db"), ("엔에이치", "nh"), ("케이비", "kb"), ("코덱스", "kodex"),
+    ("타이거", "tiger"), ("제이와이피", "jyp"), ("현대자동차", "현대차"), ("기아차", "기아"), ("삼전", "삼성전자"),
+    ("하이닉스", "sk하이닉스"), ("현차", "현대차"),
+)  # fmt: skip
+
+
+def spelled(word: str) -> str:
+    """Return a name as the tables have it, small letters without blanks.
+
+    >>> spelled("네이버"), spelled("SK 하이닉스"), spelled("하이닉스"), spelled("코덱스 200")
+    ('naver', 'sk하이닉스', 'sk하이닉스', 'kodex200')
+    """
+    wanted = word.strip().lower().replace(" ", "")
+    for spoken, written in SPOKEN:
+        if spoken in wanted and written not in wanted:
+            wanted = wanted.replace(spoken, written)
+    return wanted
+
+
+def known_code(word: str, folder: Path | None = None) -> str:
+    """Return the code of a stock, "" for "". Raises bot.BotError with the nearest names."""
+    code = code_of(word, folder)
+    if not code or re.fullmatch(r"[0-9][0-9A-Z]{5}", code):
+        return code
+    near = find(word, folder) or [
+        (code, name) for code, name in names_of(folder).items()
+        if name in difflib.get_close_matches(word, names_of(folder).values(), 3, 0.6)
+    ]  # fmt: skip
+    if len(near) == 1:
+        return near[0][0]
+    listed = ", ".join(f"{name} {code}" for code, name in near[:5])
+    raise bot.BotError(bot.Both(
+        f"no stock is called {word!r}." + (f" Did you mean {listed}?" if near else " Its six-digit code works."),
+        f"{word}: 모르는 종목입니다." + (f" 혹시: {listed}" if near else " 여섯 자리 종목코드로 적으십시오."),
+    ))  # fmt: skip
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
@@ -89,12 +133,13 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 def find(word: str, folder: Path | None = None) -> list[tuple[str, str]]:
     """Return (code, name) of every stock whose code or name holds a word, the closest names first."""
-    wanted = word.strip().lower().replace(" ", "")
+    wanted, typed = spelled(word), word.strip().lower().replace(" ", "")
     if not wanted:
         return []
     found = [
         (code, name)
         for code, name in names_of(folder).items()
-        if wanted in code.lower() or wanted in name.lower().replace(" ", "")
+        if wanted in code.lower()
+        or any(each in name.lower().replace(" ", "") for each in (typed, wanted))
     ]
     return sorted(found, key=lambda each: (not each[1].lower().startswith(wanted), each[1]))

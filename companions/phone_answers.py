@@ -21,7 +21,7 @@ from typing import Any
 
 import kis_realtime_trading as bot
 from companions import reports, why
-from companions.names import names_of
+from companions.names import names_of, spelled
 from companions.report_view import named
 from companions.status import STATUS_NAME, name_stocks, read_status
 
@@ -185,8 +185,9 @@ def code_of(asked: Asked, wanted: str) -> str:
     """Return the code of a stock that was named; what is no name stays."""
     known = names_of(asked.journal.parent).items()
     names = {code: name.replace(" ", "").lower() for code, name in known}
-    exact = [code for code, name in names.items() if name == wanted.lower()]
-    partly = [code for code, name in names.items() if wanted.lower() in name]
+    spoken = spelled(wanted)
+    exact = [code for code, name in names.items() if name == spoken]
+    partly = [code for code, name in names.items() if spoken in name]
     found = exact or partly
     return found[0] if len(found) == 1 else wanted.upper()
 

@@ -26,7 +26,8 @@ from rich.text import Text
 
 import kis_realtime_trading as bot
 from companions import reports
-from companions.names import code_of, names_of
+from companions.control import folder_to_read
+from companions.names import known_code, names_of
 
 MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
 CSV_COLUMNS = (
@@ -46,7 +47,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "equity": ("평가금액", "equity"), "costs": ("수수료·세금", "costs"), "count": ("매매", "trips"),
     "wins": ("이익", "wins"), "stock": ("종목", "stock"), "shares": ("수량", "shares"),
     "bought": ("매수가", "entry"), "sold": ("매도가", "exit"), "gain": ("손익", "gain"),
-    "why": ("사유", "reason"), "length": ("보유 시간", "held for"), "time": ("시각", "time"),
+    "why": ("사유", "reason"), "length": ("보유 시간", "held for"), "time": ("청산 시각", "closed"),
     "win_rate": ("승률", "win rate"), "factor": ("손익비", "profit factor"),
     "expectancy": ("1회 평균 손익", "mean of a trip"), "streak": ("최장 연승·연패", "longest wins / losses"),
     "fall": ("최대 낙폭", "deepest fall"), "best": ("최고·최저", "best / worst trip"),
@@ -254,6 +255,8 @@ def write_csv(path: Path, found: Sequence[reports.Report]) -> int:
     count = 0
     for trip in (each for report in found for each in report.trips):
         plain = reports.to_json(trip)
+        for key in ("opened_at", "closed_at"):  # as a spreadsheet reads a time, of this market
+            plain[key] = f"{getattr(trip, key).astimezone(bot.KST):%Y-%m-%d %H:%M:%S}"
         writer.writerow([_harmless(plain[column]) for column in CSV_COLUMNS])
         count += 1
     path.write_text("\ufeff" + text.getvalue(), encoding="utf-8")
@@ -315,9 +318,9 @@ def named(report: reports.Report, folder: Path) -> reports.Report:
 def show_report(options: argparse.Namespace, console: Console | None = None) -> int:
     """Print the report of each journal of the state folder."""
     language, fees = settings_of(options)
-    folder = bot.state_folder(options, None)
+    folder = folder_to_read(options)
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
-    symbol = code_of(options.symbol or "", folder)
+    symbol = known_code(options.symbol or "", folder)
     found = reports.read_folder(folder, first, last, symbol, fees)
     found = [named(report, folder) for report in found]
     console = console or Console()

@@ -58,6 +58,10 @@ VALUES: dict[str, str] = {
 SILENT = frozenset({
     "type", "at", "intent_id", "branch", "signal", "leg", "digest", "sellable_before", "end", "time",
 })  # fmt: skip
+COMMAND_WORDS = {
+    "start": "시작", "restarted": "다시 시작", "day": "하루 시작", "feed up": "시세 연결", "feed down": "시세 끊김",
+    "stop": "매매 종료", "level": "매매 단계", "resolve": "결과 불명 주문의 답", "hold": "보류 시작", "release": "보류 해제",
+}  # fmt: skip
 WHOLE_DAY = frozenset({"day", "instrument", "feed", "hold", "status"})  # where False says something
 
 
@@ -80,7 +84,7 @@ def in_words(
     if kind == "hold" and ref in bot.HOLDS:
         parts.insert(0, bot.HOLDS[ref].en if language == "en" else bot.HOLDS[ref].ko)
     elif kind == "command":
-        parts.insert(0, ref)
+        parts.insert(0, ref if language == "en" else COMMAND_WORDS.get(ref, ref))
     elif ref in names and "symbol" not in str(data):
         parts.insert(0, names[ref])
     return " · ".join(parts)[:MOST_TEXT]

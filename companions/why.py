@@ -48,6 +48,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The highest price of its bars while held was {high}."),
     "external": ("{at}, {stock} {quantity}주 {side}: 봇이 아니라 직접 내신 주문입니다.",
         "{at}: {side} {quantity} of {stock}: an order of your own, not the bot's."),
+    "filled_whole": ("주문 {number}: {filled}주가 모두 평균 {average}에 체결되었습니다.",
+        "Order {number}: all of {filled} filled at {average} on average."),
     "filled": ("주문 {number}: {quantity}주 가운데 {filled}주가 평균 {average}에 체결되었습니다.",
         "Order {number}: {filled} of {quantity} filled at {average} on average."),
     "unfilled": ("주문 {number}: 체결되지 않았습니다. 상태: {status}.",
@@ -258,7 +260,8 @@ class Teller:
         """Tell what became of the order."""
         number = line.order_no or "-"
         if line.filled:
-            return self.say("filled", number=number, quantity=f"{line.quantity:,}",
+            key = "filled_whole" if line.filled == line.quantity else "filled"
+            return self.say(key, number=number, quantity=f"{line.quantity:,}",
                             filled=f"{line.filled:,}", average=self.won(line.fill_price))  # fmt: skip
         status = self.reason(line.status)
         return self.say("unfilled", number=number, status=status)

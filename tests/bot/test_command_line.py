@@ -238,7 +238,7 @@ def test_the_answer_of_the_running_bot_is_waited_for_and_printed(home, capsys, a
         running.join(10.0)
         lock.release()
     shown = capsys.readouterr().out
-    assert "obeyed: level" in shown and said in shown
+    assert "the bot took it: level REDUCE_ONLY" in shown and said in shown
 
 
 def test_a_word_is_left_behind_garbage_that_nobody_obeyed(home):

@@ -6,15 +6,16 @@ import argparse
 import csv
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import journals
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 import kis_realtime_trading as bot
-from companions import journal_view, report_view, why
+from companions import control, journal_view, report_view, why
 from companions.options import build_parser
 
 BOT = Path(bot.__file__)
@@ -140,3 +141,40 @@ def test_a_day_that_is_none_is_a_setting_at_fault():
     """Yesterday is answered with how to write a day."""
     with pytest.raises(bot.SettingsError, match="2026-11-27"):
         report_view.day_of("yesterday", "--from")
+
+
+def test_long_lines_break_between_words_and_no_figure_is_cut():
+    """Nothing is wider than the terminal, letters of Korean count two, what follows is indented."""
+    line = "  2100 2026-11-18T15:31:38 alert      " + "손익 -4,020원 (-0.13%) · 세금 5,980원 " * 12
+    for wide in (40, 80, 120):
+        rows = journal_view.folded([line.rstrip()], wide, 38)
+        assert max(map(cell_len, rows)) <= wide
+        assert " ".join(" ".join(rows).split()) == " ".join(line.split())
+        assert {row[:2] for row in rows[1:]} == {"  "}
+    assert journal_view.folded([line], 0) == [line]  # into a pager or a file
+
+
+def test_without_a_folder_the_journal_of_the_bot_that_runs_is_read(tmp_path, monkeypatch):
+    """The folder named goes first, then the usual one if it has a journal; several bots: the usual one."""
+    monkeypatch.chdir(tmp_path)
+    asked, usual = build_parser().parse_args(["--journal"]), Path("kis_state")
+    for running, read in (([], usual), ([tmp_path], tmp_path), ([tmp_path, Path("/b")], usual)):
+        monkeypatch.setattr(control, "running_folders", lambda running=running: running)
+        assert control.folder_to_read(asked) == read
+    monkeypatch.setattr(control, "running_folders", lambda: [tmp_path])
+    named = build_parser().parse_args(["--journal", "--state", "elsewhere"])
+    assert control.folder_to_read(named) == Path("elsewhere")
+    usual.mkdir()
+    (usual / "journal-paper-x.sqlite3").touch()
+    assert control.folder_to_read(asked) == usual
+
+
+def test_times_of_the_csv_are_times_of_a_spreadsheet(made):
+    """Day and second of this market: no zone and no fraction that a spreadsheet takes for a text."""
+    path = made.path.parent / "trips.csv"
+    report_view.show_report(
+        options(made.path.parent, "--report", "--csv", str(path)), Console(quiet=True)
+    )
+    [row] = csv.DictReader(path.read_text("utf-8-sig").splitlines())
+    for key in ("opened_at", "closed_at"):
+        assert datetime.strptime(row[key], "%Y-%m-%d %H:%M:%S").date() == made.now.date()

@@ -27,7 +27,19 @@ def test_the_users_own_file_goes_first_and_odd_lines_are_skipped(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("word", "first"),
-    [("삼성전자", "005930"), ("005930", "005930"), ("kodex200", "069500"), ("sk하이", "000660")],
+    [
+        ("삼성전자", "005930"),
+        ("005930", "005930"),
+        ("kodex200", "069500"),
+        ("sk하이", "000660"),
+        ("네이버", "035420"),
+        ("엘지전자", "066570"),
+        ("코덱스 200", "069500"),
+        ("삼전", "005930"),
+        ("하이닉스", "000660"),
+        ("케이티앤지", "033780"),
+        ("현대자동차", "005380"),
+    ],
 )
 def test_a_word_finds_by_name_or_code_whatever_its_case(word: str, first: str):
     """Capitals and blanks do not matter; names that begin with the word come first."""
@@ -59,3 +71,24 @@ def test_a_message_names_its_stocks_and_nothing_else_changes() -> None:
         "09:40:07 ✔ 삼성전자 19주 151,100 · #0000151100 · ******66 · 20260105 (현대차), 어느ETF 151100원"
     )
     assert names.with_names("111111 unknown", known) == "111111 unknown"
+
+
+def test_a_name_of_the_users_own_file_goes_before_what_it_sounds_like(tmp_path: Path):
+    """Who calls it so in his file finds it so."""
+    (tmp_path / names.FILE).write_text("005930,삼전\n")
+    assert names.code_of("삼전", tmp_path) == "005930"
+    assert names.find("삼전", tmp_path)[0] == ("005930", "삼전")
+
+
+def test_a_wrong_name_is_answered_with_the_nearest():
+    """One stock that holds the word is meant; several are listed; nothing near: its code."""
+    assert names.known_code("에코프로비") == "247540"
+    assert names.known_code("") == "" and names.known_code("123456") == "123456"
+    for word, answer in (
+        ("삼성전지", "삼성전자 005930"),
+        ("삼성", "삼성SDI 006400"),
+        ("없는회사", "여섯 자리"),
+    ):
+        with pytest.raises(bot.BotError) as error:
+            names.known_code(word)
+        assert answer in error.value.said("ko")

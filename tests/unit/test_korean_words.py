@@ -64,3 +64,17 @@ def test_a_long_word_of_a_broker_is_not_searched_through():
     told = bot.in_korean(long)
     assert time.process_time() - began < 0.5
     assert told.endswith("x" * 99_000) and "no answer to" not in told
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("control file: 'level ENTRIES_OFF'", "명령행"), ("control file: 'rm -rf'", "알 수 없는 명령 'rm -rf'"),
+        ("no order abc waits for an answer", "abc: 답을 기다리는 주문이 아닙니다"),
+        ("005380 is not held: nothing is sold", "005380: 보유하지 않아 팔 것이 없습니다"),
+        ("no order list for 12 min", "주문 목록을 12분 동안 받지 못했습니다"),
+    ],
+)  # fmt: skip
+def test_what_the_owner_asked_for_in_vain_is_said_in_korean(english: str, korean: str):
+    """The answers of --level and its kin, and of the phone's commands, leave no English."""
+    assert bot.in_korean(english) == korean
