@@ -2085,6 +2085,9 @@ class Phase(enum.StrEnum):
     AFTER = "after close"
 
 
+_AUCTION = timedelta(minutes=10)  # of the close; that of the open lasts three times as long
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """The regular KRX session of one day, times aware in KST."""
@@ -2096,15 +2099,13 @@ class Session:
     @property
     def auction_start(self) -> datetime:
         """Start of the closing auction, ten minutes before the close."""
-        return self.close - timedelta(minutes=10)
+        return self.close - _AUCTION
 
     def phase(self, now: datetime) -> Phase:
         """Return the phase at a moment. The auctions end up to 30 s late at random (rule)."""
-        if now < self.open - timedelta(minutes=30):
-            return Phase.CLOSED
         if now < self.open:
-            return Phase.OPENING_AUCTION
-        if now < self.auction_start:
+            return Phase.CLOSED if now < self.open - 3 * _AUCTION else Phase.OPENING_AUCTION
+        if now < self.close - _AUCTION:
             return Phase.CONTINUOUS
         return Phase.CLOSING_AUCTION if now < self.close else Phase.AFTER
 
@@ -3104,11 +3105,10 @@ class BarBuilder:
         """Whether nothing stands in the bar being built."""
         return not (self._count or self._unseen)
 
-    def take_minute(self, minute: Bar) -> None:
-        """Count a whole minute that is a bar by itself: as `add_minute` and `close_bar`."""
-        self._start = self.end = minute.end
-        self.cum_volume += minute.volume
-        self.cum_value_krw += minute.value_krw
+    def take_minutes(self, end: datetime, cum_volume: int, cum_value_krw: int) -> None:
+        """Have closed whole minutes up to an end, each a bar by itself."""
+        self._start = self.end = end
+        self.cum_volume, self.cum_value_krw = cum_volume, cum_value_krw
 
     def _confirmed(self, cum_volume: int) -> bool:
         """Tell whether a wild total goes on from the one before it; remember it for the next."""
@@ -3200,11 +3200,11 @@ class Average:
 
     def __init__(self, length: int) -> None:
         self._values: deque[int] = deque(maxlen=length)
-        self._sum = self._squares = 0
+        self._length, self._sum, self._squares = length, 0, 0
 
     def update(self, value: int) -> None:
         """Take a value in."""
-        if len(self._values) == self._values.maxlen:
+        if len(self._values) == self._length:
             old = self._values[0]
             self._sum -= old
             self._squares -= old * old
@@ -3215,8 +3215,7 @@ class Average:
     @property
     def value(self) -> float | None:
         """The mean, None until the window is full."""
-        full = len(self._values) == self._values.maxlen
-        return self._sum / len(self._values) if full else None
+        return self._sum / self._length if len(self._values) == self._length else None
 
     @property
     def deviation(self) -> float | None:
@@ -3291,6 +3290,7 @@ class Ledger:
         self._fee_pct = {False: stock_fee_pct, True: fund_fee_pct}
         self.instruments: dict[str, Instrument] = {}  # set each morning; decides fee and tax
         self.orders: dict[str, Order] = {}  # by intent id
+        self._alive: dict[str, Order] = {}  # those of them that are or may be open
         self.by_number: dict[tuple[date, str], str] = {}  # (trade date, number) -> intent id
         self.positions: dict[str, Position] = {}
         self.external: dict[str, int] = {}  # shares of the account that are not ours
@@ -3378,17 +3378,17 @@ class Ledger:
 
     def open_orders(self, symbol: str = "") -> list[Order]:
         """Return the orders that are or may be alive at the broker, oldest first."""
-        return [
-            order
-            for order in self.orders.values()
-            if order.status in OPEN_STATUSES and symbol in ("", order.intent.symbol)
-        ]
+        alive = self._alive.values()
+        return [each for each in alive if symbol in ("", each.intent.symbol)]
+
+    def _look_for_alive(self) -> None:
+        self._alive = {key: o for key, o in self.orders.items() if o.status in OPEN_STATUSES}
 
     def _apply_intent(self, intent: OrderIntent) -> None:
         if intent.intent_id in self.orders:
             raise IllegalTransition(f"intent {intent.intent_id} a second time")
         order = Order(intent, intent.at, price=intent.price, kind=str(intent.kind))
-        self.orders[intent.intent_id] = order
+        self.orders[intent.intent_id] = self._alive[intent.intent_id] = order
         if order.own:
             self.today.orders += 1
 
@@ -3414,6 +3414,7 @@ class Ledger:
             following = OrderStatus.PARTIAL
         if following is not order.status:
             order.status, order.since, order.note = following, update.at, update.note
+            self._look_for_alive()
         return booked
 
     def _bind(self, order: Order, update: OrderUpdate) -> None:
@@ -3536,6 +3537,7 @@ class Ledger:
             for key, order in self.orders.items()
             if order.intent.trade_date == day or order.status in UNRESOLVED
         }
+        self._look_for_alive()
         numbers = self.by_number.items()
         self.by_number = {number: key for number, key in numbers if key in self.orders}
 
@@ -3863,7 +3865,10 @@ RULES: tuple[Rule, ...] = (
 
 def check_order(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Ask every rule; return the first refusal, None when the order may leave."""
-    return next((found for rule in RULES if (found := rule(facts, intent))), None)
+    for rule in RULES:
+        if found := rule(facts, intent):
+            return found
+    return None
 
 
 # ======================================================================================
@@ -4211,7 +4216,7 @@ def contradicts(order: Order, row: BrokerOrder) -> bool:
     return (row.symbol, row.side) != (intent.symbol, intent.side) or (order.own and too_many)
 
 
-def _external_id(day: date, row: BrokerOrder) -> str:
+def _external_id(day: date | None, row: BrokerOrder) -> str:
     return f"external-{day:%Y%m%d}-{row.order_no}"
 
 
@@ -4281,8 +4286,7 @@ class Reconciler:
         self._shown = set(rows)
         valid = ours - {""} <= self._shown and bool(ours - {""} or not self._empty_lists)
         self._valid_at = asked_at if valid else None
-        owners = [row for row in rows.values() if _external_id(day, row) in self._ledger.orders]
-        yield from self._search(strangers, owners, valid, asked_at, now)
+        yield from self._search(strangers, rows, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
 
     def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
@@ -4346,7 +4350,7 @@ class Reconciler:
         yield from self._read_row(root, row, asked_at, now)
 
     def _search(
-        self, strangers: list[BrokerOrder], owners: list[BrokerOrder], valid: bool,
+        self, strangers: list[BrokerOrder], rows: Mapping[str, BrokerOrder], valid: bool,
         asked_at: datetime, now: datetime,
     ) -> Proof:  # fmt: skip
         """Look for orders whose outcome is unknown, and for dead ones that turn up late.
@@ -4359,6 +4363,8 @@ class Reconciler:
             for order in self._ledger.orders.values()
             if order.own and not order.order_no and order.intent.trade_date == self._ledger.day
         ]
+        day, known = self._ledger.day, self._ledger.orders
+        owners = [row for row in rows.values() if orders and _external_id(day, row) in known]
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
         for order in orders:
@@ -4385,8 +4391,8 @@ class Reconciler:
                 strangers.remove(row)
 
     def _bind(self, order: Order, number: str, branch: str, where: str, now: datetime) -> Proof:
-        note = f"seen in {where}"
-        yield OrderUpdate(order.intent.intent_id, OrderEvent.FOUND, now, number, branch, note=note)
+        key, note = order.intent.intent_id, f"seen in {where}"
+        yield OrderUpdate(key, OrderEvent.FOUND, now, number, branch, note=note)
 
     def _judge(
         self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
@@ -4452,8 +4458,7 @@ class Reconciler:
         elif notice.kind is NoticeKind.REST_CANCELLED or (
             notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
         ):
-            number = notice.original_no or notice.order_no
-            self.hints.setdefault(number, Hint(now)).cancelled = True
+            self.hints.setdefault(notice.original_no or notice.order_no, Hint(now)).cancelled = True
 
     def _use_hint(self, number: str, shares: int) -> None:
         """Take what a list has booked out of what notices said."""
@@ -4698,6 +4703,7 @@ OLD_CLOSE_RATIO = 0.30  # the most that a price moves in a day: more over some i
 EXIT_DOUBT_RATIO = 0.10  # a trade so far from the last REST price closes nothing by itself
 EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then hourly
 TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
+CLOSE_SETTLES = timedelta(minutes=1)  # so long after the close the price of the auction may come
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 REFUSED_CHANGES_UNTOLD = 2  # of one order: then it is alive and cannot be changed
@@ -4708,6 +4714,12 @@ EXIT_PAUSES, EXIT_PAUSE_MOST_S = Pauses((1, 2, 4, 8, 16, 32)), 60.0  # times exi
 TOO_FAST_PAUSES = Pauses((1.0, 1.0, 2.0, 4.0))  # each try counts as an order: few of them
 CANCEL_PAUSES = Pauses((2.0, 4.0, 8.0, 60.0))
 GONE_PAUSES = Pauses((15.0, 60.0, 300.0))  # ... refused since nothing is left: a list may be late
+
+
+@functools.lru_cache(64)
+def _shifted(at: clock_time, day: date, close: datetime) -> datetime:
+    usual_close = datetime.combine(day, USUAL_HOURS[1], KST)
+    return datetime.combine(day, at, KST) + (close - usual_close)
 
 
 class DayFacts:
@@ -4777,8 +4789,7 @@ class DayFacts:
         session = self.session
         if at is None or session is None:
             return None
-        usual_close = datetime.combine(session.day, USUAL_HOURS[1], KST)
-        return datetime.combine(session.day, at, KST) + (session.close - usual_close)
+        return _shifted(at, session.day, session.close)
 
     def day_result_krw(self) -> int:
         """Return today's P&L, won: realised net of costs, plus open positions at the last price.
@@ -4790,7 +4801,9 @@ class DayFacts:
         for symbol, position in self.ledger.positions.items():
             if position.quantity:
                 price = self.fresh_price(symbol) or self.price_or_cost(symbol)
-                result += price * position.quantity - position.cost
+                cost = position.cost
+                whole = cost.denominator == 1  # nearly always; a Fraction reckons slowly
+                result += price * position.quantity - (cost.numerator if whole else cost)
         if not self.ledger.overnight:
             return math.floor(result)
         return math.floor(result - self._carried(lambda shares, cost, base: base * shares - cost))
@@ -4921,9 +4934,10 @@ class Core(DayFacts):
         """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
         ref = getattr(entry, "intent_id", "")
         order = self.ledger.orders.get(ref)
-        spent = order.filled_amount_krw if order else 0
-        before = replace(self.ledger.position(order.intent.symbol)) if order else Position()
-        worth = self.ledger.today.exact_net
+        before, spent, worth = Position(), 0, Fraction(0)
+        if order and isinstance(entry, OrderUpdate) and entry.event is OrderEvent.FILL:
+            spent, worth = order.filled_amount_krw, self.ledger.today.exact_net
+            before.take(self.ledger.position(order.intent.symbol).values())
         try:
             booked = self.ledger.apply(entry)
         except IllegalTransition as error:
@@ -6540,15 +6554,17 @@ class Engine:
     def _check_day_loss(self) -> None:
         """Tighten the kill switch for the rest of a day that lost too much."""
         core = self.core
+        if core.ledger.level >= KillLevel.REDUCE_ONLY or (result := core.day_result_krw()) >= 0:
+            return
         limit = day_loss_limit(core.settings.limits, core.morning_equity_krw())
-        if core.ledger.level < KillLevel.REDUCE_ONLY and core.day_result_krw() <= -limit:
+        if result <= -limit:
             why = f"day loss of {limit:,} won reached"
             core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
 
     def _keep_closes(self) -> None:
         """Keep the close of what is held over night: the next morning is compared with it."""
         core, session = self.core, self.core.session
-        if session is None or core.now < session.close + timedelta(minutes=1):
+        if session is None or core.now < session.close + CLOSE_SETTLES:
             return
         trades = [state.last_trade for state in core.symbols.values() if state.last_trade]
         heard = max((trade.ts_exchange for trade in trades), default=NEVER)
@@ -6577,11 +6593,11 @@ class Engine:
             return
         age = (core.now - core.list_asked_at).total_seconds()
         core.hold("old order list", on=age > LIST_MAX_AGE_S)
-        late = core.now >= core.session.open + timedelta(minutes=5)
         silent = all(state.last_trade is None for state in core.symbols.values())
-        if late and silent and "no trades" not in core.holds and "feed" not in core.holds:
+        late = silent and core.now >= core.session.open + timedelta(minutes=5)
+        if late and "no trades" not in core.holds and "feed" not in core.holds:
             core.alert("no_trades", minutes=5)
-        core.hold("no trades", on=late and silent)
+        core.hold("no trades", on=late)
 
     def _on_time(self, event: TimeEvent) -> None:
         """Move the time on; each second let stops, bars, waits and searches look at it."""

@@ -52,6 +52,7 @@ class Working:
     price: int
     quantity: int
     at: datetime
+    time: str  # the same as lists show it
     seen: int = 0  # the market as it arrived
     filled: int = 0
     amount: int = 0
@@ -97,17 +98,14 @@ class Broker:
             short = self._refusal(call.intent, call.kind, call.price)
             if short:
                 return bot.OrderAnswer(bot.Outcome.REFUSED, code=short[0], text=short[1])
-            order = Working("", "", call.intent, call.kind, call.price, call.intent.quantity, now)
-            return self._accept(order, last)
+            return self._accept("", call, call.intent.quantity, now, last)
         old = self.orders.get(call.order_no)
         if old is None or old.left <= 0:
             return bot.OrderAnswer(bot.Outcome.REFUSED, code="40330000", text="nothing left")
         left, old.cancelled = old.left, old.cancelled + old.left
         if call.action == "cancel":
             return bot.OrderAnswer(bot.Outcome.ACCEPTED, self._number(), "06010")
-        return self._accept(
-            Working("", old.number, call.intent, call.kind, call.price, left, now), last
-        )
+        return self._accept(old.number, call, left, now, last)
 
     def _number(self) -> str:
         return f"{next(self._numbers):010d}"
@@ -121,8 +119,13 @@ class Broker:
         need = self._reserve(symbol, kind, price, quantity)
         return ("APBK0952", "not so much cash") if need > self.orderable().amount_krw else None
 
-    def _accept(self, order: Working, last: int) -> bot.OrderAnswer:
-        order.number, order.seen = self._number(), last
+    def _accept(
+        self, original: str, call: bot.OrderCall, shares: int, now: datetime, last: int
+    ) -> bot.OrderAnswer:  # fmt: skip
+        number, time = self._number(), f"{now.hour:02}{now.minute:02}{now.second:02}"
+        order = Working(
+            number, original, call.intent, call.kind, call.price, shares, now, time, last
+        )
         self.orders[order.number] = self._live[order.number] = order
         return bot.OrderAnswer(bot.Outcome.ACCEPTED, order.number, "06010")
 
@@ -239,7 +242,7 @@ class Broker:
                 order_no=o.number, original_no=o.original, branch="06010", symbol=o.intent.symbol,
                 side=o.intent.side, kind=o.kind, quantity=o.quantity, price=o.price,
                 filled_quantity=o.filled, filled_amount_krw=o.amount,
-                cancelled_quantity=o.cancelled, rejected_quantity=0, time=f"{o.at:%H%M%S}",
+                cancelled_quantity=o.cancelled, rejected_quantity=0, time=o.time,
             )
             for o in news
         ))  # fmt: skip

@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import kis_realtime_trading as bot
+from companions.backtest.path import worth
 
 DAYS = ("date", "open", "high", "low", "close", "volume")
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
@@ -225,8 +226,8 @@ def _day_of(symbol: str, row: dict[str, str]) -> list[bot.Bar]:
     for n, (start, opened, closed) in enumerate(shown):
         shares = part + (rest if n == len(shown) - 1 else 0)
         top, bottom, end_of = max(opened, closed), min(opened, closed), start + timedelta(minutes=1)
-        worth = shares * (opened + closed + top + bottom) // 4
-        bars.append(bot.Bar(symbol, start, end_of, opened, top, bottom, closed, shares, worth, 4))
+        value = worth(shares, opened, top, bottom, closed)
+        bars.append(bot.Bar(symbol, start, end_of, opened, top, bottom, closed, shares, value, 4))
     return bars
 
 
@@ -246,7 +247,7 @@ def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
     first, high, low, last, volume = _numbers(row)
     if start.second or start.microsecond:
         raise ValueError(f"{row['time']} is no full minute")
-    value = volume * (first + high + low + last) // 4
+    value = worth(volume, first, high, low, last) if volume else 0
     return bot.Bar(symbol, start, start + timedelta(minutes=1), first, high, low, last, volume, value, 4)  # fmt: skip
 
 

@@ -27,6 +27,12 @@ def parts(volume: int) -> tuple[int, int]:
     return max(part, 1), max(part + rest, 1)
 
 
+def worth(volume: int, first: int, high: int, low: int, last: int) -> int:
+    """Return the won that a minute's four trades move."""
+    part, rest = parts(volume)
+    return part * (first + high + low) + rest * last
+
+
 def high_comes_first(mode: Mode, bar: bot.Bar, buying: bool, stop: int | None) -> bool:
     """Tell the order of the extremes.
 

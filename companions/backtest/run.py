@@ -31,7 +31,7 @@ from companions.backtest.metrics import metrics_of, returns_of
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
 from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched
 
-ANSWER_S = 0.3
+ANSWER = timedelta(seconds=0.3)
 OPENS = timedelta(minutes=20)  # the morning's questions, before the open
 LEAST_AGE_S = 61.0  # four prices a minute are no measure of a feed: no rule may call them old
 MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
@@ -119,11 +119,14 @@ def run(
     days = history.days()
     by_day = {symbol: _by_day(bars) for symbol, bars in history.minutes.items()}
     gc.freeze()  # a history is many objects, and none of them is garbage
+    seldom = gc.get_threshold()
+    gc.set_threshold(100_000)
     try:
         for done, day in enumerate(days, 1):
             stage.trade_day(day, {symbol: by_day[symbol].get(day, []) for symbol in symbols})
             options.on_day(done, len(days))
     finally:
+        gc.set_threshold(*seldom)
         gc.unfreeze()
     return stage.result(sum(map(len, history.minutes.values())), time.perf_counter() - began)
 
@@ -556,7 +559,7 @@ class Stage:
             self._asked.discard(ask)
             self.feed(bot.Seen(self._answer_to(ask), asked_at))
 
-        self._at(asked_at + timedelta(seconds=ANSWER_S), ask, answer)
+        self._at(asked_at + ANSWER, ask, answer)
 
     def _answer_to(self, ask: bot.Ask) -> Any:
         if ask.what == "price":

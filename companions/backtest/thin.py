@@ -10,10 +10,11 @@ last list and balance. They are set here to what it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import kis_realtime_trading as bot
 from companions.backtest.broker import VI_SHARE
@@ -35,6 +36,18 @@ class Watched:
     roof: int
     shares: int
     totals: list[int]
+    before: tuple[Any, ...]  # its position, which nothing moves meanwhile
+    newest: bot.Bar | None = None
+
+    def catch_up(self) -> int:
+        """Leave the last trade of the minutes so far; return its price, 0 without one."""
+        bar = self.newest
+        if bar is None:
+            return 0
+        last, at = bar.volume - 3 * (bar.volume >> 2), bar.start + OFFSETS[3]
+        shares, won = self.totals
+        self.state.last_trade = bot.Trade(bar.symbol, at, bar.close, last, shares, won, False)
+        return bar.close
 
 
 class BarEngine(bot.Engine):
@@ -95,29 +108,33 @@ class ThinLane:
         held = [each for each in watched.values() if each.shares]
         flat_at = core.clock(core.settings.flat_at)
         until = min(self._until, flat_at) if held and flat_at else self._until
-        spare, known, alone = self.spare(held), False, False
+        spare, known, alone, wanted = self.spare(held), False, False, False
         first, due, minutes = at, stage.due, self._bars
-        while at < len(minutes):
-            start, bars = minutes[at]
+        for start, bars in itertools.islice(minutes, at, None):
             if start < self._from or due >= until or due - MINUTE != start:
                 break
             if not self._quiet(watched, held, bars, spare):
                 break
             at += 1
-            bars = self._take(watched, start, due, bars)
+            whole = self._take(watched, due, bars)
             # bars of one minute close at each boundary: from then on nothing is being built
             alone = alone or (self._each_closes and self._nothing_built(watched, start))
-            if (self._close(engine, watched, bars, due) if alone else self._build(engine, watched, bars, due)):  # fmt: skip
-                stage.feed(bot.TimeEvent(due))
-                stage.usual_questions()
+            wanted = (self._close if alone else self._build)(engine, watched, whole, due)
+            if wanted:
                 break
-            minute = due.minute
-            if not minute % LIST_EVERY:
+            if not due.minute % LIST_EVERY:
                 core.list_asked_at = due
-                if not minute % ACCOUNT_EVERY:
+                if not due.minute % ACCOUNT_EVERY:
                     self._see_account(due, known)
                     known = True
-            stage.due = due = due + MINUTE
+            due = due + MINUTE
+        if at == first:
+            return 0
+        stage.due = due
+        self._catch_up(watched, alone and not wanted)
+        if wanted:
+            stage.feed(bot.TimeEvent(due))
+            stage.usual_questions()
         self.minutes += sum(len(bars) for _, bars in minutes[first:at])
         return at - first
 
@@ -153,7 +170,8 @@ class ThinLane:
             bounds = list(self.bounds(symbol, state))
             floor, roof = max(low for _, low, _ in bounds), min(high for _, _, high in bounds)
             shares = state.view.position.quantity
-            found[symbol] = Watched(state, floor, roof, shares, stage.totals[symbol])
+            before = state.view.position.values()
+            found[symbol] = Watched(state, floor, roof, shares, stage.totals[symbol], before)
         return found if core.ledger.level is bot.KillLevel.ACTIVE or not core.occupied() else None
 
     def bounds(self, symbol: str, state: bot.SymbolState) -> Iterator[tuple[str, int, int]]:
@@ -198,29 +216,35 @@ class ThinLane:
                 shown += 1
         return shown == len(held) and (not held or spare > 0)
 
-    def _take(
-        self, watched: dict[str, Watched], start: datetime, due: datetime, bars: Sequence[bot.Bar]
-    ) -> list[bot.Bar]:
-        """Take over the last trades of a minute; return its bars as its four trades make them."""
-        end, last_prices, found = start + OFFSETS[3], self._stage.last, []
+    @staticmethod
+    def _take(watched: dict[str, Watched], due: datetime, bars: Sequence[bot.Bar]) -> list[bot.Bar]:
+        """Count a minute; return its bars as its four trades make them."""
+        found = []
         for bar in bars:
-            symbol, volume, close = bar.symbol, bar.volume, bar.close
+            volume = bar.volume
             part = volume >> 2  # as `parts`
             first, last = part or 1, volume - 3 * part
-            worth = first * (bar.open + bar.high + bar.low) + last * close
+            worth = first * (bar.open + bar.high + bar.low) + last * bar.close
             if bar.value_krw != worth or bar.trade_count != 4 or volume < 4 or bar.end != due:
                 volume = 3 * first + last
                 bar = bot.Bar(
-                    symbol, start, due, bar.open, bar.high, bar.low, close, volume, worth, 4
-                )
+                    bar.symbol, bar.start, due, bar.open, bar.high, bar.low, bar.close, volume,
+                    worth, 4,
+                )  # fmt: skip
             found.append(bar)
-            of = watched[symbol]
-            totals = of.totals
+            of = watched[bar.symbol]
+            of.newest, totals = bar, of.totals
             totals[0] += volume
             totals[1] += worth
-            last_prices[symbol] = close
-            of.state.last_trade = bot.Trade(symbol, end, close, last, totals[0], totals[1], False)
         return found
+
+    def _catch_up(self, watched: dict[str, Watched], closed: bool) -> None:
+        """Leave what the trades of the minutes so far would have left; `closed`: no bar is open."""
+        for symbol, of in watched.items():
+            if price := of.catch_up():
+                self._stage.last[symbol] = price
+                if closed and of.newest:
+                    of.state.builder.take_minutes(of.newest.end, *of.totals)
 
     @staticmethod
     def _nothing_built(watched: dict[str, Watched], start: datetime) -> bool:
@@ -228,28 +252,79 @@ class ThinLane:
         builders = (of.state.builder for of in watched.values())
         return all(each.idle and each.gap_until <= start for each in builders)
 
-    @staticmethod
     def _build(
-        engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
-    ) -> bool:
+        self, engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
+    ) -> bool:  # fmt: skip
         """Build a minute into longer bars, close those that are over; tell whether one is wanted."""
+        self._catch_up(watched, closed=False)
         for bar in bars:
             watched[bar.symbol].state.builder.add_minute(bar, bar.start)
         return engine.close_bars(now)
 
-    @staticmethod
     def _close(
-        engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
-    ) -> bool:
-        """Close a minute's bars as they are; tell whether anything is wanted."""
-        core = engine.core
-        core.now = now
+        self, engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
+    ) -> bool:  # fmt: skip
+        """Close a minute's bars as they are; tell whether anything is wanted.
+
+        Here the strategy is asked as the engine asks it, only less is looked up. An answer goes
+        to the engine, as if it had asked itself.
+        """
+        engine.core.now = now
+        on_bar = engine.strategy.on_bar
         for at, bar in enumerate(bars):
-            state = watched[bar.symbol].state
-            state.builder.take_minute(bar)
-            engine._on_bar(state, bar)
-            if core.out:
-                for later in bars[at + 1 :]:
-                    watched[later.symbol].state.builder.add_minute(later, later.start)
+            of = watched[bar.symbol]
+            state, view, totals = of.state, of.state.view, of.totals
+            if of.shares:  # a strategy may ask what is left of the cash: shares are worth a price
+                of.catch_up()
+            engine.bars_closed += 1
+            view.bars.append(bar)
+            if state.unasked:
+                continue
+            view.now, view.last_price, view.day_vwap = now, bar.close, totals[1] / totals[0]
+            position, answer = view.position, None
+            try:
+                answer = on_bar(view, bar)
+                if answer is None and view.position is position and position.values() == of.before:
+                    continue
+                again = _said(answer, view, position, of.before)
+            except BaseException as error:  # the engine says what becomes of it
+                again = _said(error, view, position, of.before)
+            if self._hand_over(engine, watched, bars[: at + 1], bars[at + 1 :], again):
                 return True
         return False
+
+    def _hand_over(
+        self, engine: BarEngine, watched: dict[str, Watched], closed: Sequence[bot.Bar],
+        later: Sequence[bot.Bar], again: Callable[..., Any],
+    ) -> bool:  # fmt: skip
+        """Hand what a strategy said of the last closed bar to the engine; tell whether it acts."""
+        self._catch_up(watched, closed=True)
+        for bar in later:  # the engine closes them itself, if it acts
+            builder, (volume, worth) = watched[bar.symbol].state.builder, watched[bar.symbol].totals
+            builder.take_minutes(bar.start, volume - bar.volume, worth - bar.value_krw)
+            builder.add_minute(bar, bar.start)
+        state = watched[closed[-1].symbol].state
+        engine._consult(state, again, closed[-1])
+        if engine.core.out:
+            return True
+        for bar in later:
+            watched[bar.symbol].state.builder.close_bar()
+        return False
+
+
+def _said(
+    answer: Any, view: bot.StrategyView, position: bot.Position, before: tuple[Any, ...]
+) -> Callable[..., Any]:
+    """Return a method that does once more what a strategy did: to its position, and its answer."""
+    found, values = view.position, position.values()
+    view.position = position
+    position.take(before)
+
+    def on_bar(view: bot.StrategyView, bar: bot.Bar) -> Any:
+        view.position = found
+        position.take(values)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    return on_bar

@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path += [each for each in (str(HERE.parents[1]), str(HERE)) if each not in sys.path]
 import kis_realtime_trading as bot  # noqa: E402
 from companions.backtest.history import History  # noqa: E402
+from companions.backtest.path import worth  # noqa: E402
 from companions.backtest.run import Options, run  # noqa: E402
 
 BARS_A_DAY, FAST, SLOW = 380, 10, 30  # without the closing auction
@@ -72,8 +73,8 @@ def year(count: int) -> History:
             price, shares = walk[-1], pick.randint(400, 40_000)
             low, high = min(walk), max(walk)
             end = start + timedelta(minutes=1)
-            worth = shares * sum(walk) // 4
-            bars.append(bot.Bar(SYMBOL, start, end, walk[0], high, low, price, shares, worth, 4))
+            value = worth(shares, walk[0], high, low, price)
+            bars.append(bot.Bar(SYMBOL, start, end, walk[0], high, low, price, shares, value, 4))
         day = bot.next_trading_day(day)
     return History({SYMBOL: bars[:count]}, bases={SYMBOL: 70_000})
 
