@@ -34,7 +34,7 @@ Map of this file (each section uses only what stands above it):
      4. SETTINGS                    text in, settings or a full list of faults out
      5. MARKET RULES                tick, session, trading day, fee, tax
      6. WIRE CODEC                  frames and REST bodies to types and back
-     7. BARS AND INDICATORS         trades to bars
+     7. BARS                        trades to bars
         --- GROUND above, DECIDE below ---
      8. LEDGER                      order states as a table, positions, cash, P&L
      9. RISK                        small rules: allow, or refuse with a code and the numbers
@@ -352,11 +352,13 @@ CLOCK_TOLERANCE_S = 2.0  # small steps back of our clock are no time; the broker
 #    +-- AlreadyRunning     stop the other process first (exit code 75)
 #    +-- JournalError       stop trading; the journal cannot be trusted or written (exit code 74)
 #    |    +-- JournalLate    try again; nothing that rests on these rows may be done before
-#    +-- BadData            drop this frame or answer; never guess a price from it
-#    +-- RequestRefused     the broker said no: read `code` and `text`
-#    |    +-- TokenRefused  get a new token once
-#    +-- NotSent            no byte left; asking again is safe
-#    +-- NoAnswer           a byte left and no usable answer came: the outcome is UNKNOWN
+#    +-- IllegalTransition  stop the symbol: an order was told what its status does not allow
+#    +-- AskFailed          asked, and got nothing usable; of a question: ask again later
+#         +-- BadData         drop this frame or answer; never guess a price from it
+#         +-- RequestRefused  the broker said no: read `code` and `text`
+#         |    +-- TokenRefused   get a new token once
+#         +-- NotSent         no byte left; asking again is safe
+#         +-- NoAnswer        a byte left and no usable answer came: the outcome is UNKNOWN
 
 
 class Both(str):
@@ -422,11 +424,15 @@ class JournalLate(JournalError):
     """The journal cannot be written just now: locked, a full disk, a folder that was moved."""
 
 
-class BadData(BotError):
+class AskFailed(BotError):
+    """Somebody was asked and gave nothing usable. An order call tells its kinds apart, always."""
+
+
+class BadData(AskFailed):
     """A frame, body or value that cannot be what it claims to be. Drop it."""
 
 
-class RequestRefused(BotError):
+class RequestRefused(AskFailed):
     """The broker answered and refused. Nothing was executed unless the code says otherwise."""
 
     def __init__(self, code: str, text: str, status: int = 200) -> None:
@@ -438,11 +444,11 @@ class TokenRefused(RequestRefused):
     """The access token is no longer accepted (EGW00121, EGW00122, EGW00123)."""
 
 
-class NotSent(BotError):
+class NotSent(AskFailed):
     """The connection failed before a byte of the request was written."""
 
 
-class NoAnswer(BotError):
+class NoAnswer(AskFailed):
     """The request may have arrived; no usable answer came back."""
 
 
@@ -3001,7 +3007,7 @@ def order_body(
 
 
 # ======================================================================================
-# === 7. BARS AND INDICATORS ===
+# === 7. BARS ===
 # ======================================================================================
 # Knows: how trades become bars. Exchange time in the frame decides, never the arrival.
 # Rule of lateness: a bar is closed by the first trade at or after its end, or when market
@@ -3171,59 +3177,6 @@ def whole_day(symbol: str, day: DailyBar) -> Bar:
         symbol, session.open, session.close, int(day.open), int(day.high), int(day.low),
         int(day.close), day.volume, day.value, 0,
     )  # fmt: skip
-
-
-class Highest:
-    """The highest of the last `length` values, constant cost on average."""
-
-    def __init__(self, length: int) -> None:
-        self._length, self._seen = length, 0
-        self._candidates: deque[tuple[int, float]] = deque()
-
-    def update(self, value: float) -> None:
-        """Take a value in."""
-        while self._candidates and self._candidates[-1][1] <= value:
-            self._candidates.pop()
-        self._candidates.append((self._seen, value))
-        self._seen += 1
-        if self._candidates[0][0] <= self._seen - 1 - self._length:
-            self._candidates.popleft()
-
-    @property
-    def value(self) -> float | None:
-        """The highest value, None until `length` values were seen."""
-        return self._candidates[0][1] if self._seen >= self._length else None
-
-
-class Average:
-    """Mean and standard deviation of the last `length` whole numbers, exact."""
-
-    def __init__(self, length: int) -> None:
-        self._values: deque[int] = deque(maxlen=length)
-        self._length, self._sum, self._squares = length, 0, 0
-
-    def update(self, value: int) -> None:
-        """Take a value in."""
-        if len(self._values) == self._length:
-            old = self._values[0]
-            self._sum -= old
-            self._squares -= old * old
-        self._values.append(value)
-        self._sum += value
-        self._squares += value * value
-
-    @property
-    def value(self) -> float | None:
-        """The mean, None until the window is full."""
-        return self._sum / self._length if len(self._values) == self._length else None
-
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation, None until the window is full."""
-        count = len(self._values)
-        if count != self._values.maxlen:
-            return None
-        return math.sqrt(max(0, count * self._squares - self._sum**2)) / count
 
 
 # ======================================================================================
@@ -4018,26 +3971,19 @@ class Breakout(TradingStrategy):
 
     def __init__(self, parameters: TradingStrategy.Parameters | None = None) -> None:
         super().__init__(parameters)
-        self._highs: dict[str, Highest] = {}
-        self._volumes: dict[str, Average] = {}
         self._wait: dict[str, int] = {}
 
     def on_bar(self, view: StrategyView, bar: Bar) -> OrderRequest | None:
         p, symbol = self.parameters, view.symbol
-        if symbol not in self._highs:
-            self._highs[symbol] = Highest(p.lookback_bars)
-            self._volumes[symbol] = Average(p.lookback_bars)
-            for old in itertools.islice(view.bars, 0, len(view.bars) - 1):
-                self._learn(symbol, old)
-        high, volume = self._highs[symbol].value, self._volumes[symbol].value
-        self._learn(symbol, bar)
         waiting = self._wait.get(symbol, 0)
         self._wait[symbol] = max(0, waiting - 1)
         early = bar.end <= view.session.open + timedelta(minutes=p.first_bar_minutes)
-        if high is None or volume is None or waiting or early or bar.gap:
+        if len(view.bars) <= p.lookback_bars or waiting or early or bar.gap:
             return None
         if view.position.quantity or view.open_orders:
             return None
+        before = [view.bars[at] for at in range(-1 - p.lookback_bars, -1)]
+        high, volume = max(b.high for b in before), sum(b.volume for b in before) / len(before)
         broke_out = bar.close > high and bar.volume >= p.volume_ratio * volume
         if not (broke_out and bar.close > view.day_vwap > 0):
             return None
@@ -4061,10 +4007,6 @@ class Breakout(TradingStrategy):
             quantity, entry, f"{bar.end:%H%M}", plan, "breakout",
             close=bar.close, highest=high, volume=bar.volume, average_volume=volume, vwap=view.day_vwap,
         )  # fmt: skip
-
-    def _learn(self, symbol: str, bar: Bar) -> None:
-        self._highs[symbol].update(bar.high)
-        self._volumes[symbol].update(bar.volume)
 
 
 STRATEGIES: dict[str, type[TradingStrategy]] = {"breakout": Breakout}
@@ -7991,7 +7933,7 @@ class KISAuth:
             if not self._is_good(spare):
                 try:
                     await self._issue()
-                except (KeysRefused, RequestRefused, NoAnswer, NotSent, BadData) as error:
+                except (KeysRefused, AskFailed) as error:
                     self._cause = error
                     if not self._is_good(min(spare, TOKEN_SPARE)):
                         raise
@@ -8375,6 +8317,10 @@ class Rest:
         self.trouble = f"HTTP {reply.status} with a page, maintenance?" if page else ""
         self._look_at_clock(reply.headers.get("date", ""), took)
         return reply
+
+    async def have_answered(self) -> None:
+        """Have any answer come, for its Date; it needs no token. Raises NotSent, NoAnswer."""
+        await self.call("GET", ENDPOINTS["price"].path, headers={}, lane=LANE_QUERY)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -8772,7 +8718,6 @@ class KISWebSocket:
         self.refused: dict[tuple[str, str], str] = {}
         self.deliver: Callable[[str], None] = lambda frame: None
         self.on_change: Callable[[bool, str], None] = lambda up, why: None
-        self.on_refused: Callable[[str], None] = lambda what: None
         self.expects_data: Callable[[], bool] = lambda: False
         self.missed: Callable[[], Awaitable[bool]] = _always  # had KIS trades that did not come?
         self._acknowledged: set[tuple[str, str]] = set()
@@ -8851,6 +8796,15 @@ class KISWebSocket:
         """End the session; the next one registers everything again."""
         self._failure = why  # looked at with the next frame, a PINGPONG at the latest
 
+    def troubles(self) -> Iterator[tuple[str, str]]:
+        """Yield what the server does not register, by the keys of ALARMS."""
+        for (tr_id, key), why in self.refused.items():
+            if tr_id in NOTICE_TRS.values():  # their key is the HTS id
+                what = "no order notices: KIS refuses the HTS id (my_htsid)"
+                yield "refused notices", f"{what}, fills come by polling only: {why}"
+            else:
+                yield f"refused {tr_id} {key}", f"no realtime data: {tr_id} {key}: {why}"
+
     async def _register_all(self, socket: Socket, key: Secret) -> None:
         """Register everything; again what nobody acknowledged or the server could not do yet."""
         with contextlib.suppress(ConnectionClosed, OSError):
@@ -8923,8 +8877,6 @@ class KISWebSocket:
         elif pair in self.registrations and pair not in self.refused:  # told once, nothing strange
             self.refused[pair] = f"{control.code} {control.text}"
             log.error("registration of %s %s refused: %s", *pair, self.refused[pair])
-            secret = control.tr_id in NOTICE_TRS.values()  # their key is the HTS id
-            self.on_refused(f"{control.tr_id if secret else ' '.join(pair)}: {self.refused[pair]}")
         wanted = set(self.registrations[:MAX_REGISTRATIONS]) - set(self.refused)
         if not self.up and wanted <= self._acknowledged:
             self.up, self._told_down = True, False
@@ -8958,7 +8910,7 @@ class Silence:
             for symbol in list(self._core.symbols):
                 if self._is_due(symbol):
                     self._asked[symbol] = self._clock.now()
-                    with contextlib.suppress(RequestRefused, NoAnswer, NotSent, BadData):
+                    with contextlib.suppress(AskFailed):
                         self._judge(symbol, await self._late_trade(symbol))
 
     async def any(self) -> bool:
@@ -8967,7 +8919,7 @@ class Silence:
             for symbol in list(self._core.symbols):
                 if await self._late_trade(symbol):
                     return True
-        except (RequestRefused, NoAnswer, NotSent, BadData):
+        except AskFailed:
             return True
         return False
 
@@ -10260,7 +10212,7 @@ class KISOrder:
             if self._hashkey:
                 headers["hashkey"] = await self._hash_of(body)
             await self._client.rest.governor.turn(lane)
-        except (KeysRefused, RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except (KeysRefused, AskFailed) as error:
             return OrderAnswer(Outcome.NOT_SENT, text=f"before sending: {error}")
         if veto and (kept := veto()):
             return kept
@@ -10379,6 +10331,25 @@ class KISOrder:
         return whole(record[0], "ord_psbl_qty") if record else 0
 
 
+class KISAccount:
+    """All clients of one account at KIS."""
+
+    def __init__(
+        self, profile: Profile, bot: BotSettings, transport: Transport, connect: Connect,
+        folder: Path, clock: MarketClock,
+    ) -> None:  # fmt: skip
+        pace = bot.rest_calls_per_second or REST_CALLS_PER_SECOND[profile.environment]
+        self.rest = Rest(profile, transport, pace)
+        self.auth = KISAuth(profile, self.rest.call, folder, clock)
+        client = KISClient(profile, self.rest, self.auth, clock)
+        self.market = KISMarketData(client, bot.funds)
+        self.orders = KISOrder(client, bot.hashkey)
+        self.orders.cma = bot.cma
+        self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
+        pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
+        self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, connect, pause)
+
+
 # ======================================================================================
 # === 28. TRADER ===
 # ======================================================================================
@@ -10448,21 +10419,15 @@ class Services:
     show_status: Callable[[Trader], None] = lambda trader: None
 
 
-class Broker:
-    """All clients of one account, and the answers to the engine's questions."""
+class Broker(KISAccount):
+    """The account, and the engine's questions to it: which goes when, what came of it."""
 
     def __init__(self, settings: Settings, bot: BotSettings, services: Services) -> None:
-        profile, self._clock = settings.profile, services.clock
-        pace = bot.rest_calls_per_second or REST_CALLS_PER_SECOND[profile.environment]
-        self.rest = Rest(profile, services.transport, pace)
-        self.auth = KISAuth(profile, self.rest.call, services.folder, self._clock)
-        client = KISClient(profile, self.rest, self.auth, self._clock)
-        self.market = KISMarketData(client, bot.funds)
-        self.orders = KISOrder(client, bot.hashkey)
-        self.orders.cma = bot.cma
-        self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
-        pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
-        self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, services.connect, pause)
+        self._clock = services.clock
+        super().__init__(
+            settings.profile, bot, services.transport, services.connect, services.folder,
+            services.clock,
+        )  # fmt: skip
         self.troubles: dict[str, str] = {}  # what is wrong now, by the keys of ALARMS
         self._day = date.min
         self._refusals: Counter[Ask] = Counter()  # in a row
@@ -10559,7 +10524,7 @@ class Broker:
                 value = Cash(await self.orders.orderable_cash())
             else:
                 value = await self.orders.balance()
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except AskFailed as error:
             log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
             self._refusals[ask] += isinstance(error, RequestRefused | BadData)
             if self._refusals[ask] >= REFUSALS_UNTOLD:
@@ -10579,7 +10544,7 @@ class Broker:
             if len(bars) < need:
                 day = previous_trading_day(session.day)
                 bars = await self.market.minute_bars_of(symbol, day, need - len(bars)) + bars
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except AskFailed as error:
             log.warning("%s: no past bars (%s)", symbol, error)
         sound = sound_minutes(bars)
         self.troubles.pop(f"bars {symbol}", None)
@@ -10595,7 +10560,7 @@ class Broker:
         try:
             first = last - timedelta(days=count * 8 // 5 + 21)  # weekends and holidays
             days = await self.market.daily_bars(symbol, first, last)
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except AskFailed as error:
             log.warning("%s: no past days (%s)", symbol, error)
         known = (day for day in days[-count:] if day.day.year in CLOSED_DAYS)
         bars = [whole_day(symbol, day) for day in known if session_of(day.day)]
@@ -10649,9 +10614,8 @@ class ClockDoubt:
         strange = now.year not in CLOSED_DAYS
         if not (self.far() or strange or now < self._newest):
             return ""
-        with contextlib.suppress(NotSent, NoAnswer):  # any answer has a Date; it needs no token
-            path = ENDPOINTS["price"].path
-            await self._rest.call("GET", path, headers={}, lane=LANE_QUERY)
+        with contextlib.suppress(NotSent, NoAnswer):
+            await self._rest.have_answered()
             if not (self.far() or strange):
                 self._newest = now  # the broker's clock agrees with ours
                 return ""
@@ -10944,7 +10908,7 @@ class Morning:
                 await self._broker.auth.token(TOKEN_MORNING_SPARE)
                 self._broker.troubles.pop("token", None)
                 break
-            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            except AskFailed as error:
                 log.warning("no access token: %s", error)
                 self._broker.troubles["token"] = f"no access token: {error}"
                 await self._wait(self._bridge.clock.now() + timedelta(seconds=next(pauses)))
@@ -11002,7 +10966,7 @@ class Morning:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""
         try:
             opens = await self._broker.market.is_open_day(session.day)
-        except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+        except AskFailed as error:
             log.warning("the broker's calendar could not be read: %s", error)
             return
         if opens is False:
@@ -11025,7 +10989,7 @@ class Morning:
                 self._bridge.feed(Seen(await self._broker.orders.orders_of(ledger.day), asked_at))
                 self._broker.troubles.pop("earlier", None)
                 return
-            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            except AskFailed as error:
                 log.warning("no order list of %s: %s", ledger.day, error)
                 self._broker.troubles["earlier"] = f"no order list of {ledger.day}: {error}"
                 late = pause == OLD_LIST_PAUSES[-1] and asked_at >= session.open - timedelta(
@@ -11430,12 +11394,8 @@ class Teller:
         if "old order list" in core.holds:
             age_s = (now - core.list_asked_at).total_seconds()
             standing["list"] = f"no order list for {age_s / 60:.0f} min"  # 5 at least, see ALARMS
-        for (tr_id, code), why in self._broker.socket.refused.items():
-            notices = tr_id in NOTICE_TRS.values()  # their key is the HTS id
-            what = "no order notices: KIS refuses the HTS id (my_htsid), fills come by polling only"
-            what = what if notices else f"no realtime data: {tr_id} {code}"
-            standing["refused notices" if notices else f"refused {tr_id} {code}"] = f"{what}: {why}"
-        standing |= {**dict(self._of_stocks()), **self._bridge.doors.troubles}
+        standing |= {**dict(self._broker.socket.troubles()), **dict(self._of_stocks())}
+        standing |= self._bridge.doors.troubles
         if trouble := self._bridge.telegram.trouble:
             standing["telegram"] = trouble
         if recorder:
@@ -11500,7 +11460,7 @@ class Teller:
                 theirs = (await self._broker.orders.balance()).fees_today_krw
                 today = self._bridge.clock.now().date()
                 realized = await self._broker.orders.realized_today(today)
-            except (RequestRefused, NoAnswer, NotSent, BadData) as error:
+            except AskFailed as error:
                 log.warning("the broker's figures of the day could not be read: %s", error)
         session, now = self._core.session, self._bridge.clock.now()
         following = "-"

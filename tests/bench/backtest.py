@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,30 @@ BARS_A_DAY, FAST, SLOW = 380, 10, 30  # without the closing auction
 SYMBOL = "005930"
 
 
+class Mean:
+    """Mean of the last whole numbers, exact."""
+
+    def __init__(self, length: int) -> None:
+        self._values: deque[int] = deque(maxlen=length)
+        self._length, self._sum = length, 0
+
+    def update(self, value: int) -> None:
+        """Take a value in."""
+        self._sum += value - (self._values[0] if len(self._values) == self._length else 0)
+        self._values.append(value)
+
+    @property
+    def value(self) -> float | None:
+        """The mean, None until the window is full."""
+        return self._sum / self._length if len(self._values) == self._length else None
+
+
 class Averages(bot.TradingStrategy):
     """Buy when the mean of 10 closes is above that of 30, sell when it is below."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._fast, self._slow = bot.Average(FAST), bot.Average(SLOW)
+        self._fast, self._slow = Mean(FAST), Mean(SLOW)
 
     def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
         """Look at the averages."""

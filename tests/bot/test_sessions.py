@@ -35,7 +35,7 @@ def without_key(message):
 
 # what may differ when a session begins: how many there were, what is fixed, what was told of the last
 KEPT = {"sessions", "_auth", "_decoder", "_connect", "_url", "_clean", "deliver", "on_change",
-        "on_refused", "expects_data", "registrations", "_register_pause_s", "_told_down"}  # fmt: skip
+        "expects_data", "registrations", "_register_pause_s", "_told_down"}  # fmt: skip
 
 
 def beginning(socket):

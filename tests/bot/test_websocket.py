@@ -782,15 +782,17 @@ def test_refusals_are_told_once_and_only_of_what_was_asked(tmp_path):
     async def main():
         desk = edge.desk(tmp_path)
         line = Line(lambda: Fake(answering("OPSP8991", once_for=["H0STASP0"])))
-        ear, told = Ear(desk, usual(desk), line), []
-        ear.socket.on_refused = told.append
+        ear = Ear(desk, usual(desk), line)
         async with listening(ear):
             await asyncio.sleep(5)
             for n in range(1000):
                 line.made[0].say(ack(f"X{n}", str(n), "1", "OPSPX", "?"))
                 line.made[0].say(ack("H0STASP0", SYMBOL, "1", "OPSP8991", "why"))
             await asyncio.sleep(5)
-        assert told == [f"H0STASP0 {SYMBOL}: OPSP8991 why"]
+        key = f"H0STASP0 {SYMBOL}"
+        assert [*ear.socket.troubles()] == [
+            (f"refused {key}", f"no realtime data: {key}: OPSP8991 why")
+        ]
         assert ear.changes == [(True, "2")] and len(ear.socket.refused) == 1
 
     run(main)
@@ -958,17 +960,18 @@ def test_a_server_that_echoes_the_approval_key_does_not_spread_it():
                 while True:
                     yield await self.answers.get()
 
-        line, told, frames = Line(), [], []
+        line, frames = Line(), []
 
         async def connect(url):
             return line
 
         socket = bot.KISWebSocket("ws://127.0.0.1", Auth(), bot.FrameDecoder(), connect, 0.0)
         socket.registrations = [("H0STCNI0", "hts-id-of-owner"), ("H0STCNT0", SYMBOL)]
-        socket.on_refused, socket.deliver = told.append, frames.append
+        socket.deliver = frames.append
         task = asyncio.create_task(socket.run())
-        while len(told) < 2 or len(frames) < 2:
+        while len(socket.refused) < 2 or len(frames) < 2:
             await asyncio.sleep(0.1)
+        told = [text for _, text in socket.troubles()]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert all("***" in each for each in (*told, *frames))

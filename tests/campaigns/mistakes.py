@@ -52,7 +52,7 @@ STUCK_S = 900.0  # a mistake may make the tests hang: that is noticed
 # Section of the bot's file -> the tests that know it best, quickest first.
 RELATED: dict[str, tuple[str, ...]] = {
     "6. WIRE CODEC": ("unit/test_fresh.py", "unit/test_codec.py"),
-    "7. BARS AND INDICATORS": ("unit/test_bars.py", "unit/test_fresh.py"),
+    "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
         "unit/test_walks.py",

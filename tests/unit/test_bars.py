@@ -1,6 +1,5 @@
-"""Bars and indicators: exchange time decides, every trade is in one bar or counted as dropped."""
+"""Bars: exchange time decides, every trade is in one bar or counted as dropped."""
 
-import statistics
 from datetime import date, datetime, time, timedelta
 
 import pytest
@@ -323,33 +322,6 @@ def test_joining_keeps_every_share(offsets, minutes):
     assert sum(bar.volume for bar in joined) == sum(bar.volume for bar in ones)
     starts = [bar.start for bar in joined]
     assert starts == sorted(set(starts))
-
-
-# --- indicators -------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(-50, 50), max_size=20), st.integers(1, 5))
-def test_highest_and_average_equal_a_naive_computation(values, length):
-    """The last `length` values count; None before that many were seen."""
-    highest, average = bot.Highest(length), bot.Average(length)
-    for n, value in enumerate(values, 1):
-        highest.update(value)
-        average.update(value)
-        window = values[max(0, n - length) : n]
-        if n < length:
-            assert (highest.value, average.value, average.deviation) == (None, None, None)
-        else:
-            assert highest.value == max(window)
-            assert average.value == sum(window) / length
-            assert average.deviation == pytest.approx(statistics.pstdev(window), abs=1e-9)
-
-
-def test_average_of_large_volumes_is_exact():
-    """Whole numbers are summed: nothing drifts after a day of large volumes."""
-    average = bot.Average(3)
-    for value in (10**15 + 1, 10**15 + 2, 10**15 + 3, 1, 2, 3):
-        average.update(value)
-    assert (average.value, average.deviation) == (2.0, pytest.approx((2 / 3) ** 0.5))
 
 
 def test_vwap_of_bar_and_day():

@@ -399,6 +399,28 @@ def test_names_of_the_broker_s_fields_stay_below_the_engine():
     assert (spelt, hours) == (set(), [])
 
 
+def test_the_trader_knows_no_code_of_kis():
+    """From TRADER on no table of KIS is read, no TR id and no code spelt, no client made but the account."""
+    run = [
+        each for each in TREE.body if section_of(each.lineno) >= section_of(NAMED["Broker"].lineno)
+    ]
+    tables = {
+        "ENDPOINTS",
+        "NOTICE_TRS",
+        "ENCRYPTED_TRS",
+        "CODES",
+        "meaning",
+        "by_gateway",
+        "ORD_DVSN",
+    }
+    inside = [node for each in run for node in ast.walk(each)]
+    names = {node.id for node in inside if isinstance(node, ast.Name)}
+    codes = re.compile(r"[HFTVC][A-Z]{2,4}[0-9]{4}[0-9A-Z]*|(EGW|APBK|OPS[PQ])[0-9]+")
+    spelt = [node.value for node in inside if isinstance(node, ast.Constant) and isinstance(node.value, str) and codes.search(node.value)]  # fmt: skip
+    assert (names & tables, spelt) == (set(), [])
+    assert {name for name in names if re.match("KIS[A-Z]|Rest$", name)} <= {"KISAccount", "Rest"}
+
+
 # --- one writer -------------------------------------------------------------------------
 
 # What the desks share. Each field has one class that writes it after it was made: whoever wants it
@@ -544,7 +566,8 @@ def test_there_is_one_http_call():
     assert {owner for owner, _ in [*calls(".rest.call"), *calls("self._call")]} == {
         "KISAuth._post", "KISClient._get_once", "KISOrder._send", "KISOrder._hash_of",
     }  # fmt: skip
-    assert {owner for owner, _ in calls("self._rest.call")} == {"ClockDoubt.astray"}
+    assert {owner for owner, _ in calls("self.call")} == {"Rest.have_answered"}
+    assert calls("self._rest.call") == []
     others = ("urlopen", "requests", "httpx", "http.client", "open_connection", "create_connection")
     assert [name for name in others if re.search(rf"\b{re.escape(name)}\b(?!=)", SOURCE)] == []
 
