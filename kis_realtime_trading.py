@@ -8739,7 +8739,7 @@ class KISWebSocket:
         while True:
             began = loop.time()
             why = await self._one_session()
-            tries = 0 if self.up else tries + 1
+            tries += 1
             if self.up or tries == TRIES_UNTOLD:
                 self._tell_down(why)
             if loop.time() - began >= STEADY_S:
