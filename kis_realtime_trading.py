@@ -6934,7 +6934,6 @@ class Beside:
         if self._thread is None:
             self._thread = threading.Thread(target=self._do_all, name="beside", daemon=True)
             self._thread.start()
-        self._ended.acquire(blocking=False)
         self._over, self._error = False, BotError("the work broke off")
         self._work.put(work)
 

@@ -107,6 +107,7 @@ def test_after_rows_that_can_never_be_written_nothing_is_taken_any_more(journal)
         assert not isinstance(wrong.value, bot.JournalLate)
     with pytest.raises(bot.JournalError):
         journal.check_in_place()
+    assert not journal._db.in_transaction  # nothing of it holds other programs up
     assert kept(journal.path) == ["a", "a 0"]
 
 

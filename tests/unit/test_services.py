@@ -1042,8 +1042,8 @@ def test_the_settings_say_how_much_is_recorded(tmp_path):
         with open(old, "wb") as file:
             file.truncate(size)
         with contextlib.closing(bot.Journal(tmp_path / "journal.sqlite3")) as journal:
-            journal.verify()
-            recorder = bot.start_recorder(chosen, options, journal, AT, tmp_path)
+            past = harness.past_of(journal)
+            recorder = bot.start_recorder(chosen, options, journal, past, AT, tmp_path)
         assert recorder is not None
         recorder.frame(1, 1, "x")
         recorder.close()

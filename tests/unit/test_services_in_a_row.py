@@ -1,0 +1,182 @@
+"""Recorder, logs, control file, codes: what one piece of work leaves for the next, by a plain reading."""
+
+import gzip
+import os
+import threading
+from datetime import timedelta
+
+import pytest
+from test_services import AT, lines_of
+
+import kis_realtime_trading as bot
+
+
+def sizes(folder):
+    """Return the bytes of each file of recordings."""
+    return [file.stat().st_size for file in sorted(folder.glob("*.gz"))]
+
+
+def record(recorder, n):
+    """Record a frame of some 120 bytes that cannot be compressed, and have it written."""
+    recorder.frame(n, 1, "0|" + os.urandom(60).hex())
+    recorder.flush()
+    assert recorder.settle(5)
+
+
+@pytest.mark.parametrize("most", [1, 300, 1_000])
+def test_a_segment_is_full_before_the_next_begins(tmp_path, monkeypatch, most):
+    """Each but the last holds at least so much, and was below it before its last piece."""
+    monkeypatch.setattr(bot, "RECORD_SEGMENT_BYTES", most)
+    recorder, pieces, before = bot.Recorder(tmp_path, AT, {}), [], 0
+    for n in range(20):
+        record(recorder, n)
+        pieces.append(sum(sizes(tmp_path)) - before)
+        before = sum(sizes(tmp_path))
+    wanted, room = [], 0
+    for piece in pieces:  # the plain reading
+        if room >= most or not wanted:
+            wanted.append(0)
+            room = 0
+        wanted[-1] += piece
+        room += piece
+    recorder.close()
+    assert sizes(tmp_path) == wanted
+
+
+def test_a_disk_that_keeps_up_is_never_too_slow(tmp_path, monkeypatch):
+    """What was written does not count as waiting, however much it was in all."""
+    monkeypatch.setattr(bot, "RECORD_WAITING", 1_000)
+    recorder = bot.Recorder(tmp_path, AT, {})
+    for n in range(30):
+        record(recorder, n)
+    recorder.close()
+    assert recorder.broken == ""
+    assert len(lines_of(recorder.path)) == 31
+
+
+def test_what_waits_in_memory_is_bounded_to_the_character(tmp_path, monkeypatch):
+    """A disk that takes nothing: up to the bound it is kept, one more ends the recording."""
+    monkeypatch.setattr(bot, "RECORD_WAITING", 100)
+    for length, ended in ((97, False), (98, True)):  # with its mark and its line break
+        recorder = bot.Recorder(tmp_path, AT, {})
+        recorder._lines.clear()
+        recorder._box.put = lambda item: None
+        recorder._lines.append("x" * (length + 2))
+        recorder.flush()
+        assert bool(recorder.broken) is ended
+
+
+def test_a_time_is_recorded_once_and_again_behind_an_event(tmp_path):
+    """The same moment after an event may mean more than before it: a replay must hear it twice."""
+    recorder = bot.Recorder(tmp_path, AT, {})
+    for moment in (AT, AT, AT + timedelta(seconds=1)):
+        recorder.time(moment)
+    recorder.event(bot.Cash(5))
+    recorder.time(AT + timedelta(seconds=1))
+    recorder.frame(1, 1, "x")
+    recorder.time(AT + timedelta(seconds=1))
+    recorder.close()
+    assert "".join(line[:1] for line in lines_of(recorder.path)) == "STTETF"
+
+
+def test_secrets_are_taken_out_of_what_is_recorded_and_notices_in_plain_text_too(tmp_path):
+    """Whole ones, in any line; a notice that came without its cipher is marked and left out."""
+    recorder = bot.Recorder(tmp_path, AT, {})
+    recorder.secrets = [bot.Secret("verysecret12"), bot.Secret("")]
+    recorder.frame(1, 2, "0|H0STCNT0|001|verysecret12")
+    recorder.frame(2, 2, "0|H0STCNI0|001|account^and^more")
+    recorder.frame(3, 2, "1|H0STCNI0|001|cipher")
+    recorder.close()
+    assert lines_of(recorder.path)[1:] == [
+        "F1 2 0|H0STCNT0|001|***", "X2 2 0|H0STCNI0|not recorded", "X3 2 1|H0STCNI0|001|cipher",
+    ]  # fmt: skip
+
+
+def test_a_full_log_goes_on_in_a_new_file_whatever_stood_there(tmp_path):
+    """A log of an earlier process counts with its size; five older ones are kept, the oldest goes."""
+    path, most = tmp_path / "bot.log", bot.LogFile.MOST_BYTES
+    with open(path, "wb") as file:
+        file.truncate(most - 10)
+    log = bot.LogFile(path)
+    log.write("0123456789")
+    assert path.stat().st_size == most
+    log.write("a")
+    assert (path.read_text(), (tmp_path / "bot.log.1").stat().st_size) == ("a", most)
+    log.write("b" * (most - 1))
+    assert path.stat().st_size == most and not (tmp_path / "bot.log.2").exists()
+    for letter in "cdefgh":
+        log.write(letter * most)
+    kept = {name: (tmp_path / name).read_text()[:1] for name in os.listdir(tmp_path)}
+    assert kept == {"bot.log": "h", **{f"bot.log.{n}": "hgfedc"[n] for n in range(1, 6)}}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_lines_that_were_dropped_are_told_once_each(tmp_path):
+    """Behind the next line that is taken; those dropped later are counted anew."""
+    go, written = threading.Event(), []
+
+    class Terminal:
+        def write(self, text):
+            go.wait(10)
+            written.append(text)
+
+    thread = bot.LogThread(Terminal())
+    thread._lines.maxsize = 2
+
+    def say(count):
+        for _ in range(count):
+            thread.emit(bot.logging.LogRecord("x", 20, "", 0, "line", (), None))
+
+    say(1)
+    while thread.waiting:
+        pass
+    say(5)
+    assert (thread.dropped, thread.waiting) == (3, 2)
+    go.set()
+    assert thread.end(5.0)
+    say(1)
+    assert thread.end(5.0)
+    told = [text for text in written if "dropped" in text]
+    assert len(written) == 4 and len(told) == 1 and "(3 lines" in told[0]
+
+
+def test_a_word_of_the_control_file_is_there_until_it_was_obeyed(tmp_path):
+    """Killed between two words the next start obeys both; obeyed, it is gone for good."""
+    path = tmp_path / "control"
+    path.write_text("stop\nhalt\n")
+    words = bot.take_words(path)
+    assert next(words) == "stop"
+    words.close()  # the process dies here
+    path.write_text("resume")  # of now: it waits for its turn
+    assert list(bot.take_words(path)) == ["stop", "halt"]
+    assert list(bot.take_words(path)) == ["resume"]
+    assert list(bot.take_words(path)) == [] and list(tmp_path.iterdir()) == []
+
+
+def test_after_a_lock_of_codes_there_are_three_tries_again():
+    """Each lock costs three wrong ones; a right one between them forgets the wrong."""
+    codes = bot.PhoneCodes(lambda most: 42)
+    now, tries = 0.0, []
+    for right in (False, False, True, False, False, False):
+        codes.issue(1, "resume", now)
+        tries.append(codes.take(1, "resume", "000042" if right else "1", now))
+    assert tries == [False, False, True, False, False, False]
+    assert codes.issue(1, "resume", now) == ""
+    for _ in range(2):
+        now += bot.CODE_LOCK_S
+        for n in range(3):
+            assert codes.issue(1, "resume", now) == "000042", n
+            assert not codes.take(1, "resume", "1", now)
+        assert codes.issue(1, "resume", now + bot.CODE_LOCK_S - 0.1) == ""
+    assert codes.issue(2, "resume", now) == "000042"  # another person is not locked
+
+
+def test_a_member_of_a_recording_is_read_as_it_was_written(tmp_path):
+    """Each flush is a gzip member of its own: all of them together are the lines in their order."""
+    recorder = bot.Recorder(tmp_path, AT, {"a": "값"})
+    for n in range(3):
+        recorder.frame(n, 1, f"f{n}")
+        recorder.flush()
+    recorder.close()
+    text = gzip.decompress(recorder.path.read_bytes()).decode()
+    assert text == 'S{"a": "값"}\nF0 1 f0\nF1 1 f1\nF2 1 f2\n'
