@@ -5075,6 +5075,9 @@ def holds_of(core: Core, symbol: str) -> dict[str, str]:
     return found
 
 
+ONCE_MORE = " again"  # behind the signal of a wish that the broker's pace turned away
+
+
 class EntryDesk:
     """Turns wishes into intents, asks the risk rules, and lets an order pass: the only way out."""
 
@@ -5110,6 +5113,17 @@ class EntryDesk:
         )  # fmt: skip
         if self.submit(state, intent, facts):
             state.refused.add(intent.intent_id)
+
+    def once_more(self, state: SymbolState, intent: OrderIntent) -> bool:
+        """Wish again for what was turned away for pace, within all rules; False: often enough."""
+        if intent.signal.count(ONCE_MORE) > 1:
+            return False
+        wish = OrderRequest(
+            intent.symbol, intent.side, intent.quantity, intent.signal + ONCE_MORE, intent.kind,
+            intent.price, intent.plan, intent.reason, owners=intent.leg == OWNERS_LEG,
+        )  # fmt: skip
+        self.consider(state, wish)
+        return True
 
     def price_came(self, state: SymbolState) -> None:
         """Go on with a wish that waited for this price."""
@@ -5664,6 +5678,7 @@ class BrokerDesk:
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = NEVER
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
+        self._paced: list[Order] = []  # entries that wait for a list without them
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
             Cash: self._on_cash, PastBars: self._on_past_bars,
@@ -5691,6 +5706,8 @@ class BrokerDesk:
         code = "" if too_fast else answer.code
         if code or answer.order_no:
             self._exits.note_life()
+        # a code that says "nothing was executed" is a count of orders as well, by another hand
+        paced = too_fast or (outcome is OrderEvent.NOT_SENT and meaning(code, "question") == "pace")
         number, note = answer.order_no, f"{code} {answer.text}".strip()
         namesake = core.ledger.order_of(number)
         if namesake and namesake.own and namesake is not order:  # the list will tell its number
@@ -5699,10 +5716,10 @@ class BrokerDesk:
             branch = answer.branch
             core.apply(OrderUpdate(event.intent_id, outcome, core.now, number, branch, note=note))
             if outcome in (OrderEvent.REFUSED, OrderEvent.NOT_SENT):
-                self._on_refused(order, note, too_fast)
+                self._on_refused(order, note, paced)
         core.ask("orders")
         state = core.symbols.get(order.intent.symbol)
-        if state and state.exit and not too_fast:
+        if state and state.exit and not paced:
             self._exits.note_end(state.exit, accepted=outcome is OrderEvent.ACCEPTED)
         if core.cancel_entries and order.intent.purpose == "entry":
             self._exits.cancel(order)  # it was accepted after the stop
@@ -5727,6 +5744,9 @@ class BrokerDesk:
             if run.too_fast > 1:
                 return
         is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
+        if too_fast and is_new and intent.purpose == "entry" and by_gateway(note):
+            self._paced.append(order)
+            return
         self._unchanged[intent.intent_id] += not is_new  # often it is filled by then, which is told
         if is_new or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
             tell_refusal(core, order, is_new, note)
@@ -5738,6 +5758,19 @@ class BrokerDesk:
             self._exits.back_off(run, stronger=new_exit)
             core.ask("holdings")
         brake_refusals(core, intent.symbol)
+
+    def _try_paced_again(self, asked_at: datetime) -> None:
+        """Wish again for entries that the broker's pace turned away, after a list without them."""
+        core, waiting = self._core, self._paced
+        self._paced = [order for order in waiting if asked_at <= order.since]
+        for order in (each for each in waiting if each not in self._paced):
+            intent, state = order.intent, core.symbols.get(order.intent.symbol)
+            fresh_s = 2 * core.settings.limits.max_quote_age_s
+            if order.status is not OrderStatus.NOT_SENT:
+                continue  # it is there after all
+            fresh = (core.now - intent.at).total_seconds() <= fresh_s
+            if not (state and fresh and self._entries.once_more(state, intent)):
+                tell_refusal(core, order, True, order.note)
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         """Book what a list proves, then let every exit go on with what is known now."""
@@ -5768,6 +5801,7 @@ class BrokerDesk:
         if asked_at >= core.holds.get("orders", NEVER):
             core.hold("orders", on=False)
         self._leave_start_up()
+        self._try_paced_again(asked_at)
         for state in core.symbols.values():
             self._exits.work(state)
 

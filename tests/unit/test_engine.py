@@ -1381,8 +1381,70 @@ def test_an_exit_that_the_gateway_answers_keeps_its_pace():
     bench = Bench(exit_step_s=5).start()
     bench.hold_shares()
     [call] = calls(bench.trade(68_900))
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00133")
+    assert tries_in(bench, 60, code="EGW00133") == list(range(4, 60, 5))
+
+
+def test_an_exit_that_the_brokers_pace_turns_away_is_tried_within_a_second():
+    """Nothing was executed and there is room in moments: no step is waited for, told once."""
+    bench = Bench(exit_step_s=20).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900))
     bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201")
-    assert tries_in(bench, 60, code="EGW00201") == list(range(4, 60, 5))
+    assert tries_in(bench, 16, code="EGW00201") == [0, 1, 3, 7, 11, 15]
+    assert alerts(bench.actions).count("order_refused") == 1
+    [last] = calls(bench.wait(4), "new")
+    bench.answer(last)
+    assert bench.state.exit.too_fast == 0
+
+
+def paced_entry(bench):
+    """Have an entry turned away by the broker's pace; return the call."""
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
+    return call
+
+
+def test_an_entry_that_the_brokers_pace_turned_away_goes_once_a_list_shows_none():
+    """EGW00201: nothing was executed. A list asked later shows none, so the same wish goes again."""
+    bench = Bench().start()
+    first = paced_entry(bench)
+    bench.list_of(asked_at=bench.now - timedelta(seconds=1))
+    assert "order_refused" not in alerts(bench.actions)
+    bench.wait(1)
+    [again] = calls(bench.list_of(), "new")
+    assert again.intent.intent_id != first.intent.intent_id
+    assert (again.intent.quantity, again.intent.price, again.intent.plan) == (10, 70_000, PLAN)
+    bench.answer(again)
+    bench.wait(1)
+    assert calls(bench.list_of(*bench.rows()), "new") == []
+
+
+def test_an_entry_turned_away_for_pace_that_is_there_after_all_goes_no_second_time():
+    """The list shows it: it is bound and taken back, and nothing else leaves."""
+    bench = Bench().start()
+    paced_entry(bench)
+    row = bench.row(orders_of(bench)[-1], number="0000009999")
+    bench.wait(1)
+    done = bench.list_of(row)
+    assert [each.action for each in calls(done)] == ["cancel"]
+
+
+@pytest.mark.parametrize("late", ["the list", "three times"])
+def test_an_entry_turned_away_for_pace_is_given_up_and_told(late):
+    """After ten seconds the wish is old, and three refusals are enough."""
+    bench = Bench().start()
+    paced_entry(bench)
+    bench.wait(11 if late == "the list" else 1)
+    for _ in range(2 if late == "three times" else 0):
+        bench.trade(70_000)
+        bench.seen(instrument(SYMBOL))
+        [call] = calls(bench.list_of(), "new")
+        bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
+        bench.wait(1)
+    done = bench.list_of()
+    assert calls(done, "new") == []
+    assert alerts(bench.actions).count("order_refused") == 1
 
 
 def test_a_balance_from_before_the_call_ended_frees_no_shares():
@@ -1416,7 +1478,7 @@ def test_shares_that_the_owner_bought_meanwhile_are_not_sold():
     [
         (bot.Outcome.REFUSED, "APBK0919", 3),
         (bot.Outcome.NOT_SENT, "", 0),  # no connection: also while we tried
-        (bot.Outcome.NOT_SENT, "EGW00201", 3),
+        (bot.Outcome.NOT_SENT, "EGW00133", 3),
     ],
 )
 def test_the_same_order_by_the_owner_after_a_failure_is_his(side, outcome, code, after_s):
