@@ -139,7 +139,9 @@ class Board:
         self.failed += mark == "✗"
         name = bot.in_language(NAMES[step], self.language)
         wide = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name)
-        said = bot.in_language(text, self.language).replace("\n", " ")
+        english = self.language == "en" or isinstance(text, bot.Both)
+        said = bot.in_language(text, self.language) if english else bot.in_korean(text)
+        said = said.replace("\n", " ")
         print(f"{mark} {name}{' ' * max(0, 13 - wide)} {said}", flush=True)
         if advice:
             print(f"{'':16}→ {bot.in_language(advice, self.language)}", flush=True)
@@ -390,10 +392,12 @@ class Check:
             text = (
                 f"{limits.max_order_krw:,} / {limits.max_symbol_krw:,} / {limits.max_total_krw:,}"
             )
-            loss = f"{limits.max_daily_loss_krw:,}"
+            loss = bot.day_loss_limit(limits, self.cash)
+            by_pct = f"{limits.max_daily_loss_pct:g}%" if loss < limits.max_daily_loss_krw else ""
             self.board.show("✓", "limits", Both(
-                f"order / stock / all {text}, loss of a day {loss} won",
-                f"1건/종목/전체 {text}원, 하루 손실 {loss}원",
+                f"order / stock / all {text}, loss of a day {loss:,} won"
+                + (f" ({by_pct} of the cash)" if by_pct else ""),
+                f"1건/종목/전체 {text}원, 하루 손실 {loss:,}원" + (f"(현금의 {by_pct})" if by_pct else ""),
             ))  # fmt: skip
 
     async def stock(self, symbol: str) -> str:
@@ -539,7 +543,12 @@ async def check_set_up(options: argparse.Namespace, transport: bot.Transport | N
     finally:
         await door.close()
     failed, command = check.board.failed, "--acknowledge" if options.real else "--paper"
-    command = f"python {bot.PROGRAM} {command}"
+    given = [
+        f" {flag} {value}"
+        for flag, value in (("--config", options.config), ("--state", options.state))
+        if value
+    ]
+    command = f"python {bot.PROGRAM} {command}{''.join(given)}"
     if failed:
         end = Both(f"{failed} to mend", f"고칠 것 {failed}가지")
     elif check.busy:

@@ -36,7 +36,7 @@ TEXTS = {
         "portal": "앱키는 https://apiportal.koreainvestment.com 에서 모의투자 계좌로 신청하면 나옵니다.",
         "key": "모의투자 앱키 (붙여 넣기, 화면에 안 보임)",
         "secret": "모의투자 앱시크릿 (붙여 넣기, 화면에 안 보임)",
-        "account": "모의투자 계좌번호 (예: 12345678-01)",
+        "account": "모의투자 계좌번호 (예: 12345678-01, 화면에 안 보임)",
         "hts": "HTS 로그인 아이디",
         "stocks": "매매할 종목: 이름이나 코드, 쉼표로 구분 [{usual}]",
         "several": "{word}: 어느 것입니까?",
@@ -56,6 +56,10 @@ TEXTS = {
         "later": "지금은 확인하지 못했습니다. 나중에 --check로 확인하십시오.",
         "wait": "토큰은 1분에 한 번만 나옵니다. {s:.0f}초 기다립니다...",
         "form": "형식이 다릅니다: {expected}",
+        "form_key": "공백 없는 영문·숫자 36자 (받은 글자 {n}자)",
+        "form_secret": "공백 없는 영문·숫자·기호 180자 (받은 글자 {n}자)",
+        "form_account": "숫자 8자리, 또는 8자리-2자리. 예: 12345678-01 (받은 글자 {n}자)",
+        "form_hts": "HTS에 로그인할 때 쓰는 아이디, 공백 없이 (받은 글자 {n}자)",
         "dear": "{name} 1주가 1건 한도 {limit:,}원보다 비쌉니다. 이 종목은 사지 못합니다.",
         "show": "이렇게 적습니다 (나머지는 기본값):",
         "write": "{path}에 저장할까요? [Y/n]",
@@ -71,7 +75,7 @@ TEXTS = {
         "portal": "The keys come from https://apiportal.koreainvestment.com: apply there with the paper account.",
         "key": "app key for paper trading (paste it; it is not shown)",
         "secret": "app secret for paper trading (paste it; it is not shown)",
-        "account": "paper account number (as 12345678-01)",
+        "account": "paper account number (as 12345678-01; it is not shown)",
         "hts": "HTS login id",
         "stocks": "stocks to trade: names or codes, separated by commas [{usual}]",
         "several": "{word}: which of these?",
@@ -91,6 +95,10 @@ TEXTS = {
         "later": "this could not be tested now; --check tests it later",
         "wait": "a token is given once a minute: waiting {s:.0f} s...",
         "form": "not of that form: {expected}",
+        "form_key": "36 letters and digits without blanks ({n} came)",
+        "form_secret": "180 letters, digits and signs without blanks ({n} came)",
+        "form_account": "8 digits, or 8 and 2: 12345678-01 ({n} letters came)",
+        "form_hts": "the id that you log in to HTS with, without blanks ({n} letters came)",
         "dear": "one share of {name} is more than {limit:,}, the limit of one order: it will not be bought",
         "show": "this is what is written (all else has its default):",
         "write": "save it to {path}? [Y/n]",
@@ -363,7 +371,7 @@ class Setup:
             given = self.terminal.ask(self.words[question] + kept, secret)
             answer = given or self.value(path)
             if not re.fullmatch(pattern, answer):
-                self.say("form", expected=self.words[key])
+                self.say("form", expected=self.words[f"form_{key}"].format(n=len(answer)))
                 question = key
                 continue
             self.answers.put(path, quoted(answer), secret)

@@ -97,6 +97,8 @@ def results(report: Any, language: str) -> dict[str, Any]:
         for key in ("reason", "entry_reason"):
             if key in line:
                 line[key] = words.reason(line[key])
+    for line in shown["by_symbol"]:
+        line["name"] = report.names.get(line["key"]) or known.get(line["key"], "")
     for line in shown["by_reason"]:
         line["key"] = words.reason(line["key"])
     return shown

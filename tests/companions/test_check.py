@@ -225,6 +225,22 @@ async def test_limits_are_held_against_the_cash(home, capsys, name):
     assert board.code == 0 and told in board.text("limits")
 
 
+async def test_the_loss_of_a_day_is_the_one_that_will_hold(home, capsys):
+    """3% of 10,000,000 is less than the 500,000 of the settings: as the bot says in the morning."""
+    board = await checked(home, capsys)
+    assert "loss of a day 300,000 won (3% of the cash)" in board.text("limits")
+    limits = {"max_order_krw": 3_000_000, "max_symbol_krw": 4_000_000, "max_total_krw": 8_000_000,
+              "max_daily_loss_krw": 200_000}  # fmt: skip
+    board = await checked(home, capsys, changes={"bot": {"limits": limits}})
+    assert "loss of a day 200,000 won" in board.text("limits") and "%" not in board.text("limits")
+
+
+async def test_the_next_command_names_the_same_files(home, capsys):
+    """Who checked another settings file is told to trade with that one."""
+    board = await checked(home, capsys)
+    assert f"Next: python kis_realtime_trading.py --paper --config {home}" in board.out
+
+
 async def test_a_stock_dearer_than_an_order_is_told(home, capsys):
     """One share costs more than one order may: it would never be bought."""
     small = dict.fromkeys(bot.MONEY_LIMITS, 50_000)

@@ -118,6 +118,11 @@ async def test_figures_candles_and_rows_are_those_of_the_journal(folder: Path):
         async with session.get(f"{base}/api/results") as reply:
             shown = await reply.json()
         assert [day["net_krw"] for day in shown["days"]] == [day.net_krw for day in report.days]
+        by_symbol = reports.group(report.trips, "symbol")
+        assert [(g["key"], g["gain_krw"]) for g in shown["by_symbol"]] == [
+            (g.key, g.gain_krw) for g in by_symbol
+        ]
+        assert all(group["name"] for group in shown["by_symbol"])
         async with session.get(f"{base}/api/candles?symbol=005930") as reply:
             chart = await reply.json()
         times = [bar["time"] for bar in chart["bars"]]

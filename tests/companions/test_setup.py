@@ -131,6 +131,29 @@ async def test_each_answer_is_tested_at_once_and_asked_again(home, capsys):
         assert told in out, told
 
 
+async def test_what_has_another_form_is_told_what_was_expected(home, capsys):
+    """How many letters and of what kind: the answers themselves are hidden or mistyped."""
+    answers = [
+        "abc",
+        "{paper_app}",
+        "short",
+        "{paper_sec}",
+        "1234",
+        "{my_paper_stock}",
+        "a b",
+        "{my_htsid}",
+    ]
+    await talk(home, *answers, language="ko")
+    out = capsys.readouterr().out
+    for told in (
+        "36자 (받은 글자 3자)",
+        "180자 (받은 글자 5자)",
+        "예: 12345678-01 (받은 글자 4자)",
+        "(받은 글자 3자)",
+    ):
+        assert told in out, told
+
+
 async def test_enter_keeps_an_answer_that_the_broker_refuses(home, capsys):
     """The user may know better: the file can be written and tested later."""
     answers = [*ALL[:2], "50999999", "", *ALL[3:]]
