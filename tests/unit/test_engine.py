@@ -1420,14 +1420,14 @@ def test_an_entry_that_the_brokers_pace_turned_away_goes_once_a_list_shows_none(
     assert calls(bench.list_of(*bench.rows()), "new") == []
 
 
-def test_an_entry_turned_away_for_pace_that_is_there_after_all_goes_no_second_time():
-    """The list shows it: it is bound and taken back, and nothing else leaves."""
+@pytest.mark.parametrize(("ended", "then"), [(0, ["cancel"]), (10, [])])
+def test_an_entry_turned_away_for_pace_that_is_there_after_all_goes_no_second_time(ended, then):
+    """The list shows it: it is bound and taken back, or ended already, and nothing else leaves."""
     bench = Bench().start()
     paced_entry(bench)
-    row = bench.row(orders_of(bench)[-1], number="0000009999")
+    row = bench.row(orders_of(bench)[-1], number="0000009999", cancelled_quantity=ended)
     bench.wait(1)
-    done = bench.list_of(row)
-    assert [each.action for each in calls(done)] == ["cancel"]
+    assert [each.action for each in calls(bench.list_of(row))] == then
 
 
 @pytest.mark.parametrize("late", ["the list", "three times"])
