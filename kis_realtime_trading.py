@@ -5783,6 +5783,7 @@ class BrokerDesk:
         rows = seen  # times of another clock tell nothing about ours
         if core.clock_doubted:
             rows = OrderList(tuple(replace(row, time="") for row in seen.rows))
+        turned_up: list[Order] = []
         for entry in core.reconciler.read_list(rows, asked_at, core.now):
             update = entry if isinstance(entry, OrderUpdate) else None
             order = core.ledger.orders.get(update.intent_id) if update else None
@@ -5796,7 +5797,9 @@ class BrokerDesk:
             if isinstance(entry, OrderIntent):
                 self._on_external(entry, seen)
             if order and was_dead and order.intent.purpose == "entry":
-                self._exits.cancel(order)  # it turned up after all: keep what is filled, no more
+                turned_up.append(order)
+        for order in turned_up:
+            self._exits.cancel(order)  # keep what is filled, no more; one that ended is left alone
         core.note_list(asked_at)
         if asked_at >= core.holds.get("orders", NEVER):
             core.hold("orders", on=False)
