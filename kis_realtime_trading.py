@@ -40,7 +40,7 @@ Map of this file (each section uses only what stands above it):
      9. RISK                        small rules: allow, or refuse with a code and the numbers
     10. STRATEGY                    TradingStrategy and the built-in breakout
     11. RECONCILER                  what lists, balances and notices prove; orders of unknown outcome
-    12. STATE                       what the desks share on one day
+    12. STATE                       what the desks share on one day; the agenda of questions
     13. ENTRIES                     wishes to intents; every order passes EntryDesk.submit
     14. EXITS                       stops, targets, and the work until nothing is left
     15. REPLIES                     answers and notices of the broker
@@ -4493,7 +4493,8 @@ class Reconciler:
 # === 12. STATE ===
 # ======================================================================================
 # Knows: what the desks below share on one day: settings, ledger, symbols, the time, the holds,
-# and the actions of the event at hand. Never knows: who decides what with it.
+# the actions of the event at hand; and which question to the broker goes next. Never knows: who
+# decides what with it.
 
 
 class Hold(NamedTuple):
@@ -4960,6 +4961,83 @@ def name_of(core: Core, symbol: str) -> str:
     state, holding = core.symbols.get(symbol), core.holdings.value.get(symbol)
     instrument = state.instrument if state else None
     return (instrument.name if instrument else "") or (holding.name if holding else "")
+
+
+POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
+WAITED_LONG_S = 10.0  # a question that waited so long goes first
+PRICES_SIDE_BY_SIDE = 3  # questions for stocks that are not held
+
+
+class Agenda:
+    """Which question goes to the broker next: those that were wanted, and the usual ones when due.
+
+    What is held goes first, and waits for no stock that is not. Then the first kind named, but one
+    that waited long goes before it: on paper the pages of one order list may take longer than the
+    time to the next.
+    """
+
+    def __init__(self) -> None:
+        self.is_held: Callable[[str], bool] = lambda symbol: False
+        self.waiting: dict[Ask, datetime] = {}  # with the time since when each waits
+        self.under_way: dict[Ask, bool] = {}
+        self._asked_at: dict[Question, datetime] = {}
+        self._took_s: dict[Question, float] = {}  # market seconds, by the last answer
+
+    def want(self, ask: Ask, now: datetime) -> None:
+        """Note a question; asked once however often it is wanted."""
+        self.waiting.setdefault(ask, now)
+
+    def note_asked(self, what: Question, now: datetime) -> None:
+        """Note that a question of a kind is being asked: the usual one is due a span later."""
+        self._asked_at[what] = now
+
+    def note_answered(self, what: Question, took_s: float) -> None:
+        """Note how long an answer took; a slow one leaves time for others."""
+        self._took_s[what] = took_s
+
+    def take(
+        self, kinds: Sequence[Question], busy: bool, now: datetime
+    ) -> tuple[Ask | None, float]:
+        """Return the next question of some kinds; None, and in how many market seconds one is due."""
+        pause = self._want_usual(kinds, busy, now)
+        prices = [ask for ask in self.under_way if ask.what == "price"]
+        others = sum(not self.is_held(ask.symbol) for ask in prices)
+        asks = [
+            ask for ask in self.waiting
+            if ask.what in kinds and ask not in self.under_way
+            and (ask.what != "price" or self.is_held(ask.symbol) or others < PRICES_SIDE_BY_SIDE)
+        ]  # fmt: skip
+        if not asks:
+            return None, pause
+        long_ago = now - timedelta(seconds=WAITED_LONG_S)
+        first = min(
+            asks, key=lambda a: (
+                not self.is_held(a.symbol), min(self.waiting[a], long_ago), kinds.index(a.what)
+            ),
+        )  # fmt: skip
+        del self.waiting[first]
+        self.under_way[first] = True
+        return first, 0.0
+
+    def _want_usual(self, kinds: Sequence[Question], busy: bool, now: datetime) -> float:
+        """Note the questions that are due; return the market seconds until the next one is."""
+        pause = math.inf
+        spans: dict[Question, float] = {
+            "orders": POLL_OPEN_S if busy else POLL_IDLE_S,
+            "cash": POLL_ACCOUNT_S,
+            "holdings": POLL_ACCOUNT_S,
+        }
+        for what, span in spans.items():
+            if what not in kinds:
+                continue
+            last, took_s = self._asked_at.get(what), self._took_s.get(what, 0.0)
+            span = max(span, min(2 * took_s, took_s + POLL_IDLE_S))  # the rest is for others
+            passed = (now - last).total_seconds() if last else math.inf
+            left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
+            pause = min(pause, left)
+            if left <= 0:
+                self.want(Ask(what), now)
+        return max(pause, 0.01)
 
 
 # ======================================================================================
@@ -10393,9 +10471,6 @@ class KISAccount:
 # engine and the network meet. It decides nothing about orders: it feeds events and carries
 # out actions, journal first.
 
-POLL_OPEN_S, POLL_IDLE_S, POLL_ACCOUNT_S = 5.0, 30.0, 60.0  # market seconds between questions
-WAITED_LONG_S = 10.0  # a question that waited so long goes first
-PRICES_SIDE_BY_SIDE = 3  # questions for stocks that are not held
 REFUSALS_UNTOLD = 3  # of one question in a row, each tried several times, before it is told
 LOG_FILE = "bot.log"
 SCREEN_OF = "KISBOT_SCREEN_OF"  # tells the screen beside a bot whose it is
@@ -10467,88 +10542,43 @@ class Broker(KISAccount):
         self.troubles: dict[str, str] = {}  # what is wrong now, by the keys of ALARMS
         self._day = date.min
         self._refusals: Counter[Ask] = Counter()  # in a row
-        self._asks: dict[Ask, datetime] = {}  # with the time since when each waits
-        self._asked = asyncio.Event()
-        self._under_way: dict[Ask, bool] = {}
-        self.is_held: Callable[[str], bool] = lambda symbol: False
-        self._last_asked: dict[str, datetime] = {}
-        self._spent_s: dict[str, float] = {}  # by the last answer, not of the market's clock
+        self.agenda, self._asked = Agenda(), asyncio.Event()
 
     def want(self, ask: Ask) -> None:
         """Note a question; asked once however often it is wanted."""
-        self._asks.setdefault(ask, self._clock.now())
+        self.agenda.want(ask, self._clock.now())
         self._asked.set()
 
     def begin_day(self, day: date) -> None:
         """Begin a day: nothing is under way, whatever the end of the last one cut off unasked."""
         self.decoder.set_day(day)
         self._day = day
-        self._under_way.clear()
+        self.agenda.under_way.clear()
         self.troubles.pop("feed", None)  # of the evening: this day's has not begun
 
     async def next_question(self, kinds: Sequence[Question], busy: bool) -> Ask:
-        """Wait for the next question of some kinds; the usual ones come alone.
-
-        What is held goes first, and waits for no stock that is not. Then the first named, but one
-        that waited long goes before it: on paper the pages of one order list may take longer than
-        the time to the next.
-        """
+        """Wait for the next question of some kinds; the usual ones come alone."""
         while True:
-            pause = self._want_usual(kinds, busy)
-            prices = [ask for ask in self._under_way if ask.what == "price"]
-            others = sum(not self.is_held(ask.symbol) for ask in prices)
-            asks = [
-                ask for ask in self._asks
-                if ask.what in kinds and ask not in self._under_way
-                and (ask.what != "price" or self.is_held(ask.symbol) or others < PRICES_SIDE_BY_SIDE)
-            ]  # fmt: skip
-            if asks:
-                long_ago = self._clock.now() - timedelta(seconds=WAITED_LONG_S)
-                ask = min(
-                    asks, key=lambda a: (
-                        not self.is_held(a.symbol), min(self._asks[a], long_ago), kinds.index(a.what)
-                    ),
-                )  # fmt: skip
-                del self._asks[ask]
-                self._under_way[ask] = True
+            ask, pause = self.agenda.take(kinds, busy, self._clock.now())
+            if ask:
                 return ask
             self._asked.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(pause, POLL_OPEN_S) / self._clock.speed):
                     await self._asked.wait()
 
-    def _want_usual(self, kinds: Sequence[Question], busy: bool) -> float:
-        """Note the questions that are due; return the market seconds until the next one is."""
-        now, pause = self._clock.now(), math.inf
-        spans: dict[Question, float] = {
-            "orders": POLL_OPEN_S if busy else POLL_IDLE_S,
-            "cash": POLL_ACCOUNT_S,
-            "holdings": POLL_ACCOUNT_S,
-        }
-        for what, span in spans.items():
-            if what not in kinds:
-                continue
-            last = self._last_asked.get(what)
-            spent = self._spent_s.get(what, 0.0) * self._clock.speed
-            span = max(span, min(2 * spent, spent + POLL_IDLE_S))  # the rest is for others
-            passed = (now - last).total_seconds() if last else math.inf
-            left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
-            pause = min(pause, left)
-            if left <= 0:
-                self.want(Ask(what))
-        return max(pause, 0.01)
-
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
         try:
             return await self._answer(ask)
         finally:
-            self._under_way.pop(ask, None)
+            self.agenda.under_way.pop(ask, None)
             self._asked.set()
 
     async def _answer(self, ask: Ask) -> Seen | None:
         asked_at, began = self._clock.now(), asyncio.get_running_loop().time()
-        self._last_asked[ask.what], key = asked_at, f"answer {ask.what} {ask.symbol}"
+        self.agenda.note_asked(ask.what, asked_at)
+        key = f"answer {ask.what} {ask.symbol}"
         try:
             if ask.what == "price":
                 value: Any = await self.market.price(ask.symbol, LANE_LOOK)
@@ -10568,7 +10598,8 @@ class Broker(KISAccount):
             return None
         del self._refusals[ask]
         self.troubles.pop(key, None)
-        self._spent_s[ask.what] = asyncio.get_running_loop().time() - began
+        took_s = asyncio.get_running_loop().time() - began
+        self.agenda.note_answered(ask.what, took_s * self._clock.speed)
         return Seen(value, asked_at)
 
     async def past_bars(self, symbol: str, session: Session, minutes: int) -> Seen:
@@ -11587,7 +11618,7 @@ class Trader:
         self._journal_end, newest = past.end, datetime.fromisoformat(past.end or f"{EPOCH}")
         self.doubt = ClockDoubt(self.clock, self.broker.rest, self.bot.market_clock is None, newest)
         self.bridge.doubts = self.doubt.doubts
-        self.broker.is_held = lambda symbol: symbol in self.engine.core.occupied()
+        self.broker.agenda.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self.broker.orders.matters = self.engine.core.matters
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
         self.silence = Silence(self.engine.core, self.broker.market, self.broker.socket, self.clock)

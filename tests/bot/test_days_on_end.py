@@ -21,10 +21,10 @@ pytestmark = pytest.mark.timeout(300)
 
 # What a trader keeps for its own use over a night, and what belongs to the world around it.
 MAY_DIFFER = (
-    "._last_asked*", "._spent_s*", "._clock", ".rest.*", ".auth.*", ".market._client*",
+    ".agenda._asked_at*", ".agenda._took_s*", "._clock", ".rest.*", ".auth.*", ".market._client*",
     ".orders._client*", ".socket._auth*", ".socket.sessions", ".socket.*_s", ".socket._clean",
     ".socket.registrations*", ".socket._acknowledged*", ".socket._keyed*", ".socket._told_down",
-    ".socket._connect", ".decoder._ciphers*", ".decoder._usual*", ".socket._decoder*", ".is_held",
+    ".socket._connect", ".decoder._ciphers*", ".decoder._usual*", ".socket._decoder*", ".agenda.is_held",
     ".socket.deliver", ".socket.up", "._asked", ".socket._pings", ".socket._failure",
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_a_trader_of_a_second_day_equals_a_new_one():
         fresh = bot.Trader(trader.settings, harness.Nothing(), services, harness.past_of(copy))
         while trader.engine.core.session.day != MONDAY:
             await asyncio.sleep(0.001)
-        fresh.broker.decoder.set_day(MONDAY)
+        fresh.broker.begin_day(MONDAY)
         found = differences(trader.broker, fresh.broker, MAY_DIFFER)
         found += differences(trader.inbox, fresh.inbox, ("._more",))
         kept = dict(trader.counts), dict(trader._busy_since), trader.inbox.lost

@@ -227,7 +227,9 @@ def test_a_question_wanted_again_and_again_goes_first_after_ten_seconds():
             broker.want(bot.Ask("cash"))
             await asyncio.sleep(4)
         broker.want(bot.Ask("orders"))
-        broker._last_asked = dict.fromkeys(("orders", "cash", "holdings"), life.world.clock.now())
+        broker.agenda._asked_at = dict.fromkeys(
+            ("orders", "cash", "holdings"), life.world.clock.now()
+        )
         return [await broker.next_question(("orders", "cash", "holdings"), True) for _ in range(2)]
 
     assert Life().play(story) == [bot.Ask("cash"), bot.Ask("orders")]
@@ -239,7 +241,7 @@ def test_an_account_with_orders_is_asked_often(busy, span):
 
     async def story(life):
         broker, times = broker_of(life), []
-        broker._last_asked = {
+        broker.agenda._asked_at = {
             each: life.world.clock.now() for each in ("orders", "cash", "holdings")
         }
         while len(times) < 3:

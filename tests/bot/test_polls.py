@@ -33,7 +33,7 @@ def test_a_list_leaves_as_much_time_to_others_as_it_took(takes_s, speed, span_s)
     async def story(life):
         broker = broker_of(life)
         await broker.auth.token()
-        broker._last_asked = dict.fromkeys(USUAL, life.world.clock.now())
+        broker.agenda._asked_at = dict.fromkeys(USUAL, life.world.clock.now())
         life.network.answers_s = (takes_s, takes_s)
         times = await asked_at(life, broker, 4)
         return [b - a for a, b in itertools.pairwise(times)][1:]
@@ -50,7 +50,7 @@ def test_a_clock_that_is_set_while_a_list_comes_changes_no_pace(set_by_s):
         life.world.clock = wrong = Wrong(life.world.clock)
         broker = broker_of(life)
         await broker.auth.token()
-        broker._last_asked = dict.fromkeys(USUAL, wrong.now())
+        broker.agenda._asked_at = dict.fromkeys(USUAL, wrong.now())
         life.network.answers_s = (4.0, 4.0)
         asyncio.get_running_loop().call_later(7.0, lambda: setattr(wrong, "off_s", set_by_s))
         times = await asked_at(life, broker, 5)  # the first after five: the clock is set during it
@@ -67,7 +67,7 @@ def test_cash_and_holdings_are_asked_each_minute_and_the_list_between():
     async def story(life):
         broker, asked = broker_of(life), []
         loop = asyncio.get_running_loop()
-        broker._last_asked = dict.fromkeys(USUAL, life.world.clock.now())
+        broker.agenda._asked_at = dict.fromkeys(USUAL, life.world.clock.now())
         began = loop.time()
         while loop.time() - began < 610.0:
             ask = await broker.next_question(USUAL, True)

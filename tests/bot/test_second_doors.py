@@ -136,7 +136,9 @@ def test_a_question_that_takes_long_leaves_as_much_time_to_others():
         broker, times = broker_of(life), []
         life.network.answers_s = (4.0, 4.0)
         await broker.auth.token()
-        broker._last_asked = dict.fromkeys(("orders", "cash", "holdings"), life.world.clock.now())
+        broker.agenda._asked_at = dict.fromkeys(
+            ("orders", "cash", "holdings"), life.world.clock.now()
+        )
         while len(times) < 4:
             ask = await broker.next_question(("orders",), True)
             times.append(asyncio.get_running_loop().time())
@@ -151,7 +153,9 @@ def test_a_question_younger_than_ten_seconds_goes_by_its_kind():
 
     async def story(life):
         broker = broker_of(life)
-        broker._last_asked = dict.fromkeys(("orders", "cash", "holdings"), life.world.clock.now())
+        broker.agenda._asked_at = dict.fromkeys(
+            ("orders", "cash", "holdings"), life.world.clock.now()
+        )
         broker.want(bot.Ask("cash"))
         await asyncio.sleep(4)
         broker.want(bot.Ask("orders"))
@@ -182,7 +186,7 @@ def test_every_kind_of_trouble_has_its_rule():
     """A kind without one would end the program in the first second that it stands."""
     source = Path(bot.__file__).read_text("utf-8")
     keys = re.findall(r"(?:troubles|standing)\[f?\"([a-z]+)", source)
-    keys += re.findall(r"key = asked_at, f\"([a-z]+) ", source)
+    keys += re.findall(r"key = f\"([a-z]+) ", source)
     assert {"bars", "feed", "answer"} <= set(keys) <= set(bot.ALARMS)
 
 
@@ -220,7 +224,7 @@ def test_a_clock_in_doubt_is_asked_about_at_once():
         trader.bridge.doubts = lambda now: True
         trader.bridge.handle(bot.TimeEvent(life.world.clock.now()))
         trader.journal.close()
-        return list(trader.broker._asks), "clock" in trader.engine.core.holds
+        return list(trader.broker.agenda.waiting), "clock" in trader.engine.core.holds
 
     assert Life().play(story) == ([bot.Ask("cash")], True)
 
@@ -300,8 +304,10 @@ def test_an_alert_that_reached_the_phone_is_not_told_again_after_a_restart():
             trader.tell("error", what=what)
         first = trader.bridge.telegram._urgent[0].row
         trader.bridge.note_told(first)
-        trader.bridge.telegram._urgent.clear()
-        trader.bridge.tell_again(trader.journal.last_seq)
+        trader.journal.close()
+        trader = life.world.make_trader(harness.Nothing())
+        trader.bridge.telegram._token = bot.Secret("1:a")
+        trader.bridge.tell_again()
         trader.journal.close()
         return [letter.text for letter in trader.bridge.telegram._urgent]
 

@@ -95,6 +95,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_days_on_end.py",
         "companions/test_telegram_server.py",
     ),
+    "12. STATE": ("bot/test_polls.py", "bot/test_second_doors.py"),
     "13. ENTRIES": ("bot/test_commands.py",),
     "16. COMMANDS": ("bot/test_commands.py",),
 }
