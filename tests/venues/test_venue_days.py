@@ -16,3 +16,11 @@ def test_forty_cuts_leave_no_stale_figure():
     result = venue_days.run(10**9, seed=4, chance=0.1, most_cuts=40)
     assert (result.stale, result.wrong, result.missed) == (0, 0, 0)
     assert result.opened > 40
+
+
+def test_five_minutes_over_real_sockets_with_cuts():
+    """Real servers, connections and cuts; time jumps on only when every socket is quiet."""
+    result = venue_days.over_sockets(300, 5, 0.03, 10**9, float("inf"))
+    assert (result.missed, result.doubled, result.stale, result.wrong) == (0, 0, 0, 0)
+    assert result.cuts >= 2
+    assert result.opened > 4
