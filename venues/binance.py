@@ -68,6 +68,28 @@ def _read(frame: Any, seen_ns: int) -> list[VTrade | VQuote | VTicker]:
     raise BadData("no frame of a market")
 
 
+def read_depth(raw: bytes) -> list[Any]:
+    """Read one frame of a stream of differences; an empty list: another one."""
+    frame = parse_json(raw)
+    frame = frame.get("data", frame) if isinstance(frame, dict) else frame
+    if isinstance(frame, dict) and frame.get("e") == "depthUpdate":
+        return [frame]
+    _read(frame, 0)
+    return []
+
+
+def depth_plan(base: str, symbol: str) -> LinePlan:
+    """Return the plan of the line of one book's differences."""
+    url = f"{base}/stream?streams={symbol.lower()}@depth@100ms"
+    return LinePlan(VENUE, "binance book", lambda: url, list, silence_s=SILENCE_S, renew_s=RENEW_S)
+
+
+def depth_call(base: str, symbol: str) -> Call:
+    """Return the question for a whole book."""
+    url = f"{base}/api/v3/depth?symbol={symbol}&limit=1000"
+    return Call("depth", "weight", "GET", url, {}, weight=50)
+
+
 def _quote(frame: Any, seen_ns: int) -> VQuote:
     symbol, (bid, ask) = (
         text_field(frame, "s"),

@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import Redactor, run_guarded, set_up_logging
-from venues import binance, kiwoom, kiwoom_cli, orders_cli, upbit
+from venues import binance, book_cli, kiwoom, kiwoom_cli, orders_cli, upbit
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
@@ -209,6 +209,9 @@ class Watched:
 
 
 async def _watch(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    if options.book:
+        async with venues_of(options.demo) as hosts:
+            return await book_cli.run(options, settings, given, hosts)
     sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
     symbols = {venue: list(each.markets) for venue, each in sections if each.use != "off"}
     if settings.kiwoom.use != "off":
@@ -357,6 +360,9 @@ def build_parser() -> argparse.ArgumentParser:
     kimchi.add_argument("--coin", help="one coin only, of --history")
     kimchi.add_argument("--store", type=Path, help="premium.sqlite3 of the state folder by default")
     watch = command("watch", "live prices of the markets in the settings; needs no key")
+    watch.add_argument(
+        "--book", metavar="SYMBOL", help="ten levels of one market: KRW-BTC, BTCUSDT, 005930"
+    )
     watch.add_argument("--once", action="store_true", help="print one table and end")
 
     def common(made: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from venues.common import (
     ZERO,
     Hint,
     Market,
+    VBook,
     VQuote,
     VTicker,
     VTrade,
@@ -82,6 +83,30 @@ def _quote(frame: Any, symbol: str, seen_ns: int) -> VQuote:
     sizes = [amount(field_of(best, *names)) for names in (("bs", "bid_size"), ("as", "ask_size"))]
     stamp = int_field(frame, "tms", "timestamp")
     return VQuote(VENUE, symbol, bid, sizes[0], ask, sizes[1], stamp, seen_ns)
+
+
+def read_book(raw: bytes, seen_ns: int) -> list[VBook]:
+    """Read one frame of a book; an empty list: another one. Raises as read_frame does."""
+    frame = parse_json(raw)
+    if isinstance(frame, dict) and frame.get("ty", frame.get("type")) == "orderbook":
+        units = field_of(frame, "obu", "orderbook_units")
+        if not isinstance(units, list) or not units:
+            raise BadData("no units")
+        sides = []
+        for price, size in (
+            (("bp", "bid_price"), ("bs", "bid_size")),
+            (("ap", "ask_price"), ("as", "ask_size")),
+        ):
+            levels = (
+                (amount(field_of(unit, *price)), amount(field_of(unit, *size))) for unit in units
+            )
+            sides.append(tuple(level for level in levels if level[0] > 0 and level[1] >= 0)[:10])
+        symbol = text_field(frame, "cd", "code").partition(".")[0]
+        return [
+            VBook(VENUE, symbol, sides[0], sides[1], int_field(frame, "tms", "timestamp"), seen_ns)
+        ]
+    _read(frame, seen_ns)
+    return []
 
 
 def _ticker(frame: Any, symbol: str, seen_ns: int) -> VTicker:
@@ -156,6 +181,13 @@ def subscription(ticket: str, symbols: Collection[str], trades: bool = False) ->
     if trades:
         wanted.append({"type": "trade", "codes": codes})
     return json.dumps([*wanted, {"format": "SIMPLE"}], separators=(",", ":"))
+
+
+def book_plan(url: str, symbol: str, ticket: Callable[[], str]) -> LinePlan:
+    """Return the plan of the line of one book, fifteen levels."""
+    asked = [{"type": "orderbook", "codes": [f"{symbol}.15"]}, {"format": "SIMPLE"}]
+    hello = lambda: [json.dumps([{"ticket": ticket()}, *asked])]  # noqa: E731
+    return LinePlan(VENUE, "upbit book", lambda: url, hello, silence_s=SILENCE_S)
 
 
 def line_plan(

@@ -35,7 +35,7 @@ BUY = {
     "kiwoom": ("kiwoom", "buy", "005930", "--quantity", "10", "--price", "70000"),
 }
 COMMANDS = [
-    ("kimchi", "--once"), ("watch", "--once"), ("check",), ("status",), ("run", "--seconds", "2.5"),
+    ("kimchi", "--once"), ("watch", "--once"), ("watch", "--book", "BTCUSDT", "--once"), ("check",), ("status",), ("run", "--seconds", "2.5"),
     ("report",), ("orders", "list"), ("orders", "resolve", "upbit"), ("orders", "level", "binance", "1"),
     ("orders", "pin", "upbit"), ("orders", "place", *BUY["upbit"]), ("orders", "place", *BUY["binance"]),
     ("orders", "place", *BUY["upbit"], "--send", "--live"), ("orders", "place", *BUY["binance"], "--send"),

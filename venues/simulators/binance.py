@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import random
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -15,6 +16,40 @@ from venues.simulators.market import DOLLARS, Market
 from venues.simulators.matching import Matching, SimOrder
 from venues.simulators.server import Reply
 from venues.simulators.upbit import trouble
+
+
+class SimBook:
+    """A whole book that moves; it says its differences."""
+
+    def __init__(self) -> None:
+        self._rng, self.last = random.Random(7), 1_000
+        self.sides: dict[str, dict[Decimal, Decimal]] = {"b": {}, "a": {}}
+
+    def move(self, price: Decimal) -> dict[str, Any]:
+        """Put thirty levels around a price; return the change."""
+        first, tick, told = (
+            self.last + 1,
+            max(Decimal("0.01"), (price / 20_000).quantize(Decimal("0.01"))),
+            {},
+        )
+        for name, sign in (("b", -1), ("a", 1)):
+            old = self.sides[name]
+            now = {price + sign * tick * n: old.get(price + sign * tick * n) or Decimal(self._rng.randint(1, 900)) / 100
+                   for n in range(1, 31)}  # fmt: skip
+            for level in self._rng.sample(sorted(now), 4):
+                now[level] = Decimal(self._rng.randint(1, 900)) / 100
+            changed = {p: q for p, q in now.items() if old.get(p) != q}
+            gone = dict.fromkeys(set(old) - set(now), Decimal(0))
+            told[name] = [[format(p, "f"), format(q, "f")] for p, q in (changed | gone).items()]
+            self.sides[name] = now
+            self.last += max(1, len(told[name]))
+        return {"U": first, "u": self.last, **told}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole book."""
+        rows = {name: [[format(p, "f"), format(q, "f")] for p, q in sorted(side.items(), reverse=name == "b")]
+                for name, side in self.sides.items()}  # fmt: skip
+        return {"lastUpdateId": self.last, "bids": rows["b"], "asks": rows["a"]}
 
 
 class BinanceSimulator:
@@ -35,6 +70,7 @@ class BinanceSimulator:
         self.key_fault = 0  # a code for every signed request
         self._shown: dict[int, tuple[str, Decimal]] = {}  # what the private line has told
         self.withdraws = False
+        self._books: dict[str, SimBook] = {}  # of symbols whose differences somebody hears
 
     # --- REST ---------------------------------------------------------------------------
 
@@ -56,6 +92,10 @@ class BinanceSimulator:
                 return Reply(400, '{"code":-1121,"msg":"Invalid symbol."}', more)
             rows = [self._symbol(symbol) for symbol in asked or self._symbols()]
             return Reply(200, json.dumps({"symbols": rows}), more)
+        if path == "/api/v3/depth" and (
+            deep := self._books.get(query.partition("symbol=")[2].partition("&")[0])
+        ):
+            return Reply(200, json.dumps(deep.snapshot()), more)
         if path == "/api/v3/depth":
             price = Decimal(self.market.dollars("BTC"))
             book = {"lastUpdateId": 1, "bids": [[f"{price - 1}", "1"]], "asks": [[f"{price}", "2"]]}
@@ -234,6 +274,12 @@ class BinanceSimulator:
             return self._private_frames(names)
         return [json.dumps({"stream": name, "data": self._data(name)}).encode() for name in names]
 
+    def _difference(self, symbol: str) -> dict[str, Any]:
+        """Move the book of a symbol on and say what changed."""
+        book = self._books.setdefault(symbol, SimBook())
+        price = Decimal(self.market.dollars(symbol.removesuffix("USDT")))
+        return {"e": "depthUpdate", "E": self._now_ms(), "s": symbol, **book.move(price)}
+
     def _subscribed(self, asked: dict[str, Any]) -> int:
         """Check key, signature over the sorted names, and time; return 200 or 400."""
         given = dict(asked["params"])
@@ -280,6 +326,8 @@ class BinanceSimulator:
         symbol, _, kind = name.partition("@")
         symbol = symbol.upper()
         coin = symbol.removesuffix("USDT")
+        if kind.startswith("depth"):
+            return self._difference(symbol)
         price, now = self.market.dollars(coin), self._now_ms() + self.clock_off_ms
         if kind == "bookTicker":
             return {"u": 1, "s": symbol, "b": price, "B": "1", "a": price, "A": "1"}

@@ -231,7 +231,7 @@ class UpbitSimulator:
             }
             return ["private"]
         parts = json.loads(first)
-        names = [f"{part['type']} {code.partition('.')[0]}"
+        names = [f"{'book' if code.endswith('.15') else part['type']} {code.partition('.')[0]}"
                  for part in parts if "type" in part for code in part["codes"]]  # fmt: skip
         return [name for name in names if name.split()[1] in self._codes()]
 
@@ -274,6 +274,11 @@ class UpbitSimulator:
     def _frame(self, kind: str, code: str) -> bytes:
         coin, now = code.partition("-")[2], self._now_ms() + self.clock_off_ms
         price = self.market.won(coin)
+        if kind == "book":
+            step = Decimal(1_000) if Decimal(price) > 2_000_000 else Decimal(1)
+            units = ",".join(f'{{"ap":{Decimal(price) + step * n},"bp":{Decimal(price) - step * n},"as":{n}.5,"bs":{n}.25}}'
+                             for n in range(1, 16))  # fmt: skip
+            return f'{{"ty":"orderbook","cd":"{code}","tms":{now},"st":"REALTIME","obu":[{units}]}}'.encode()
         if kind == "orderbook":
             return (
                 f'{{"ty":"orderbook","cd":"{code}","tms":{now},"st":"REALTIME",'
