@@ -6462,10 +6462,11 @@ class Engine:
     def handle(self, event: Event) -> Sequence[Action]:
         """Take one event in; return what is to be done, in order."""
         self._handlers[type(event)](event)
-        core = self.core
-        if not core.out:
-            return ()
-        actions = core.take_actions()
+        return self.finish() if self.core.out else ()
+
+    def finish(self) -> Sequence[Action]:
+        """Hand over what the events since the last time led to."""
+        actions = self.core.take_actions()
         for action in actions:
             if isinstance(action, Record):
                 self.digest.update(canonical_json(action).encode())

@@ -19,7 +19,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Block(NamedTuple):
     """Some events in order: what each is, and the next of each kind."""
 
     kinds: bytes
-    times: Iterator[bot.TimeEvent]
+    times: Iterator[datetime]
     trades: Iterator[bot.Trade]
     lines: Iterator[str]
 
@@ -187,6 +187,6 @@ def _block(body: bytes, events: int, times: int, trades: int, other: int) -> Blo
     )  # fmt: skip
     gaps = map(timedelta, itertools.repeat(0), itertools.repeat(0), moments)
     return Block(
-        body[:events], map(new, itertools.repeat(bot.TimeEvent), zip(map(epoch.__add__, gaps))),
-        map(new, itertools.repeat(bot.Trade), values), iter(lines),
+        body[:events], map(epoch.__add__, gaps), map(new, itertools.repeat(bot.Trade), values),
+        iter(lines),
     )  # fmt: skip

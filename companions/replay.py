@@ -243,21 +243,31 @@ class _Driver:
             self.keep(self.engine.handle(event))
 
     def blocks(self, blocks: Iterator[Block]) -> None:
-        """Feed the columns of a recording that was read before."""
-        handle, keep = self.engine.handle, self.keep
+        """Feed the columns of a recording that was read before.
+
+        As `Engine.handle` does, but nobody needs to ask of what kind an event is; and of the many
+        moments within a second that was worked already only the time moves.
+        """
+        engine, core, event_of = self.engine, self.engine.core, bot.TimeEvent
+        on_trade, on_time, over = engine._on_trade, engine._on_time, engine._next_second
         for kinds, times, trades, lines in blocks:
             next_time, next_trade = times.__next__, trades.__next__
             self.trades += kinds.count(TRADE)
             for kind in kinds:
                 if kind == TRADE:
-                    actions = handle(next_trade())
+                    on_trade(next_trade())
                 elif kind == TIME:
-                    actions = handle(next_time())
+                    now = next_time()
+                    if core.now <= now < over:
+                        core.now = now
+                        continue
+                    on_time(event_of(now))
+                    over = engine._next_second
                 else:
                     self.line(next(lines))
-                    continue
-                if actions:
-                    keep(actions)
+                    over = engine._next_second
+                if core.out:
+                    self.keep(engine.finish())
             self.at += len(kinds)
 
 
