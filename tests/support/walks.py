@@ -44,6 +44,7 @@ class Weather(NamedTuple):
     limits: dict[str, Any] = {}  # noqa: RUF012
     cash: int = 10_000_000
     strategy: str = "scripted"
+    owners: dict[str, int] = {}  # noqa: RUF012  shares of his as the first day begins
 
 
 USUAL = {
@@ -56,31 +57,34 @@ USUAL = {
     "price": 2,
     "long": 2,
 }
-KEPT = {
-    "quiet": Weather(201, {}),
-    "trailing": Weather(202, {"jump": 2}, settings={"flat_at": None}),
-    "refused": Weather(203, {"wish": 12, "jump": 2}, "aarrt"),
-    "nobody": Weather(504, {"jump": 3}, "aaannt", settings={"exit_step_s": 3}),
-    "poor": Weather(617, {"wish": 14, "jump": 3}, limits={
+KEPT = {  # those that go everywhere first
+    "doubts": Weather(224, {"word": 6, "account": 4, "long": 3, "owner": 1}, "aull", night="gone",
+                      settings={"flat_at": None, "entry_timeout_s": 600}),
+    "everything": Weather(416, {"gap": 2, "halt": 1, "auction": 1, "odd": 2, "owner": 2, "word": 2, "level": 1,
+                               "restart": 1, "notice": 3, "jump": 2, "wrong": 1}, "aaaaaaruln", 4),
+    "breakout": Weather(515, {"minutes": 30}, strategy="breakout"),
+    "ex-day": Weather(511, {"word": 2}, night="ex-day",
+                      settings={"flat_at": None, "on_corporate_action": "scale"}),
+    "feed": Weather(907, {"gap": 4, "halt": 3, "auction": 4, "odd": 5}),
+    "refused": Weather(303, {"wish": 12, "jump": 2}, "aarrt"),
+    "owner": Weather(208, {"owner": 5, "word": 5, "list": 12}, "aaaaau"),
+    "gone": Weather(212, {"restart": 1}, night="gone", settings={"flat_at": None}),
+    "split": Weather(510, {"jump": 1}, night="split", settings={"flat_at": None}),
+    "twins": Weather(619, {"owner": 4, "list": 12, "wrong": 1}, "auulx"),
+    "poor": Weather(717, {"wish": 14, "jump": 3}, limits={
         "max_daily_loss_krw": 30_000, "max_symbol_krw": 1_500_000, "max_total_krw": 2_200_000,
         "max_drawdown_krw": 25_000, "max_orders_per_minute": 3, "max_orders_per_day": 25,
         "losses_in_a_row_all": 2, "max_quantity": 15}),
-    "no-cash": Weather(118, {"wish": 12, "account": 5, "fill": 20}, cash=2_500_000),
-    "lost": Weather(405, {"account": 6, "list": 9}, "aaaauulx"),
-    "twins": Weather(519, {"owner": 4, "list": 12, "wrong": 1}, "auulx"),
-    "slow": Weather(506, {"list": 10}, "aaaaul", slow_s=12),
-    "feed": Weather(607, {"gap": 4, "halt": 3, "auction": 4, "odd": 5}),
-    "owner": Weather(8, {"owner": 5, "word": 5, "list": 12}, "aaaaau"),
-    "restarts": Weather(409, {"restart": 4, "jump": 2}, "aaaauln", settings={"flat_at": None}),
-    "split": Weather(410, {"jump": 1}, night="split", settings={"flat_at": None}),
-    "ex-day": Weather(511, {"word": 2}, night="ex-day",
-                      settings={"flat_at": None, "on_corporate_action": "scale"}),
-    "gone": Weather(112, {"restart": 1}, night="gone", settings={"flat_at": None}),
-    "paper": Weather(613, {"notice": 8, "account": 6}, "aaaaul", paper=True),
     "clocks": Weather(314, {"clock": 3, "late": 3, "jump": 2, "level": 3}),
-    "breakout": Weather(515, {"minutes": 30}, strategy="breakout"),
-    "everything": Weather(316, {"gap": 2, "halt": 1, "auction": 1, "odd": 2, "owner": 2, "word": 2, "level": 1,
-                               "restart": 1, "notice": 3, "jump": 2, "wrong": 1}, "aaaaaaruln", 4),
+    "stubborn": Weather(322, {"wish": 14, "jump": 2}, "arrrrrt"),
+    "restarts": Weather(409, {"restart": 4, "jump": 2}, "aaaauln", settings={"flat_at": None}),
+    "owner-s-shares": Weather(121, {"owner": 2, "word": 4, "level": 2, "list": 9}, owners={STOCKS[0]: 7}),
+    "slow": Weather(806, {"list": 10}, "aaaaul", slow_s=12),
+    "lost": Weather(605, {"account": 6, "list": 9}, "aaaauulx"),
+    "no-cash": Weather(418, {"wish": 12, "account": 5, "fill": 20}, cash=2_500_000),
+    "paper": Weather(713, {"notice": 8, "account": 6}, "aaaaul", paper=True),
+    "nobody": Weather(804, {"jump": 3}, "aaannt", settings={"exit_step_s": 3}),
+    "trailing": Weather(502, {"jump": 2}, settings={"flat_at": None}),
 }  # fmt: skip
 
 
@@ -101,7 +105,7 @@ class Wants(bot.TradingStrategy):
         return self._next(view)
 
     def _next(self, view: bot.StrategyView) -> bot.OrderRequest | None:
-        if not self.wishes or self.wishes[0].symbol != view.symbol:
+        if not self.wishes or self.wishes[0].symbol not in (view.symbol, STOCKS[2]):
             return None
         wish = self.wishes.pop(0)
         if wish.signal == "fails":
@@ -217,7 +221,7 @@ class Broker:
     def balance(self, cash: int) -> bot.Balance:
         """Return cash and shares."""
         lines = tuple(
-            bot.Holding(symbol, shares, self.free(symbol), Decimal(70_000))
+            bot.Holding(symbol, shares, self.free(symbol), Decimal(70_000), symbol * 2)
             for symbol, shares in self.shares.items()
             if shares
         )
@@ -240,7 +244,7 @@ class Walk:
         self.signals = itertools.count(1)
         self.cash_off, self.cash_seen, self.looked = 0, 0, ""
         self.symbols = (*STOCKS[:2], LEFT)
-        self.engine = self._engine(bot.Ledger())
+        self.engine, self.rebuilt = self._engine(bot.Ledger()), bot.Ledger()
 
     def _engine(self, ledger: bot.Ledger) -> bot.Engine:
         limits = {
@@ -276,12 +280,24 @@ class Walk:
             self.lines.append(f"{self.now:%H:%M:%S} {line_of(action)}")
             if isinstance(action, bot.Record):
                 self.rows.append(action)
+                self._keep(action)
             elif isinstance(action, bot.OrderCall):
                 if action.action == "new":
                     self._check(action.intent)
                 self.calls.append(action)
             elif isinstance(action, bot.Ask):
                 self._asked(action)
+
+    def _keep(self, row: bot.Record) -> None:
+        """Take a row into the ledger that is made of rows alone."""
+        if row.kind == "instrument":
+            self.rebuilt.instruments[row.ref] = row.data
+        elif row.kind in ("intent", "ledger"):
+            self.rebuilt.apply(bot.entry_from_json(bot.canonical_json(row.data)))
+
+    def compare(self) -> None:
+        """Hold the ledger that lives against the one of its rows, field by field."""
+        assert differences(self.engine.core.ledger, self.rebuilt) == []
 
     def _check(self, intent: bot.OrderIntent) -> None:
         """Hold what leaves against what must always hold."""
@@ -329,8 +345,10 @@ class Walk:
         self.later(bot.Seen(value, self.now))
 
     def _list(self) -> bot.OrderList:
-        if self.weather.paper and self.pick.random() < 0.3:
-            return bot.OrderList(())
+        if self.weather.paper and self.pick.random() < 0.5:
+            return bot.OrderList(
+                self.broker.listed(self.now, 0).rows[: -self.pick.choice((1, 1, 99))]
+            )
         return self.broker.listed(self.now, self.pick.choice((0, 0, 1, 4)))
 
     def _cash(self) -> int:
@@ -348,8 +366,9 @@ class Walk:
     def pass_time(self, seconds: int) -> None:
         """Let seconds pass; answers come when they are due."""
         for _ in range(seconds):
-            self.now += timedelta(seconds=1)
-            self.feed(bot.TimeEvent(self.now))
+            for part in self.pick.choice(((1_000,), (1_000,), (400, 600))):
+                self.now += timedelta(milliseconds=part)
+                self.feed(bot.TimeEvent(self.now))
             ready = [event for at, event in self.due if at <= self.now]
             self.due = [each for each in self.due if each[0] > self.now]
             for event in ready:
@@ -423,7 +442,7 @@ class Walk:
                 bot.name_of(core, symbol), state.view.bars[-1] if state.view.bars else None, state.high,
                 state.halted, state.auction, state.view.fund, state.builder.dropped,
             ]  # fmt: skip
-        digits = hashlib.sha256(bot.canonical_json(asked).encode()).hexdigest()[:4]
+        digits = digits_of(asked)
         if digits != self.looked:
             self.looked = digits
             self.lines.append(f"{self.now:%H:%M:%S} looks {digits}")
@@ -508,7 +527,7 @@ class Walk:
         )  # fmt: skip
         kind = pick.choice((K.LIMIT,) * 6 + (K.MARKET, K.BEST_LIMIT))
         wish = bot.OrderRequest(
-            symbol, pick.choice((BUY,) * 9 + (SELL,)), pick.choice((1, 4, 10, 10, 20, 30, 0)),
+            symbol if pick.random() < 0.95 else STOCKS[2], pick.choice((BUY,) * 9 + (SELL,)), pick.choice((1, 4, 10, 10, 20, 30, 0)),
             pick.choice((f"s{next(self.signals)}",) * 6 + ("again", "fails" if pick.random() < 0.04 else "x")),
             kind, (price + pick.choice((0, 100, 100, 200, 5_000, 50))) * kind.priced,
             pick.choice((plan, plan, plan, None)), "a wish",
@@ -546,7 +565,8 @@ class Walk:
                 self._fill_row(number)
             self.pass_time(6)
             self.feed(bot.Seen(self.broker.listed(self.now, 0), self.now))
-        for symbol in self.symbols[:2]:
+        second = LEFT if self.weather.night == "gone" else STOCKS[1]
+        for symbol in (STOCKS[0], second):
             self._sound_wish(symbol, far=True)
             self.pass_time(3)
             self.end_call()
@@ -619,12 +639,19 @@ class Walk:
 
     def _do_word(self, symbol: str) -> None:
         """The owner says something, sensible or not."""
-        orders = list(self.engine.core.ledger.orders.values())
-        order = self.pick.choice(orders) if orders else None
-        number = order.order_no if order and order.order_no else "77"
-        said = self.pick.choice(
+        ledger, pick = self.engine.core.ledger, self.pick
+        orders = list(ledger.orders.values())
+        waiting = [order for order in orders if order.status is bot.OrderStatus.QUARANTINED]
+        said = pick.choice(
             ("buy", "buy", "sell", "cancel", "cancel", "unlock", "resolve", "resolve", "levels")
         )
+        order = pick.choice(waiting or orders) if orders else None
+        if said == "cancel":
+            order = pick.choice([each for each in orders if each.status in bot.RESTING] or [None])
+        if ledger.actions and pick.random() < 0.5:
+            said, symbol = "levels", next(iter(ledger.actions))
+        known = [*self.broker.before, *self.broker.rows]
+        number = order.order_no if order and order.order_no else pick.choice(known or ["77"])
         key = order.intent.intent_id if order else "none"
         text = {
             "buy": self.pick.choice((f"{symbol} 3", f"{symbol} 3 {self.broker.price[symbol]}", "999999 1")),
@@ -656,20 +683,18 @@ class Walk:
         """The process dies and is started again; calls under way were executed or not."""
         self._do_wish(symbol)
         self.pass_time(2)
-        ledger = bot.Ledger()
-        for row in self.rows:
-            if row.kind == "instrument":
-                ledger.instruments[row.ref] = row.data
-            elif row.kind in ("intent", "ledger"):
-                ledger.apply(bot.entry_from_json(bot.canonical_json(row.data)))
-        assert differences(self.engine.core.ledger, ledger) == []
+        self.compare()
         for call in self.calls:
             if self.pick.random() < 0.5:
                 self.broker.execute(call, self.now)
         self.calls, self.due = [], []
         end = self.now
-        self.engine = self._engine(ledger)
+        self.engine, self.rebuilt = self._engine(self.rebuilt), bot.Ledger()
+        for row in self.rows:
+            self._keep(row)
         self.pass_time(20)
+        if self.pick.random() < 0.2:  # nobody of ours knows it
+            self.broker.place(symbol, BUY, 7, self.broker.price[symbol], "00", self.now)
         self.word("restarted", text=end.isoformat())
         self.word("day", session=bot.session_of(self.now.date()))
         self._ask_all()
@@ -677,7 +702,7 @@ class Walk:
     def _ask_all(self) -> None:
         """Answer what each start asks."""
         for symbol in self.engine.core.symbols:
-            self.feed(bot.Seen(self.broker.instrument(symbol), self.now))
+            self.feed(bot.Seen(self.broker.instrument(symbol, self.pick.random() < 0.9), self.now))
         self.feed(bot.Seen(self.broker.listed(self.now, 0), self.now))
         self.feed(bot.Seen(self.broker.balance(self._cash() or self.weather.cash), self.now))
         self.feed(bot.Seen(bot.Cash(self._cash() or self.weather.cash), self.now))
@@ -691,6 +716,7 @@ class Walk:
         assert session is not None
         self.word("day", session=session)
         if self.now.date() == DAY:
+            self.broker.shares.update(self.weather.owners)
             self.feed(bot.Seen(bot.PastBars(STOCKS[0], tuple(_past(STOCKS[0]))), self.now))
         self._ask_all()
         for start, share in (
@@ -705,8 +731,10 @@ class Walk:
                 self._do_trade(symbol)
             if self.weather.night and start == "14:46:00":
                 self._hold_over_night()
-            for _ in range(steps * share // 10):
+            for n in range(steps * share // 10):
                 self.step()
+                if n % 8 == 0:
+                    self.compare()
         while self.calls:
             self.end_call()
         self.jump_to("15:30:05")
@@ -720,6 +748,7 @@ class Walk:
         self.lines.append(f"figures {figures} {core.day_result_krw()} {core.morning_equity_krw()}")
         self.word("stop", text="cancel")
         self.word("feed down")
+        self.compare()
 
     def night(self) -> None:
         """Go to the next morning; numbers, rows and totals begin anew."""
@@ -813,11 +842,16 @@ def _past(symbol: str) -> Iterable[bot.Bar]:
         )
 
 
+def digits_of(value: Any) -> str:
+    """Return four digits that stand for all of a value."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:4]
+
+
 def line_of(action: bot.Action) -> str:
     """Return an action as one line: what a person looks at, and four digits of all the rest."""
     if isinstance(action, bot.Ask):
         return f"ask {action.what} {action.symbol}".rstrip()
-    digits = hashlib.sha256(bot.canonical_json(action).encode()).hexdigest()[:4]
+    digits = digits_of(action)
     if isinstance(action, bot.OrderCall):
         intent = action.intent
         return (

@@ -6,7 +6,7 @@ import walks
 WORDS = (
     "code=SESSION", "code=POSITIONS", "code=ON_HOLD", "code=UNRESOLVED", "code=STALE", "code=OPPOSITE",
     "code=NO_QUOTE", "code=BLOCKED", "code=LEVEL", "code=ORDER_VALUE", "code=COLLAR",
-    "code=DRAWDOWN", "code=CASH", "code=PLAN", "event=fill", "event=cancelled", "event=replaced",
+    "code=CASH", "event=fill", "event=cancelled", "event=replaced",
     "event=found", "event=absent", "event=ambiguous", "event=refused", "filled", "round_closed",
     "external_order", "exit_waits", "order_quarantined", "orphan", "corporate_action", "levels_set",
     "mismatch", "symbol_stopped", "cash_differs",
@@ -27,9 +27,9 @@ def test_a_walk_is_what_was_kept(name):
 def test_one_share_more_is_shown():
     """What is kept of a walk does not pass for another one."""
     kept = walks.FILE.read_text()
-    line = next(line for line in kept.splitlines() if line.startswith("quiet 3 "))
-    assert walks.moved("quiet", kept.replace(line, line[:-1] + "x"))[0].startswith("part 3 of")
-    assert walks.moved("quiet", kept + "quiet 999 09:00:00 0\n")
+    line = next(line for line in kept.splitlines() if line.startswith("doubts 3 "))
+    assert walks.moved("doubts", kept.replace(line, line[:-1] + "x"))[0].startswith("part 3 of")
+    assert walks.moved("doubts", kept + "doubts 999 09:00:00 0\n")
 
 
 def test_the_walks_go_where_money_is():
