@@ -2040,14 +2040,13 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     except (ValueError, TypeError):  # no time, a number in its place, a time without zone
         age = ACKNOWLEDGED_FOR * 2
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
-    ids = all(each.real and each.real[0] in "TCFH" for each in ENDPOINTS.values())
     said = signature(profile, bot.limits, keys.build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
     tests = (
         (keys.command_line, "command line", Both("no --live", "--live 없음"), "--live"),
         (bot.mode == "live", "bot.mode", repr(bot.mode), "live"),
         (pinned, "bot.live_account_pin", Both("another account's pin, or none", "다른 계좌의 핀"), "--make-pin"),
-        (hosts and ids, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
+        (hosts, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
         (
             keys.credentials_file.startswith(LIVE_FILE_PREFIX),
             "--credentials", keys.credentials_file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml",
@@ -2431,13 +2430,11 @@ class FrameDecoder:
         self._day_text = ""
         if day:
             self.set_day(day)
-        self._readers: dict[str, Callable[[str, int], Sequence[MarketEvent]]] = {
-            "H0STCNT0": self._trades,
-            "H0STASP0": self._quotes,
-            "H0STCNI0": self._notices,
-            "H0STCNI9": self._notices,
-            "H0STMKO0": self._statuses,
-        }
+        # TR -> fewest fields of a record that are known, reader of one; None: of another account
+        self._readers: dict[str, tuple[int, Callable[[list[str]], MarketEvent | None]]] = {
+            "H0STCNT0": (46, self._trade), "H0STASP0": (59, self._quote), "H0STMKO0": (10, _status),
+            "H0STCNI0": (23, self._notice), "H0STCNI9": (23, self._notice),
+        }  # fmt: skip
 
     def set_day(self, day: date) -> None:
         """Set the date of frames that carry a time only."""
@@ -2450,6 +2447,8 @@ class FrameDecoder:
 
     def _learn(self, tr_id: str, width: int, count: int) -> None:
         """Prepare the short way for frames of today with so many records of so many fields."""
+        if tr_id not in ("H0STCNT0", "H0STASP0"):
+            return
         head = f"0|{tr_id}|{count:03d}|"
         known = self._usual.get(head)
         if width > 100 or count > 10 or (known and known.width == width):
@@ -2490,10 +2489,15 @@ class FrameDecoder:
             pass  # a text that comes for the first time today
         try:
             tr_id, count, payload = self.open_frame(frame)
-            reader = self._readers.get(tr_id)
-            if reader is None:
+            if tr_id not in self._readers:
                 raise BadData(f"TR {tr_id[:12]!r} is not one that the bot registers")
-            return reader(payload, count)
+            (least, read), fields = self._readers[tr_id], payload.split("^")
+            width = record_width(len(fields), count)
+            if width < least:
+                raise BadData(f"{tr_id}: {width} fields a record, at least {least} are known")
+            found = [read(fields[at : at + width]) for at in range(0, len(fields), width)]
+            self._learn(tr_id, width, count)
+            return [event for event in found if event is not None]
         except (ValueError, IndexError, OverflowError) as error:
             raise BadData(f"not a frame that can be read: {error}") from None
 
@@ -2516,15 +2520,6 @@ class FrameDecoder:
         if tr_id not in self._ciphers:
             raise BadData(f"{tr_id[:12]} is encrypted and its key is not known")
         return tr_id, count, self._ciphers[tr_id].decrypt(payload)
-
-    def _trades(self, payload: str, count: int) -> Sequence[Trade]:
-        fields = payload.split("^")
-        width = record_width(len(fields), count)
-        if width < 46:
-            raise BadData(f"H0STCNT0: {width} fields a record, at least 46 are known")
-        trades = [self._trade(fields[at : at + 36]) for at in range(0, len(fields), width)]
-        self._learn("H0STCNT0", width, count)
-        return trades
 
     def _usual_trades(self, match: re.Match[str]) -> list[Trade]:
         """Read the groups of several trades; [] when one of them is not as usual."""
@@ -2566,44 +2561,16 @@ class FrameDecoder:
             raise BadData(f"{volume} shares at {price}, of {total} for {value} won")
         return Trade(f[0], moment, price, volume, total, value, f[35] == "Y")
 
-    def _quotes(self, payload: str, count: int) -> Sequence[Quote]:
-        fields = payload.split("^")
-        width = record_width(len(fields), count)
-        if width < 59:
-            raise BadData(f"H0STASP0: {width} fields, at least 59 are known")
-        quotes = []
-        for at in range(0, len(fields), width):
-            f = fields[at : at + 48]
-            ts = self._times.get(f[1]) or self._time(f[1])
-            ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
-            expected = _digits(f[47]) if f[47] else 0
-            quotes.append(Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2]))
-        self._learn("H0STASP0", width, count)
-        return quotes
+    def _quote(self, f: list[str]) -> Quote:
+        """Read one H0STASP0 record field by field."""
+        ts = self._times.get(f[1]) or self._time(f[1])
+        ask, bid, ask_size, bid_size = (_digits(f[n]) for n in (3, 13, 23, 33))
+        expected = _digits(f[47]) if f[47] else 0
+        return Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2])
 
-    def _notices(self, payload: str, count: int) -> Sequence[Notice]:
-        """Read order notices; 26 fields (real) and 23 (paper, measured 2026-08-19): 0..17 agree."""
-        fields = payload.split("^")
-        width = record_width(len(fields), count)
-        if width < 23:
-            raise BadData(f"order notice of {width} fields, at least 23 are known")
-        found = []
-        for at in range(0, len(fields), width):
-            f = fields[at : at + 18]
-            if self._account and f[1].strip() != self._account:
-                continue
-            found.append(_notice(f))
-        return found
-
-    def _statuses(self, payload: str, count: int) -> Sequence[MarketStatus]:
-        fields = payload.split("^")
-        width = record_width(len(fields), count)
-        if width < 10:
-            raise BadData(f"H0STMKO0: {width} fields, at least 10 are known")
-        return [
-            MarketStatus(fields[at], fields[at + 1] == "Y", fields[at + 8] == "Y", fields[at + 3])
-            for at in range(0, len(fields), width)
-        ]
+    def _notice(self, f: list[str]) -> Notice | None:
+        """Read an order notice; 26 fields (real) and 23 (paper, measured 2026-08-19): 0..17 agree."""
+        return None if self._account and f[1].strip() != self._account else _notice(f)
 
     def _other_day(self, day: str, time_of_day: str) -> datetime:
         """Return the time of a trade by its own BSOP_DATE: after a reconnect it may be yesterday's.
@@ -2680,6 +2647,10 @@ def stock_code(text: str, matters: Matters | None = None) -> str:
         other = code[1:] if code[:1] == "Q" else f"Q{code}"
         return other if matters(other) else code
     return code
+
+
+def _status(f: Sequence[str]) -> MarketStatus:
+    return MarketStatus(f[0], f[1] == "Y", f[8] == "Y", f[3])
 
 
 def _notice(f: Sequence[str]) -> Notice:
@@ -8177,11 +8148,6 @@ def _token_expiry(body: Mapping[str, Any], asked: datetime) -> datetime:
     except ValueError:
         seconds = str(body.get("expires_in") or "0")
         return asked + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,6}", seconds) else 0)
-
-
-def open_private(path: Path) -> io.TextIOWrapper:
-    """Open a file to append to that only its owner can read."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -182,3 +182,12 @@ def test_owner_signs_with_the_account_tail(tmp_path, pin, monkeypatch, capsys):
 def iter_lines(text: str) -> argparse.Namespace:
     """Return something with readline(), as standard input has."""
     return argparse.Namespace(readline=lambda: text)
+
+
+@pytest.mark.parametrize("name", bot.ENDPOINTS)
+def test_a_service_has_a_tr_id_of_its_server(name):
+    """Those of the real server begin with T, C, F or H; an order's of the paper server with V."""
+    endpoint = bot.ENDPOINTS[name]
+    assert endpoint.real and endpoint.real[0] in "TCFH"
+    if endpoint.method == "POST":
+        assert endpoint.paper and endpoint.paper[0] == "V"
