@@ -106,6 +106,46 @@ def test_a_token_without_a_clear_end_lives_from_its_question_on(tmp_path, takes_
     assert run(main) == (timedelta(hours=1), 3600 - takes_s)
 
 
+@pytest.mark.parametrize("expires_in", ["", "x", "-5", "12.5", "1e3", 0, None, "12345678"])
+def test_a_token_without_any_end_is_good_for_nothing(tmp_path, expires_in):
+    """It ends with its question; the next one who wants it asks again."""
+
+    async def main():
+        given = token(access_token_token_expired="", expires_in=expires_in)
+        desk, _ = clients(tmp_path, (0, given))
+        asked = desk.clock.now()
+        await desk.auth.token()
+        return desk.auth._expires == asked, desk.auth.left_s
+
+    assert run(main) == (True, 0)
+
+
+def test_a_refusal_without_a_text_has_none(tmp_path):
+    """Not the word None; with one in either form it is told, cleaned."""
+
+    async def main():
+        texts = []
+        for body in ({}, {"error_description": "why"}, {"msg1": "why"}, {"msg1": None}):
+            desk, _ = clients(tmp_path, (0, reply(403, error_code="EGW00201", **body)))
+            with pytest.raises(bot.RequestRefused) as refusal:
+                await desk.auth.token()
+            texts.append(str(refusal.value).rpartition("EGW00201")[2].strip(" :"))
+        return texts
+
+    texts = run(main)
+    assert [("why" in text, "None" in text) for text in texts] == [
+        (False, False), (True, False), (True, False), (False, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"a\\udfff\\u0041"', '"\\ud83d\\ude00"', '"값"'])
+def test_whatever_a_body_says_can_be_written_down(text):
+    """Half a surrogate becomes a question mark, a whole pair its letter."""
+    body = bot.HttpReply(200, f'{{"msg1": {text}}}', {}).body()
+    assert body["msg1"].encode("utf-8").decode() == body["msg1"]
+    assert body["msg1"] in ("?", "a?A", "\U0001f600", "값")
+
+
 def test_a_reason_of_before_a_good_token_is_not_told_again(tmp_path):
     """Refused, given, dropped: within the minute our own pace is the reason, not the old refusal."""
 
@@ -371,3 +411,36 @@ async def test_an_answer_to_another_call_ends_the_use_of_its_connections_and_no_
             await transport.close()
     assert len(set(sessions)) == 3 and server.connections == 5
     assert [session.closed for session in sessions] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "shares"),
+    [({"output1": {"ord_psbl_qty": "7"}}, 7), ({"output": [{"ord_psbl_qty": "7"}]}, 7),
+     ({"output1": []}, 0), ({"msg_cd": "KIOK0560", "rt_cd": "1"}, 0), ({"msg_cd": " KIOK0560 "}, 0)],
+)  # fmt: skip
+def test_what_can_be_sold_is_what_the_answer_says_and_nothing_without_a_row(
+    tmp_path, answer, shares
+):
+    """A record, a list of one, an empty list, "nothing to show" in either spelling."""
+
+    async def main():
+        body = {"rt_cd": "0", "msg_cd": "K", **answer}
+        desk, _ = clients(tmp_path, (0, token()), (0, reply(**body)))
+        real = desk.again(profile=bot.replace(desk.profile, environment="real"))
+        return await real.orders.sellable("005930")
+
+    assert run(main) == shares
+
+
+@pytest.mark.parametrize(
+    ("times_s", "median", "worst"),
+    [([], 0, 0), ([1], 1000, 1000), ([3, 1, 2], 2000, 3000), (range(1, 101), 50_500, 100_000),
+     (range(1, 201), 100_500, 199_000), (range(1, 1001), 872_500, 998_000)],
+)  # fmt: skip
+def test_the_figures_of_a_service_are_of_its_last_256_calls(times_s, median, worst):
+    """The middle, and the time that one in a hundred exceeds; the count is of all."""
+    figures = bot.CallFigures()
+    for each in times_s:
+        figures.note(float(each), "")
+    found = figures.figures()
+    assert (found["ms_median"], found["ms_p99"], found["count"]) == (median, worst, len(times_s))

@@ -202,3 +202,17 @@ def test_who_is_halted_in_an_auction_or_without_a_feed_is_not_asked_about():
 
     due = Life(density=0.0001).play(story)
     assert due == [False, True, *[False] * 6, False, True]
+
+
+def test_nobody_is_asked_about_outside_continuous_trading():
+    """Ten minutes before the open, in the closing auction and after the close silence means nothing."""
+
+    async def story(life):
+        _, _, _, silence = await silent(life)
+        found = []
+        for clock in ("08:50:00", "15:19:59", "15:20:00", "15:25:00", "15:30:00", "15:45:00"):
+            silence._core.now = edge.at(clock)
+            found.append(silence._is_due(SYMBOL))
+        return found
+
+    assert Life(density=0.0001).play(story) == [False, True, *[False] * 4]

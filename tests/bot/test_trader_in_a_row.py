@@ -309,23 +309,25 @@ def test_the_progress_of_a_warm_up_begins_at_nothing_and_ends_whole():
     """Done, of how many, seconds left: by what the first took; told when it is long."""
 
     async def story(life, trader):
-        seen = []
+        seen, first_told = [], []
         trader.morning.progress = 9, 9, 0  # of the day before
 
         async def past(symbol, session):
             seen.append(trader.morning.progress)
+            first_told.append(trader.bridge.said["preparing"])
             await asyncio.sleep(30)
             return bot.Seen(bot.PastBars(symbol, ()), trader.clock.now())
 
         trader.morning._past = past
         await trader.morning.warm_up(bot.session_of(edge.DAY))
         told = [trader.bridge.said[code] for code in ("preparing", "prepared")]
+        assert first_told == [0, 0, 0, 1, 1, 1, 1, 1]  # the first three take longer than the rest
         return seen, trader.morning.progress, told
 
-    many = tuple(f"{n:06d}" for n in range(5930, 5936))
+    many = tuple(f"{n:06d}" for n in range(5930, 5938))
     seen, last, told = parts(story, start="08:40:00", symbols=many)
-    assert seen == [(n, 6, 30 * (6 - n) if n else 0) for n in range(6)]
-    assert (last, told) == ((6, 6, 0), [1, 1])
+    assert seen == [(n, 8, 30 * (8 - n) if n else 0) for n in range(8)]
+    assert (last, told) == ((8, 8, 0), [1, 1])
 
 
 # --- a clock in doubt ---
@@ -401,11 +403,13 @@ def test_who_paired_is_listed_beside_those_of_the_settings():
             trader.bridge.telegram.users = frozenset({42})
             trader.bridge.telegram._token = bot.Secret("")
             phone = asyncio.create_task(bot.Phone(trader).run())
-            await asyncio.gather(phone, return_exceptions=True)
+            assert await phone is None  # without a token nothing is sent, heard, or to be paired
             found.append(sorted(trader.bridge.telegram.users))
-        return found
+        trader.bridge.telegram.users = frozenset()
+        await bot.Phone(trader).run()
+        return found, trader.bridge.telegram.pairing, list(trader.bridge.messages)
 
-    assert parts(story) == [[7, 8, 42], [42], [42], [42], [42]]
+    assert parts(story) == ([[7, 8, 42], [42], [42], [42], [42]], "", [])
 
 
 def test_noise_that_was_chosen_is_a_row_and_the_newest_counts():
