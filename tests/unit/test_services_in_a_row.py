@@ -1,10 +1,14 @@
 """Recorder, logs, control file, codes: what one piece of work leaves for the next, by a plain reading."""
 
 import gzip
+import io
+import logging
 import os
+import re
 import threading
 from datetime import timedelta
 
+import edge
 import pytest
 from test_services import AT, lines_of
 
@@ -125,7 +129,7 @@ def test_lines_that_were_dropped_are_told_once_each(tmp_path):
 
     def say(count):
         for _ in range(count):
-            thread.emit(bot.logging.LogRecord("x", 20, "", 0, "line", (), None))
+            thread.emit(logging.LogRecord("x", 20, "", 0, "line", (), None))
 
     say(1)
     while thread.waiting:
@@ -180,3 +184,43 @@ def test_a_member_of_a_recording_is_read_as_it_was_written(tmp_path):
     recorder.close()
     text = gzip.decompress(recorder.path.read_bytes()).decode()
     assert text == 'S{"a": "값"}\nF0 1 f0\nF1 1 f1\nF2 1 f2\n'
+
+
+def test_what_threads_write_of_the_log_is_cleaned_and_dated_like_before(tmp_path):
+    """In the file and where it went: Korean time, level, and no secret; at the end the old way is back."""
+    with edge.own_logging():
+        stream = io.StringIO()
+        bot.set_up_logging(bot.Redactor([bot.Secret("verysecret12")]), stream)
+        before = logging.getLogger().handlers[:]
+        end = bot.log_by_thread(tmp_path / "bot.log")
+        bot.log.warning("it is verysecret12")
+        end()
+        assert logging.getLogger().handlers == before
+    written = (tmp_path / "bot.log").read_text()
+    assert written == stream.getvalue()
+    assert re.fullmatch(r"20\d\d-\S+ [\d:.]{12}\+09:00 WARNING kisbot: it is \*\*\*\n", written)
+
+
+def test_a_silent_log_writes_its_file_only(tmp_path):
+    """A screen has the terminal: nothing goes there while it is open."""
+    with edge.own_logging():
+        stream, open_ = io.StringIO(), [True]
+        bot.set_up_logging(bot.Redactor([]), stream)
+        end = bot.log_by_thread(tmp_path / "bot.log", lambda: open_[0])
+        for each in ("first", "second"):
+            bot.log.warning(each)
+            open_[0] = False
+        end()
+    assert [line[-6:].strip() for line in stream.getvalue().splitlines()] == ["second"]
+    assert len((tmp_path / "bot.log").read_text().splitlines()) == 2
+
+
+def test_of_recordings_that_are_all_too_old_the_newest_stays(tmp_path):
+    """It may be open; a name of the day itself is not older than the day."""
+    names = [f"2026{day}-085000-000{n}.gz" for day in ("1001", "1002", "1003") for n in range(2)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    bot.prune_recordings(tmp_path, AT, days=(AT.date() - bot.date(2026, 10, 2)).days)
+    assert sorted(os.listdir(tmp_path)) == names[2:]
+    bot.prune_recordings(tmp_path, AT, days=1)
+    assert os.listdir(tmp_path) == names[-1:]
