@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import time
 from datetime import timedelta
 
 import edge
@@ -106,11 +107,11 @@ def test_the_order_leaves_before_its_words_are_said():
         trader.bridge.execute([
             bot.Alert("error", {"what": "x"}), bot.OrderCall("new", entry_of(1)),
         ])  # fmt: skip
-        await asyncio.sleep(1)
+        await asyncio.wait_for(trader.bridge.calls.join(), 1.0)
         lane.cancel()
-        return did[:2]
+        return did[:2], trader._busy_since, trader.bridge.under_way
 
-    assert parts(story) == ["left", "error"]
+    assert parts(story) == (["left", "error"], {}, None)
 
 
 def test_an_exit_that_waits_long_for_its_row_counts_in_the_pace_when_it_leaves(tmp_path):
@@ -126,6 +127,25 @@ def test_an_exit_that_waits_long_for_its_row_counts_in_the_pace_when_it_leaves(t
     assert set(stage.gate.left.values()) == {stage.steady_s}
     assert "left within 1 s" in stage.gate.refusal(stage.write(sell(stage, quantity=1)))
     stage.journal.close()
+
+
+def test_frames_are_stamped_by_the_steady_clock_when_they_come():
+    """A recording lays them beside each other: no set clock, and not the time of their batch."""
+
+    async def main():
+        inbox, stamps = bot.Inbox(), []
+        before = time.monotonic_ns()
+        for frame in ("0|a", "1|b", "0|c"):
+            inbox.put(frame)
+            stamps.append(time.monotonic_ns())
+        batch = await inbox.batch()
+        return before, dict((frame, stamp) for stamp, frame in batch), stamps
+
+    before, came, stamps = harness.run_virtual(main())
+    assert list(came) == ["1|b", "0|a", "0|c"]
+    assert (
+        before <= came["0|a"] <= stamps[0] <= came["1|b"] <= stamps[1] <= came["0|c"] <= stamps[2]
+    )
 
 
 # --- the journal's waits ---

@@ -211,6 +211,16 @@ def test_texts_are_remembered_up_to_a_bound():
         assert trade.price == 71_900 and len(decoder._numbers) < 10
 
 
+def test_the_short_way_is_learnt_anew_when_a_layout_grows():
+    """The first frame of another width goes the long way, the second the short one, both ways round."""
+    decoder, record = bot.FrameDecoder(ACCOUNT, DAY), [*RECORD, "a", "b"]
+    record[33], record[34], record[35] = f"{DAY:%Y%m%d}", "20", "N"
+    for width in (46, 48, 46):
+        frame = "0|H0STCNT0|001|" + "^".join(record[:width])
+        before, _ = decoder._one_usual(frame), decoder.decode(frame)
+        assert (before, bool(decoder._one_usual(frame))) == (None, True)
+
+
 def test_the_day_without_one_is_that_of_the_first_trade_and_stays():
     """A later trade of another day keeps its own date and moves no book."""
     decoder = bot.FrameDecoder(ACCOUNT)
@@ -276,9 +286,10 @@ def test_lines_of_one_stock_add_up_whatever_their_order(order):
         {"pdno": "A005930", "hldg_qty": "30", "ord_psbl_qty": "30", "pchs_avg_pric": "60000.5"},
         {"pdno": " 005930", "hldg_qty": "0", "ord_psbl_qty": "0", "pchs_avg_pric": "1"},
     ]  # fmt: skip
+    sold = {"pdno": "069500", "hldg_qty": "0", "ord_psbl_qty": "0", "pchs_avg_pric": "9"}
     other = {"pdno": "000660", "hldg_qty": "1", "ord_psbl_qty": "0", "pchs_avg_pric": ""}
     summary = {"prvs_rcdl_excc_amt": "-5", "thdt_tlex_amt": "7", "tot_evlu_amt": "9"}
-    balance = bot.parse_balance([*(lines[n] for n in order), other], summary)
+    balance = bot.parse_balance([*(lines[n] for n in order), sold, other], summary)
     assert (balance.settled_cash_krw, balance.fees_today_krw, balance.total_value_krw) == (-5, 7, 9)
     average = (Decimal(700_000) + 30 * Decimal("60000.5")) / 40
     found = [(h.symbol, h.quantity, h.sellable, h.average_price) for h in balance.holdings]

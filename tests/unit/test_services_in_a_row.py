@@ -1,5 +1,6 @@
 """Recorder, logs, control file, codes: what one piece of work leaves for the next, by a plain reading."""
 
+import asyncio
 import gzip
 import io
 import logging
@@ -9,6 +10,7 @@ import threading
 from datetime import timedelta
 
 import edge
+import harness
 import pytest
 from test_services import AT, lines_of
 
@@ -224,3 +226,43 @@ def test_of_recordings_that_are_all_too_old_the_newest_stays(tmp_path):
     assert sorted(os.listdir(tmp_path)) == names[2:]
     bot.prune_recordings(tmp_path, AT, days=1)
     assert os.listdir(tmp_path) == names[-1:]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_recordings_that_just_fit_stay(tmp_path, over):
+    """Up to the limit itself nothing goes; one byte more, and the oldest does."""
+    old = tmp_path / "20261101-085000-0000.gz"
+    old.write_bytes(b"x" * 1_000)
+    recorder = bot.Recorder(tmp_path, AT, {}, most_bytes=1_500)
+    recorder._make_room(500 + over)
+    assert (old.exists(), recorder._room) == (not over, 500 if not over else 1_500)
+    with pytest.raises(OSError):
+        recorder._make_room(1_501)
+    recorder.close()
+
+
+CALLS = (
+    ({}, True), ({"call": 0.0}, False), ({"call": 0.1}, True), ({"orders": 0.0}, True),
+    ({"orders": 0.0, "call": 60.0}, True), ({"orders": 0.0, "call": 0.0}, False),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("busy", "on"), CALLS)
+def test_a_call_is_stuck_after_two_minutes_and_a_question_without_any_answer(busy, on):
+    """A question may be many pages: each answer to anything renews its time, not that of a call."""
+    assert bot.gets_on(busy, 120.0, 0.1) is on
+    assert bot.gets_on({"orders": 0.0}, 120.0, 0.0) is False
+    assert bot.gets_on({"orders": 100.0}, 200.0, -bot.math.inf) is True
+
+
+@pytest.mark.parametrize(("span_s", "speed", "takes_s"), [(0.25, 2.0, 0.125), (-5, 1.0, 0.0), (60, 600.0, 0.1)])  # fmt: skip
+def test_a_span_of_market_time_takes_its_part_of_ours(span_s, speed, takes_s):
+    """Divided by the speed, never below nothing."""
+
+    async def main():
+        clock = bot.MarketClock()
+        clock.speed = speed
+        await clock.sleep(span_s)
+        return asyncio.get_running_loop().time()
+
+    assert harness.run_virtual(main()) == pytest.approx(takes_s)
