@@ -5224,7 +5224,8 @@ class EntryDesk:
         `facts` are those of this moment when the caller has them already. None: it leaves.
         """
         core = self._core
-        again = intent.purpose == "exit" and state.exit and state.exit.too_fast
+        run = state.exit if intent.purpose == "exit" else None
+        again = run and (run.too_fast or run.refusals or run.unsent)  # its first try was told
         refusal = check_order(facts or self._facts(state, intent), intent)
         if refusal:
             core.record(
@@ -5719,6 +5720,23 @@ def tell_refusal(core: Core, order: Order, is_new: bool, note: str) -> None:
     )  # fmt: skip
 
 
+class Refusals:
+    """Which refusals of new orders were told: an exit that fails alike at every try is told hourly."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], datetime] = {}  # by stock and code
+
+    def are_news(self, intent: OrderIntent, note: str, now: datetime) -> bool:
+        """Tell whether one is to be told."""
+        key = intent.symbol, note.partition(" ")[0]
+        last = self._told.get(key, NEVER)
+        if intent.purpose == "exit" and last <= now < last + timedelta(hours=1):
+            return False
+        if intent.purpose == "exit":
+            self._told[key] = now
+        return True
+
+
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
@@ -5728,6 +5746,7 @@ class BrokerDesk:
         self._missing_since = NEVER
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
         self._paced: list[Order] = []  # entries that wait for a list without them
+        self._refusals = Refusals()
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
             Cash: self._on_cash, PastBars: self._on_past_bars,
@@ -5797,7 +5816,8 @@ class BrokerDesk:
             self._paced.append(order)
             return
         self._unchanged[intent.intent_id] += not is_new  # often it is filled by then, which is told
-        if is_new or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
+        told = is_new and self._refusals.are_news(intent, note, core.now)
+        if told or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
             tell_refusal(core, order, is_new, note)
         core.ask("cash")
         if run and order.status is OrderStatus.NOT_SENT and not too_fast:

@@ -145,6 +145,47 @@ def test_a_cancel_refused_for_another_reason_is_tried_again_soon():
     assert refuse_cancels(bench, 75, lists=False, text="IGW00007 two calls at once") >= 2
 
 
+# --- an exit that fails alike at every try ---
+
+
+def fail_exits(bench, seconds, outcome=bot.Outcome.REFUSED, code="40070000", text="no"):
+    """Let seconds pass in which each new exit fails so; return the alerts and how many were tried."""
+    told, tried = [], 0
+    for _ in range(seconds):
+        done = bench.wait(1)
+        told += alerts(done)
+        for call in calls(done, "new"):
+            tried += 1
+            told += alerts(bench.answer(call, outcome, code=code, text=text))
+    return told, tried
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [(bot.Outcome.REFUSED, "40070000"), (bot.Outcome.NOT_SENT, "")]
+)
+def test_an_exit_that_is_refused_all_day_is_told_hourly(outcome, code):
+    """Tried each minute for two hours: three refusals are told, and one try; not 240 messages."""
+    bench = Bench().start()
+    bench.hold_shares(plan=WIDE)
+    bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="x")
+    told, tried = fail_exits(bench, 7_400, outcome, code)
+    assert tried > 100
+    assert (told.count("order_sent"), told.count("order_refused")) == (1, 3)
+
+
+def test_another_reason_is_told_at_once_and_an_entry_at_each_time():
+    """The broker says something new: no hour is waited for; entries are few and all told."""
+    bench = Bench().start()
+    bench.hold_shares(plan=WIDE)
+    for signal in ("a", "b"):
+        [call] = calls(bench.want(wish(signal)))
+        done = bench.answer(call, bot.Outcome.REFUSED, code="40070000", text="no")
+        assert alerts(done).count("order_refused") == 1
+    bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="x")
+    assert fail_exits(bench, 300)[0].count("order_refused") == 1
+    assert fail_exits(bench, 300, code="APBK0919")[0].count("order_refused") == 1
+
+
 # --- ages and a clock that is set ---
 
 
