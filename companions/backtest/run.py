@@ -32,6 +32,7 @@ from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
 from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched
 
 ANSWER = timedelta(seconds=0.3)
+PATIENCE_S = 300.0  # for the disk
 OPENS = timedelta(minutes=20)  # the morning's questions, before the open
 LEAST_AGE_S = 61.0  # four prices a minute are no measure of a feed: no rule may call them old
 MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
@@ -153,6 +154,13 @@ def by_minute(minutes: dict[str, list[bot.Bar]]) -> list[tuple[datetime, list[bo
     return sorted(found.items())
 
 
+class PatientJournal(bot.Journal):
+    """A journal for which nothing waits: a slow disk is none that failed."""
+
+    def _take_over(self, patience_s: float) -> None:
+        super()._take_over(max(patience_s, PATIENCE_S))
+
+
 class Due(NamedTuple):
     """Something that happens later; what is due at one moment has an order of its own."""
 
@@ -170,7 +178,7 @@ class Stage:
         options: Options, path: Path,
     ) -> None:  # fmt: skip
         self.settings, self._options, self._history = settings, options, history
-        self.journal = bot.Journal(path) if options.journal else None
+        self.journal = PatientJournal(path) if options.journal else None
         if self.journal:
             self.journal.verify()
         self._books = Books((settings.stock_fee_pct, settings.fund_fee_pct), path)

@@ -111,20 +111,22 @@ class ThinLane:
         spare, known, alone, wanted = self.spare(held), False, False, False
         first, due, minutes = at, stage.due, self._bars
         for start, bars in itertools.islice(minutes, at, None):
-            if start < self._from or due >= until or due - MINUTE != start:
+            if due >= until or due - MINUTE != start or start < self._from:
                 break
             if not self._quiet(watched, held, bars, spare):
                 break
             at += 1
             whole = self._take(watched, due, bars)
             # bars of one minute close at each boundary: from then on nothing is being built
-            alone = alone or (self._each_closes and self._nothing_built(watched, start))
+            if not alone:
+                alone = self._each_closes and self._nothing_built(watched, start)
             wanted = (self._close if alone else self._build)(engine, watched, whole, due)
             if wanted:
                 break
-            if not due.minute % LIST_EVERY:
+            minute = due.minute
+            if not minute % LIST_EVERY:
                 core.list_asked_at = due
-                if not due.minute % ACCOUNT_EVERY:
+                if not minute % ACCOUNT_EVERY:
                     self._see_account(due, known)
                     known = True
             due = due + MINUTE

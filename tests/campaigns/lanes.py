@@ -97,13 +97,29 @@ class Holder(Dice):
         return view.buy(quantity, price, f"{bar.end}", plan, "hold") if quantity else None
 
 
-def made_history(pick: random.Random, symbols: list[str]) -> History:
+class Far(Holder):
+    """Holds between far levels, so that a price is odd before it reaches one: REST is asked then."""
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Buy as a holder does, with levels a tenth away and more."""
+        request = super().on_bar(view, bar)
+        if request is None:
+            return None
+        pick = random.Random(f"far {self._seed} {bar.end}")
+        stop = view.round_price(request.price * (1 - pick.uniform(0.105, 0.14)), up=False)
+        target = view.round_price(request.price * (1 + pick.uniform(0.105, 0.14)), up=True)
+        return replace(request, plan=bot.ExitPlan(stop, target))
+
+
+def made_history(pick: random.Random, symbols: list[str], wildest: float = 0.0) -> History:
     """Return some days of ragged minutes: holes, jumps, thin volumes, limits touched."""
     wild, hole = pick.choice((0.0003, 0.001, 0.004)), pick.choice((0.0, 0.02, 0.3))
     volume, first = pick.choice((3, 400, 20_000)), date(2026, 11, pick.choice((2, 16)))
     minutes: dict[str, list[bot.Bar]] = {}
     bases = {}
-    far = pick.choice((0.02, 0.12))
+    far, often = pick.choice((0.02, 0.12)), 0.01
+    if wildest:  # no hole either: each asks for a price, and then none is odd
+        wild, hole, volume, far, often = wildest, 0.0, 20_000, 0.12, 0.1
     wide = pick.choice((0.28, 0.28, 0.33))  # some prices beyond the limits: no market has them
     for symbol in symbols:
         at = float(pick.choice((1_500, 9_000, 71_000, 400_000)))
@@ -115,10 +131,12 @@ def made_history(pick: random.Random, symbols: list[str]) -> History:
             assert session
             base, moment = bars[-1].close if bars else bases[symbol], session.open
             last = session.close if pick.random() < 0.5 else session.auction_start
-            step = 1 if pick.random() < 0.8 else 4  # a file of minutes, or of every fourth
+            step = (
+                1 if pick.random() < 0.8 or wildest else 4
+            )  # a file of minutes, or of every fourth
             while moment <= last:
                 jump = wild
-                if pick.random() < 0.01:
+                if pick.random() < often:
                     jump = pick.choice((0.02, 0.02, far))
                 walk = [at]
                 for _ in range(3):
@@ -169,6 +187,9 @@ class Case:
             path=pick.choice(("adverse", "adverse", "nearer", "high first", "low first")),
         )  # fmt: skip
         kind = TradeDice if pick.random() < 0.1 else pick.choice((Dice, Holder))
+        if pick.random() < 0.15:  # with odd prices, and no VI that stands in for the doubt
+            kind, self.rules = Far, replace(self.rules, vi=False)
+            self.history = made_history(random.Random(f"far {seed}"), symbols, 0.002)
         self._make, self._folder, self._runs = (lambda: kind(seed)), folder / str(seed), 0
         self.whole = self.filled = 0
 
@@ -235,7 +256,7 @@ class NoDayLoss(ThinLane):
 
 
 PLANTED: dict[str, type[ThinLane]] = {
-    **{name: deaf_to(name) for name in ("stop", "target", "trail", "limits", "vi")},
+    **{name: deaf_to(name) for name in ("stop", "target", "trail", "limits", "vi", "doubt")},
     "day loss": NoDayLoss,
 }
 

@@ -319,7 +319,9 @@ def test_whole_minutes_change_nothing(seed: int, tmp_path: Path):
     assert whole >= 0
 
 
-@pytest.mark.parametrize(("name", "seed"), [("stop", 0), ("target", 2), ("trail", 0)])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("stop", 0), ("target", 2), ("trail", 0), ("doubt", 22)]
+)
 def test_a_thin_lane_that_sleeps_through_a_level_is_told(name: str, seed: int, tmp_path: Path):
     """A planted fault makes other rows than the exact lane (campaign: --planted)."""
     case = lanes.Case(seed, tmp_path)
