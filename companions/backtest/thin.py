@@ -59,8 +59,7 @@ class BarEngine(bot.Engine):
     def handle(self, event: bot.Event) -> Sequence[bot.Action]:
         """Take one event in; return what is to be done, in order."""
         self._handlers[type(event)](event)
-        actions, self.core.out = self.core.out, []
-        return actions
+        return self.core.take_actions() if self.core.out else ()
 
     def _on_bar(self, state: bot.SymbolState, bar: bot.Bar) -> None:
         self.bars_closed += 1
