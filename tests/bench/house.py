@@ -115,6 +115,49 @@ def judges() -> list[str]:
     )
 
 
+def words_of(node: ast.AST) -> set[str]:
+    """Return the names, attributes and texts that may name something in a piece of code."""
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name | ast.Attribute):
+            found.add(each.id if isinstance(each, ast.Name) else each.attr)
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            found.add(each.value)
+    return found
+
+
+def unreached() -> dict[str, int]:
+    """Return what neither main() nor a library reaches by its name, with its lines.
+
+    A name reaches everything that bears it, so this is the least; what libraries call is left out.
+    """
+    bodies: dict[str, list[ast.AST]] = {"": []}
+    sizes: dict[str, int] = {}
+    for node in TREE.body:
+        own = [each for each in getattr(node, "body", []) if isinstance(node, ast.ClassDef)]
+        methods = [each for each in own if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            rest = [each for each in own if each not in methods] or [node] * (not own)
+            special = [each for each in methods if each.name[:2] == "__"]
+            bodies.setdefault(node.name, []).extend([*rest, *special, *getattr(node, "bases", [])])
+            inherits = bool(getattr(node, "bases", []))
+        else:
+            bodies[""].append(node)
+            continue
+        for each in (node, *(m for m in methods if m.name[:2] != "__" and not inherits)):
+            bodies.setdefault(each.name, []).append(each if each is not node else ast.Pass())
+            sizes[each.name] = (each.end_lineno or each.lineno) - each.lineno + 1
+        for each in methods if inherits else ():
+            bodies[node.name].append(each)
+    seen, ahead = set[str](), {"main", "TradingStrategy", ""}
+    while ahead:
+        name = ahead.pop()
+        seen.add(name)
+        for body in bodies.get(name, ()):
+            ahead |= (words_of(body) & set(bodies)) - seen
+    return {name: sizes[name] for name in sizes if name not in seen}
+
+
 def print_lines() -> None:
     """Print the lines by section."""
     raw, whole = lines_by_section(SOURCE), lines_by_section(formatted(SOURCE))
@@ -135,6 +178,8 @@ def print_concepts() -> None:
     print(f"reasons to begin nothing: {len(bot.HOLDS)} rows of HOLDS")
     print(f"tables of pauses: {len(tables)} {tables}; pauses grown elsewhere: {grown}")
     print(f"lists of codes of KIS: {sorted(lists_of_codes())}")
+    alone = unreached()
+    print(f"not reached from main() by name: {sum(alone.values())} lines: {sorted(alone)}")
     print(f"who may judge an order of unknown outcome: {judges()}")
 
 
