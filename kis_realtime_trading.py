@@ -4281,8 +4281,6 @@ class Reconciler:
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
         for order in orders:
-            if order.status is OrderStatus.SUBMITTING:
-                continue
             unknown = order.status is OrderStatus.UNKNOWN
             within_s = arrival_s(order)
             found = candidates(order.intent, free, within_s)

@@ -4,6 +4,7 @@ Each was found by taking a line of the engine away and seeing nobody miss it.
 """
 
 from datetime import datetime, time, timedelta
+from fractions import Fraction
 
 import pytest
 from test_engine import (
@@ -325,3 +326,22 @@ def test_each_sent_order_and_fill_is_told_with_its_numbers():
             "average": 70_100.0,
         }),
     ]  # fmt: skip
+
+
+# --- rows ---
+
+
+def test_a_value_that_has_no_place_in_the_journal_is_refused():
+    """Each kind of value by its one text; another kind is an error, not a text of its own."""
+    values = {
+        "side": BUY, "fraction": Fraction(1, 3), "day": DAY, "none": None, "row": (1, 2.5, True),
+        "quote": bot.Quote(SYMBOL, datetime.combine(DAY, time(10), bot.KST), 2, 1, 0, 0, 0, "C"),
+    }  # fmt: skip
+    assert bot.canonical_json(values) == (
+        '{"day":"2026-11-20","fraction":"1/3","none":null,"quote":{"ask":2,"ask_size":0,"bid":1,"bid_size":0,'
+        '"expected_price":0,"session_code":"C","symbol":"005930","ts_exchange":"2026-11-20T10:00:00+09:00",'
+        '"type":"Quote"},"row":[1,2.5,true],"side":"BUY"}'
+    )
+    for odd in ({1, 2}, object(), b"bytes"):
+        with pytest.raises(TypeError, match="has no place in the journal"):
+            bot.canonical_json({"a": odd})
