@@ -3840,6 +3840,14 @@ class StrategyView:
     def open_orders(self, value: int) -> None:
         self.ask_orders = lambda symbol: value
 
+    def shown(self) -> tuple[Any, ...]:
+        """Return what the engine goes by, to compare it and to bring it back."""
+        return self.symbol, self.session, self.position, self.bars, self.fund, self.quote
+
+    def show(self, values: tuple[Any, ...]) -> None:
+        """Show again what shown() returned."""
+        self.symbol, self.session, self.position, self.bars, self.fund, self.quote = values
+
     def round_price(self, price: float, up: bool) -> int:
         """Round a price to a valid one in the stated direction."""
         return round_to_tick(price, self.fund, up)
@@ -5122,6 +5130,16 @@ def holds_of(core: Core, symbol: str) -> dict[str, str]:
     return found
 
 
+def nothing_left(note: str) -> bool:
+    """Tell whether a cancel was refused since nothing is left to cancel (measured on paper)."""
+    return note.startswith("40330000") or "수량이 없" in note
+
+
+def rests(order: Order) -> bool:
+    """Tell whether an order rests in the book: the broker has not said that nothing of it is left."""
+    return order.status in RESTING and not nothing_left(order.note)
+
+
 ONCE_MORE = " again"  # behind the signal of a wish that the broker's pace turned away
 
 
@@ -5279,7 +5297,7 @@ class EntryDesk:
             position=state.view.position.quantity,
             open_sells=sum(each.remaining for each in own if each.intent.side is Side.SELL),
             opposite_resting=any(
-                each.status in RESTING and each.intent.side is not intent.side for each in own
+                rests(each) and each.intent.side is not intent.side for each in own
             ),
             unresolved=f"{blocking[0].intent.leg} is {blocking[0].status}" if blocking else "",
             halted=state.halted or state.auction,
@@ -5374,11 +5392,6 @@ class EntryDesk:
 #   so that two sells are never out for the same shares.
 
 
-def nothing_left(note: str) -> bool:
-    """Tell whether a cancel was refused since nothing is left to cancel (measured on paper)."""
-    return note.startswith("40330000") or "수량이 없" in note
-
-
 class ExitDesk:
     """Closes positions: watches plans on every trade, works exit orders until nothing is left.
 
@@ -5459,7 +5472,7 @@ class ExitDesk:
         run.resell = self._may_resell(symbol, sells)
         if resting:
             self._strengthen(state, run, resting)
-        elif (not sells or run.resell) and not any(order.status in RESTING for order in buys):
+        elif (not sells or run.resell) and not any(map(rests, buys)):
             self._send_exit(state, run)
 
     def _may_resell(self, symbol: str, sells: list[Order]) -> bool:
@@ -6554,16 +6567,17 @@ class Engine:
             return
         view.now, view.last_price = core.now, core.last_price(view.symbol)
         view.day_vwap = state.builder.day_vwap
-        held, before = view.position, view.position.values()
+        shown, held, before = view.shown(), view.position, view.position.values()
         try:
             request = method(view, *seen)
             check_request(request)
-            if view.position is not held or held.values() != before:
-                raise TypeError("a position is shown to be read")
+            same = all(now is then for now, then in zip(view.shown(), shown, strict=True))
+            if not same or held.values() != before:
+                raise TypeError("a view and its position are shown to be read")
         except Interrupted:
             raise
         except BaseException as error:  # its sys.exit() or KeyboardInterrupt is no end of the bot
-            view.position = held
+            view.show(shown)
             held.take(before)
             state.ask_strategy(False)
             core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_fault_of(error)}")

@@ -139,6 +139,22 @@ def test_a_list_that_is_late_costs_few_cancels():
     assert calls(bench.wait(400), "cancel") == []
 
 
+def test_a_buy_of_which_nothing_is_left_holds_no_stop_back():
+    """4 of 10 are booked, its cancel found nothing, the list is late: a stop sells the 4 at once."""
+    bench = Bench(entry_timeout_s=60).start()
+    [call] = calls(bench.want(wish(plan=bot.ExitPlan(69_000))))
+    bench.answer(call)
+    [order] = orders_of(bench)
+    bench.fill(order, 4)
+    assert refuse_cancels(bench, 80, lists=False) == 1
+    [sell] = calls(bench.trade(68_900), "new")
+    assert (sell.intent.side, sell.intent.quantity) == (bot.Side.SELL, 4)
+    bench.answer(sell)
+    bench.list_of(bench.row(order, 10), bench.row(orders_of(bench)[-1], 4, 68_900))
+    [rest] = calls(bench.wait(8), "new")
+    assert rest.intent.quantity == 6
+
+
 def test_a_cancel_refused_for_another_reason_is_tried_again_soon():
     """The order may be alive: a second after the pause it is tried, list or no list."""
     bench = resting_entry()

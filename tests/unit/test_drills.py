@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import edge
 import pytest
-from test_engine import SYMBOL, Bench, Scripted, wish
+from test_engine import OTHER, SYMBOL, Bench, Scripted, wish
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
@@ -50,11 +50,23 @@ def swaps(view):
     view.position = bot.Position(quantity=3)
 
 
+def puts(name, value):
+    """Return what a strategy does that puts a value into its view."""
+
+    def act(view):
+        setattr(view, name, value)
+
+    return act
+
+
 @pytest.mark.parametrize(
     "act",
-    [leaves(SystemExit(0)), leaves(KeyboardInterrupt()), leaves(GeneratorExit()), writes, swaps],
-    ids=["exit", "interrupt", "generator", "writes", "swaps"],
-)
+    [leaves(SystemExit(0)), leaves(KeyboardInterrupt()), leaves(GeneratorExit()), writes, swaps,
+     puts("symbol", OTHER), puts("bars", None), puts("quote", "70,000"), puts("fund", True),
+     puts("session", None)],
+    ids=["exit", "interrupt", "generator", "writes", "swaps", "symbol", "bars", "quote", "fund",
+         "session"],
+)  # fmt: skip
 def test_a_strategy_that_ends_or_writes_stops_its_own_stock_only(act):
     """The program lives on, the stock is stopped, and the position shown is as it was."""
     bench = Bench(Ending(act)).start()
@@ -63,7 +75,9 @@ def test_a_strategy_that_ends_or_writes_stops_its_own_stock_only(act):
     bench.trade(70_000)
     assert "of the strategy" in bench.ledger.stopped[SYMBOL]
     assert list(bench.ledger.stopped) == [SYMBOL]
-    assert bench.engine.core.symbols[SYMBOL].view.position.quantity == 0
+    view = bench.engine.core.symbols[SYMBOL].view
+    assert (view.position.quantity, view.symbol, view.quote, view.fund) == (0, SYMBOL, None, False)
+    assert (len(view.bars), view.session) == (1, bench.engine.core.session)
 
 
 @pytest.mark.parametrize(
