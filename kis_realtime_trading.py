@@ -64,11 +64,23 @@ Map of this file (each section uses only what stands above it):
 
 The way of an order: EntryDesk.submit -> check_order -> Bridge.execute (journal row, durable)
 -> Trader._call_lane -> KISOrder.submit -> Gate -> KISOrder._send.
+
+What you may want to find first:
+
+    where an order leaves, and what refuses it   KISOrder._send (27); RULES (9), GATE (26)
+    what stops entries now, what a restart keeps HOLDS (12)
+    what is tried again, and how often           tables of Pauses; which question goes next: Agenda (12)
+    whether it can be sent twice                 the theory on top of 11
+    whether a stop can be lost                   the answer on top of 14
+    what a code of KIS means                     CODES (1)
+    what is believed after a restart             start_up (29) lists its steps; Past (25)
+    who may command it                           COMMANDS (16)
+    where secrets go                             each call of reveal()
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # until run_guarded Ctrl-C ends it at once: no trace of an import
+if __name__ == "__main__":  # until run_guarded runs, Ctrl-C ends it without the trace of an import
     import signal
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -928,7 +940,7 @@ class AccountTaken:
 
 @dataclass(frozen=True, slots=True)
 class SymbolStopped:
-    """Nothing more is begun in a symbol today; "" lifts it."""
+    """No new orders in this symbol today, and why; "" lifts it."""
 
     symbol: str
     why: str
@@ -2329,7 +2341,7 @@ def _usual_quote(day: str, width: int) -> str:
 
 
 def _no_match(frame: str) -> None:
-    """Stand for a pattern before one is known."""
+    """Match nothing: the short way of this day is not compiled yet."""
 
 
 class Control(NamedTuple):
@@ -7188,7 +7200,7 @@ class Recorder:
         self._lines.append(f"{mark}{stamp_ns} {connection} {frame}")
 
     def event(self, event: Any) -> None:
-        """Record any other event. The same time after it is told again: it may mean more now."""
+        """Record any other event; the line of the time is repeated after it, also of the same time."""
         self._lines.append("E" + canonical_json(event))
         self._last_time = NEVER
 
@@ -7326,7 +7338,7 @@ def _owners_text(path: Path) -> str:
 def take_words(path: Path) -> Iterator[str]:
     """Take away what the owner left in the control file; yield its lines, none without a file.
 
-    It goes when all were obeyed: a bot that is killed before obeys them when it starts again.
+    The file is deleted once all were obeyed: a bot killed before that obeys them at its next start.
     """
     taken = path.with_suffix(".taken")  # a command that comes now makes a new file
     if not os.path.lexists(taken):
@@ -8821,7 +8833,7 @@ async def _always() -> bool:
 
 
 class KISWebSocket:
-    """One realtime session at a time, for ever."""
+    """One realtime session at a time, a new one whenever it ends, until cancelled."""
 
     def __init__(
         self, url: str, auth: KISAuth, decoder: FrameDecoder, connect: Connect, pause_s: float
@@ -10567,6 +10579,11 @@ class Broker(KISAccount):
                 async with asyncio.timeout(min(pause, POLL_OPEN_S) / self._clock.speed):
                     await self._asked.wait()
 
+    async def put(self, ask: Ask, feed: Callable[[Event], None]) -> None:
+        """Put a question to the broker; feed its answer, if one came."""
+        if seen := await self.answer(ask):
+            feed(seen)
+
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
         try:
@@ -10990,7 +11007,7 @@ class Morning:
             async with asyncio.TaskGroup() as group:  # one that hangs holds no other
                 for ask in prices:
                     if ask.symbol in held:
-                        group.create_task(self.ask(ask))
+                        group.create_task(self._broker.put(ask, self._bridge.feed))
                 await self._ask_all(account)
             return not self._stop.is_set()
         await self._confirm_calendar(session)
@@ -11000,7 +11017,7 @@ class Morning:
     async def _ask_all(self, asks: Iterable[Ask]) -> None:
         for ask in asks:
             if not self._stop.is_set():
-                await self.ask(ask)
+                await self._broker.put(ask, self._bridge.feed)
 
     async def warm_up(self, session: Session) -> None:
         """Warm the strategy up; on the paper server this can take minutes, which is told once."""
@@ -11065,12 +11082,6 @@ class Morning:
                 if self._stop.is_set() or (late and not isinstance(error, NotSent)):
                     return
                 await self._wait(asked_at + timedelta(seconds=pause))
-
-    async def ask(self, ask: Ask) -> None:
-        """Put a question; feed its answer, if one came."""
-        seen = await self._broker.answer(ask)
-        if seen:
-            self._bridge.feed(seen)
 
 
 def phase_word(trader: Trader) -> str:
@@ -11867,7 +11878,7 @@ class Trader:
 
     async def _put(self, ask: Ask, lane: str) -> None:
         self._busy_since[lane] = asyncio.get_running_loop().time()
-        await self.morning.ask(ask)
+        await self.broker.put(ask, self.feed)
         del self._busy_since[lane]
 
     # --- the end ---
