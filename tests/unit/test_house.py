@@ -215,6 +215,15 @@ def test_the_map_in_the_docstring_is_the_order_of_the_banners():
     assert [number for number, _, _ in STARTS] == list(range(1, len(STARTS) + 1))
 
 
+def test_what_the_top_of_the_file_names_stands_where_it_says():
+    """Each name of the list of what to find first is defined in the section behind it."""
+    finder = (ast.get_docstring(TREE) or "").partition("What you may want to find first:")[2]
+    named = re.findall(r"\b([A-Z]\w*(?:\.\w+)?|start_up) \((\d+)\)", finder)
+    lines = {**definitions(), **{name: node.lineno for name, node in NAMED.items()}}
+    assert len(named) >= 8
+    assert {name: section_of(lines[name]) for name, _ in named} == {n: int(s) for n, s in named}
+
+
 def test_every_section_says_what_it_knows():
     """A banner has three lines, and under it comments of two lines at least."""
     for _, title, at in STARTS:
