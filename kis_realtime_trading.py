@@ -9567,7 +9567,7 @@ class SideDoors:
     dead host costs some words here and nothing of the trading. The addresses are secrets.
     """
 
-    EVERY_S, PACE_S, LONGEST_S = 60.0, 1.0, 60.0
+    EVERY_S, PAUSES = 60.0, LINE_PAUSES
 
     def __init__(self, bot: BotSettings) -> None:
         self._webhook = bot.webhook_url.get_secret_value()
@@ -9594,15 +9594,15 @@ class SideDoors:
                 group.create_task(self._live(session, watchdog))
 
     async def _tell(self, session: aiohttp.ClientSession) -> NoReturn:
-        pause_s = self.PACE_S
+        failed = 0
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(self.PAUSES.after(failed + 1))
             if self.waiting:
                 first = self.waiting[0]
                 call = session.post(self._webhook, json={"text": first}, allow_redirects=False)
                 why = await self._open("webhook", call)
                 again = why != "" and (why[:1] != "4" or why == "429")  # else it is never taken
-                pause_s = min(pause_s * 2, self.LONGEST_S) if again else self.PACE_S
+                failed = failed + 1 if again else 0
                 if not again and self.waiting[0] is first:
                     self.waiting.popleft()
 
@@ -9612,7 +9612,7 @@ class SideDoors:
             if self._heartbeat and watchdog.beats != beats:
                 beats = watchdog.beats
                 await self._open("heartbeat", session.get(self._heartbeat, allow_redirects=False))
-            await asyncio.sleep(self.EVERY_S if beats else self.PACE_S)
+            await asyncio.sleep(self.EVERY_S if beats else self.PAUSES[0])
 
     async def _open(self, key: str, call: Any) -> str:
         """Return "" when it was taken, else why not: a status, or an error without its text."""

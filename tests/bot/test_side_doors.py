@@ -53,7 +53,7 @@ def doors_to(webhook: str = "", heartbeat: str = "") -> bot.SideDoors:
     )
     assert settings.bot is not None
     doors = bot.SideDoors(settings.bot)
-    doors.PACE_S, doors.EVERY_S, doors.LONGEST_S = 0.01, 0.05, 0.05  # type: ignore[misc]
+    doors.PAUSES, doors.EVERY_S = bot.Pauses((0.01, 0.02, 0.04, 0.05)), 0.05  # type: ignore[misc]
     return doors
 
 
