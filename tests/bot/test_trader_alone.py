@@ -1,0 +1,423 @@
+"""The trader's loops and voices, each taken alone: order, times, rows, what is told when."""
+
+import asyncio
+import itertools
+import json
+from datetime import timedelta
+
+import edge
+import harness
+import pytest
+from test_doors import LateOnce
+from test_trader import SYMBOL, Life
+from test_trader_in_a_row import entry_of, parts
+
+import kis_realtime_trading as bot
+
+SESSION = bot.session_of(edge.DAY)
+LEVELS = tuple(bot.KillLevel)
+
+
+class Noting:
+    """A recorder that notes what it is given."""
+
+    def __init__(self):
+        self.seen = []
+
+    def frame(self, stamp_ns, connection, frame):
+        self.seen.append(("frame", frame, connection))
+
+    def time(self, now):
+        self.seen.append(("time", now))
+
+    def event(self, event):
+        self.seen.append(("event", type(event).__name__))
+
+
+async def run_for(coroutine, seconds):
+    """Run a loop of the trader for a while."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+# --- the pump ---
+
+
+def test_the_pump_tells_the_time_before_its_frames_records_all_and_passes_bad_ones_over():
+    """Notices first; a broken frame is recorded and counted, and costs none behind it."""
+
+    async def story(life, trader):
+        from test_codec import trade_frame
+
+        trader.recorder = trader.bridge.recorder = notes = Noting()
+        trader.broker.socket.sessions = 7
+        handled, handle = [], trader.engine.handle
+        trader.engine.handle = lambda event: handled.append(event) or handle(event)
+        good = trade_frame(f0="999999", f33=f"{edge.DAY:%Y%m%d}")
+        for frame in (good, "0|bad", "1|x", good):
+            trader.inbox.put(frame)
+        now = trader.clock.now()
+        await run_for(trader._pump(), 0.1)
+        kinds = [type(event).__name__ for event in handled]
+        frames = [each[1:] for each in notes.seen if each[0] == "frame"]
+        return (
+            kinds, handled[0].now == now, notes.seen[0] == ("time", now), frames,
+            trader.counts["Trade"], trader.counts["bad frames"], [good, "0|bad", "1|x"],
+        )  # fmt: skip
+
+    kinds, first, recorded, frames, trades, bad, (good, broken, notice) = parts(story)
+    assert kinds == ["TimeEvent", "Trade", "Trade"] and first and recorded
+    assert frames == [(each, 7) for each in (notice, good, broken, good)]
+    assert (trades, bad) == (2, 2)
+
+
+def test_an_event_is_recorded_before_the_engine_hears_it_and_frames_are_not_told_twice():
+    """Times, commands, answers and what was asked for; trades, quotes and states come as frames."""
+
+    async def story(life, trader):
+        trader.bridge.recorder = notes = Noting()
+        handle = trader.engine.handle
+        trader.engine.handle = lambda event: notes.seen.append("engine") or handle(event)
+        now = trader.clock.now()
+        for event in (
+            bot.TimeEvent(now), bot.Command("hold", now, text="calendar"),
+            bot.OrderAnswered("none", bot.OrderAnswer(bot.Outcome.NOT_SENT), now),
+            bot.Trade("999999", now, 1, 1, 1, 1, False), bot.MarketStatus("999999", False, False, ""),
+            bot.Quote("999999", now, 1, 1, 1, 1, 0, "0"), bot.Seen(bot.Cash(1), now),
+        ):  # fmt: skip
+            trader.bridge.handle(event)
+        return [each if each == "engine" else each[0] for each in notes.seen]
+
+    seen = parts(story)
+    assert seen == [
+        "time", "engine", "event", "engine", "event", "engine", "engine", "engine", "engine", "event",
+        "engine",
+    ]  # fmt: skip
+
+
+def test_a_storm_of_bad_frames_is_logged_once_a_minute_each_minute():
+    """Counted each; the log says it again when a minute has gone."""
+
+    async def story(life, trader):
+        logged = []
+        for _ in range(5):
+            before = trader._bad_frame_logged_s
+            trader._count_bad_frame(bot.BadData("x"))
+            logged.append(trader._bad_frame_logged_s != before)
+            await asyncio.sleep(30)
+        return logged, trader.counts["bad frames"]
+
+    assert parts(story) == ([True, False, True, False, True], 5)
+
+
+# --- calls and questions ---
+
+
+@pytest.mark.parametrize("action", ["new", "cancel"])
+def test_an_answer_is_of_the_moment_when_it_came_and_leaves_the_lane_free(action):
+    """Three seconds on the way; meanwhile it is under way and busy, afterwards neither."""
+
+    async def story(life, trader):
+        heard = []
+        trader.engine.handle = lambda event: heard.append(event) or []
+
+        async def slow(what, veto):
+            seen.append((trader.bridge.under_way is call, set(trader._busy_since)))
+            await asyncio.sleep(3)
+            return bot.OrderAnswer(bot.Outcome.UNKNOWN)
+
+        seen, call = [], bot.OrderCall(action, entry_of(1), "0000000001")
+        trader.broker.orders.submit = trader.broker.orders.change = slow
+        trader.bridge.calls.put_nowait((True, 0, call))
+        began = trader.clock.now()
+        await run_for(trader._call_lane(), 5)
+        [answered] = [each for each in heard if isinstance(each, bot.OrderAnswered)]
+        free = trader.bridge.under_way is None and not trader._busy_since
+        await asyncio.wait_for(trader.bridge.calls.join(), 0.1)
+        return seen, (answered.at - began).total_seconds(), free
+
+    assert parts(story) == ([(True, {"call"})], 3.0, True)
+
+
+def test_prices_are_put_side_by_side_and_lists_one_after_another():
+    """The first price hangs: two more are asked beside it; the second list waits for the first."""
+
+    async def story(life, trader):
+        began, asked = asyncio.get_running_loop().time(), []
+
+        async def answer(ask):
+            asked.append((ask.what, ask.symbol, round(asyncio.get_running_loop().time() - began)))
+            await asyncio.sleep(20)
+
+        trader.broker.answer = answer
+        for symbol in ("000001", "000002", "000003"):
+            trader.broker.want(bot.Ask("price", symbol))
+        trader.broker.want(bot.Ask("cash"))
+        trader.broker.want(bot.Ask("holdings"))
+        tasks = [
+            asyncio.create_task(each)
+            for each in (trader._prices(), trader._questions("orders", "cash", "holdings"))
+        ]
+        await asyncio.sleep(10)
+        busy = set(trader._busy_since)
+        await asyncio.sleep(35)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [each[1:] for each in asked if each[0] == "price"], [
+            each[2] for each in asked if each[0] != "price"
+        ], busy  # fmt: skip
+
+    prices, lists, busy = parts(story)
+    assert prices == [("000001", 0), ("000002", 0), ("000003", 0)]
+    assert lists == [0, 20, 40]
+    assert busy == {"orders", "price 000001", "price 000002", "price 000003"}
+
+
+# --- the switch and the control file ---
+
+
+@pytest.mark.parametrize(("now", "asked"), list(itertools.product(LEVELS, LEVELS)))
+def test_a_door_that_only_tightens_never_loosens(now, asked):
+    """Signal, file and phone: the higher of both levels stands."""
+
+    async def story(life, trader):
+        trader.set_level(now.name, "before")
+        trader.tighten_level(asked, "door")
+        return trader.engine.core.ledger.level
+
+    assert parts(story) is max(now, asked)
+
+
+def test_each_line_of_the_control_file_is_obeyed_and_an_odd_one_stops_buying():
+    """In their order; what is no word, or only asks, lets exits alone pass."""
+
+    async def story(life, trader):
+        seen, heard, feed = [], [], trader.feed
+        trader.feed = lambda event: heard.append(event.name) or feed(event)
+        for text in ("stop\nunlock 005930\n", "what is this", "status", "stop\nodd\nstop"):
+            trader.set_level("ACTIVE", "test")
+            heard.clear()
+            trader._controls.write_text(text)
+            trader._read_control()
+            seen.append((heard[:], trader.engine.core.ledger.level.name))
+        return seen
+
+    stop = ["level"]
+    assert parts(story) == [
+        ([*stop, "unlock"], "ENTRIES_OFF"), (stop, "REDUCE_ONLY"), (stop, "REDUCE_ONLY"),
+        (stop * 3, "REDUCE_ONLY"),
+    ]  # fmt: skip
+
+
+# --- rows and words ---
+
+
+def test_rows_that_wait_keep_their_moment_and_alerts_their_number():
+    """Written five seconds later they say when they were decided; the phone's receipt names their row."""
+
+    async def story(life):
+        journal = LateOnce(life.world.folder / "journal.sqlite3")
+        past = harness.past_of(journal)
+        services = bot.Services(
+            life.world.clock, life.network, life.network.connect, journal, life.world.folder
+        )
+        trader = bot.Trader(harness.make_settings(life.sim), harness.Nothing(), services, past)
+        said, moments = [], []
+        trader.bridge.say = lambda alert, row=0: said.append((alert.values.get("what"), row))
+        journal.late_for, journal.tries_left = lambda kind, data: True, 20
+        for n in range(3):
+            moments.append(trader.clock.now().isoformat())
+            trader.bridge.execute([
+                bot.Record("note", "a", {}), bot.Alert("error", {"what": f"x{n}"}),
+                bot.Alert("error", {"what": f"y{n}"}),
+            ])  # fmt: skip
+            await asyncio.sleep(0.5)
+        while trader.bridge.late:
+            await asyncio.sleep(0.5)
+        rows = {row.seq: row for row in journal.rows("alert")}
+        named = [(what, json.loads(rows[row].body)["what"]) for what, row in said if what]
+        times = [row.at for row in journal.rows("note")]
+        journal.close()
+        return named, times == moments
+
+    named, in_time = Life().play(story)
+    assert in_time
+    assert len(named) == 6 and all(what == written for what, written in named)
+
+
+def test_an_old_alert_is_told_again_within_a_day_with_its_own_row():
+    """Of last evening it is, of the evening before it is not; its receipt is that of its row."""
+
+    async def story(life):
+        journal = bot.Journal(life.world.folder / "journal.sqlite3")
+        journal.verify()
+        now = life.world.clock.now()
+        for hours in (25, 23.9, 18, 0.1):
+            at = now - timedelta(hours=hours)
+            journal.append([("alert", "error", {"what": f"{hours} h"}), ("note", "", {})], at)
+        journal.close()
+        trader = life.world.make_trader(harness.Nothing())
+        trader.bridge.telegram._token = bot.Secret("1:a")
+        trader.bridge.tell_again()
+        letters = list(trader.bridge.telegram._urgent)
+        trader.journal.close()
+        return [(letter.row, letter.text.rpartition(" ")[0][-4:].strip(" :")) for letter in letters]
+
+    assert Life().play(story) == [(3, "23.9"), (5, "18"), (7, "0.1")]
+
+
+def test_a_stock_keeps_its_name_when_its_last_share_is_gone():
+    """From the balance while it is held, remembered afterwards; the code where nobody told one."""
+
+    async def story(life, trader):
+        bridge, core = trader.bridge, trader.engine.core
+        first = bridge.name("123456")
+        bridge.feed(bot.Seen(bot.Balance(1, 0, 1, (bot.Holding("123456", 3, 3, 5, "이름"),)), trader.clock.now()))  # fmt: skip
+        held = bridge.name("123456")
+        bridge.feed(bot.Seen(bot.Balance(1, 0, 1, ()), trader.clock.now() + timedelta(seconds=1)))
+        assert bot.name_of(core, "123456") == ""
+        named = bridge._named(bot.Alert("x", {"symbol": "123456", "a": 1})).values
+        return (
+            first,
+            held,
+            bridge.name("123456"),
+            named,
+            bridge._named(bot.Alert("x", {"a": 1})).values,
+        )
+
+    assert parts(story) == ("123456", "이름", "이름", {"symbol": "이름", "a": 1}, {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("side", "plan", "text"),
+    [(bot.Side.BUY, bot.ExitPlan(68_000, 75_000), " · 손절 68,000 · 목표 75,000"),
+     (bot.Side.BUY, bot.ExitPlan(68_000, 0), " · 손절 68,000"), (bot.Side.BUY, None, ""),
+     (bot.Side.SELL, bot.ExitPlan(68_000, 75_000), "")],
+)  # fmt: skip
+def test_what_was_bought_is_told_with_its_guard(side, plan, text):
+    """Stop and target behind a buy, nothing behind a sale."""
+
+    async def story(life, trader):
+        trader.engine.core.ledger.position(SYMBOL).plan = plan
+        filled = bot.Alert("filled", {"side": side, "symbol": SYMBOL})
+        return trader.bridge._guard_of(filled), trader.bridge._guard_of(bot.Alert("error", {}))
+
+    assert parts(story) == (text, "")
+
+
+# --- the teller ---
+
+
+AWAKE = (
+    ("08:29:59", False, False), ("08:30:00", True, True), ("12:00:00", True, True),
+    ("15:29:59", True, True), ("15:30:00", False, True), ("15:59:59", False, True),
+    ("16:00:00", False, False), ("23:00:00", False, False),
+)  # fmt: skip
+
+
+def test_alarms_ring_from_the_preparation_to_the_close_and_with_shares_half_an_hour_longer():
+    """To the second; a clock in doubt rings at any hour of a session's process, no session never."""
+
+    async def story(life, trader):
+        core, found = trader.engine.core, []
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        for shares in (0, 5):
+            core.ledger.position(SYMBOL).quantity = shares
+            found.append([trader._teller._awake(edge.at(clock)) for clock, *_ in AWAKE])
+        trader.feed(bot.Command("hold", trader.clock.now(), text="clock"))
+        doubted = trader._teller._awake(edge.at("03:00:00"))
+        core.session = None
+        return *found, doubted, trader._teller._awake(edge.at("12:00:00"))
+
+    without, shares, doubted, night = parts(story)
+    assert without == [each for _, each, _ in AWAKE] and shares == [each for *_, each in AWAKE]
+    assert (doubted, night) == (True, False)
+
+
+@pytest.mark.parametrize(("theirs", "off"), [(100, 10), (90, 0), (80, -10)])
+def test_the_evening_tells_by_how_much_the_brokers_costs_differ(theirs, off):
+    """Fees and taxes of the day together, as the broker adds them; nothing when they agree."""
+
+    async def story(life, trader):
+        async def balance():
+            return bot.Balance(0, theirs, 0, ())
+
+        async def realized(day):
+            return None
+
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        trader.broker.orders.balance, trader.broker.orders.realized_today = balance, realized
+        await trader._teller.evening({**trader.summary(), "fees": 60, "taxes": 30})
+        [row] = [row for row in trader.journal.rows("alert") if row.ref == "day_report"]
+        return row.body
+
+    body = parts(story, start="15:40:00")
+    assert ("costs_line" in body) is (off != 0)
+    assert f'"difference":{off}' in body or not off
+
+
+def test_a_month_adds_the_last_report_of_each_of_its_days():
+    """A day that was reported twice counts once, with what was said last; other months do not."""
+
+    async def story(life, trader):
+        for day, net in (
+            ("2026-10-30", 9),
+            ("2026-11-02", 100),
+            ("2026-11-02", 7),
+            ("2026-11-20", -3),
+        ):
+            trader.bridge.execute([bot.Record("day", day, {"net": net})])
+        return trader._teller._month("2026-11-20"), trader._teller._month("2026-10-01")
+
+    assert parts(story) == (4, 9)
+
+
+def test_each_evening_counts_its_own_sessions_of_the_feed():
+    """Three on the first day, one more on the second: three, then one."""
+
+    async def story(life, trader):
+        told = []
+        trader.counts["Trade"] = 1
+        for sessions in (3, 4, 4):
+            trader.broker.socket.sessions = sessions
+            told.append(trader._teller._story("2026-11-20", None, None).sessions)
+        return told
+
+    assert parts(story) == [3, 1, 0]
+
+
+def test_what_holds_today_is_told_once_each_day():
+    """With the feed of each morning, not again when the feed comes back."""
+
+    async def story(life, trader):
+        told = []
+        for day in (edge.DAY, edge.DAY, edge.DAY + timedelta(days=3)):
+            session = bot.session_of(day)
+            if trader.engine.core.session != session:
+                trader.feed(bot.Command("day", session.open - timedelta(minutes=20), session))
+            for _ in range(2):
+                trader._on_feed(True, "3")
+                told.append(trader.bridge.said["morning"])
+            trader._on_feed(False, "x")
+            told.append("feed" in trader.broker.troubles)
+            trader._on_feed(True, "3")
+            told.append("feed" in trader.broker.troubles)
+        return told
+
+    assert parts(story, start="08:40:00") == [
+        1,
+        1,
+        True,
+        False,
+        1,
+        1,
+        True,
+        False,
+        2,
+        2,
+        True,
+        False,
+    ]
