@@ -163,6 +163,7 @@ def test_prices_are_put_side_by_side_and_lists_one_after_another():
         await asyncio.sleep(10)
         busy = set(trader._busy_since)
         await asyncio.sleep(35)
+        assert set(trader._busy_since) == {"orders"}  # what was answered is not stuck
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -174,6 +175,27 @@ def test_prices_are_put_side_by_side_and_lists_one_after_another():
     assert prices == [("000001", 0), ("000002", 0), ("000003", 0)]
     assert lists == [0, 20, 40]
     assert busy == {"orders", "price 000001", "price 000002", "price 000003"}
+
+
+@pytest.mark.parametrize("on_stop", ["cancel", "keep"])
+def test_a_day_is_wound_down_by_the_word_of_the_settings_and_waits_for_calls(on_stop):
+    """The engine hears what becomes of resting entries; a call under way has ten seconds, or its end."""
+
+    async def story(life, trader):
+        heard, loop = [], asyncio.get_running_loop()
+        trader.feed = heard.append
+        spans = []
+        for open_calls in (0, 1):
+            for n in range(open_calls):
+                trader.bridge.calls.put_nowait((True, n, bot.OrderCall("new", entry_of(n))))
+            began = loop.time()
+            await trader._wind_down()
+            spans.append(loop.time() - began)
+        return [(each.name, each.text) for each in heard], spans, trader.profile.simulated
+
+    told, spans, simulated = parts(story, settings={"on_stop": on_stop})
+    assert told == [("stop", on_stop)] * 2
+    assert spans == [0.0, pytest.approx(1.5 if simulated else bot.TOTAL_TIMEOUT_S)]
 
 
 # --- the switch and the control file ---

@@ -51,7 +51,13 @@ LIBRARIES = (
 STUCK_S = 900.0  # a mistake may make the tests hang: that is noticed
 # Section of the bot's file -> the tests that know it best, quickest first.
 RELATED: dict[str, tuple[str, ...]] = {
-    "6. WIRE CODEC": ("unit/test_fresh.py", "unit/test_codec.py"),
+    "5. MARKET RULES": (
+        "unit/test_codec_plainly.py",
+        "unit/test_calendar.py",
+        "unit/test_rules.py",
+    ),
+    "6. WIRE CODEC": ("unit/test_codec_plainly.py", "unit/test_fresh.py", "unit/test_codec.py"),
+    "18. RUNTIME SERVICES": ("unit/test_services_in_a_row.py", "unit/test_services.py"),
     "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
@@ -70,24 +76,39 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_second_steps.py",
         "unit/test_engine.py",
     ),
-    "20. KISAuth": ("bot/test_auth.py",),
-    "21. REST": ("bot/test_rest.py", "bot/test_requests.py", "bot/test_auth.py"),
+    "20. KISAuth": ("bot/test_calls_in_a_row.py", "bot/test_auth.py"),
+    "21. REST": (
+        "bot/test_calls_in_a_row.py",
+        "bot/test_rest.py",
+        "bot/test_requests.py",
+        "bot/test_auth.py",
+    ),
     "23. KISWebSocket": (
+        "bot/test_feed_in_a_row.py",
         "bot/test_sessions.py",
         "bot/test_second_doors.py",
         "bot/test_websocket.py",
         "bot/test_doors.py",
     ),
     "24. TelegramBot": (
+        "unit/test_services_in_a_row.py",
         "unit/test_phone_words.py",
         "bot/test_phone_rules.py",
         "bot/test_outbox.py",
         "bot/test_telegram.py",
     ),
-    "25. JOURNAL": ("bot/test_doors.py", "unit/test_services.py", "bot/test_days_on_end.py"),
-    "26. GATE": ("unit/test_gate.py", "bot/test_second_doors.py"),
+    "25. JOURNAL": (
+        "unit/test_journal_in_doubt.py",
+        "bot/test_doors.py",
+        "unit/test_services.py",
+        "bot/test_days_on_end.py",
+    ),
+    "26. GATE": ("unit/test_gate_borders.py", "unit/test_gate.py", "bot/test_second_doors.py"),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
     "28. TRADER": (
+        "bot/test_trader_in_a_row.py",
+        "bot/test_trader_alone.py",
+        "bot/test_polls.py",
         "bot/test_second_doors.py",
         "bot/test_doors.py",
         "bot/test_phone_rules.py",

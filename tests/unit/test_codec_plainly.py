@@ -338,6 +338,33 @@ def test_a_stock_that_is_written_with_a_q_or_without_is_the_one_of_ours():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "market"),
+    [("KOSPI200", "KOSPI"), ("KSQ150", "KOSDAQ"), ("KOSDAQ", "KOSDAQ"), ("kosdaq", "KOSDAQ"),
+     ("KONEX", "KONEX"), ("코넥스", "KONEX"), ("", "KOSPI"), ("ETF", "KOSPI")],
+)  # fmt: skip
+def test_a_market_is_known_by_its_name_and_kospi_when_it_is_not(name, market):
+    """The tax depends on it; blank limits of the day are not known: 0, never 1."""
+    record = {"rprs_mrkt_kor_name": name, "stck_prpr": "70000", "aspr_unit": "100", "stck_mxpr": " ",
+              "stck_llam": "", "stck_sdpr": "70000"}  # fmt: skip
+    thing = bot.parse_price("005930", {"output": record})
+    assert (thing.market, thing.upper_limit, thing.lower_limit) == (market, 0, 0)
+
+
+@pytest.mark.parametrize("letter", ["\ud800", "\udbff", "\udc00", "\udfff"])
+def test_half_a_letter_is_no_text_and_its_neighbours_are(letter):
+    """Neither a file nor a screen takes it, anywhere in a text; the letters beside its range are fine."""
+    with pytest.raises(bot.BadData):
+        bot.text_of({"a": f"x{letter}y"}, "a")
+    assert bot.text_of({"a": "\ud7ff\ue000 값"}, "a") == "\ud7ff\ue000 값"
+
+
+def test_a_decoder_that_knows_no_account_hears_all_notices():
+    """One that knows its own hears those alone."""
+    for account, heard in (("", 1), (ACCOUNT, 1), ("9876543201", 0)):
+        assert len(notice_decoder(account).decode(encrypted(notice_text()))) == heard
+
+
 # --- the market's rules, a second time ---
 
 

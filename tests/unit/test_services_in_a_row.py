@@ -266,3 +266,17 @@ def test_a_span_of_market_time_takes_its_part_of_ours(span_s, speed, takes_s):
         return asyncio.get_running_loop().time()
 
     assert harness.run_virtual(main()) == pytest.approx(takes_s)
+
+
+def test_a_lock_that_is_taken_leaves_nothing_open_behind_it(tmp_path):
+    """Neither refused nor released: whoever tries again and again runs out of nothing."""
+    account = bot.Secret("1234567890-in-a-row")
+    lock = bot.AccountLock(account, tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(bot.AlreadyRunning):
+            bot.AccountLock(account, tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    lock.release()
+    bot.AccountLock(account, tmp_path).release()
+    assert len(os.listdir("/proc/self/fd")) == before - 2
