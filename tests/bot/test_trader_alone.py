@@ -198,6 +198,76 @@ def test_a_day_is_wound_down_by_the_word_of_the_settings_and_waits_for_calls(on_
     assert spans == [0.0, pytest.approx(1.5 if simulated else bot.TOTAL_TIMEOUT_S)]
 
 
+VETOES = (  # the engine's word, the gate's, whether it is one of pace -> outcome, code, text
+    ("", "", False, None), ("", "", True, None), ("late", "", False, ("", "late")),
+    ("late", "gate: x", True, ("", "late")), ("", "gate: x", False, ("", "gate: x")),
+    ("", "gate: x", True, (bot.TOO_FAST, "gate: x")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("late", "refusal", "fast", "wanted"), VETOES)
+def test_the_engine_has_the_first_word_on_a_call_and_the_gate_the_last(late, refusal, fast, wanted):
+    """What the engine holds back the gate does not count; a refusal of pace has its own code."""
+
+    async def story(life, trader):
+        asked, bridge = [], trader.bridge
+        trader.engine.too_late = lambda call: late
+        bridge.gate.refusal_of_call = lambda call: asked.append(call) or refusal
+        bridge.gate.too_fast = fast
+        answer = bridge.veto(bot.OrderCall("new", entry_of(1)))
+        return len(asked), answer and (answer.outcome.name, answer.code, answer.text)
+
+    asked, answer = parts(story)
+    assert asked == (0 if late else 1)
+    assert answer == (wanted and ("NOT_SENT", *wanted))
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_with_shares_the_feed_comes_before_the_warm_up_and_without_behind_it(held):
+    """Stops are watched before a strategy is warm; nothing is decided on bars that are not there."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        warm, seen = trader.morning.warm_up, []
+
+        async def slow(session):
+            await asyncio.sleep(60)
+            seen.append(trader.broker.socket.sessions)
+            await warm(session)
+
+        trader.morning.warm_up = slow
+        if held:
+            trader.engine.core.ledger.position(SYMBOL).quantity = 5
+            trader.engine.core.ledger.position(SYMBOL).cost = 5 * 70_000
+        await asyncio.sleep(100)
+        seen.append(trader.broker.socket.sessions)
+        await life.stop(trader, run)
+        return seen
+
+    assert Life(start="09:30:00").play(story) == [int(held), 1]
+
+
+def test_short_pauses_of_the_machine_are_told_once_a_day_and_long_ones_each_time():
+    """From five seconds on the feed is in doubt; from a minute on it is told whatever was before."""
+
+    async def story(life, trader):
+        loop, told = asyncio.get_running_loop(), []
+        heard = []
+        trader.feed = lambda event: heard.append((event.name, event.text))
+        task = asyncio.create_task(trader._timer())
+        for pause_s in (3.5, 5.5, 8.0, 58.0, 61.0, 9.0, 61.0):
+            await asyncio.sleep(3.0)
+            loop.virtual_now += pause_s  # the loop was held
+            await asyncio.sleep(3.0)
+            told.append((trader.bridge.said["error"], len(heard)))
+        task.cancel()
+        return told, set(heard)
+
+    told, heard = parts(story)
+    assert told == [(0, 0), (1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (3, 6)]
+    assert heard == {("feed down", "the program was suspended")}
+
+
 # --- the switch and the control file ---
 
 
@@ -379,6 +449,24 @@ def test_the_evening_tells_by_how_much_the_brokers_costs_differ(theirs, off):
     body = parts(story, start="15:40:00")
     assert ("costs_line" in body) is (off != 0)
     assert f'"difference":{off}' in body or not off
+
+
+def test_a_bot_that_was_stopped_asks_nothing_in_its_evening_and_says_why():
+    """Its owner waits for the end; the last reason counts."""
+
+    async def story(life, trader):
+        async def never():
+            raise AssertionError("asked")
+
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        trader.broker.orders.balance = never
+        trader.stop("first")
+        trader.stop("SIGTERM received")
+        await trader._teller.evening(trader.summary())
+        trader._teller.goodbye(trader._why)
+        return trader.bridge.messages[-1]
+
+    assert "SIGTERM" in parts(story, start="15:40:00")
 
 
 def test_a_month_adds_the_last_report_of_each_of_its_days():

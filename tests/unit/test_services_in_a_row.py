@@ -280,3 +280,11 @@ def test_a_lock_that_is_taken_leaves_nothing_open_behind_it(tmp_path):
     lock.release()
     bot.AccountLock(account, tmp_path).release()
     assert len(os.listdir("/proc/self/fd")) == before - 2
+
+
+@pytest.mark.parametrize(("size", "read"), [(4_096, True), (4_097, False)])
+def test_a_control_file_is_short(tmp_path, size, read):
+    """Up to 4,096 bytes it is read; of a longer one not a word."""
+    path = tmp_path / "control"
+    path.write_text("x" * size)
+    assert list(bot.take_words(path)) == (["x" * size] if read else ["unreadable: no short text"])
