@@ -444,3 +444,23 @@ def test_the_figures_of_a_service_are_of_its_last_256_calls(times_s, median, wor
         figures.note(float(each), "")
     found = figures.figures()
     assert (found["ms_median"], found["ms_p99"], found["count"]) == (median, worst, len(times_s))
+
+
+@pytest.mark.parametrize("code", ["EGW00121", "EGW00123"])
+def test_an_order_refused_for_its_token_costs_that_token_and_no_newer_one(tmp_path, code):
+    """It was renewed while the call was on its way: the new one stays, the old one is not sent again."""
+
+    async def main():
+        from test_rest import intent
+
+        dead = reply(500, rt_cd="1", msg_cd=code, msg1="x")
+        desk, transport = clients(tmp_path, (0, token("t1")), (5.0, dead), (0, token("t2")))
+        order = asyncio.create_task(desk.orders.submit(intent()))
+        await asyncio.sleep(1)
+        desk.auth.drop_token(desk.auth._token)  # by another call
+        desk.auth._next_issue = -bot.math.inf
+        newer = await desk.auth.token()
+        answer = await order
+        return answer.outcome.name, newer == await desk.auth.token(), len(transport.calls)
+
+    assert run(main) == ("NOT_SENT", True, 3)

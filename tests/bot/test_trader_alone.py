@@ -268,6 +268,66 @@ def test_short_pauses_of_the_machine_are_told_once_a_day_and_long_ones_each_time
     assert heard == {("feed down", "the program was suspended")}
 
 
+# --- what a strategy is warmed up with ---
+
+
+def test_past_bars_are_closed_ones_of_the_moment_of_the_question():
+    """Today's, and of the day before as many as are missing; the running bar is left out."""
+
+    async def story(life, trader):
+        from test_codec_plainly import minute
+
+        asked, market = [], trader.broker.market
+        now = trader.clock.now().replace(second=30)
+
+        async def today(symbol, moment, count):
+            asked.append(("today", count))
+            await asyncio.sleep(90)  # the running minute ends while the answer is on its way
+            return [minute(n, 1_000) for n in range(13)]
+
+        async def past(symbol, day, count):
+            asked.append((f"{day:%d}", count))
+            return [minute(60 + n, 1_000, day) for n in range(3)]  # an exam day
+
+        market.minute_bars_today, market.minute_bars_of = today, past
+        life.world.clock._start += now - life.world.clock.now()
+        life.world.clock._last = (-1.0, now)
+        began = trader.clock.now()
+        seen = await trader.broker.past_bars(SYMBOL, SESSION, 1)
+        ends = [f"{bar.end:%d %H:%M}" for bar in seen.value.bars]
+        return asked, ends, seen.asked_at == began, began
+
+    asked, ends, of_then, began = parts(story, start="09:10:00")
+    assert (
+        asked == [("today", 400), ("19", 40 - 13)] and of_then and f"{began:%H:%M:%S}" == "09:10:30"
+    )
+    assert ends == [
+        *(f"19 10:0{n}" for n in range(1, 4)),
+        *(f"20 09:{n:02d}" for n in range(1, 11)),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_past_days_end_with_the_day_before_and_are_as_many_as_wanted(count):
+    """Today's running bar is never one of them; a span long enough for weekends and holidays."""
+
+    async def story(life, trader):
+        asked = []
+
+        async def daily(symbol, first, last):
+            asked.append((first, last))
+            days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+            return [bot.DailyBar(day, 5, 6, 4, 5, 1, 5) for day in days if bot.is_trading_day(day)]
+
+        trader.broker.market.daily_bars = daily
+        seen = await trader.broker.past_days(SYMBOL, SESSION, count)
+        return asked[0][1], [bar.start.date() for bar in seen.value.bars]
+
+    last, days = parts(story)
+    assert last == days[-1] == edge.DAY - timedelta(days=1)
+    assert len(days) == count and days == sorted(days)
+
+
 # --- the switch and the control file ---
 
 

@@ -1,0 +1,295 @@
+"""The phone's sender, listener and side doors against a server of a few lines, in virtual time."""
+
+import asyncio
+import contextlib
+import itertools
+from types import SimpleNamespace
+
+import harness
+import pytest
+from telegram.error import BadRequest, Conflict, Forbidden, RetryAfter
+from test_phone_words import NOW, OWNER, update
+
+import kis_realtime_trading as bot
+
+
+class Api:
+    """A Bot API that answers by a script: an error, or nothing; it notes what it was sent."""
+
+    def __init__(self, *script):
+        self.script, self.sent, self.number = list(script), [], 0
+
+    async def _answer(self, kind, *what, **how):
+        await asyncio.sleep(0.1)
+        failure = self.script.pop(0) if self.script else None
+        if failure is not None:
+            raise failure
+        self.number += 1
+        self.sent.append((kind, *what, how))
+        return SimpleNamespace(message_id=self.number)
+
+    async def send_message(self, chat, text, **how):
+        return await self._answer("new", chat, text, **how)
+
+    async def edit_message_text(self, text, **how):
+        return await self._answer("edit", how["chat_id"], text)
+
+    async def send_photo(self, chat, photo, **how):
+        return await self._answer("photo", chat, how["caption"], **how)
+
+
+def phone():
+    """Return a phone with a token, and what was told to have arrived."""
+    made, told = bot.TelegramBot(bot.Secret("1:a"), "42", users=(OWNER,)), []
+    made.on_told = told.append
+    return made, told
+
+
+async def sending(telegram, api, seconds):
+    """Send for a while."""
+    task = asyncio.create_task(telegram._send_all(api))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+FAILURES = (OSError("x"), Forbidden("x"), RetryAfter(3), TimeoutError(), None)
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=[type(each).__name__ for each in FAILURES])
+def test_an_alert_counts_as_told_when_it_has_arrived(failure):
+    """Not while it fails; then once, whatever failed before, and nothing waits any more."""
+
+    async def main():
+        telegram, told = phone()
+        api = Api(failure)
+        telegram.post("a", urgent=True, row=7)
+        await sending(telegram, api, 0.15)
+        early = list(told)
+        await sending(telegram, api, bot.LONG_PAUSE_S + 10)
+        return early, told, [each[2] for each in api.sent], telegram.outbox
+
+    early, told, sent, left = harness.run_virtual(main())
+    assert (early, told, sent, left) == ([7] if failure is None else [], [7], ["a"], [])
+
+
+def test_a_text_that_is_refused_for_good_goes_and_is_not_told():
+    """The next goes on at once."""
+
+    async def main():
+        telegram, told = phone()
+        api = Api(BadRequest("can't parse"))
+        for row in (1, 2):
+            telegram.post(f"t{row}", urgent=True, row=row)
+        await sending(telegram, api, 1.0)
+        return (
+            told,
+            [each[2] for each in api.sent],
+            telegram.outbox,
+            (telegram.sent, telegram.failed),
+        )
+
+    assert harness.run_virtual(main()) == ([2], ["t2"], [], (1, 1))
+
+
+def test_pauses_after_failures_grow_and_begin_anew_after_a_success():
+    """One second, two, four; a message that arrived; one second again."""
+
+    async def main():
+        telegram, _ = phone()
+        loop, times = asyncio.get_running_loop(), []
+        api = Api(OSError(), OSError(), OSError(), None, OSError(), None)
+        answer = api._answer
+
+        async def noting(*what, **how):
+            times.append(loop.time())
+            return await answer(*what, **how)
+
+        api._answer = noting
+        telegram.post("a")
+        telegram.post("b")
+        await sending(telegram, api, 20)
+        return [round(b - a - 0.1, 3) for a, b in itertools.pairwise(times)]
+
+    assert harness.run_virtual(main()) == [1.0, 2.0, 4.0, 0.0, 1.0]
+
+
+def test_a_key_edits_its_message_as_long_as_it_is_one_of_the_last_two_hundred():
+    """An order of long ago gets a new message; the memory of their numbers does not grow."""
+
+    async def main():
+        telegram, _ = phone()
+        api = Api()
+        for n in (*range(201), 200, 0, 0):
+            telegram.post(f"t{n}", how=bot.How(f"k{n}"))
+            await sending(telegram, api, 0.5)
+        return [each[0] for each in api.sent[-3:]], len(telegram._ids)
+
+    assert harness.run_virtual(main()) == (["edit", "new", "edit"], 200)
+
+
+def test_an_answer_comes_with_its_buttons_its_picture_and_its_bell():
+    """Two buttons a row; to a person it rings, to the chat of alerts it does not."""
+
+    async def main():
+        telegram, _ = phone()
+        api = Api()
+        buttons = (("A", "/a"), ("B", "/b"), ("C", "/c"))
+        telegram.reply(bot.Answer("words", buttons), OWNER)
+        telegram.reply(bot.Answer("under it", photo=b"png"))
+        telegram.reply(bot.Answer(), OWNER)
+        await sending(telegram, api, 2.0)
+        (kind, chat, text, how), picture = api.sent[0], api.sent[1]
+        rows = [[each.callback_data for each in row] for row in how["reply_markup"].inline_keyboard]
+        return kind, chat, text, rows, how["disable_notification"], picture[:3], picture[3]["disable_notification"], len(api.sent)  # fmt: skip
+
+    assert harness.run_virtual(main()) == (
+        "new", str(OWNER), "words", [["/a", "/b"], ["/c"]], False, ("photo", "42", "under it"), True, 2,
+    )  # fmt: skip
+
+
+# --- the listener ---
+
+
+class Updates(Api):
+    """A server of updates: lists of them, or errors; then nothing new."""
+
+    def __init__(self, *script):
+        super().__init__()
+        self.script, self.offsets, self.seen = list(script), [], []
+
+    async def set_my_commands(self, menu):
+        self.seen.append("menu")
+
+    async def get_updates(self, offset, **how):
+        self.offsets.append(offset)
+        await asyncio.sleep(0.5)
+        found = self.script.pop(0) if self.script else []
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def given(made):
+    """Return an update as the library gives it."""
+    return SimpleNamespace(
+        update_id=made["update_id"], to_dict=lambda: made, callback_query=made.get("callback_query")
+    )
+
+
+@contextlib.asynccontextmanager
+async def listening(telegram, api):
+    """Listen beside a test."""
+    task = asyncio.create_task(telegram._listen(api))
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_second_reader_is_trouble_until_the_next_good_answer():
+    """Refused, disturbed, or heard again: what stands is of the last answer; the offset goes on."""
+
+    async def main():
+        telegram, _ = phone()
+        telegram.newest = 1000
+        api = Updates(
+            Conflict("x"), [], Forbidden("y"), [given(update(1001)), given(update(1005))], []
+        )
+        seen = []
+        async with listening(telegram, api):
+            for wait_s in (0.7, 1.5, 0.7, bot.LONG_PAUSE_S + 0.5, 2.0):
+                await asyncio.sleep(wait_s)
+                seen.append(telegram.trouble.partition(" ")[0])
+        return seen, api.offsets[:6], api.seen
+
+    seen, offsets, menus = harness.run_virtual(main())
+    assert seen == ["another", "", "Telegram", "", ""]
+    assert offsets[0] == 1001 and offsets[-1] == 1006 and menus == ["menu"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_word_acts_once_though_doing_it_fails(monkeypatch, fails):
+    """Its number counts before it is done: the same update again does nothing, the next one does."""
+    monkeypatch.setattr(bot.time, "time", lambda: NOW)
+    telegram, _ = phone()
+    telegram.newest, done = 1000, []
+
+    def obey(word):
+        done.append(word.update_id)
+        if fails:
+            raise RuntimeError("x")
+        return bot.Answer("ok")
+
+    telegram.obey = obey
+    why = [telegram._hear(update(number)) for number in (1001, 1001, 1002)]
+    assert done == [1001, 1002] and why == ["", "seen before", ""]
+    assert len(telegram._urgent) == 2
+
+
+# --- the side doors ---
+
+
+class Hook:
+    """An address that takes what it is sent after a while, with the status that a test says."""
+
+    def __init__(self, *statuses):
+        self.statuses, self.taken, self.during = list(statuses), [], lambda: None
+
+    @contextlib.asynccontextmanager
+    async def post(self, url, json, allow_redirects):
+        await asyncio.sleep(0.5)
+        self.during()
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status < 300:
+            self.taken.append(json["text"])
+        yield SimpleNamespace(status=status)
+
+    get = post
+
+
+def doors(**addresses):
+    """Return side doors with addresses."""
+    return bot.SideDoors(
+        bot.BotSettings.model_validate(
+            {"symbols": ["005930"], "limits": harness.LIMITS, **addresses}
+        )
+    )
+
+
+def test_what_was_put_out_of_a_full_queue_while_it_was_sent_takes_no_other_with_it():
+    """The oldest is dropped by newer ones while it is on its way: each of those still goes, once."""
+
+    async def main():
+        made, hook = doors(webhook_url="https://x.example/h"), Hook()
+        for n in range(50):
+            made.post(f"t{n}")
+        hook.during = lambda: (made.post("new"), setattr(hook, "during", lambda: None))
+        task = asyncio.create_task(made._tell(hook))
+        await asyncio.sleep(200)
+        task.cancel()
+        return hook.taken, list(made.waiting)
+
+    taken, left = harness.run_virtual(main())
+    assert taken == [*(f"t{n}" for n in range(50)), "new"] and left == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "pauses"),
+    [((500, 500, 200), [1, 2, 4, 1]), ((429, 200), [1, 2, 1]), ((404, 200), [1, 1, 1]),
+     ((500,) * 8, [1, 2, 4, 8, 16, 32, 60, 60])],
+)  # fmt: skip
+def test_an_address_in_trouble_is_asked_more_and_more_seldom(statuses, pauses):
+    """What may be taken later is tried again, up to once a minute; what never will be goes."""
+
+    async def main():
+        made, hook, times = doors(webhook_url="https://x.example/h"), Hook(*statuses), []
+        hook.during = lambda: times.append(asyncio.get_running_loop().time() - 0.5)
+        made.post("a")
+        made.post("b")
+        made.post("c")
+        task = asyncio.create_task(made._tell(hook))
+        await asyncio.sleep(1_000)
+        task.cancel()
+        return [round(b - a - 0.5 * (a != 0)) for a, b in zip([0.0, *times], times, strict=False)]
+
+    assert harness.run_virtual(main())[: len(pauses)] == pauses
