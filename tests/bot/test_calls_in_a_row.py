@@ -464,3 +464,41 @@ def test_an_order_refused_for_its_token_costs_that_token_and_no_newer_one(tmp_pa
         return answer.outcome.name, newer == await desk.auth.token(), len(transport.calls)
 
     assert run(main) == ("NOT_SENT", True, 3)
+
+
+def test_of_a_balance_in_pages_the_first_tells_the_account_and_all_tell_holdings(tmp_path):
+    """The summary of the first page counts; a second list with the same contexts is read like the first."""
+
+    async def main():
+        desk, _ = clients(tmp_path, (0, token()), *[(0, each) for each in pages * 2])
+        return [await desk.orders.balance() for _ in range(2)]
+
+    def page(n, following, cash):
+        holding = {"pdno": f"00000{n}", "hldg_qty": "1", "ord_psbl_qty": "1", "pchs_avg_pric": "5"}
+        summary = {"prvs_rcdl_excc_amt": cash, "thdt_tlex_amt": "0", "tot_evlu_amt": "0"}
+        contexts = {"ctx_area_fk100": f"F{n}", "ctx_area_nk100": f"N{n}"}
+        return reply(
+            headers={"tr_cont": following}, rt_cd="0", msg_cd="K", output1=[holding], output2=[summary],
+            **contexts,
+        )  # fmt: skip
+
+    pages = [page(1, "F", "100"), page(2, "M", "200"), page(3, "D", "300")]
+    first, second = run(main)
+    assert first == second
+    assert (first.settled_cash_krw, [h.symbol for h in first.holdings]) == (
+        100, ["000001", "000002", "000003"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [([bot.JournalError("x")], 74), ([ValueError("x")], 70), ([bot.KeysRefused([])], 78),
+     ([bot.SettingsError([])], 78), ([bot.NoAnswer("x")], 70),
+     ([ValueError("x"), bot.JournalError("y")], 74), ([bot.JournalError("y"), ValueError("x")], 74),
+     ([bot.JournalError("y"), bot.KeysRefused([]), ValueError("x")], 78)],
+)  # fmt: skip
+def test_the_exit_code_is_that_of_the_gravest_error(errors, code):
+    """Settings before the journal before anything else, in whatever order and depth they came."""
+    assert bot._explain_failure(ExceptionGroup("all", errors)) == code
+    nested = ExceptionGroup("a", [ExceptionGroup("b", [each]) for each in errors])
+    assert bot._explain_failure(nested) == code

@@ -91,6 +91,37 @@ def test_pauses_grow_until_a_session_was_steady_and_each_loss_is_told_once(tmp_p
     assert told == to_tell
 
 
+@pytest.mark.parametrize(
+    "frame", ["0|H0STCNT0|001|any", '{"header": {"tr_id": "PINGPONG"}}', "{odd"]
+)
+def test_a_session_that_shall_be_renewed_ends_with_its_next_frame_whatever_it_is(tmp_path, frame):
+    """That frame is still delivered; the next session registers everything and is not ended by it."""
+
+    async def main():
+        desk, made = edge.desk(tmp_path), []
+
+        async def connect(url):
+            made.append(Fake(taking_all))
+            return made[-1]
+
+        ear = Ear(desk, usual(desk), connect)
+        async with listening(ear):
+            await asyncio.sleep(10)
+            ear.socket.renew("no trades of 005930 come")
+            await asyncio.sleep(5)
+            before = len(made), made[0].closed.is_set()
+            made[0].say(frame)
+            await asyncio.sleep(5)
+            made[-1].say(frame)
+            await asyncio.sleep(50)
+        return before, len(made), [len(each.sent) for each in made], ear.changes
+
+    before, count, sent, changes = run(main)
+    assert before == (1, False) and count == 2
+    assert min(sent) >= 3
+    assert [up for up, _ in changes] == [True, False, True] and "005930" in changes[1][1]
+
+
 # --- stocks that fall silent ---
 
 
