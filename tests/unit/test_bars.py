@@ -378,6 +378,25 @@ def test_a_builder_of_whole_minutes_equals_one_of_their_trades(table, minutes):
     assert differences(one, other) == []
 
 
+@given(minutes_of_trades)
+def test_minutes_taken_as_bars_equal_ones_that_were_built_and_closed(table):
+    """What comes after them finds the same builder."""
+    session = bot.session_of(NORMAL)
+    one, other = (bot.BarBuilder(SYMBOL, session, 1) for _ in range(2))
+    for minute, _ in minutes_and_trades(table):
+        one.add_minute(minute, minute.start)
+        assert one.close_bar().trade_count == minute.trade_count
+        other.take_minutes(minute.end, one.cum_volume, one.cum_value_krw)
+        assert one.idle and other.idle
+        assert shown(one) == shown(other)
+
+
+def shown(builder):
+    """Return what the next trade of a builder without a trade depends on."""
+    open_only = ("_open", "_high", "_low", "_close")  # set by the first trade of a bar
+    return {name: getattr(builder, name) for name in builder.__slots__ if name not in open_only}
+
+
 def test_a_builder_is_idle_until_something_stands_in_it():
     """Nothing, a trade, a closed bar, shares that were missed."""
     builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
