@@ -345,3 +345,65 @@ def test_a_value_that_has_no_place_in_the_journal_is_refused():
     for odd in ({1, 2}, object(), b"bytes"):
         with pytest.raises(TypeError, match="has no place in the journal"):
             bot.canonical_json({"a": odd})
+
+
+class Meddling(Scripted):
+    """Writes into one field of what it is shown, and fails or not."""
+
+    def __init__(self, name, fails):
+        super().__init__()
+        self.name, self.fails = name, fails
+
+    def on_trade(self, view, trade):
+        other = (
+            view.position.values() and bot.Position(quantity=99)
+            if self.name == "position"
+            else None
+        )
+        setattr(view, self.name, other)
+        if self.fails:
+            raise ValueError
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("name", ["symbol", "session", "position", "bars", "fund", "quote"])
+def test_what_a_strategy_wrote_into_its_view_is_not_what_the_engine_goes_by(name, fails):
+    """Field by field: it is put back, its stock is stopped, and the stop of the position still fires."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.quote(69_900)
+    view = bench.state.view
+    before = getattr(view, name)
+    bench.engine.strategy = Meddling(name, fails)
+    bench.engine._hears_trades = True
+    bench.trade(70_000)
+    assert getattr(view, name) is before
+    assert SYMBOL in bench.ledger.stopped
+    assert [call.intent.quantity for call in calls(bench.trade(68_900), "new")] == [10]
+
+
+HINTS = {
+    ("received", "0"): "", ("received", "1"): "", ("received", "2"): "",
+    ("confirmed", "0"): "", ("confirmed", "1"): "", ("confirmed", "2"): "cancelled",
+    ("refused", "0"): "", ("refused", "1"): "", ("refused", "2"): "",
+    ("fill", "0"): "10 shares", ("fill", "1"): "10 shares", ("fill", "2"): "10 shares",
+    ("rest cancelled", "0"): "cancelled", ("rest cancelled", "1"): "cancelled", ("rest cancelled", "2"): "cancelled",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "action"), HINTS)
+def test_what_each_notice_hints_at(kind, action):
+    """Fills and ends only; a receipt, a refusal and the confirmation of a change end no order."""
+    bench = Bench().start()
+    call, _ = sending(bench)
+    bench.answer(call)
+    [order] = orders_of(bench)
+    bench.feed(notice(bot.NoticeKind(kind), order.order_no, action=action))
+    hints = bench.engine.core.reconciler.hints
+    found = {key: (each.quantity, each.amount_krw, each.cancelled) for key, each in hints.items()}
+    expected = {
+        "": {},
+        "cancelled": {order.order_no: (0, 0, True)},
+        "10 shares": {order.order_no: (10, 700_000, False)},
+    }
+    assert found == expected[HINTS[kind, action]]
