@@ -305,6 +305,11 @@ def by_gateway(text: str) -> bool:
     return text.startswith("EGW")
 
 
+def nothing_left(note: str) -> bool:
+    """Tell whether a cancel was refused since nothing is left to cancel (measured on paper)."""
+    return note.startswith("40330000") or "수량이 없" in note
+
+
 # The paper server's order list may stay empty although orders exist (measured 2026-08-19).
 EMPTY_LISTS = {"real": False, "paper": True}
 NOTICE_TRS = {"real": "H0STCNI0", "paper": "H0STCNI9"}
@@ -5140,11 +5145,6 @@ def holds_of(core: Core, symbol: str) -> dict[str, str]:
     if until := paused_until(core, symbol):
         found["pause"] = f"{until:%H:%M}"
     return found
-
-
-def nothing_left(note: str) -> bool:
-    """Tell whether a cancel was refused since nothing is left to cancel (measured on paper)."""
-    return note.startswith("40330000") or "수량이 없" in note
 
 
 def rests(order: Order) -> bool:

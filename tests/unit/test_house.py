@@ -397,11 +397,15 @@ def test_classes_show_few_methods():
 
 
 def test_names_of_the_broker_s_fields_stay_below_the_engine():
-    """Codes of sessions, halts and hours are read in the ground; from LEDGER to ENGINE none is spelt."""
+    """Codes of sessions, halts, hours, refusals are read in the ground; from LEDGER to ENGINE none is spelt."""
     spelt = {
         node.value
         for node in ast.walk(TREE)
-        if isinstance(node, ast.Constant) and node.value in ("C", "Y", "58", "trading halted", "H0STCNT0", "LIMIT")
+        if isinstance(node, ast.Constant)
+        and (
+            node.value in ("C", "Y", "58", "trading halted", "H0STCNT0", "LIMIT")
+            or (isinstance(node.value, str) and re.fullmatch("[0-9]{8}|수량이 .*", node.value))
+        )
         and 8 <= section_of(node.lineno) <= LAST_PURE_SECTION
     }  # fmt: skip
     hours = [owner for owner, call in calls(".clock_time") if call.args and isinstance(call.args[0], ast.Constant) and 8 <= section_of(call.lineno) <= LAST_PURE_SECTION]  # fmt: skip
