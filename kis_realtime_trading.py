@@ -6161,7 +6161,7 @@ resume | - | up | phone | level ACTIVE | 매매를 다시 시작합니다 | trad
 buy | STOCK SHARES [PRICE] | up | phone | buy | 직접 삽니다. 규칙과 한도는 그대로 | buys, within every rule
 unlock | STOCK | up | phone | unlock | 오늘 멈춘 종목을 다시 허용합니다 | lets a stopped stock be bought again
 resolve | INTENT=absent|ORDER | up | line phone | resolve | 결과를 모르는 주문에 답합니다 | answers a lost order
-accept | - | up | line phone | release journal | 저널에 없는 주문은 직접 낸 것 | unknown orders are your own
+accept | - | up | line phone | release journal | 저널에 없는 주문을 직접 낸 것으로 칩니다 | unknown orders are your own
 levels | STOCK=scale|keep | up | line phone | levels | 분할·권리락에 답합니다 | answers a split
 level | LEVEL | up | line | level | 매매 단계를 바로 정합니다 | sets the level
 """
@@ -11360,7 +11360,7 @@ class Phone:
         if not code:
             return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
         named, *more = (*map(self._trader.bridge.name, said.values), "")
-        does = f"{named} {self._say(said.word.ko, said.word.en)}".strip()
+        does = f"{named}: {self._say(said.word.ko, said.word.en)}".removeprefix(": ")
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")

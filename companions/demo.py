@@ -18,6 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 import kis_realtime_trading as bot
 from companions.control import running_folders
 from companions.screen import show_screen
@@ -38,6 +40,7 @@ WORDS: dict[str, dict[str, str]] = {
         "differ": "⛔ 두 장부가 다릅니다: {names}",
         "trades": "체결(시장)", "bars": "봉", "orders": "주문", "fills": "체결(봇)", "gross": "실현손익",
         "fees": "수수료", "taxes": "세금", "net": "순손익", "cash": "현금",
+        "bot": "봇", "simulator": "시뮬레이터", "different": "다름",
     },
     "en": {
         "start": "demo: invented prices and account; one day in about {s:.0f} s",
@@ -191,6 +194,16 @@ def wait_ready(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
     return ready
 
 
+def in_cells(text: str, cells: int) -> str:
+    """Return a text with blanks behind it, or before it, until it takes so many cells of a terminal.
+
+    >>> in_cells("봉", 4), in_cells("bars", -6)
+    ('봉  ', '  bars')
+    """
+    blanks = " " * (abs(cells) - cell_len(text))
+    return text + blanks if cells > 0 else blanks + text
+
+
 def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> int:
     """Compare our figures with the simulator's own books, print both, draw the picture."""
     with urllib.request.urlopen(f"{url}/simulator/books", timeout=5) as answer:
@@ -218,10 +231,11 @@ def finish_demo(options: argparse.Namespace, ours: dict[str, Any], url: str) -> 
     if different == ["fills"]:  # of the same shares and won
         print(words["together"])
         different = []
-    print(f"{'':8}{'bot':>16}{'simulator':>16}")
+    print(in_cells("", 12) + "".join(in_cells(words.get(k, k), -16) for k in ("bot", "simulator")))
     for name in ("trades", "bars", "orders", "fills", "gross", "fees", "taxes", "net", "cash"):
         value = f"{theirs[name]:>16,}" if name in theirs else ""
-        print(f"{name:8}{ours[name]:>16,}{value}{'  <- DIFFERENT' if name in different else ''}")
+        mark = f"  <- {words.get('different', 'DIFFERENT')}" if name in different else ""
+        print(f"{in_cells(words.get(name, name), 12)}{ours[name]:>16,}{value}{mark}")
     names = ", ".join(words.get(name, name) for name in different)
     print(words["differ"].format(names=names) if different else words["equal"])
     if different:

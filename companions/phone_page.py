@@ -29,6 +29,10 @@ from companions.page.door import Door
 
 STATIC = Path(__file__).parent / "phone_static"
 FILES = {"chat.js": "text/javascript", "chat.css": "text/css"}
+STAYS = (
+    "대화 화면은 계속 열려 있습니다. Ctrl-C로 끝냅니다.",
+    "the chat stays open; Ctrl-C ends it",
+)
 COOKIE, USER = "kisbot_phone", 4242
 
 
@@ -169,7 +173,7 @@ def beside(settings: bot.Settings, language: str, wait: bool) -> Iterator[bot.Se
             telegram_chat=str(USER),
         )  # fmt: skip
         if wait:
-            print("Ctrl-C", flush=True)
+            print(STAYS[language == "en"], flush=True)
             process.wait()
     finally:
         process.terminate()

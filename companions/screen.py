@@ -343,7 +343,7 @@ def run_screen(options: argparse.Namespace) -> int:
     with keys() as pressed:
         ended, told = watch(path, console, pressed, beside)
     if ended and told:
-        if beside and told.get("phase") != "stopping":
+        if beside and os.getppid() != beside:  # one that ends in order waits for this screen
             english = (options.language or told.get("language")) == "en"
             log_file = path.parent / bot.LOG_FILE
             print(WORDS["died"][english].format(file=log_file), flush=True)

@@ -7,6 +7,7 @@ import signal
 
 import edge
 import pytest
+from rich.cells import cell_len
 
 import kis_realtime_trading as bot
 from companions import demo
@@ -15,7 +16,7 @@ from companions.options import build_parser, read_arguments
 
 def test_the_worked_example_of_the_speed_holds():
     """The numbers in the docstring."""
-    assert doctest.testmod(demo) == (0, 1)
+    assert doctest.testmod(demo) == (0, 2)
 
 
 @pytest.mark.parametrize("wanted", [1.0, 30.0, 300.0, 1_000.0])
@@ -88,4 +89,11 @@ def test_books_that_differ_are_told_with_the_reason(tmp_path, capsys, changes, c
             "net": 3, "cash": 10}  # fmt: skip
     options = build_parser("ko").parse_args(["--demo", "--state", str(tmp_path)])
     assert demo.finish_demo(options, {**ours, **changes}, tmp_path.as_uri()) == code
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out
+    table = out[out.index("시뮬레이터") :].splitlines()[1:10]
+    assert table[0].split()[0] == "체결(시장)" and not re.search("[a-z]{3}", "".join(table))
+    assert {cell_len(row.partition("  <-")[0]) for row in table} == {
+        44,
+        28,
+    }  # bars: of the bot only

@@ -104,8 +104,11 @@ def test_both_languages_show_the_same_commands_and_code(page):
     assert commands(english) == commands(korean)
     blocks = [re.findall(r"^```python\n(.*?)^```", text, re.M | re.S) for text in (english, korean)]
     assert blocks[0] == blocks[1]
-    tables = [re.findall(r"^    +\w+ +[\d,]+ +[\d,]+$", text, re.M) for text in (english, korean)]
-    assert tables[0] == tables[1]
+    figures = [
+        [row.split() for row in re.findall(r"^    +\S+ +([\d,]+ +[\d,]+)$", text, re.M)]
+        for text in (english, korean)
+    ]
+    assert figures[0] == figures[1]
     assert english.count("\n## ") == korean.count("\n## ")
     assert english.count("\n|") == korean.count("\n|")
 
@@ -125,7 +128,7 @@ def test_every_option_named_exists(name):
         word for file, *rest in runs(text) if file != "kis_realtime_trading.py" for word in rest
     }
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - others
-    named -= {"--now", "--papr"}  # of systemctl; a mistake that is explained
+    named -= {"--now", "--papr", "--pap"}  # of systemctl; a mistake that is explained
     named -= set(re.findall(r'"(--[a-z-]+)"', OF_VENUES))
     assert named - BOT_OPTIONS == set()
 
@@ -218,7 +221,7 @@ def test_exit_codes_are_the_programs(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_levels_and_places_named_exist(language):
     """Every level of the kill switch is told; classes and methods named exist."""
-    told = set(re.findall(r"--level ([A-Z_]+)", GUIDE[language])) - {"LEVEL"}
+    told = set(re.findall(r"--level ([A-Z_]+)", GUIDE[language])) - {"LEVEL", "OFF"}
     assert told == set(bot.KillLevel.__members__)
     for name in ("TradingStrategy", "ExitPlan", "Secret", "Ledger", "Trader"):
         assert name in GUIDE[language] and hasattr(bot, name)

@@ -1,5 +1,6 @@
 """What somebody who mistyped is told: the wrong word, the nearest right one, and nothing done."""
 
+import re
 import unicodedata
 
 import pytest
@@ -141,3 +142,16 @@ def test_the_bots_file_takes_what_the_table_gives_it_and_nothing_else():
         ["--paper=1"], ["--paper", "x"], ["--pap"], ["--paper", "--language", "de"], ["--", "--paper"],
     )  # fmt: skip
     assert [words for words in wrong if bot.own_options(words) is not None] == []
+
+
+@pytest.mark.parametrize("language", bot.LANGUAGES)
+def test_the_ten_of_the_guide_are_answered_as_it_says(tmp_path, monkeypatch, capsys, language):
+    """Word by word, so that the table is never stale."""
+    monkeypatch.chdir(tmp_path)
+    guide = (bot.HERE / "docs" / language / "troubleshooting.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([^`|]+)` \| (.+) \|$", guide, re.M)
+    assert len(rows) >= 10
+    for typed, answer in rows:
+        with pytest.raises(SystemExit):
+            main([*typed.split(), "--language", language])
+        assert capsys.readouterr().err.splitlines()[0] == answer
