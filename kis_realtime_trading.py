@@ -5152,7 +5152,7 @@ def rests(order: Order) -> bool:
     return order.status in RESTING and not nothing_left(order.note)
 
 
-ONCE_MORE = " again"  # behind the signal of a wish that the broker's pace turned away
+ONCE_MORE, ONCE_MORE_S = " again", 12.0  # behind the signal of a wish turned away; an older is not
 
 
 class EntryDesk:
@@ -5160,6 +5160,7 @@ class EntryDesk:
 
     def __init__(self, core: Core, strategy_name: str) -> None:
         self._core, self._name = core, strategy_name
+        self.paced: list[Order] = []  # entries that wait for a list without them
 
     def consider(self, state: SymbolState, request: OrderRequest, ask_again: bool = True) -> None:
         """Turn a wish to buy into an order, a refusal, or a question for a fresh price."""
@@ -5191,16 +5192,27 @@ class EntryDesk:
         if self.submit(state, intent, facts):
             state.refused.add(intent.intent_id)
 
-    def once_more(self, state: SymbolState, intent: OrderIntent) -> bool:
-        """Wish again for what was turned away for pace, within all rules; False: often enough."""
-        if intent.signal.count(ONCE_MORE) > 1:
-            return False
-        wish = OrderRequest(
-            intent.symbol, intent.side, intent.quantity, intent.signal + ONCE_MORE, intent.kind,
-            intent.price, intent.plan, intent.reason, owners=intent.leg == OWNERS_LEG,
-        )  # fmt: skip
-        self.consider(state, wish)
-        return True
+    def try_again(self, asked_at: datetime) -> Iterator[Order]:
+        """Wish again, after a list without them, for entries that the broker's pace turned away.
+
+        Yield those that are too old for it, or that it turned away often enough.
+        """
+        core, waiting = self._core, self.paced
+        self.paced = [o for o in waiting if (asked_at - o.since).total_seconds() < LIST_GRACE_S]
+        if self.paced:
+            core.ask("orders")  # one asked so soon may not show it yet
+        for order in (each for each in waiting if each not in self.paced):
+            intent, state = order.intent, core.symbols.get(order.intent.symbol)
+            if order.status is not OrderStatus.NOT_SENT:
+                continue  # it is there after all
+            age_s, often = (core.now - intent.at).total_seconds(), intent.signal.count(ONCE_MORE)
+            if state is None or age_s > ONCE_MORE_S or often > 1:
+                yield order
+                continue
+            self.consider(state, OrderRequest(
+                intent.symbol, intent.side, intent.quantity, intent.signal + ONCE_MORE, intent.kind,
+                intent.price, intent.plan, intent.reason, owners=intent.leg == OWNERS_LEG,
+            ))  # fmt: skip
 
     def price_came(self, state: SymbolState) -> None:
         """Go on with a wish that waited for this price."""
@@ -5768,7 +5780,6 @@ class BrokerDesk:
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = NEVER
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
-        self._paced: list[Order] = []  # entries that wait for a list without them
         self._refusals = Refusals()
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
@@ -5797,8 +5808,8 @@ class BrokerDesk:
         code = "" if too_fast else answer.code
         if code or answer.order_no:
             self._exits.note_life()
-        # a code that says "nothing was executed" is a count of orders as well, by another hand
-        paced = too_fast or (outcome is OrderEvent.NOT_SENT and meaning(code, "question") == "pace")
+        slower = meaning(code, "question") == "pace"  # nothing was executed: a count as well
+        paced = too_fast or (slower and outcome is _E.NOT_SENT)
         number, note = answer.order_no, f"{code} {answer.text}".strip()
         namesake = core.ledger.order_of(number)
         if namesake and namesake.own and namesake is not order:  # the list will tell its number
@@ -5836,7 +5847,7 @@ class BrokerDesk:
                 return
         is_new = order.status in (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
         if too_fast and is_new and intent.purpose == "entry" and by_gateway(note):
-            self._paced.append(order)
+            self._entries.paced.append(order)
             return
         self._unchanged[intent.intent_id] += not is_new  # often it is filled by then, which is told
         told = is_new and self._refusals.are_news(intent, note, core.now)
@@ -5850,19 +5861,6 @@ class BrokerDesk:
             self._exits.back_off(run, stronger=new_exit)
             core.ask("holdings")
         brake_refusals(core, intent.symbol)
-
-    def _try_paced_again(self, asked_at: datetime) -> None:
-        """Wish again for entries that the broker's pace turned away, after a list without them."""
-        core, waiting = self._core, self._paced
-        self._paced = [order for order in waiting if asked_at <= order.since]
-        for order in (each for each in waiting if each not in self._paced):
-            intent, state = order.intent, core.symbols.get(order.intent.symbol)
-            fresh_s = 2 * core.settings.limits.max_quote_age_s
-            if order.status is not OrderStatus.NOT_SENT:
-                continue  # it is there after all
-            fresh = (core.now - intent.at).total_seconds() <= fresh_s
-            if not (state and fresh and self._entries.once_more(state, intent)):
-                tell_refusal(core, order, True, order.note)
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         """Book what a list proves, then let every exit go on with what is known now."""
@@ -5896,7 +5894,8 @@ class BrokerDesk:
         if asked_at >= core.holds.get("orders", NEVER):
             core.hold("orders", on=False)
         self._leave_start_up()
-        self._try_paced_again(asked_at)
+        for order in self._entries.try_again(asked_at):
+            tell_refusal(core, order, True, order.note)
         for state in core.symbols.values():
             self._exits.work(state)
 

@@ -1409,9 +1409,14 @@ def test_an_entry_that_the_brokers_pace_turned_away_goes_once_a_list_shows_none(
     """EGW00201: nothing was executed. A list asked later shows none, so the same wish goes again."""
     bench = Bench().start()
     first = paced_entry(bench)
-    bench.list_of(asked_at=bench.now - timedelta(seconds=1))
+    for _ in range(4):
+        bench.wait(1)
+        done = bench.list_of()
+        assert (calls(done), len(asks(done, "orders"))) == ([], 1)  # too soon to show it
     assert "order_refused" not in alerts(bench.actions)
     bench.wait(1)
+    bench.trade(70_000)
+    bench.seen(instrument(SYMBOL))
     [again] = calls(bench.list_of(), "new")
     assert again.intent.intent_id != first.intent.intent_id
     assert (again.intent.quantity, again.intent.price, again.intent.plan) == (10, 70_000, PLAN)
@@ -1427,7 +1432,8 @@ def test_an_entry_turned_away_for_pace_that_is_there_after_all_goes_no_second_ti
     paced_entry(bench)
     row = bench.row(orders_of(bench)[-1], number="0000009999", cancelled_quantity=ended)
     bench.wait(1)
-    done = bench.list_of(row) + bench.wait(1) + bench.list_of(row)
+    done = bench.list_of(row) + bench.wait(6) + bench.trade(70_000)
+    done += bench.seen(instrument(SYMBOL)) + bench.list_of(row)
     assert [each.action for each in calls(done)] == then
 
 
@@ -1436,13 +1442,13 @@ def test_an_entry_turned_away_for_pace_is_given_up_and_told(late):
     """After ten seconds the wish is old, and three refusals are enough."""
     bench = Bench().start()
     paced_entry(bench)
-    bench.wait(11 if late == "the list" else 1)
     for _ in range(2 if late == "three times" else 0):
+        bench.wait(5)
         bench.trade(70_000)
         bench.seen(instrument(SYMBOL))
         [call] = calls(bench.list_of(), "new")
         bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
-        bench.wait(1)
+    bench.wait(13 if late == "the list" else 5)
     done = bench.list_of()
     assert calls(done, "new") == []
     assert alerts(bench.actions).count("order_refused") == 1
