@@ -426,3 +426,53 @@ def test_a_whole_day_is_one_bar_from_the_opening_to_the_close():
     assert bot.whole_day(SYMBOL, day) == expected
     with pytest.raises(bot.BadData, match=r"005930: 2026-11-21 is no trading day"):
         bot.whole_day(SYMBOL, bot.DailyBar(date(2026, 11, 21), 1.0, 1.0, 1.0, 1.0, 1, 1))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 3, 12, 40, 200, 2_000]), st.integers(1, 9)), max_size=12)
+)
+def test_wild_totals_are_believed_only_from_the_one_just_before(jumps):
+    """Against a plain count: a total far too high waits for a second one that goes on from it."""
+    builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
+    builder.add(tape(("09:00", 100, 10))[0])
+    total, doubted, dropped = 10, 0, 0
+    base = 10
+    for n, (factor, volume) in enumerate(jumps):
+        said = base * factor + volume
+        base = (
+            said if factor < 40 or n % 3 else base
+        )  # the next one goes on from here, or from before
+        builder.add(
+            bot.Trade(SYMBOL, at("09:01") + timedelta(seconds=n), 100, volume, said, 1, False)
+        )
+        if said - total - volume > 10 * total:
+            before, doubted = doubted, said
+            if not 0 < said - before <= 10 * before:
+                dropped += 1
+                continue
+        total = said
+    assert (builder.cum_volume, builder.dropped) == (total, dropped)
+
+
+def test_a_second_wild_total_is_the_one_that_a_third_must_go_on_from():
+    """Two forged totals of different size: a trade after the second one is believed, not after the first."""
+    totals = {"near the first": 5_010, "near the second": 90_010}
+    believed = {}
+    for name, third in totals.items():
+        builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
+        for second, total in enumerate((10, 5_000, 90_000, third)):
+            builder.add(
+                bot.Trade(SYMBOL, at("09:01") + timedelta(seconds=second), 100, 10, total, 1, False)
+            )
+        believed[name] = builder.cum_volume
+    assert believed == {"near the first": 10, "near the second": 90_010}
+
+
+def test_a_bar_in_which_a_wrong_total_dropped_trades_is_marked():
+    """The day stood before this trade: its own bar misses what was dropped, the next one nothing."""
+    builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
+    bars = [builder.add(trade) for trade in tape(("09:00", 100, 10), ("09:01", 100, 50))]
+    late = tape(("09:02", 100, 5), ("09:06", 100, 5), ("09:11", 100, 5), start=10)
+    builder.begin_again(late[0])
+    bars += [builder.add(trade) for trade in late]
+    assert [(bar.volume, bar.gap) for bar in bars if bar] == [(65, True), (5, False)]
