@@ -153,7 +153,7 @@ class Broker:
         self.rows[number] = bot.BrokerOrder(
             number,
             original,
-            "06010",
+            f"0601{int(number) % 3}",
             symbol,
             side,
             kind,
@@ -409,7 +409,8 @@ class Walk:
         elif luck in "ulx":
             answer = bot.OrderAnswer(bot.Outcome.UNKNOWN, "", "", "", "no answer in time")
         else:
-            answer = bot.OrderAnswer(bot.Outcome.ACCEPTED, number, "06010", "APBK0013", "")
+            branch = self.broker.rows[number].branch
+            answer = bot.OrderAnswer(bot.Outcome.ACCEPTED, number, branch, "APBK0013", "")
         if luck == "x":  # executed at once, before anybody heard of it
             self._fill_row(number)
         self.feed(bot.OrderAnswered(call.intent.intent_id, answer, self.now))

@@ -466,3 +466,13 @@ def test_what_is_open_stays_over_the_night_and_what_ended_goes():
     assert ledger.by_number == {(NEXT_DAY, "0000000106"): "rest"}
     assert ledger.order_of("0000000106") is None  # a number of another day
     assert BUY is ledger.orders["sent"].intent.side
+
+
+def test_an_order_has_the_branch_of_its_newest_number():
+    """A change may be taken by another branch; without one told the last one stays."""
+    ledger = rich()
+    seen = []
+    for number, branch in (("0000000107", "06010"), ("0000000108", "06011"), ("0000000109", "")):
+        ledger.apply(told(E.REPLACED, "rest", number, branch=branch, price=49_000))
+        seen.append((ledger.orders["rest"].order_no, ledger.orders["rest"].branch))
+    assert seen == [("0000000107", "06010"), ("0000000108", "06011"), ("0000000109", "06011")]
