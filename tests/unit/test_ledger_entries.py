@@ -476,3 +476,21 @@ def test_an_order_has_the_branch_of_its_newest_number():
         ledger.apply(told(E.REPLACED, "rest", number, branch=branch, price=49_000))
         seen.append((ledger.orders["rest"].order_no, ledger.orders["rest"].branch))
     assert seen == [("0000000107", "06010"), ("0000000108", "06011"), ("0000000109", "06011")]
+
+
+@pytest.mark.parametrize("answer", [E.ACCEPTED, E.NO_ANSWER])
+def test_a_change_takes_over_the_kind_that_was_asked_for(answer):
+    """Told by its answer, or by a row that names no kind after the answer was lost."""
+    ledger = rich()
+    ledger.apply(told(E.REPLACE_SENT, "rest", price=0, kind="03"))
+    ledger.apply(told(answer, "rest", "0000000107" if answer is E.ACCEPTED else ""))
+    if answer is E.NO_ANSWER:
+        assert (ledger.orders["rest"].price, ledger.orders["rest"].kind) == (49_000, "00")
+        ledger.apply(told(E.REPLACED, "rest", "0000000107"))
+    order = ledger.orders["rest"]
+    assert (order.order_no, order.price, order.kind, order.status) == (
+        "0000000107",
+        0,
+        "03",
+        S.WORKING,
+    )
