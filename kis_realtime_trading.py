@@ -3334,6 +3334,7 @@ class Ledger:
             self.today.orders += 1
 
     def _apply_update(self, update: OrderUpdate) -> int:
+        """Move an order as TRANSITIONS say; return the shares booked, which any status may bring."""
         order = self.orders[update.intent_id]
         event, booked = update.event, 0
         if event is OrderEvent.FILL:
@@ -7846,6 +7847,7 @@ class Alarms:
         return [alert for alert in found if alert] if awake else []
 
     def _judge(self, key: str, stands: bool, now: datetime, held: str) -> Alert | None:
+        """Return what to tell of one trouble; None while it is young, told, or told by one above it."""
         rule, episode = ALARMS[key.partition(" ")[0]], self._open[key]
         if not stands:
             episode.away = episode.away or now
@@ -8982,6 +8984,7 @@ class KISWebSocket:
             self._acknowledge(control)
 
     def _acknowledge(self, control: Control) -> None:
+        """Take the answer to a registration: kept, to be tried again, refused, or the end of a session."""
         pair = (control.tr_id, control.tr_key)
         means = meaning(control.code, "socket")
         if means == "fine" or control.result == "0":
@@ -9459,6 +9462,7 @@ class TelegramBot:
         return False
 
     async def _send_all(self, bot: Any) -> NoReturn:
+        """Empty the outbox until cancelled; only a text that Telegram will never take is given up."""
         from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter
 
         pauses = LINE_PAUSES.each()
