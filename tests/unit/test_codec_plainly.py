@@ -250,6 +250,15 @@ def test_notices_are_decrypted_in_any_order_each_by_itself(order):
     assert len(decoder.decode(encrypted(texts[0], key=KEY[::-1]))) == 1
 
 
+@pytest.mark.parametrize("more", range(17))
+def test_a_notice_of_any_length_is_read_to_its_last_letter(more):
+    """The padding is one to sixteen bytes, of whole blocks: none is taken for text, nor text for it."""
+    text = notice_text(f9="0000000003") + "^" + "x" * more
+    decoder = notice_decoder()
+    _, _, payload = decoder.open_frame(encrypted(text))
+    assert payload == text
+
+
 # --- bodies ---
 
 
@@ -423,3 +432,13 @@ def test_the_phases_of_a_day_to_the_microsecond():
     session = bot.session_of(DAY)
     found = [session.phase(datetime.fromisoformat(f"{DAY} {at}+09:00")) for at, _ in MOMENTS]
     assert found == [phase for _, phase in MOMENTS]
+    assert f"{session.auction_start:%H:%M:%S}" == "15:20:00"
+
+
+def test_the_session_ahead_is_todays_until_its_last_moment():
+    """At the close itself it is the next trading day's; on a closed day too."""
+    moments = ("20 00:00:00", "20 15:29:59.999999", "20 15:30:00", "21 12:00:00", "23 09:00:00")
+    found = [
+        bot.session_ahead(datetime.fromisoformat(f"2026-11-{at}+09:00")).day.day for at in moments
+    ]
+    assert found == [20, 20, 23, 23, 23]
