@@ -189,6 +189,22 @@ def test_the_minute_of_a_token_begins_with_its_question(tmp_path, takes_s, speed
     assert run(main) == [2 if early else 1, 2]
 
 
+def test_those_who_waited_for_a_token_that_cannot_be_kept_use_it_all_the_same(tmp_path):
+    """The file still holds the old one, which has ended: memory counts, one is asked for."""
+
+    async def main():
+        desk, transport = clients(tmp_path, (0, token("t1")), (1.0, token("t2")))
+        await desk.auth.token()  # in the file
+        ended = json.loads(desk.auth._file.read_text()) | {"expires": "2026-11-20T09:00:00+09:00"}
+        bot.write_private(desk.auth._file, json.dumps(ended))
+        desk.auth._expires, desk.auth._next_issue = desk.clock.now(), -bot.math.inf
+        desk.auth._store = lambda: None  # the disk takes nothing
+        given = await asyncio.gather(*(desk.auth.token() for _ in range(5)))
+        return {each.reveal() for each in given}, len(transport.calls)
+
+    assert run(main) == ({"token-t2-abcdefgh"}, 2)
+
+
 def test_a_dropped_token_is_not_found_again_by_a_restart(tmp_path):
     """Neither in memory nor in the file; a newer one of the file stays when an old one is dropped."""
 
@@ -502,3 +518,69 @@ def test_the_exit_code_is_that_of_the_gravest_error(errors, code):
     assert bot._explain_failure(ExceptionGroup("all", errors)) == code
     nested = ExceptionGroup("a", [ExceptionGroup("b", [each]) for each in errors])
     assert bot._explain_failure(nested) == code
+
+
+def test_a_kind_of_balance_that_is_refused_is_answered_by_the_other_which_then_goes_first(tmp_path):
+    """By stock, by loan date, and back again: each time there is a balance, and the next asks so first."""
+
+    async def main():
+        desk, transport = clients(
+            tmp_path, (0, token()), *[(0, each) for each in (no, seen, seen, no, seen, seen)]
+        )
+        found = [(await desk.orders.balance()).settled_cash_krw for _ in range(4)]
+        return found, [
+            p["INQR_DVSN"] for path, _, p in transport.calls if path == "inquire-balance"
+        ]
+
+    no = reply(200, rt_cd="1", msg_cd="OPSQ2001", msg1="x")
+    summary = {"prvs_rcdl_excc_amt": "5", "thdt_tlex_amt": "0", "tot_evlu_amt": "0"}
+    seen = good(output1=[], output2=[summary])
+    assert run(main) == ([5] * 4, ["02", "01", "01", "01", "02", "02"])
+
+
+@pytest.mark.parametrize(("after_s", "dropped"), [(119.9, False), (120.0, True)])
+def test_a_token_is_doubted_from_two_minutes_of_odd_refusals_on_and_again_an_hour_later(
+    tmp_path, after_s, dropped
+):
+    """Counted from the first refusal, not from the last."""
+
+    async def main():
+        desk, _ = clients(tmp_path)
+        costs, loop = [], asyncio.get_running_loop()
+        desk.auth.drop_token = lambda token: costs.append(loop.time() - began)
+        client, began = desk.client, loop.time()
+
+        def refused():
+            with contextlib.suppress(bot.RequestRefused):
+                client.raise_refusal(500, {"rt_cd": "1", "msg_cd": "XYZ00001"}, bot.Secret("t"))
+
+        refused()
+        for wait_s in (60.0, after_s - 60.0, 0.0, 3_599.9, 0.1):
+            await asyncio.sleep(wait_s)
+            refused()
+        return costs
+
+    costs = run(main)
+    first = 120.0 if dropped else 119.9 + 3_599.9
+    assert costs[0] == pytest.approx(first, abs=0.05)
+    assert costs[1:] == ([pytest.approx(120.0 + 3_600.0, abs=0.05)] if dropped else [])
+
+
+def test_a_private_file_takes_its_name_when_all_of_it_is_on_the_disk(tmp_path, monkeypatch):
+    """Written, flushed, synced, then renamed: a power cut leaves the old one or the new one."""
+    path, seen, sync = tmp_path / "f", [], bot.os.fsync
+
+    def fsync(place):
+        seen.append(
+            (bot.os.fstat(place).st_size, path.read_text(), bot.os.fstat(place).st_mode & 0o777)
+        )
+        sync(place)
+
+    monkeypatch.setattr(bot.os, "fsync", fsync)
+    path.write_text("old")
+    bot.write_private(path, "new and longer")
+    assert seen == [(14, "old", 0o600)]
+    assert (path.read_text(), [each.name for each in tmp_path.iterdir()]) == (
+        "new and longer",
+        ["f"],
+    )

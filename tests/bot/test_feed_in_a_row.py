@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 from datetime import timedelta
+from types import SimpleNamespace
 
 import edge
 import pytest
 from test_trader import SYMBOL, Life
 from test_websocket import Ear, Fake, ack, listening, run, taking_all, usual
+from websockets.frames import Frame
 
 import kis_realtime_trading as bot
 
@@ -120,6 +122,23 @@ def test_a_session_that_shall_be_renewed_ends_with_its_next_frame_whatever_it_is
     assert before == (1, False) and count == 2
     assert min(sent) >= 3
     assert [up for up, _ in changes] == [True, False, True] and "005930" in changes[1][1]
+
+
+@pytest.mark.parametrize(
+    ("every_s", "ends_at"), [(10.0, None), (0.2, None), (0.0999, 101), (0.0, 101)]
+)
+def test_pings_end_a_connection_by_how_dense_they_are_and_not_by_how_many(every_s, ends_at):
+    """A thousand in their time are fine; more than a hundred within ten seconds are none of KIS."""
+    now, aborted = [1_000.0], []
+    guarded = object.__new__(bot._Guarded)
+    guarded.loop = SimpleNamespace(time=lambda: now[0])
+    guarded.response, came = "of the handshake", []
+    guarded.transport = SimpleNamespace(abort=lambda: aborted.append(len(came)))
+    for _ in range(1_000):
+        came.append(Frame(bot.WebSocketOpcode.PING, b""))
+        guarded.process_event(came[-1])
+        now[0] += every_s
+    assert (aborted[0] if aborted else None) == ends_at
 
 
 # --- stocks that fall silent ---

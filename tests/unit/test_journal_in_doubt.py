@@ -186,3 +186,11 @@ def test_work_beside_is_over_when_it_is_and_tells_its_error_once():
     with pytest.raises(bot.BotError, match="broke off"):
         beside.end(10.0)
     assert beside.close()
+
+
+def test_a_file_that_cannot_be_read_has_no_intent(journal):
+    """The gate then lets nothing leave: no row, no order."""
+    journal.append(rows("a"), AT)
+    assert (journal.has_intent("a"), journal.has_intent("b")) == (True, False)
+    journal._reader.close()
+    assert journal.has_intent("a") is False
