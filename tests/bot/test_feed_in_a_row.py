@@ -85,9 +85,11 @@ def test_pauses_grow_until_a_session_was_steady_and_each_loss_is_told_once(tmp_p
         async with listening(ear):
             while len(begins) <= len(kinds):
                 await asyncio.sleep(1.0)
-        return [b - a for a, b in zip(ends, begins[1:], strict=True)], [up for up, _ in ear.changes]
+        pauses = [b - a for a, b in zip(ends, begins[1:], strict=True)]
+        return pauses, [up for up, _ in ear.changes], ear.socket.sessions
 
-    pauses, told = run(main)
+    pauses, told, opened = run(main)
+    assert opened == sum(each != "none" for each in kinds)  # names the connection in a recording
     wanted, to_tell = plainly(kinds)
     assert pauses == [pytest.approx(each, abs=0.3) for each in wanted]
     assert told == to_tell
@@ -139,6 +141,43 @@ def test_pings_end_a_connection_by_how_dense_they_are_and_not_by_how_many(every_
         guarded.process_event(came[-1])
         now[0] += every_s
     assert (aborted[0] if aborted else None) == ends_at
+
+
+def test_what_the_server_says_is_cleaned_of_the_key_of_its_own_session(tmp_path):
+    """Each session has a key of its own: an echo of it reaches neither log, phone nor recording."""
+    keys = [f"approval-key-{n}-abcdefgh" for n in range(3)]
+
+    async def main():
+        desk, left, made = edge.desk(tmp_path), iter(keys), []
+
+        async def approval_key():
+            return bot.Secret(next(left))
+
+        def echoing(message):
+            tr_id, key = bot.json.loads(message)["body"]["input"].values()
+            said = f"no: {bot.json.loads(message)['header']['approval_key']}"
+            return [ack(tr_id, key, "1", "OPSP8991", said)]
+
+        async def connect(url):
+            made.append(Fake(echoing))
+            return made[-1]
+
+        desk.auth.approval_key = approval_key
+        ear, told = Ear(desk, usual(desk), connect), []
+        ear.socket.on_refused = told.append
+        async with listening(ear):
+            for _ in keys:
+                await asyncio.sleep(5)
+                made[-1].say("{" + keys[len(made) - 1])
+                await asyncio.sleep(1)
+                told += [*ear.socket.refused.values(), *ear.frames]
+                await made[-1].close()
+                await asyncio.sleep(3)
+        return told
+
+    told = run(main)
+    assert len(told) > 9 and all("***" in text for text in told)
+    assert not [text for text in told if "approval-key" in text]
 
 
 # --- stocks that fall silent ---

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import random
 import time
 from datetime import timedelta
 
@@ -148,6 +149,58 @@ def test_frames_are_stamped_by_the_steady_clock_when_they_come():
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_an_inbox_knows_how_much_waits_in_it(seed, monkeypatch):
+    """Frames of chance in and out: characters and frames by a plain count; notices are never lost."""
+    monkeypatch.setattr(bot, "INBOX_LIMIT", 40)
+    monkeypatch.setattr(bot, "INBOX_CHARACTERS", 300)
+    monkeypatch.setattr(bot, "BATCH", 7)
+    chance = random.Random(seed)
+
+    async def main():
+        inbox, waits, lost = bot.Inbox(), [], 0
+        for n in range(600):
+            if chance.random() < 0.8 or not waits:
+                frame = chance.choice("0001") + f"|{n}|" + "x" * chance.randrange(20)
+                inbox.put(frame)
+                waits.append(frame)
+                while len(waits) - sum(map(is_notice, waits)) > 40 or sum(map(len, waits)) > 300:
+                    waits.remove(next(each for each in waits if not is_notice(each)))
+                    lost += 1
+            else:
+                wanted = [each for each in waits if is_notice(each)]
+                market = [each for each in waits if not is_notice(each)]
+                wanted += market[: max(0, 7 - len(wanted))]
+                assert [frame for _, frame in await inbox.batch()] == wanted
+                waits = [each for each in waits if each not in wanted]
+            assert (inbox._size, inbox.lost) == (sum(map(len, waits)), lost)
+        return lost
+
+    def is_notice(frame):
+        return frame[0] == "1"
+
+    assert harness.run_virtual(main()) > 10
+
+
+def test_an_event_is_judged_by_the_time_at_which_it_came():
+    """Whatever is fed, the engine hears the present moment before it."""
+
+    async def story(life, trader):
+        heard = []
+        trader.engine.handle = lambda event: heard.append(event) or []
+        for _ in range(2):
+            await asyncio.sleep(3)
+            trader.feed(bot.Seen(bot.Cash(1), trader.clock.now()))
+        return [
+            (type(each).__name__, getattr(each, "now", None)) for each in heard
+        ], trader.clock.now()
+
+    heard, now = parts(story)
+    assert heard == [
+        ("TimeEvent", now - timedelta(seconds=3)), ("Seen", None), ("TimeEvent", now), ("Seen", None),
+    ]  # fmt: skip
+
+
 # --- the journal's waits ---
 
 
@@ -159,7 +212,7 @@ def test_a_sell_that_waited_is_told_in_its_own_wait_only():
         await life.world.until("09:20:00")
         trader.journal.late_for = lambda kind, data: True
         told = []
-        for n, tries in ((1, 2), (2, 40)):
+        for n, tries in ((1, 2), (3, 0), (2, 40)):  # soon written, at once, late
             trader.journal.tries_left = tries
             sell = entry_of(n, side=bot.Side.SELL, purpose="exit", quantity=n)
             trader.bridge.execute([bot.Record("note", "", {}), bot.OrderCall("new", sell)])
@@ -170,8 +223,8 @@ def test_a_sell_that_waited_is_told_in_its_own_wait_only():
         await life.stop(trader, run)
         return told, holds
 
-    (first, second), holds = Life().play(story)
-    assert first == [] and len(second) == 1 and "2주" in second[0]
+    (first, between, second), holds = Life().play(story)
+    assert first == between == [] and len(second) == 1 and "2주" in second[0]
     assert bot.JOURNAL_LATE not in holds
 
 
@@ -350,7 +403,72 @@ def test_the_progress_of_a_warm_up_begins_at_nothing_and_ends_whole():
     assert (last, told) == ((8, 8, 0), [1, 1])
 
 
+@pytest.mark.parametrize("held", [(), (OTHER,)])
+def test_a_morning_asks_in_its_order_and_with_shares_what_is_held_first(held):
+    """The list of an earlier day, the day, prices, account; with shares the rest is asked beside it."""
+
+    async def story(life, trader):
+        did, morning, core = [], trader.morning, trader.engine.core
+        for symbol in held:
+            core.ledger.position(symbol).quantity = 5
+
+        async def noting(what, *_):
+            did.append(what)
+
+        async def ask(what, feed):
+            did.append((what.what, what.symbol))
+
+        async def token(spare):
+            return bot.Secret("t")
+
+        feed = trader.bridge.feed
+        trader.bridge.feed = lambda event: did.append(event.name) or feed(event)
+        morning._end_earlier_day = functools.partial(noting, "earlier")
+        morning._confirm_calendar = functools.partial(noting, "calendar")
+        trader.broker.put, trader.broker.auth.token = ask, token
+        trader.broker.agenda.waiting.clear()
+        assert await morning.prepare(bot.session_of(edge.DAY))
+        return did, sorted(each.symbol for each in trader.broker.agenda.waiting if each.symbol)
+
+    symbols = (SYMBOL, OTHER, "035720")
+    did, waiting = parts(story, start="08:40:00", symbols=symbols)
+    account = [("orders", ""), ("holdings", ""), ("cash", "")]
+    assert did[:2] == ["earlier", "day"]
+    if held:
+        assert sorted(did[2:]) == sorted([("price", OTHER), *account])
+        assert waiting == ["005930", "035720"]
+    else:
+        assert did[2:] == ["calendar", *(("price", each) for each in symbols), *account]
+        assert waiting == []
+
+
 # --- a clock in doubt ---
+
+
+@pytest.mark.parametrize(
+    ("off_s", "answered", "far"),
+    [(599.0, True, False), (-599.0, True, False), (600.0, True, True), (-600.0, True, True),
+     (5.0, False, True)],
+)  # fmt: skip
+def test_even_the_day_is_in_doubt_when_the_clock_is_ten_minutes_off_or_jumped(off_s, answered, far):
+    """A clock some minutes off is told and held; only a far one, or an unconfirmed jump, ends no day."""
+
+    async def story(life):
+        set_off = wrong_clock(life)
+        trader = life.world.make_trader(harness.Nothing())
+        rest, doubt = trader.broker.rest, trader.doubt
+        doubt.doubts(trader.clock.now())
+        set_off(30)
+        rest.clock_off, rest.clock_offset_s = True, off_s
+        doubt.doubts(trader.clock.now())
+        await asyncio.sleep(1)
+        if answered:
+            rest.answered_s = asyncio.get_running_loop().time()
+        found = doubt.far(), doubt.doubts(trader.clock.now())
+        trader.journal.close()
+        return found
+
+    assert Life(environment="real").play(story) == (far, True)
 
 
 def test_a_clock_before_the_journals_end_is_believed_once_the_broker_agrees():

@@ -56,6 +56,30 @@ def shares_beside_a_sell(stage, step):
     return sell(stage, quantity=5 + step)
 
 
+def part_filled(stage, intent, shares, amount):
+    """Let an order rest with a part of it filled."""
+    event, at, number = bot.OrderEvent, stage.clock.moment, f"{stage.count:010d}"
+    stage.ledger.apply(bot.OrderUpdate(intent.intent_id, event.ACCEPTED, at, number, "1"))
+    stage.ledger.apply(
+        bot.OrderUpdate(
+            intent.intent_id, event.FILL, at, number, quantity=shares, amount_krw=amount
+        )
+    )
+
+
+def won_beside_a_part_of_a_buy(stage, step):
+    """Of ten at 95,000 four are held at cost: the rest counts once, not what is held again."""
+    part_filled(stage, stage.write(stage.intent(quantity=10, price=95_000)), 4, 380_000)
+    stage.write(stage.intent(quantity=10, price=95_000))
+    return stage.intent(quantity=1, price=100_000 + step)
+
+
+def shares_beside_a_part_of_a_sell(stage, step):
+    """Of fifteen five are sold: ten are to sell, and five more of the fifteen left."""
+    part_filled(stage, stage.write(sell(stage, quantity=15)), 5, 250_000)
+    return sell(stage, quantity=5 + step)
+
+
 def open_of_an_entry(stage, step):
     moved(stage, "09:00:00", -step)
     return stage.intent()
@@ -87,7 +111,7 @@ def entry_ahead_of_the_clock(stage, step):
 
 BORDERS = (
     shares_of_an_entry, shares_of_an_exit, won_of_an_order, won_in_all, shares_held,
-    shares_beside_a_sell, open_of_an_entry, end_of_entries, open_of_an_exit, end_of_exits,
+    shares_beside_a_sell, won_beside_a_part_of_a_buy, shares_beside_a_part_of_a_sell, open_of_an_entry, end_of_entries, open_of_an_exit, end_of_exits,
     age_of_an_entry, entry_ahead_of_the_clock,
 )  # fmt: skip
 

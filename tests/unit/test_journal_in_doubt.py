@@ -185,6 +185,7 @@ def test_work_beside_is_over_when_it_is_and_tells_its_error_once():
     beside.begin(lambda: [][0])  # an error that nobody expects of a disk ends the thread
     with pytest.raises(bot.BotError, match="broke off"):
         beside.end(10.0)
+    beside._thread.join(10.0)
     assert beside.close()
 
 
@@ -194,3 +195,20 @@ def test_a_file_that_cannot_be_read_has_no_intent(journal):
     assert (journal.has_intent("a"), journal.has_intent("b")) == (True, False)
     journal._reader.close()
     assert journal.has_intent("a") is False
+
+
+def test_a_recording_of_a_day_that_is_flat_again_begins_with_that_day(journal):
+    """Only the next morning forgets its rows: an order that came to nothing stays until then."""
+    at, day = AT, AT.date()
+    intent = bot.OrderIntent(
+        "a", day, "005930", bot.Side.BUY, bot.OrderKind.LIMIT, 1, 70_000, "entry", "entry", "s", at,
+    )  # fmt: skip
+    entries = [
+        bot.DayOpened(day, at), intent, bot.OrderUpdate("a", bot.OrderEvent.NOT_SENT, at),
+        bot.CloseKept("005930", 70_000, day, True, at),
+    ]  # fmt: skip
+    journal.append([("ledger", "", each) for each in entries], at)
+    types = [bot.json.loads(body)["type"] for _, body in bot.rows_since_flat(journal)]
+    assert types == ["DayOpened", "OrderIntent", "OrderUpdate", "CloseKept"]
+    journal.append([("ledger", "", bot.DayOpened(day + bot.timedelta(days=3), at))], at)
+    assert len(bot.rows_since_flat(journal)) == 1
