@@ -318,9 +318,34 @@ def live_rows(journal: bot.Journal, after: int) -> list[tuple[str, str, str]]:
     return rows[: starts[1] - 1] if len(starts) > 1 else rows
 
 
+WORDS: dict[str, tuple[str, str]] = {
+    "start": ("녹화를 다시 돌립니다: {file} ({mb:.1f} MB). 처음에는 시간이 더 걸립니다.",
+              "replaying {file} ({mb:.1f} MB); the first time takes longer"),
+    "done": ("체결 {trades:,}건, 봉 {bars:,}개, 주문 결정 {intents}건을 {s:.2f}초에 처리했습니다(초당 {rate:,.0f}건)",
+             "{trades:,} trades, {bars} bars, {intents} intents in {s:.2f} s ({rate:,.0f} trades a second)"),
+    "torn": ("녹화가 중간에 끝납니다. 그때 봇이 강제로 종료되었습니다",
+             "the recording ends in the middle: its process was killed"),
+    "alone": ("비교할 저널이 없습니다: {file}", "no journal {file} to compare with"),
+    "build": ("다른 프로그램 파일(버전 {version})의 녹화라서 판단이 다를 수 있습니다. 다른 주문:",
+              "recorded by another program file (version {version}): it may decide otherwise. Orders that differ:"),
+    "differs": ("처음 다른 곳: 시작 뒤 {row}번째 줄", "FIRST DIFFERENCE at row {row} after the start"),
+    "more": ("처음 다른 곳: 재생이 {n}줄 더 판단합니다", "FIRST DIFFERENCE: the replay decides {n} rows more"),
+    "equal": ("실제와 같습니다: {n}줄", "equal to the live run: {n} rows"),
+    "unrecorded": ("실제의 마지막 {n}줄은 녹화되지 않았습니다", "the last {n} of the live run were not recorded"),
+}  # fmt: skip
+
+
+def say(language: str, key: str, **values: Any) -> None:
+    """Print a sentence in the reader's language, at once."""
+    print(WORDS[key][language == "en"].format(**values), flush=True)
+
+
 def show_replay(options: argparse.Namespace) -> int:
     """Replay a recording and compare it with the journal beside it."""
     path: Path = options.replay
+    language = options.speak
+    if path.is_file():
+        say(language, "start", file=path.name, mb=path.stat().st_size / 1e6)
     strategy = None
     if options.strategy:
         strategy = (
@@ -333,50 +358,58 @@ def show_replay(options: argparse.Namespace) -> int:
     spent = time.perf_counter() - began
     bars = sum(kind == "bar" for kind, _, _ in result.rows)
     intents = sum(kind == "intent" for kind, _, _ in result.rows)
-    print(f"{result.trades:,} trades, {bars} bars, {intents} intents in {spent:.2f} s "
-          f"({result.trades / spent:,.0f} trades a second)")  # fmt: skip
+    say(language, "done", trades=result.trades, bars=bars, intents=intents, s=spent,
+        rate=result.trades / spent)  # fmt: skip
     print(f"digest {result.digest}")
     if result.torn:
-        print("the recording ends in the middle: its process was killed")
+        say(language, "torn")
     file = path.parent.parent / result.header["journal"]
     if not file.is_file():
-        print(f"no journal {file} to compare with")
+        say(language, "alone", file=file)
         return 0
     journal = bot.Journal(file, read_only=True)
     journal.verify()
     live = live_rows(journal, result.header["journal_seq"])
+    if not strategy and result.header["build"] != bot.build_hash():
+        say(language, "build", version=result.header["version"])
     if strategy or result.header["build"] != bot.build_hash():
-        show_orders(live, result.rows)
+        show_orders(live, result.rows, language)
     if strategy:  # the answers of the recording are not its own: a run of its own has fills
         from companions.backtest import command
 
         return command.show_recorded(path, options.strategy, options)
-    return show_difference(live, result.rows)
+    return show_difference(live, result.rows, language)
 
 
-def show_difference(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> int:
+def show_difference(
+    live: list[tuple[str, str, str]], again: list[tuple[str, str, str]], language: str = "en"
+) -> int:
     """Print the first row that differs with what stands around it; 0 when there is none.
 
     A process that was killed may have written rows whose recording was not flushed any more.
     """
     for at, (left, right) in enumerate(zip(live, again, strict=False)):
         if left != right:
-            print(f"FIRST DIFFERENCE at row {at + 1} after the start")
-            for name, rows in (("live", live), ("replay", again)):
+            say(language, "differs", row=at + 1)
+            names = ("live", "replay") if language == "en" else ("실제", "재생")
+            for name, rows in zip(names, (live, again), strict=True):
                 for n in range(max(0, at - 3), min(len(rows), at + 3)):
                     mark = ">>" if n == at else "  "
                     print(f"{mark} {name:6} {rows[n][0]:9} {rows[n][1]:18} {rows[n][2][:160]}")
             return bot.EXIT_FAILED
     if len(again) > len(live):
-        print(f"FIRST DIFFERENCE: the replay decides {len(again) - len(live)} rows more")
+        say(language, "more", n=len(again) - len(live))
         return bot.EXIT_FAILED
     missing = len(live) - len(again)
-    tail = f"; the last {missing} of the live run were not recorded" if missing else ""
-    print(f"equal to the live run: {len(again)} rows{tail}")
+    say(language, "equal", n=len(again))
+    if missing:
+        say(language, "unrecorded", n=missing)
     return 0
 
 
-def show_orders(live: list[tuple[str, str, str]], again: list[tuple[str, str, str]]) -> None:
+def show_orders(
+    live: list[tuple[str, str, str]], again: list[tuple[str, str, str]], language: str = "en"
+) -> None:
     """Print the orders of both histories that are not in the other, side by side."""
 
     def orders(rows: list[tuple[str, str, str]]) -> dict[str, str]:
@@ -390,7 +423,7 @@ def show_orders(live: list[tuple[str, str, str]], again: list[tuple[str, str, st
         return found
 
     left, right = orders(live), orders(again)
-    print(f"{'live':46}replay")
+    print(f"{'live':46}replay" if language == "en" else f"{'실제':44}재생")
     for ref in sorted({*left, *right}, key=lambda r: left.get(r) or right[r]):
         if left.get(ref) != right.get(ref):
             print(f"{left.get(ref, '-'):46}{right.get(ref, '-')}")

@@ -37,7 +37,7 @@ DRAW_EVERY_S = 0.5
 GONE_S = 3.0  # a status this old, of a process that is not there, is of a bot that ended
 BLOCKS = "▁▂▃▄▅▆▇█"
 QUIT, STOP = ("q", "Q", "ㅂ", "ㅃ"), ("s", "S", "ㄴ")  # the same keys of a Korean keyboard
-MOST_PRICES = 240  # of one stock, for its sparkline
+MOST_PRICES = 400  # of one stock, for its sparkline: the minutes of a day
 LEAST_MESSAGES = 4  # lines of messages that nothing else takes
 BIG = {  # three lines a character
     "0": ("┏━┓", "┃ ┃", "┗━┛"), "1": (" ╻ ", " ┃ ", " ╹ "), "2": ("╺━┓", "┏━┛", "┗━╸"),
@@ -97,15 +97,21 @@ class Screen:
     def __init__(self, names: Mapping[str, str], footer: str = "quit") -> None:
         self._names, self.footer, self._english = names, footer, False
         self._seen: dict[str, deque[int]] = {}
+        self._minute = ""  # of the market, that was seen last
         self._console = Console()  # of the folding of lines only
 
     def see(self, told: dict[str, Any]) -> None:
-        """Take the prices of a status."""
+        """Take the prices of a status; the last one of each minute of the market is kept."""
+        minute = str(told.get("at") or "")[:16]
+        again, self._minute = bool(minute) and minute == self._minute, minute
         for each in told.get("symbols") or []:
             price = each.get("price")
             if isinstance(price, int) and price > 0:
                 key = str(each.get("symbol"))
-                self._seen.setdefault(key, deque(maxlen=MOST_PRICES)).append(price)
+                seen = self._seen.setdefault(key, deque(maxlen=MOST_PRICES))
+                if again and seen:
+                    seen.pop()
+                seen.append(price)
 
     def draw(self, told: dict[str, Any], age_s: float, width: int, height: int) -> list[Text]:
         """Return the lines of a terminal: never more than its height, none wider than it."""

@@ -41,6 +41,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{at}: decided to sell {quantity} of {stock}. Reason: {reason}."),
     "stopped": ("그때 가격 {price}이 손절가 {stop} 이하였습니다.",
         "The price, {price}, was at or below the stop, {stop}."),
+    "stop_passed": ("손절가 {stop}에 닿아 청산을 시작했고, 주문할 때의 가격은 {price}이었습니다.",
+        "The stop, {stop}, had been touched; the price was {price} when the order was made."),
+    "target_passed": ("목표가 {target}에 닿아 청산을 시작했고, 주문할 때의 가격은 {price}이었습니다.",
+        "The target, {target}, had been touched; the price was {price} when the order was made."),
     "reached": ("그때 가격 {price}이 목표가 {target} 이상이었습니다.",
         "The price, {price}, was at or above the target, {target}."),
     "price": ("그때 가격은 {price}이었습니다.", "The price was {price}."),
@@ -246,11 +250,15 @@ class Teller:
         plan, price = decision.get("plan"), decision.get("price")
         plan = plan if isinstance(plan, dict) else {}
         if reason in ("stop", "trailing stop") and plan:
-            stop = self.won(plan.get("stop_price"))
-            yield self.say("stopped", price=self.won(price), stop=stop)
+            stop = plan.get("stop_price") or 0
+            key = (
+                "stopped" if (price or 0) <= stop else "stop_passed"
+            )  # it may have come back since
+            yield self.say(key, price=self.won(price), stop=self.won(stop))
         elif reason == "target" and plan:
-            target = self.won(plan.get("target_price"))
-            yield self.say("reached", price=self.won(price), target=target)
+            target = plan.get("target_price") or 0
+            key = "reached" if (price or 0) >= target else "target_passed"
+            yield self.say(key, price=self.won(price), target=self.won(target))
         elif price:
             yield self.say("price", price=self.won(price))
         if found.high:

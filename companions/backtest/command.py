@@ -22,7 +22,7 @@ from companions.backtest.history import History
 from companions.backtest.run import BacktestResult, Options, run
 from companions.backtest.sweep import Job, Source, history_of
 from companions.backtest.trials import Trial, Trials, asked_of, code_of
-from companions.report_view import day_of, draw_report
+from companions.report_view import day_of, draw_report, named
 
 MOST_S = 20.0  # a run that takes longer is not repeated under other rules
 VARIANTS = {
@@ -112,7 +112,7 @@ def show_backtest(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences else 0
-    console.print(draw_report(result.report, settings.language, console.width))
+    console.print(draw_report(named(result.report, folder), settings.language, console.width))
     say_end(console, words, result)
     for each in result.official:
         print(*each.said(settings.language), sep="\n")
@@ -153,7 +153,7 @@ def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences else 0
-    console.print(draw_report(result.report, language, console.width))
+    console.print(draw_report(named(result.report, folder), language, console.width))
     if found.journal.is_file():
         compared = recorded.compare(found.journal, result.journal, sorted(found.trades))
         print(*recorded.said(compared, language), sep="\n")

@@ -178,3 +178,23 @@ def test_times_of_the_csv_are_times_of_a_spreadsheet(made):
     [row] = csv.DictReader(path.read_text("utf-8-sig").splitlines())
     for key in ("opened_at", "closed_at"):
         assert datetime.strptime(row[key], "%Y-%m-%d %H:%M:%S").date() == made.now.date()
+
+
+@pytest.mark.parametrize(
+    ("reason", "price", "said"),
+    [("trailing stop", 70_900, "70,900원이 손절가 71,000원 이하"), ("trailing stop", 71_200, "손절가 71,000원에 닿아"),
+     ("target", 71_800, "71,800원이 목표가 71,700원 이상"), ("target", 71_500, "목표가 71,700원에 닿아")],
+)  # fmt: skip
+def test_a_price_that_came_back_is_not_said_to_be_beyond_its_line(tmp_path, reason, price, said):
+    """The order may be made when the price stands on the other side again: the sentence stays true."""
+    maker = journals.JournalMaker(tmp_path / "journal-paper-0000.sqlite3", symbols=("005930",))
+    maker.open_day(date(2026, 1, 5))
+    maker.fill(maker.send("005930", bot.Side.BUY, 10, "breakout", "entry"), 10)
+    row = {"side": "SELL", "reason": reason, "quantity": 10, "price": price,
+           "plan": bot.ExitPlan(71_000, 71_700, 0.012)}  # fmt: skip
+    maker.rows.append(("decision", "005930", row))
+    maker.put(bot.ExitStarted("005930", reason, maker.now))
+    maker.fill(maker.send("005930", bot.Side.SELL, 10, reason, "exit"), 10)
+    maker.close_day()
+    told = "\n".join(why.explain(maker.path, "last", "ko"))
+    assert said in told and f"{price:,}원" in told

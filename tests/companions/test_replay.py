@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 
 import harness
 import pytest
@@ -176,3 +177,15 @@ def test_a_recording_that_unpacks_without_end_is_refused(tmp_path):
     path = somebodys(tmp_path, "F" + "0" * 30_000_000)
     with pytest.raises(bot.BotError, match="not one of ours"):
         tools.replay(path)
+
+
+def test_what_a_replay_finds_is_said_in_the_readers_language(capsys):
+    """The first row that differs, what is more or missing: no English for a Korean."""
+    one, two = ("bar", "005930", "{}"), ("bar", "000660", "{}")
+    for live, again, code, told in (
+        ([one], [one], 0, "실제와 같습니다: 1줄"), ([one, two], [one], 0, "마지막 1줄은 녹화되지"),
+        ([one], [one, two], 1, "1줄 더 판단"), ([one, two], [one, one], 1, "처음 다른 곳: 시작 뒤 2번째 줄"),
+    ):  # fmt: skip
+        assert tools.show_difference(live, again, "ko") == code
+        out = capsys.readouterr().out
+        assert told in out and not re.search("[A-Za-z]{4}", out)

@@ -134,11 +134,12 @@ def test_up_is_red_and_down_is_blue():
 
 
 def test_the_sparkline_grows_with_the_prices_seen():
-    """One price after the other; no more cells than there are, the highest is the full block."""
+    """The last price of each minute of the day; no more cells than there are, the highest is full."""
     shown, told = screen.Screen({}), sample(1, 0)
-    for price in (100, 150, 200, 0, 100):  # 0: no price
-        told["symbols"][0]["price"] = price
-        shown.see(told)
+    for minute, price in enumerate((100, 150, 200, 0, 100)):  # 0: no price
+        for each in (price and 180, price):  # what came before in the same minute is not kept
+            told["symbols"][0]["price"] = each
+            shown.see({**told, "at": f"2026-11-27T10:{minute:02d}:{each % 60:02d}+09:00"})
     assert "▁▄█▁" in plain(shown.draw(told, 0.0, 80, 24))
     assert screen.sparkline([], 5) == screen.sparkline([1], 0) == ""
     assert len(screen.sparkline(range(1, 1_000), 7)) == 7
