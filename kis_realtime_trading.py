@@ -7623,6 +7623,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
         r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
     (r"^no connection: \w+", "인터넷에 연결되지 않습니다"),
+    (r"KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
     (r"KIS cannot be reached: ", "증권사가 응답하지 않습니다: "), (r"realtime feed lost: ", "실시간 시세 끊김: "),
     (r"no order list for (\d+) min", r"주문 목록을 \1분 동안 받지 못했습니다"),
     (r"; not guarded: ", " · 손절을 볼 수 없는 보유: "), (r"; should have been sold: ", " · 팔렸어야 할 보유: "),

@@ -72,6 +72,8 @@ def test_a_long_word_of_a_broker_is_not_searched_through():
         ("control file: 'level ENTRIES_OFF'", "명령행"), ("control file: 'rm -rf'", "알 수 없는 명령 'rm -rf'"),
         ("no order abc waits for an answer", "abc: 답을 기다리는 주문이 아닙니다"),
         ("005380 is not held: nothing is sold", "005380: 보유하지 않아 팔 것이 없습니다"),
+        ("KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
+        ("no connection: ClientConnectorDNSError", "인터넷에 연결되지 않습니다"),
         ("no order list for 12 min", "주문 목록을 12분 동안 받지 못했습니다"),
     ],
 )  # fmt: skip
