@@ -39,6 +39,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "unknown": ("결과 불명 주문", "orders of unknown outcome"),
     "stale": ("⚠ {s}초 전의 상태입니다. 봇이 멈췄거나 꺼져 있습니다",
               "⚠ this is {s} s old: the bot hangs or is not running"),
+    "off": ("⚠ 봇이 실행 중이 아닙니다. {s}초 전의 마지막 상태입니다",
+            "⚠ the bot is not running: this is its last status, {s} s old"),
+    "unwatched": ("⚠ 보유 {n}종목의 손절가를 지켜보는 것이 없습니다. 같은 명령으로 다시 시작하십시오",
+                  "⚠ nobody watches the stops of {n} stocks: start it again with the same command"),
     "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
     "next_day": ("다음 장 대기", "waiting for the next session"),
     "calls": ("증권사 호출 {count:,}건 (1분에 {most:,}건까지, 지금 {left:,}건 남음)",
@@ -148,9 +152,12 @@ def name_stocks(status: dict[str, Any], folder: Path) -> None:
 
 
 def draw_status(
-    status: dict[str, Any], age_s: float, language: str, width: int = 80
+    status: dict[str, Any], age_s: float, language: str, width: int = 80, running: bool = True
 ) -> RenderableType:
-    """Return one screen: under 70 columns fewer figures, but whole ones."""
+    """Return one screen: under 70 columns fewer figures, but whole ones.
+
+    `running`: its process is there, so that an old status is of one that hangs.
+    """
 
     def word(key: str, **values: Any) -> str:
         return WORDS[key][language == "en"].format(**values)
@@ -178,7 +185,10 @@ def draw_status(
         + (f" {ago(age, word)}" if isinstance(age, int | float) and not is_over(status) else ""),
     ]  # fmt: skip
     if age_s > STALE_S:
-        lines.insert(0, Text(word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
+        held = sum(bool(each.get("position")) for each in status.get("symbols") or [])
+        warnings = [word("stale" if running else "off", s=f"{age_s:,.0f}")]
+        warnings += [word("unwatched", n=held)] if held and not running else []
+        lines[:0] = [Text(warning, "bold yellow") for warning in warnings]
     known = {each.get("symbol"): each.get("name") for each in status.get("symbols") or []}
     for hold in holds_of(status):
         scope = hold.get("scope")
@@ -248,5 +258,6 @@ def show_status(options: argparse.Namespace, console: Console | None = None) -> 
     else:
         language = options.language or str(status.get("language") or "ko")
         console = console or Console()
-        console.print(draw_status(status, age_s, language, console.width))
+        running = age_s <= STALE_S or path.parent.resolve() in running_folders()
+        console.print(draw_status(status, age_s, language, console.width, running))
     return 0 if age_s <= STALE_S else bot.EXIT_FAILED

@@ -61,7 +61,7 @@ def test_an_old_status_is_said_to_be_old(tmp_path):
     with open(os.devnull, "w") as nothing:
         console = Console(width=80, record=True, file=nothing)
         assert status.show_status(options(tmp_path), console) == bot.EXIT_FAILED
-    assert "봇이 멈췄거나 꺼져 있습니다" in console.export_text()
+    assert "봇이 실행 중이 아닙니다" in console.export_text()
 
 
 def test_programs_get_json(tmp_path, capsys):
@@ -124,6 +124,25 @@ def test_what_is_left_of_calls_token_and_memory_stands_below(tmp_path):
     assert "속도 초과" not in status.health_line(
         more, lambda key, **v: status.WORDS[key][0].format(**v)
     )
+
+
+def test_a_bot_that_is_off_is_told_from_one_that_hangs(tmp_path):
+    """By its lock; what it holds is said to have no guard while it is off."""
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps(SAMPLE))
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    off = ("봇이 실행 중이 아닙니다", "보유 1종목의 손절가를 지켜보는 것이 없습니다")
+    for running in (False, True):
+        lock = bot.AccountLock(bot.Secret("status of 1"), tmp_path) if running else None
+        with open(os.devnull, "w") as nothing:
+            console = Console(width=120, record=True, file=nothing)
+            assert status.show_status(options(tmp_path), console) == 1
+        text = console.export_text()
+        assert ["봇이 멈췄거나" in text, *(part in text for part in off)] == (
+            [True, False, False] if running else [False, True, True]
+        )
+        if lock:
+            lock.release()
 
 
 def test_after_the_close_nothing_is_said_to_be_traded():
