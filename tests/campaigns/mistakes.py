@@ -98,6 +98,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_telegram.py",
     ),
     "25. JOURNAL": (
+        "unit/test_start.py",
         "unit/test_journal_in_doubt.py",
         "bot/test_doors.py",
         "unit/test_services.py",
@@ -116,7 +117,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_days_on_end.py",
         "companions/test_telegram_server.py",
     ),
-    "12. STATE": ("bot/test_polls.py", "bot/test_second_doors.py"),
+    "12. STATE": ("unit/test_agenda.py", "bot/test_polls.py", "bot/test_second_doors.py"),
     "13. ENTRIES": ("bot/test_commands.py",),
     "16. COMMANDS": ("bot/test_commands.py",),
 }
