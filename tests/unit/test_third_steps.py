@@ -407,3 +407,36 @@ def test_what_each_notice_hints_at(kind, action):
         "10 shares": {order.order_no: (10, 700_000, False)},
     }
     assert found == expected[HINTS[kind, action]]
+
+
+def test_each_list_takes_only_its_news_out_of_what_notices_said():
+    """Eight shares were heard of: lists that show three, then five, leave five and three open."""
+    bench = Bench().start()
+    call, order = sending(bench)
+    bench.answer(call)
+    for shares in (3, 5):
+        bench.feed(notice(bot.NoticeKind.FILL, order.order_no, shares))
+    left = []
+    for filled in (3, 5, 5, 8):
+        bench.fill(order, filled)
+        hint = bench.engine.core.reconciler.hints[order.order_no]
+        left.append((hint.quantity, hint.amount_krw))
+    assert left == [(5, 350_000), (3, 210_000), (3, 210_000), (0, 0)]
+
+
+def test_the_newest_look_at_the_account_says_whether_an_order_arrived():
+    """Cash that was held back and is free again: by then the order is not there."""
+    bench = Bench().start()
+    call, order = sending(bench)
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    seen = []
+    for cash in (
+        10_000_000 - order.intent.reserve_krw,
+        10_000_000,
+        10_000_000 - order.intent.reserve_krw,
+    ):
+        bench.wait(10)
+        bench.seen(bot.Cash(cash))
+        [search] = bench.engine.core.reconciler.searches.values()
+        seen.append((search.witnesses, search.arrived))
+    assert seen == [(1, True), (2, False), (3, True)]
