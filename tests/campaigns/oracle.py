@@ -7,7 +7,8 @@ python tests/campaigns/oracle.py --record     make the recordings anew (their fo
 python tests/campaigns/oracle.py --show NAME  print all lines of a walk, to compare two commits
 
 Three kinds of day. A *walk* (tests/support/walks.py) is the engine alone against a broker of chance:
-of each twenty lines of what it wanted, digits are kept; its words are in them. A *virtual* day is the whole bot against the simulator: all rows of the journal, every
+of each twenty lines of what it wanted, digits are kept; its words are in them. What it remembers is
+kept apart: a field that only has another name moves walks-states.txt and nothing else. A *virtual* day is the whole bot against the simulator: all rows of the journal, every
 order call, the simulator's books. It also moves when a question is asked earlier or later. A
 *recorded* day is what one process heard, given to codec and engine again: only the decisions can
 move it. Rows on which money rests stand here in full, of others their first eight hex digits; of what
@@ -226,7 +227,7 @@ def main() -> int:
         found |= bool(lines)
         print("\n".join(lines) or f"{name}: equal", flush=True)
     if options.renew:
-        walks.FILE.write_text(walks.renewed(), encoding="utf-8")
+        walks.renew()
     for name in () if options.renew else walks.KEPT:
         lines = walks.moved(name)
         found |= bool(lines)

@@ -20,7 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from compare import differences
+from compare import CODE, differences, fields_of
 
 import kis_realtime_trading as bot
 
@@ -236,6 +236,7 @@ class Walk:
         self.broker = Broker(self.pick)
         self.now = datetime.combine(DAY, time(8, 30), bot.KST)
         self.lines: list[str] = []
+        self.states: list[str] = []
         self.rows: list[bot.Record] = []
         self.sent: list[str] = []
         self.calls: list[bot.OrderCall] = []
@@ -296,8 +297,9 @@ class Walk:
             self.rebuilt.apply(bot.entry_from_json(bot.canonical_json(row.data)))
 
     def compare(self) -> None:
-        """Hold the ledger that lives against the one of its rows, field by field."""
+        """Hold the ledger that lives against the one of its rows, field by field; note the whole state."""
         assert differences(self.engine.core.ledger, self.rebuilt) == []
+        self.states.append(f"{self.now:%H:%M:%S} {' '.join(state_of(self.engine))}")
 
     def _check(self, intent: bot.OrderIntent) -> None:
         """Hold what leaves against what must always hold."""
@@ -786,13 +788,19 @@ class Walk:
 
 
 FILE = Path(__file__).resolve().parent.parent / "oracle" / "walks.txt"
+STATES = FILE.with_name("walks-states.txt")  # moved by a field that is named anew: apart
 STEPS, PART = 130, 20  # of a walk that is kept; lines of a part
 
 
 @functools.cache
+def walked(name: str) -> Walk:
+    """Walk a kept walk; return it."""
+    return Walk(KEPT[name]).two_days(STEPS)
+
+
 def lines_of(name: str) -> list[str]:
     """Walk a kept walk; return all its lines."""
-    return Walk(KEPT[name]).two_days(STEPS).lines
+    return walked(name).lines
 
 
 def parts_of(name: str, lines: list[str]) -> list[str]:
@@ -819,9 +827,60 @@ def moved(name: str, kept: str | None = None) -> list[str]:
     ]
 
 
-def renewed() -> str:
-    """Return what is kept of all walks."""
-    return "\n".join("\n".join(parts_of(name, lines_of(name))) for name in KEPT) + "\n"
+def renew() -> None:
+    """Let what happens now be what is kept of all walks."""
+    parts = [part for name in KEPT for part in parts_of(name, lines_of(name))]
+    FILE.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    states = [f"{name} {state}" for name in KEPT for state in walked(name).states]
+    STATES.write_text("\n".join(states) + "\n", encoding="utf-8")
+
+
+def moved_state(name: str) -> list[str]:
+    """Walk a walk again; return the first state that is not what was kept, [] when all are."""
+    had = STATES.read_text(encoding="utf-8").splitlines()
+    pairs = itertools.zip_longest(
+        (line for line in had if line.split(" ")[0] == name), walked(name).states, fillvalue=""
+    )
+    for then, now in pairs:
+        if then != f"{name} {now}":
+            parts = zip(then.split()[2:], now.split()[1:], strict=False)
+            return [now, *(b.partition("=")[0] for a, b in parts if a != b)]
+    return []
+
+
+LEFT_OUT = frozenset({
+    "._ledger", "._core", ".ledger", ".settings", ".session", "._session", ".strategy", ".reconciler",
+    ".symbols", ".out", ".bars", ".instruments", ".core", ".entries", ".exits", ".digest", "._handlers",
+})  # fmt: skip
+
+
+def leaves(value: Any, found: list[str]) -> list[str]:
+    """Add all that an object holds, with the names of its fields, to a list; return it."""
+    inner = fields_of(value)
+    if isinstance(value, set | frozenset):
+        found.append(repr(sorted(map(str, value))))
+    elif inner is not None:
+        for name, each in inner.items():
+            if name not in LEFT_OUT:
+                found.append(name)
+                leaves(each, found)
+    elif not isinstance(value, CODE) and " at 0x" not in repr(value):
+        found.append(repr(value))
+    return found
+
+
+def state_of(engine: bot.Engine) -> list[str]:
+    """Return four digits for each part of what an engine remembers: `name=digits`."""
+    core, broker = engine.core, engine._handlers[bot.Notice].__self__  # type: ignore[attr-defined]
+    parts = {
+        "engine": engine,
+        "core": core,
+        "ledger": core.ledger,
+        "reconciler": core.reconciler,
+        "replies": broker,
+    }
+    parts |= dict(core.symbols)
+    return [f"{name}={digits_of(leaves(part, []))}" for name, part in parts.items()]
 
 
 def _past(symbol: str) -> Iterable[bot.Bar]:

@@ -24,6 +24,15 @@ def test_a_walk_is_what_was_kept(name):
     assert found == [], "\n".join(found)
 
 
+@pytest.mark.parametrize("name", walks.KEPT)
+def test_what_the_engine_remembers_on_a_walk_is_what_was_kept(name):
+    """All fields at each eighth step: what was noted for later is there before it matters.
+
+    Named are the parts that moved. A field with another name moves them too: then only this is renewed.
+    """
+    assert walks.moved_state(name) == []
+
+
 def test_one_share_more_is_shown():
     """What is kept of a walk does not pass for another one."""
     kept = walks.FILE.read_text()
