@@ -111,6 +111,7 @@ import hashlib
 import heapq
 import hmac
 import importlib.util
+import inspect
 import io
 import itertools
 import json
@@ -6755,6 +6756,8 @@ def _fault_of(error: BaseException) -> str:
     """Return the kind of a strategy's error and the last line of the user's own file in it."""
     trace, place = error.__traceback__, ""
     while trace:
+        if trace.tb_frame.f_code is check_request.__code__:
+            return f"its answer: {error}"
         file = trace.tb_frame.f_code.co_filename
         own = file != __file__
         place = f" in line {trace.tb_lineno} of {file.rpartition('/')[2]}" if own else place
@@ -12259,7 +12262,10 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
         name = f"{file}:{class_name}".removeprefix(".:") if class_name else str(file)
         near = near_words(class_name, STRATEGIES) if file == Path() else []
         known = ", ".join(near or sorted(STRATEGIES))
-        expected = Both(f"{known}, or FILE.py:CLASS", f"{known}, 또는 있는 파일.py:클래스")
+        expected = Both(
+            f"{known}, or FILE.py:CLASS, or FILE.kis.yaml",
+            f"{known}, 또는 있는 파일.py:클래스나 파일.kis.yaml",
+        )
         raise wrong_setting("bot.strategy", name, expected)
     sys.modules.setdefault("kis_realtime_trading", sys.modules[__name__])
     spec = importlib.util.spec_from_file_location(f"strategy_{file.stem}", file)
@@ -12270,10 +12276,42 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
         spec.loader.exec_module(module)
     kind = getattr(module, class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
-        expected = Both("a class derived from TradingStrategy", "TradingStrategy를 상속한 클래스")
+        there = [
+            each.__name__
+            for each in vars(module).values()
+            if isinstance(each, type) and issubclass(each, TradingStrategy)
+            if each.__module__ == spec.name
+        ]
+        named = f": {', '.join(there)}" if there else ""
+        expected = Both(
+            f"a class derived from TradingStrategy{named}",
+            f"TradingStrategy를 상속한 클래스{named}",
+        )
         found = Both(f"{class_name} in {file}", f"{file} 안의 {class_name}")
         raise wrong_setting("bot.strategy", found, expected)
+    if wrong := list(_wrong_methods(kind)):
+        raise SettingsError(wrong)
     return kind
+
+
+METHODS = {  # of a strategy, as they are called
+    "__init__": "self, parameters=None", "on_bar": "self, view, bar", "on_trade": "self, view, trade",
+    "on_quote": "self, view, quote", "on_fill": "self, view, side, quantity, price",
+}  # fmt: skip
+
+
+def _wrong_methods(kind: type[TradingStrategy]) -> Iterator[Fault]:
+    """Yield the methods of somebody's strategy that cannot be called as they will be."""
+    for name, wanted in METHODS.items():
+        method = getattr(kind, name)
+        with contextlib.suppress(TypeError):
+            inspect.signature(method).bind(*wanted.split(","))
+            if not inspect.iscoroutinefunction(method):
+                continue
+        code = getattr(method, "__code__", None)
+        where = f" in line {code.co_firstlineno}" if code else ""
+        expected = Both(f"def {name}({wanted}), no async", f"async 없이 def {name}({wanted})")
+        yield Fault("bot.strategy", f"{kind.__name__}.{name}{where}", expected)
 
 
 def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:

@@ -35,6 +35,7 @@ WORDS = {
         "running": "백테스트", "equal": "장부와 증권사 쪽 계산이 원 단위까지 같습니다.",
         "differ": "⛔ 장부와 증권사 쪽 계산이 다릅니다: ", "left": "보고서: {html}\n결과(JSON): {json}\n저널: {journal}",
         "speed": "분봉 {minutes:,}개를 {s:.1f}초에 처리했습니다(초당 {rate:,.0f}개).",
+        "failed": "⛔ 전략 파일의 코드에서 오류가 나 그날 그 종목은 더 사지 않았습니다({count}번). 처음: {why}",
         "trials": "이 시세로 해 본 시험: {count}가지. 샤프지수가 운보다 나을 확률(DSR): {sure}",
     },
     "en": {
@@ -42,6 +43,7 @@ WORDS = {
         "running": "backtest", "equal": "the ledger and the broker's books are equal to the won",
         "differ": "⛔ the ledger and the broker's books differ: ", "left": "report: {html}\nresult (JSON): {json}\njournal: {journal}",
         "speed": "{minutes:,} minutes in {s:.1f} s ({rate:,.0f} a second)",
+        "failed": "⛔ the strategy's own code failed, and nothing more was bought in that stock that day ({count} times); first: {why}",
         "trials": "trials on this history so far: {count}; likelihood that its Sharpe ratio is more than luck (DSR): {sure}",
     },
 }  # fmt: skip
@@ -62,7 +64,7 @@ def settings_for(options: argparse.Namespace) -> bot.BotSettings:
 
 
 def show_backtest(options: argparse.Namespace) -> int:
-    """Run a backtest for a person; 1 when the two books differ."""
+    """Run a backtest for a person; 1 when the two books differ or the strategy fails."""
     if options.money < 1_000_000:
         raise bot.BotError("--money: at least 1,000,000 won")
     if not 1 <= options.days <= 250:
@@ -111,14 +113,14 @@ def show_backtest(options: argparse.Namespace) -> int:
     bot.write_private(plain, json.dumps(result.to_json(), ensure_ascii=False, indent=1))
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
-        return bot.EXIT_FAILED if result.differences else 0
+        return bot.EXIT_FAILED if result.differences or result.failed else 0
     console.print(draw_report(named(result.report, folder), settings.language, console.width))
     say_end(console, words, result)
     for each in result.official:
         print(*each.said(settings.language), sep="\n")
     paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}
     print(words["left"].format(**paths), file=sys.stdout)
-    return bot.EXIT_FAILED if result.differences else 0
+    return bot.EXIT_FAILED if result.differences or result.failed else 0
 
 
 def beside_official(plan: Any, past: History) -> tuple[Any, ...]:
@@ -152,7 +154,7 @@ def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
     bot.write_private(folder / "result.json", plain)
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
-        return bot.EXIT_FAILED if result.differences else 0
+        return bot.EXIT_FAILED if result.differences or result.failed else 0
     console.print(draw_report(named(result.report, folder), language, console.width))
     if found.journal.is_file():
         compared = recorded.compare(found.journal, result.journal, sorted(found.trades))
@@ -163,7 +165,7 @@ def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
         else words["differ"] + "; ".join(result.differences)
     )
     print(words["left"].format(html=page, json=folder / "result.json", journal=result.journal))
-    return bot.EXIT_FAILED if result.differences else 0
+    return bot.EXIT_FAILED if result.differences or result.failed else 0
 
 
 def other_rules(
@@ -186,6 +188,9 @@ def say_end(console: Console, words: dict[str, str], result: BacktestResult) -> 
     deflated = result.metrics()["deflated_sharpe"]
     sure = "–" if deflated is None else f"{deflated:.0%}"
     console.print(words["trials"].format(count=result.trials[0], sure=sure))
+    if result.failed:
+        told = words["failed"].format(count=len(result.failed), why=result.failed[0])
+        console.print(told, style="bold red")
     if result.differences:
         console.print(words["differ"] + "; ".join(result.differences), style="bold red")
     else:

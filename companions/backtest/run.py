@@ -72,6 +72,8 @@ class BacktestResult:
 
     trials: tuple[int, float] = (1, 0.0)  # on this history so far, spread of their Sharpe ratios
 
+    failed: tuple[str, ...] = ()  # where the strategy's own code raised: no entry after it that day
+
     def metrics(self) -> dict[str, Any]:
         """Return the figures of `metrics`."""
         return metrics_of(self.report, self.money, self.market, *self.trials)
@@ -87,7 +89,7 @@ class BacktestResult:
             "report": reports.to_json(self.report), "metrics": self.metrics(), "digest": self.digest, "history": self.history,
             "minutes": self.minutes, "minutes_per_s": round(self.minutes / max(self.took_s, 1e-9)),
             "whole_minutes": self.thin, "differences": list(self.differences),
-            "notes": list(self.notes),
+            "notes": list(self.notes), "failed": list(self.failed),
             **({"official": [each.to_json() for each in self.official]} if self.official else {}),
         }  # fmt: skip
 
@@ -193,6 +195,7 @@ class Stage:
         self.thin = options.whole(self, self.engine)
         self.differences: list[str] = []
         self.notes: list[str] = []
+        self.failed: list[str] = []
         self.market = [1.0]
         self._bought: dict[str, int] = {}  # first base price of each stock
         self.later: list[Due] = []
@@ -220,7 +223,7 @@ class Stage:
         return BacktestResult(
             self._books.report(), self._path, digest, history.digest, minutes, took_s,
             tuple(self.differences), (*history.notes, *self.notes), self.thin.minutes,
-            self._options.money, tuple(self.market),
+            self._options.money, tuple(self.market), failed=tuple(self.failed),
         )  # fmt: skip
 
     # --- the day ---
@@ -534,6 +537,9 @@ class Stage:
                 self._rows.append(action)
             elif isinstance(action, bot.Alert):
                 self._rows.append(("alert", *action))
+                if action.code == "symbol_stopped" and "of the strategy: " in action.values["why"]:
+                    symbol, why = action.values["symbol"], action.values["why"]
+                    self.failed.append(f"{symbol} {now:%Y-%m-%d %H:%M}: {why}")
             elif isinstance(action, bot.Ask):
                 self._ask(action, now)
             else:

@@ -176,6 +176,8 @@ def one(job: Job, point: Point) -> Outcome:
         settings = settings.model_copy(update={"flat_at": None})
     options = Options(job.money, job.rules, journal=False)
     result = run(settings, strategy, history_of(job.source), options, Path())
+    if result.failed:
+        return Outcome(point, error=result.failed[0])
     report = result.report
     equity = [float(job.money), *(float(day.equity_krw) for day in report.days)]
     returns = metrics.returns_of(equity)

@@ -121,6 +121,10 @@ STRATEGIES = {
     "breaks.py:Other": "ZeroDivisionError in line 1 of breaks.py",
     "leaves.py:Other": "SystemExit in line 2 of leaves.py",
     "unmade.py:Other": "ValueError in line 4 of unmade.py",
+    "unmade.py:Another": "derived from TradingStrategy: Other",
+    "short.py:Other": "Other.on_bar in line 3, expected def on_bar(self, view, bar), no async",
+    "waits.py:Other": "Other.on_bar in line 3, expected def on_bar(self, view, bar), no async",
+    "closed.py:Other": "Other.__init__ in line 3, expected def __init__(self, parameters=None)",
 }
 
 
@@ -135,6 +139,10 @@ async def test_a_strategy_that_is_none_is_told_before_anything_is_sent(home, cap
     head = "from kis_realtime_trading import TradingStrategy\nclass Other(TradingStrategy):\n"
     body = "    def __init__(self, parameters):\n        raise ValueError('no')\n"
     (home / "unmade.py").write_text(f"{head}{body}    def on_bar(self, view, bar): ...\n")
+    (home / "short.py").write_text(f"{head}    def on_bar(self, bar): ...\n")
+    (home / "waits.py").write_text(f"{head}    async def on_bar(self, view, bar): ...\n")
+    body = "    def __init__(self): ...\n    def on_bar(self, view, bar): ...\n"
+    (home / "closed.py").write_text(f"{head}{body}")
     async with simulator.serve(edge.config(seed=4201), edge.at("10:05:30")) as there:
         edge.write_config(home, there)
         for name, told in STRATEGIES.items():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
 from companions import command_line, reports
-from companions.backtest import history, html
+from companions.backtest import history, html, sweep
 from companions.backtest.broker import Rules
 from companions.backtest.run import Options, run
 from companions.journal_reader import JournalReader
@@ -100,6 +100,55 @@ def test_a_minute_of_one_share_shows_its_low(tmp_path: Path):
     with JournalReader(result.journal) as reader:
         lows = [row.data()["bar"]["low"] for row in reader.rows(("bar",))]
     assert min(lows) == min(bar.low for bar in thin)
+
+
+class Failing(bot.TradingStrategy):
+    """Answers with what is no request, or divides by nothing."""
+
+    class Parameters(bot.TradingStrategy.Parameters):
+        """How it fails."""
+
+        divides: bool = False
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Fail."""
+        return 1 / 0 if self.parameters.divides else "sell"  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("lane", ["thin", "exact"])
+@pytest.mark.parametrize(
+    ("divides", "told"),
+    [
+        (False, "its answer: expected an OrderRequest or None, got str"),
+        (True, "ZeroDivisionError in line "),
+    ],
+)
+def test_a_strategy_whose_code_fails_is_told_not_shown_as_a_day_without_trades(
+    lane, divides, told, tmp_path: Path
+):
+    """Once for each stock and day, with the moment and, of an error, line and file."""
+    strategy = Failing(Failing.Parameters(divides=divides))
+    past = history.invent(2, 1, {"005930": 71_000})
+    result = run(SETTINGS, strategy, past, Options(lane=lane, journal=False), tmp_path)
+    assert len(result.failed) == 2 and result.to_json()["failed"] == list(result.failed)
+    assert all(told in each and "005930 2026-03-0" in each for each in result.failed)
+    assert not divides or all("of test_backtest.py" in each for each in result.failed)
+
+
+def test_a_failing_strategy_ends_a_backtest_and_a_trial_with_the_reason(tmp_path: Path, capsys):
+    """The exit code is not 0, the sweep takes it for no trial."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import kis_realtime_trading as bot\nclass Mine(bot.TradingStrategy):\n"
+        "    def on_bar(self, view, bar):\n        return bar.clsoe\n"
+    )
+    given = ["--backtest", "--days", "1", "--language", "en", "--state", str(tmp_path)]
+    options = build_parser().parse_args([*given, "--strategy", f"{file}:Mine"])
+    assert command_line.run_command(options) == bot.EXIT_FAILED
+    told = " ".join(capsys.readouterr().out.split())
+    assert "AttributeError in line 4 of mine.py" in told and "(3 times)" in told
+    job = sweep.Job(sweep.Source(days=1), f"{file}:Mine", SETTINGS)
+    assert "AttributeError in line 4" in sweep.one(job, {}).error
 
 
 # --- history ----------------------------------------------------------------------------
