@@ -11338,10 +11338,12 @@ class Phone:
         """Return the code of a stock that was named, or the text itself."""
         bridge = self._trader.bridge
         known = bridge.names | {each: bridge.name(each) for each in bridge.engine.core.symbols}
+        text, equals, answer = text.partition("=")  # of /levels
         found = [
             code for code, name in known.items() if name.replace(" ", "").lower() == text.lower()
         ]
-        return found[0] if len(found) == 1 else text.upper() if text.isascii() else text
+        code = found[0] if len(found) == 1 else text.upper() if text.isascii() else text
+        return code + equals + answer.lower()
 
     def _act(self, said: Said, word: PhoneWord, code: str) -> Answer:
         known, trader = said.word, self._trader

@@ -281,3 +281,16 @@ async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, mo
     async with trading(tmp_path) as chat:
         assert "companions" in (await chat.ask("/daily")).text
         assert "오늘" in (await chat.ask("/status")).text
+
+
+async def test_the_answer_to_a_split_names_its_stock_by_code_or_name(tmp_path: Any):
+    """/levels asks for its code back, and does what it says: the answer is no part of the stock's code."""
+    async with trading(tmp_path) as chat:
+        for said in ("/levels 005930=keep", "/levels 삼성전자=Keep"):
+            asked = (await chat.ask(said)).text
+            assert re.search(r"/levels 005930=keep [0-9]{6}$", asked), asked
+        code = asked.split()[-1]
+        answer = (await chat.ask(f"/levels 005930=keep {code}")).text
+        assert "하지 않았습니다" in answer  # no split waits for it
+        rows = [row.body for row in chat.trader.journal.rows("command") if row.ref == "levels"]
+        assert len(rows) == 1 and "005930=keep" in rows[0]
