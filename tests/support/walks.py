@@ -517,7 +517,7 @@ class Walk:
             )
         else:
             self._do_trade(symbol, halted=self.pick.random() < 0.5)
-        self.broker.blocked[symbol] = self.pick.choice(("", "", "halted", "administrative issue"))
+        self.broker.blocked[symbol] = self.pick.choice(("", "", bot.HALTED, "administrative issue"))
 
     def _do_wish(self, symbol: str) -> None:
         price, pick = self.broker.price[symbol], self.pick

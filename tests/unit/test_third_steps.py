@@ -440,3 +440,16 @@ def test_the_newest_look_at_the_account_says_whether_an_order_arrived():
         [search] = bench.engine.core.reconciler.searches.values()
         seen.append((search.witnesses, search.arrived))
     assert seen == [(1, True), (2, False), (3, True)]
+
+
+def test_an_answer_without_limits_still_says_that_a_stock_is_barred():
+    """The limits of the day stay, price and warning are the newest; the next whole answer lifts it."""
+    bench = Bench().start()
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 0, 0, 0, 70_500, blocked=bot.HALTED))
+    known = bench.state.instrument
+    assert (known.lower_limit, known.upper_limit, known.last_price, known.blocked) == (
+        49_000, 91_000, 70_500, bot.HALTED,
+    )  # fmt: skip
+    assert bench.state.halted
+    bench.seen(instrument())
+    assert (bench.state.instrument.blocked, bench.state.halted) == ("", False)
