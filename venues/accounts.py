@@ -75,9 +75,13 @@ def spot_limits(limits: MoneyLimits) -> SpotLimits:
 def account_of(venue: str, settings: VenueSettings, given: Environment, hosts: Hosts) -> Account:
     """Return the account of a venue. Raises SettingsError: no orders are set up there."""
     section: Any = getattr(settings, venue)
-    if section.use in ("off", "watch") or section.limits is None:
-        expected = Both("dry, or where orders go: see venues.yaml.example", "dry 등 주문을 쓰는 값, venues.yaml.example 참고")  # fmt: skip
+    if section.use in ("off", "watch"):
+        uses = ", ".join(("dry", *SENDING[venue]) if venue == upbit.VENUE else SENDING[venue])
+        expected = Both(f"one of {uses}, for orders; see venues.yaml.example", f"주문에는 {uses} 중 하나. venues.yaml.example 참고")  # fmt: skip
         raise SettingsError([Fault(f"{venue}.use", section.use, expected)])
+    if section.limits is None:
+        expected = Both("max_order, max_coin, max_total, max_day: nothing is ordered without", "max_order, max_coin, max_total, max_day. 없으면 주문하지 않습니다")  # fmt: skip
+        raise SettingsError([Fault(f"{venue}.limits", Both("none", "없음"), expected)])
     first, second = (given.keys[name] for name in VENUES[venue])
     base, stream = _places(venue, section.use, hosts)
     limits = spot_limits(section.limits)

@@ -298,7 +298,8 @@ class BinanceOrders:
     async def _own(self, body: Any, intent: Intent) -> VOrder:
         base, trades = intent.pair.partition("/")[0], None
         if amount(field_of(body, "executedQty")):
-            pairs = [("symbol", intent.symbol), ("orderId", text_field(body, "orderId"))]
+            pairs = [("symbol", intent.symbol), ("orderId", text_field(body, "orderId")),
+                     ("limit", "1000")]  # fmt: skip
             reply = await self._query("/api/v3/myTrades", pairs, 20)
             if reply.status != 200:
                 raise NoAnswer(f"myTrades: HTTP {reply.status}")

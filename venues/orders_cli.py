@@ -291,9 +291,11 @@ def with_action(arguments: Sequence[str]) -> list[str]:
     return typed
 
 
-def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None], t: Callable[[str], str]) -> None:  # fmt: skip
     """Add `orders` and its commands."""
-    text = "orders at Upbit, Binance, Kiwoom; a dry run unless --send is given; alone: the table of all"
+    text = t(
+        "orders at Upbit, Binance, Kiwoom; a dry run unless --send is given; alone: the table of all"
+    )
     whole = commands.add_parser("orders", help=text, description=text)
     actions = whole.add_subparsers(dest="action", required=True)
 
@@ -303,36 +305,38 @@ def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None])
         common(made)
         return made
 
-    action("list", "what the journals say; asks nobody", venue=False)
-    order = action("place", "check one order; with --send it leaves, once")
+    action("list", t("what the journals say; asks nobody"), venue=False)
+    order = action("place", t("check one order; with --send it leaves, once"))
     order.add_argument("side", choices=("buy", "sell"))
-    order.add_argument("symbol", help="KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom")
-    order.add_argument("--quantity", help="of the coin or stock")
-    order.add_argument("--money", help="what a market buy spends")
-    order.add_argument("--price", help="of a limit order")
+    order.add_argument("symbol", help=t("KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom"))
+    order.add_argument("--quantity", help=t("of the coin or stock"))
+    order.add_argument("--money", help=t("what a market buy spends"))
+    order.add_argument("--price", help=t("of a limit order"))
     order.add_argument("--kind", choices=("limit", "ioc", "post", "market"), default="limit")
     order.add_argument(
-        "--cause", help="the same cause on the same day is the same order, sent once"
+        "--cause", help=t("the same cause on the same day is the same order, sent once")
     )
-    action("cancel", "take one order back").add_argument("id", help="as `orders list` shows it")
+    action("cancel", t("take one order back")).add_argument(
+        "id", help=t("as `orders list` shows it")
+    )
     changed = action(
-        "change", "another price of what is left, at Kiwoom; with --send it leaves, once"
+        "change", t("another price of what is left, at Kiwoom; with --send it leaves, once")
     )
-    changed.add_argument("id", help="as `orders list` shows it")
-    changed.add_argument("--price", required=True, help="the new price")
+    changed.add_argument("id", help=t("as `orders list` shows it"))
+    changed.add_argument("--price", required=True, help=t("the new price"))
     for made in (order, changed):
         made.add_argument(
-            "--send", action="store_true", help="send it; without this it is only checked"
+            "--send", action="store_true", help=t("send it; without this it is only checked")
         )
-        made.add_argument("--live", action="store_true", help="with --send: real money")
+        made.add_argument("--live", action="store_true", help=t("with --send: real money"))
     settled = action(
-        "settle", "say what became of an order that you had to look for; sends nothing"
+        "settle", t("say what became of an order that you had to look for; sends nothing")
     )
-    settled.add_argument("id", help="as `orders list` shows it")
+    settled.add_argument("id", help=t("as `orders list` shows it"))
     said = settled.add_mutually_exclusive_group(required=True)
-    said.add_argument("--never", action="store_true", help="the venue has no such order")
-    said.add_argument("--number", help="its order number at Kiwoom")
-    action("resolve", "look what became of open orders; sends none")
-    moved = action("level", "the kill switch: 0 on, 1 no entries, 2 take entries back as well")
+    said.add_argument("--never", action="store_true", help=t("the venue has no such order"))
+    said.add_argument("--number", help=t("its order number at Kiwoom"))
+    action("resolve", t("look what became of open orders; sends none"))
+    moved = action("level", t("the kill switch: 0 on, 1 no entries, 2 take entries back as well"))
     moved.add_argument("number", type=int, choices=(0, 1, 2))
-    action("pin", "print the pin that real money needs in the settings")
+    action("pin", t("print the pin that real money needs in the settings"))

@@ -28,7 +28,18 @@ from kis_realtime_trading import (
 )
 from venues import binance, upbit
 from venues.accounts import Account, lock_of, new_desk, read_ledger, wire_of
-from venues.common import ZERO, FeedChange, Hint, VBalance, day_of, minus, plain, plus, rounded
+from venues.common import (
+    ZERO,
+    FeedChange,
+    Hint,
+    VBalance,
+    day_of,
+    delivering,
+    minus,
+    plain,
+    plus,
+    rounded,
+)
 from venues.kiwoom import Notice
 from venues.kiwoom_orders import KiwoomDesk, KiwoomOrders
 from venues.kiwoom_stream import KiwoomLine, Session
@@ -140,11 +151,7 @@ class SpotVenue:
                 self.statistics, self._context.clock,
             )  # fmt: skip
         read = upbit.read_private if self.name == upbit.VENUE else binance.read_private
-
-        def deliver(raw: bytes, seen_ns: int) -> None:
-            for each in read(raw):
-                self.hint(each)
-
+        deliver = delivering(lambda raw, seen_ns: list(read(raw)), self.hint)
         hosts, clock = self._context.hosts, self._context.clock
         plan = port.account_plan(self._account.stream)
         return Line(plan, deliver, self._line_changed, self.statistics, clock, hosts.connect)

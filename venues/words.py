@@ -113,8 +113,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nothing_yet": ("아직 기록이 없습니다: {path}", "nothing recorded yet: {path}"),
     "no_status": (
-        "실행 중인 프로그램이 없습니다: {path}이(가) 없거나 오래되었습니다",
-        "nothing is running: {path} is missing or old",
+        "실행 중인 프로그램이 없습니다: {path} 파일이 없거나 오래되었습니다. 먼저 실행: python -m venues run",
+        "nothing is running: {path} is missing or old; start it: python -m venues run",
+    ),
+    "try_this": (
+        "처음이라면: python -m venues kimchi --demo   (끝내기: Ctrl-C)",
+        "New here? python -m venues kimchi --demo   (Ctrl-C ends it)",
     ),
     "status_head": ("{at} 기준, {age}초 전", "as of {at}, {age} s ago"),
     "line": ("연결", "line"),
@@ -232,6 +236,61 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{id}: the venue contradicts itself; what was seen is believed.",
     ),
 }
+
+
+# What `--help` says, in English as the code has it, and in Korean.
+HELP = {
+    "the kimchi premium; needs no key": "김치 프리미엄. 키가 필요 없습니다",
+    "print one table and end": "표를 한 번 찍고 끝냅니다",
+    "print alerts only, for a service": "알림만 찍습니다. 서비스용",
+    "draw what was kept, and end": "기록을 그래프로 보여 주고 끝냅니다",
+    "of --history": "--history의 시간 범위",
+    "one coin only, of --history": "--history에서 볼 코인 하나",
+    "premium.sqlite3 of the state folder by default": "기록 파일. 기본은 상태 폴더의 premium.sqlite3",
+    "live prices of the markets in the settings; needs no key": "설정한 종목의 실시간 시세. 키가 필요 없습니다",
+    "ten levels of one market: KRW-BTC, BTCUSDT, 005930": "종목 하나의 10단계 호가: KRW-BTC, BTCUSDT, 005930",
+    "Kiwoom's condition search: names, members, who comes and goes": "키움 조건검색: 이름, 종목, 편입과 이탈",
+    "print the stocks of one condition and end": "조건 하나의 종목을 찍고 끝냅니다",
+    "print the names and end": "조건 이름을 찍고 끝냅니다",
+    "the stocks in them with live prices, as a table": "조건에 든 종목의 실시간 시세표",
+    "follow so long; 0: until Ctrl-C": "볼 시간(초). 0이면 Ctrl-C까지",
+    "all of it as a service: premium, balances, open orders, day report": "전체를 서비스로: 김프, 잔고, 미체결, 하루 결산",
+    "end after so long; 0: never": "돌릴 시간(초). 0이면 끝내지 않습니다",
+    "what a day came to: orders, fees, result, premium; asks nobody": "하루 결산: 주문, 수수료, 손익, 김프. 거래소에 묻지 않습니다",
+    "2026-11-27; today by default": "2026-11-27처럼. 기본은 오늘",
+    "lines and calls of the running monitor": "실행 중인 프로그램의 잔고, 연결, 호출",
+    "find what keeps the monitor from working; sends no order": "동작하지 않는 원인을 찾습니다. 주문은 보내지 않습니다",
+    "venues.yaml by default": "설정 파일. 기본은 venues.yaml",
+    "the settings', else ko": "ko 또는 en. 기본은 설정, 없으면 ko",
+    "simulated venues, no network": "모의 거래소. 네트워크를 쓰지 않습니다",
+    "seconds to wait at most": "기다릴 최대 시간(초)",
+    "seconds to look at most": "확인할 최대 시간(초)",
+    "orders at Upbit, Binance, Kiwoom; a dry run unless --send is given; alone: the table of all": "업비트·바이낸스·키움 주문. --send가 없으면 확인만. 혼자 쓰면 전체 주문표",
+    "what the journals say; asks nobody": "저널의 주문 내역. 거래소에 묻지 않습니다",
+    "check one order; with --send it leaves, once": "주문을 확인합니다. --send면 한 번 보냅니다",
+    "KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom": "업비트 KRW-BTC, 바이낸스 BTCUSDT, 키움 005930",
+    "of the coin or stock": "코인이나 주식의 수량",
+    "what a market buy spends": "시장가 매수에 쓸 금액",
+    "of a limit order": "지정가",
+    "the same cause on the same day is the same order, sent once": "같은 날 같은 cause는 같은 주문. 한 번만 나갑니다",
+    "take one order back": "주문 하나를 취소합니다",
+    "as `orders list` shows it": "`orders list`에 나오는 id",
+    "another price of what is left, at Kiwoom; with --send it leaves, once": "키움 미체결 수량의 가격 정정. --send면 한 번 보냅니다",
+    "the new price": "새 가격",
+    "send it; without this it is only checked": "보냅니다. 없으면 확인만 합니다",
+    "with --send: real money": "--send와 함께: 실제 돈",
+    "say what became of an order that you had to look for; sends nothing": "직접 확인한 주문의 결과를 알려 줍니다. 아무것도 보내지 않습니다",
+    "the venue has no such order": "거래소에 그런 주문이 없음",
+    "its order number at Kiwoom": "키움의 주문 번호",
+    "look what became of open orders; sends none": "미확인·미체결 주문을 조회합니다. 주문은 보내지 않습니다",
+    "the kill switch: 0 on, 1 no entries, 2 take entries back as well": "킬 스위치: 0 해제, 1 진입 금지, 2 미체결 진입도 취소",
+    "print the pin that real money needs in the settings": "실제 돈에 필요한 핀을 찍습니다",
+}
+
+
+def helped(text: str, language: str) -> str:
+    """Return a line of the help."""
+    return text if language == "en" else HELP[text]
 
 
 def say(code: str, language: str, **values: object) -> str:
