@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,15 +27,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
+import order_stage  # noqa: E402
 from harness import run_virtual  # noqa: E402
-from kiwoom_stage import Time, Wire  # noqa: E402
+from kiwoom_stage import Wire  # noqa: E402
+from order_stage import LIMITS, Seen, Steps  # noqa: E402
 
 from kis_realtime_trading import (  # noqa: E402
     KST,
     NEVER_EXISTED,
     RESTING,
     BotError,
-    Journal,
     OrderStatus,
     Side,
 )
@@ -44,10 +44,8 @@ from venues import kiwoom  # noqa: E402
 from venues.common import Kind, Purpose  # noqa: E402
 from venues.kiwoom_orders import TRADE_KINDS, KiwoomDesk, KiwoomOrders  # noqa: E402
 from venues.orders import Refused, Wish  # noqa: E402
-from venues.spot import SpotLimits, SpotOrder  # noqa: E402
+from venues.spot import SpotOrder  # noqa: E402
 
-HUGE = Decimal(10**15)
-LIMITS = SpotLimits(HUGE, HUGE, HUGE, HUGE, 60, Decimal(5))
 FAULTS = ("", "", "", "no_connection", "lost_before", "lost_after", "late", "500_with", "500_without",
           "html_with", "html_without", "half_with", "429", "closed", "1999", "token", "lag", "numberless")  # fmt: skip
 PLANS: tuple[list[tuple[int, int]], ...] = (
@@ -57,15 +55,12 @@ PLANS: tuple[list[tuple[int, int]], ...] = (
 WAYS = (*[("REST API", "영웅문S")] * 4, ("OpenAPI", "HTS"), ("단말 7", "영웅문S"), ("", ""))
 
 
-class Killed(BaseException):
-    """The process ends here: nothing may catch it."""
-
-
-class World(Wire):
+class World(Steps, Wire):
     """One account, its truth, the wire, and the stream between it and the program."""
 
     def __init__(self, seed: int, mock: bool = False) -> None:
-        super().__init__(mock, seed)
+        Wire.__init__(self, mock, seed)
+        Steps.__init__(self)
         core = self.core
         core.start_cash, core.start_shares = 10**12, dict.fromkeys(core.prices, 10**7)
         core.prefix, core.colons, core.fill_rows, core.cancel_keeps_rest = (
@@ -75,32 +70,21 @@ class World(Wire):
         core.notice_faults = {"drop", "double", "reorder"} if self.rng.random() < 0.7 else set()
         self.label, self.arrived = "", dict[str, list[tuple[str, int]]]()
         self.sent: Counter[str] = Counter()
-        self.steps, self.kill_at = 0, -1
         self.act_fault = ""  # of changes and cancels
         self.desk: KiwoomDesk | None = None
         self.session: Any = None
 
-    def step(self) -> None:
-        """Count a moment at which the process may die."""
-        self.steps += 1
-        if self.steps == self.kill_at:
-            raise Killed
-
     def opened(self, path: Path) -> KiwoomDesk:
         """Return the program after a start: journal opened, rebuilt."""
         port = KiwoomOrders(self.client(), "mark")
-        journal = self.journal = Journal(path)
-        append = journal.append
-
-        def stepped(*given: Any) -> None:
-            self.step()
-            append(*given)
-            self.step()
-
-        journal.append = stepped  # type: ignore[method-assign]
-        self.desk = KiwoomDesk(port, journal, LIMITS, self.time)
+        self.open_journal = self.journal(path)
+        self.desk = KiwoomDesk(port, self.open_journal, LIMITS, self.time)
         self.desk.rebuild()
         return self.desk
+
+    def goes_on(self) -> None:
+        """A process died: the venue's time is the new one's."""
+        self.core.now_ms = self.time.wall_ms
 
     def _order(self, tr: str, body: Any, arrive: Any) -> Any:
         label = self.label
@@ -119,7 +103,7 @@ class World(Wire):
         if self.seen[-1][0] in (kiwoom.CHANGE, kiwoom.CANCEL) and self.act_fault:
             if self.act_fault != "lost_before":
                 arrive()
-            self._lost()
+            order_stage.lost()
         return super()._other(arrive)
 
     def stream(self) -> None:
@@ -137,26 +121,6 @@ class World(Wire):
                 for event in kiwoom.read_real(frame, 0, self.time.wall_ms()):
                     if isinstance(event, kiwoom.Notice):
                         self.desk.notice(event)
-
-
-@dataclass
-class Result:
-    """What was seen."""
-
-    orders: int = 0
-    posts: int = 0
-    doubled: int = 0
-    wrong: list[str] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
-    undecided: list[str] = field(default_factory=list)
-    ends: Counter[str] = field(default_factory=Counter)
-    changes: int = 0
-    cancels: int = 0
-
-    @property
-    def good(self) -> bool:
-        """Tell whether nothing was posted twice and nothing ended in another way than in truth."""
-        return not (self.doubled or self.wrong) and self.orders > 0
 
 
 def truth(world: World, label: str) -> tuple[int, int, int, str]:
@@ -186,13 +150,9 @@ ENDS = {
 }
 
 
-def compare(world: World, order: SpotOrder, label: str, result: Result, what: str) -> None:
+def compare(world: World, order: SpotOrder, label: str, result: Seen, what: str) -> None:
     """Hold what we believe of an order against the venue's truth."""
-    result.doubled += max(0, world.sent[label] - 1)
-    result.posts += world.sent[label]
-    result.ends[order.status.value] += 1
-    if order.status is OrderStatus.QUARANTINED:
-        result.undecided.append(what)
+    if not result.ended(order, world.sent[label], what):
         return
     wrong = ""
     if not world.arrived.get(label):
@@ -226,7 +186,7 @@ def wish_of(world: World, number: int) -> Wish:
     return Wish(symbol, side, kind, quantity, None, price, purpose, str(number))
 
 
-async def one_order(world: World, desk: KiwoomDesk, number: int, result: Result) -> None:
+async def one_order(world: World, desk: KiwoomDesk, number: int, result: Seen) -> None:
     """Send one wish under a fault and look until it has come to rest; change or cancel what rests."""
     rng, wish = world.rng, wish_of(world, number)
     plan, core = rng.choice(PLANS), world.core
@@ -276,7 +236,7 @@ async def one_order(world: World, desk: KiwoomDesk, number: int, result: Result)
     compare(world, placed, world.label, result, f"{number} {wish.kind} {fault}{twin and ' twin ' + twin} {core.ways[0]}")  # fmt: skip
 
 
-async def changing(world: World, desk: KiwoomDesk, placed: SpotOrder, result: Result) -> None:
+async def changing(world: World, desk: KiwoomDesk, placed: SpotOrder, result: Seen) -> None:
     """Ask for another price, over a wire that may lose it."""
     step = Decimal(1_000) * world.rng.choice([-1, 1])
     result.changes += 1
@@ -286,9 +246,9 @@ async def changing(world: World, desk: KiwoomDesk, placed: SpotOrder, result: Re
         )
 
 
-def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool = False) -> Result:
+def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool = False) -> Seen:
     """Run so many orders, a fresh world each sixty, and compare each with the truth."""
-    result, number = Result(), 0
+    result, number = Seen(), 0
     while result.orders < orders:
         world = World(seed + number, mock)
         world.core.ways = world.rng.choice(WAYS)
@@ -300,7 +260,7 @@ def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool 
             for _ in range(a_world):
                 number += 1
                 if await until_open(world) or world.rng.random() < 0.02:  # a new process
-                    world.journal.close()
+                    world.open_journal.close()
                     desk = world.opened(path)
                 try:
                     await one_order(world, desk, number, result)
@@ -326,7 +286,7 @@ async def until_open(world: World) -> bool:
     return False
 
 
-def check_moved(world: World, desk: KiwoomDesk, result: Result) -> None:
+def check_moved(world: World, desk: KiwoomDesk, result: Seen) -> None:
     """The shares that our orders moved are what the venue's fills of ours moved."""
     if any(order.status is OrderStatus.QUARANTINED for order in desk.ledger.orders.values()):
         return
@@ -376,46 +336,24 @@ async def scripted_day(world: World, desk: KiwoomDesk) -> None:
         await asyncio.sleep(2.0)
 
 
-def killed_at(kill_at: int, path: Path) -> tuple[World, KiwoomDesk | None, bool]:
-    """Run the script, die at a step, start again; return the world, the last desk, whether it died."""
-    world, died = World(1), False
-    world.kill_at = kill_at
-
-    async def scene() -> None:
-        try:
-            await scripted_day(world, world.opened(path))
-        finally:
-            world.time.before_ms = world.time.wall_ms()
-            world.time.mono_ns = lambda: 0  # type: ignore[method-assign]
-
-    for _ in range(2):
-        try:
-            run_virtual(scene())
-            break
-        except Killed:
-            died, world.kill_at = True, -1
-            before, world.time = world.time.before_ms, Time()
-            world.time.before_ms = before + 5_000
-            world.core.now_ms = world.time.wall_ms
-    return world, world.desk, died
-
-
-def kills(folder: Path, every: int = 1) -> tuple[Result, int]:
+def kills(folder: Path, every: int = 1) -> tuple[Seen, int]:
     """Kill at every step (or each so many); compare every order with the truth."""
-    result, at, count = Result(), 1, 0
-    while True:
-        world, desk, died = killed_at(at, folder / f"kill-kiwoom-{at}.sqlite3")
+
+    def one(at: int, seen: Seen) -> bool:
+        world, path = World(1), folder / f"kill-kiwoom-{at}.sqlite3"
+        died = order_stage.killed_at(world, at, lambda: scripted_day(world, world.opened(path)))
+        desk = world.desk
         assert desk is not None
         for order in desk.ledger.orders.values():
-            compare(world, order, f"w{order.intent.signal}", result, f"kill at {at}, {order.intent.signal}")  # fmt: skip
-            result.orders += 1
+            compare(world, order, f"w{order.intent.signal}", seen, f"kill at {at}, {order.intent.signal}")  # fmt: skip
+            seen.orders += 1
         known = {f"w{order.intent.signal}" for order in desk.ledger.orders.values()}
-        result.wrong += [f"kill at {at}: {label} is not known" for label, had in world.arrived.items()
-                         if had and label not in known]  # fmt: skip
-        check_moved(world, desk, result)
-        if not died:
-            return result, count
-        at, count = at + every, count + 1
+        seen.wrong += [f"kill at {at}: {label} is not known" for label, had in world.arrived.items()
+                       if had and label not in known]  # fmt: skip
+        check_moved(world, desk, seen)
+        return died
+
+    return order_stage.kills(one, every)
 
 
 def main() -> int:
@@ -435,15 +373,7 @@ def main() -> int:
             print(f"{count} kills, ", end="")
         else:
             result = faulted(options.orders, options.seed, Path(name), mock=options.mock)
-    print(f"{result.orders} orders, {result.posts} posts, {result.changes} changes, {result.cancels} cancels, "
-          f"doubled {result.doubled}, wrong ends {len(result.wrong)}, undecided {len(result.undecided)}; "
-          f"{time.monotonic() - began:.0f} s")  # fmt: skip
-    print("  " + ", ".join(f"{end} {count}" for end, count in result.ends.most_common()))
-    print(f"  refused by rules: {dict(result.refused)}")
-    print(
-        f"  undecided: {Counter(each.partition(' ')[2] for each in result.undecided).most_common(8)}"
-    )
-    print("\n".join(result.wrong[:15]))
+    print(result.told(time.monotonic() - began))
     return 0 if result.good else 1
 
 

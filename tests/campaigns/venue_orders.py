@@ -17,7 +17,6 @@ import tempfile
 import time
 import urllib.parse
 from collections import Counter
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
+import order_stage  # noqa: E402
 from harness import run_virtual  # noqa: E402
+from order_stage import HUGE, LIMITS, Seen, Steps, Time, lost, odd  # noqa: E402
 
 from kis_realtime_trading import (  # noqa: E402
     NEVER_EXISTED,
     HttpReply,
-    Journal,
     NoAnswer,
     NotSent,
     OrderStatus,
@@ -44,46 +44,21 @@ from venues.orders import Desk, Refused, Wish  # noqa: E402
 from venues.simulators.binance import BinanceSimulator  # noqa: E402
 from venues.simulators.market import Market  # noqa: E402
 from venues.simulators.upbit import UpbitSimulator  # noqa: E402
-from venues.spot import SpotLimits, SpotOrder  # noqa: E402
+from venues.spot import SpotOrder  # noqa: E402
 from venues.upbit_orders import UpbitOrders  # noqa: E402
 from venues.wire import Http, Pacer, Statistics  # noqa: E402
 
-HUGE = Decimal(10**15)
-LIMITS = SpotLimits(HUGE, HUGE, HUGE, HUGE, 60, Decimal(5))
 FAULTS = ("", "", "", "no_connection", "lost_before", "lost_after", "late", "500_with", "500_without",
           "html_with", "html_without", "half_with", "429", "doubled", "insufficient", "clock", "lag")  # fmt: skip
 ENDS = {"filled": {OrderStatus.FILLED}, "cancelled": {OrderStatus.CANCELLED},
         "expired": {OrderStatus.EXPIRED}}  # fmt: skip
 
 
-class Killed(BaseException):
-    """The process ends here: nothing may catch it."""
-
-
-class Time:
-    """Time of the exchange and of the program; it goes on over a kill."""
-
-    def __init__(self) -> None:
-        self.before_ms = 1_795_000_000_000
-
-    def wall_ms(self) -> int:
-        return self.before_ms + self.mono_ns() // 10**6
-
-    def mono_ns(self) -> int:
-        try:
-            return round(asyncio.get_running_loop().time() * 10**9)
-        except RuntimeError:
-            return 0
-
-    def stop(self, at_ms: int) -> None:
-        """Keep the time that was reached, for the next run of the program."""
-        self.before_ms = at_ms
-
-
-class World:
+class World(Steps):
     """One venue, its truth, and the wire between it and the program."""
 
     def __init__(self, venue: str, seed: int) -> None:
+        super().__init__()
         self.venue, self.time, self.rng = venue, Time(), random.Random(seed)
         market = Market(seed)
         market.cents["BTC"] = 5_000_000
@@ -94,14 +69,11 @@ class World:
         self.posts: Counter[str] = Counter()
         self.fault, self.look_trouble = "", 0.0
         self.late_s = 0.0
-        self.steps, self.kill_at = 0, -1
         self.tasks: list[asyncio.TimerHandle] = []
 
-    def step(self) -> None:
-        """Count a moment at which the process may die."""
-        self.steps += 1
-        if self.steps == self.kill_at:
-            raise Killed
+    def goes_on(self) -> None:
+        """A process died: the venue's time is the new one's."""
+        self.core._now_ms = self.core.matching._now_ms = self.time.wall_ms
 
     def desk(self, path: Path) -> Desk:
         """Return the program after a start: journal opened, rebuilt."""
@@ -118,16 +90,7 @@ class World:
             port = BinanceOrders(
                 http, Secret(self.core.key), Secret(self.core.secret), "http://127.0.0.1"
             )
-        journal = Journal(path)
-        append = journal.append
-
-        def stepped(*given: Any) -> None:
-            self.step()
-            append(*given)
-            self.step()
-
-        journal.append = stepped  # type: ignore[method-assign]
-        desk = Desk(port, journal, LIMITS, self.time)  # type: ignore[arg-type]
+        desk = Desk(port, self.journal(path), LIMITS, self.time)  # type: ignore[arg-type]
         desk.rebuild()
         return desk
 
@@ -197,7 +160,7 @@ class World:
         return {
             "lost_after": None, "500_with": HttpReply(500, reply.text, {}),
             "html_with": HttpReply(200, "<html>", {}), "half_with": HttpReply(201, reply.text[:40], {}),
-        }.get(fault, reply) or _lost()  # fmt: skip
+        }.get(fault, reply) or lost()  # fmt: skip
 
     def _other(self, target: str, arrive: Any) -> HttpReply:
         if (
@@ -205,15 +168,9 @@ class World:
             and "depth" not in target
             and "orderbook" not in target
         ):
-            kind = self.rng.randrange(4)
-            if kind == 0:
-                raise NoAnswer("cut")
-            if kind == 1:
-                return HttpReply(500, "{}", {})
-            if kind == 2:
-                return HttpReply(200, "<html>", {})
-            arrive()
-            raise NoAnswer("cut after")
+            return odd(
+                self.rng.randrange(4), arrive, lambda status, text: HttpReply(status, text, {})
+            )
         reply: HttpReply = arrive()
         return reply
 
@@ -221,39 +178,11 @@ class World:
         """Nothing is open."""
 
 
-def _lost() -> HttpReply:
-    raise NoAnswer("cut")
-
-
-@dataclass
-class Result:
-    """What was seen."""
-
-    orders: int = 0
-    posts: int = 0
-    doubled: int = 0
-    wrong: list[str] = field(default_factory=list)
-    refused: int = 0
-    codes: Counter[str] = field(default_factory=Counter)
-    undecided: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-    late_found: int = 0
-
-    @property
-    def good(self) -> bool:
-        """Tell whether nothing was posted twice and nothing ended in another way than in truth."""
-        return not (self.doubled or self.wrong or self.undecided) and self.orders > 0
-
-
-def compare(world: World, order: SpotOrder, result: Result, what: str) -> None:
+def compare(world: World, order: SpotOrder, result: Seen, what: str) -> None:
     """Hold what we believe of an order against the venue's truth."""
     client_id, now = order.intent.client_id, world.time.wall_ms()
     truth = world.core.matching.by_client(client_id)
-    result.doubled += max(0, world.posts[client_id] - 1)
-    result.posts += world.posts[client_id]
-    result.ends[order.status.value] += 1
-    if order.status is OrderStatus.QUARANTINED:
-        result.undecided += 1
+    if not result.ended(order, world.posts[client_id], what):
         return
     wrong = ""
     if not truth:
@@ -300,7 +229,7 @@ def wish_of(world: World, number: int) -> Wish:
     return Wish(symbol, side, kind, quantity, None, price, purpose, str(number))
 
 
-async def one_order(world: World, desk: Desk, number: int, result: Result) -> None:
+async def one_order(world: World, desk: Desk, number: int, result: Seen) -> None:
     """Send one wish under a fault and look until it has come to rest; cancel what rests."""
     rng, wish = world.rng, wish_of(world, number)
     plan = rng.choice([[(0, 100)], [(0, 40), (3_000, 100)], [(7_000, 100)], [], [(500, 30)]])
@@ -316,8 +245,7 @@ async def one_order(world: World, desk: Desk, number: int, result: Result) -> No
     world.fault = ""
     world.look_trouble = rng.choice([0.0, 0.0, 0.1, 0.4])
     if isinstance(placed, Refused):
-        result.refused += 1
-        result.codes.update(placed.codes)
+        result.refused.update(placed.codes)
         return
     again = await repeat(world, desk, wish)
     assert again is placed, "a repeated wish made another order"
@@ -348,9 +276,9 @@ async def repeat(world: World, desk: Desk, wish: Wish) -> Any:
     return again
 
 
-def faulted(venue: str, orders: int, seed: int, folder: Path) -> Result:
+def faulted(venue: str, orders: int, seed: int, folder: Path) -> Seen:
     """Run so many orders, a fresh world each two hundred, and compare each with the truth."""
-    result, number = Result(), 0
+    result, number = Seen(), 0
     while result.orders < orders:
         world = World(venue, seed + number)
         path = folder / f"{venue}-{seed}-{number}.sqlite3"
@@ -370,7 +298,7 @@ def faulted(venue: str, orders: int, seed: int, folder: Path) -> Result:
     return result
 
 
-def check_moved(world: World, desk: Desk, result: Result) -> None:
+def check_moved(world: World, desk: Desk, result: Seen) -> None:
     """The sum of what our orders moved is what the venue's fills moved."""
     coin, now = Decimal(0), world.time.wall_ms()
     for order in world.core.matching.orders.values():
@@ -419,51 +347,27 @@ async def scripted_day(world: World, desk: Desk) -> None:
         await asyncio.sleep(2.0)
 
 
-def killed_at(venue: str, kill_at: int, path: Path) -> tuple[World, Desk | None, bool]:
-    """Run the script, die at a step, start again; return the world, the last desk, whether it died."""
-    world, died = World(venue, 1), False
-    world.kill_at, desk = kill_at, None
-
-    async def scene() -> None:
-        nonlocal desk
-        try:
-            desk = world.desk(path)
-            await scripted_day(world, desk)
-        finally:
-            world.time.before_ms, kept = world.time.wall_ms(), world.time.before_ms
-            world.time.mono_ns = lambda: 0  # type: ignore[method-assign]
-            assert world.time.before_ms >= kept
-
-    for _ in range(2):
-        try:
-            run_virtual(scene())
-            break
-        except Killed:
-            died, world.kill_at = True, -1
-            before, world.time = world.time.before_ms, Time()
-            world.time.before_ms = before + 5_000
-            world.core._now_ms = world.core.matching._now_ms = world.time.wall_ms
-    return world, desk, died
-
-
-def kills(venue: str, folder: Path, every: int = 1) -> tuple[Result, int]:
+def kills(venue: str, folder: Path, every: int = 1) -> tuple[Seen, int]:
     """Kill at every step (or each so many); compare every order with the truth."""
-    result, at, count = Result(), 1, 0
-    while True:
-        world, desk, died = killed_at(venue, at, folder / f"kill-{venue}-{at}.sqlite3")
-        assert desk is not None
+
+    def one(at: int, seen: Seen) -> bool:
+        world, path, opened = World(venue, 1), folder / f"kill-{venue}-{at}.sqlite3", list[Desk]()
+
+        async def script() -> None:
+            opened.append(world.desk(path))
+            await scripted_day(world, opened[-1])
+
+        died, desk = order_stage.killed_at(world, at, script), opened[-1]
         for order in desk.ledger.orders.values():
-            compare(world, order, result, f"kill at {at}")
-            result.orders += 1
+            compare(world, order, seen, f"kill at {at}")
+            seen.orders += 1
         known = {order.intent.client_id for order in desk.ledger.orders.values()}
-        lost = [
-            o.client_id for o in world.core.matching.orders.values() if o.client_id not in known
-        ]
-        result.wrong += [f"kill at {at}: {each} is not known" for each in lost]
-        check_moved(world, desk, result)
-        if not died:
-            return result, count
-        at, count = at + every, count + 1
+        seen.wrong += [f"kill at {at}: {o.client_id} is not known"
+                       for o in world.core.matching.orders.values() if o.client_id not in known]  # fmt: skip
+        check_moved(world, desk, seen)
+        return died
+
+    return order_stage.kills(one, every)
 
 
 def main() -> int:
@@ -482,18 +386,12 @@ def main() -> int:
             began = time.monotonic()
             if options.kills:
                 result, count = kills(venue, Path(name))
-                print(f"{venue}: {count} kills, {result.orders} orders, ", end="")
+                print(f"{venue}: {count} kills, ", end="")
             else:
                 result = faulted(venue, options.orders or 1_000, options.seed, Path(name))
-                print(
-                    f"{venue}: {result.orders} orders, {result.refused} refused by rules, ", end=""
-                )
-            print(f"{result.posts} posts, doubled {result.doubled}, wrong ends {len(result.wrong)}, "
-                  f"undecided {result.undecided}; {time.monotonic() - began:.0f} s")  # fmt: skip
-            print("  " + ", ".join(f"{end} {count}" for end, count in result.ends.most_common()))
-            print(f"  rules: {dict(result.codes)}")
-            print("\n".join(result.wrong[:10]))
-            good = good and result.good
+                print(f"{venue}: ", end="")
+            print(result.told(time.monotonic() - began))
+            good = good and result.good and not result.undecided
     return 0 if good else 1
 
 

@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections import Counter
 
+import order_stage
+
 from kis_realtime_trading import HttpReply, NoAnswer, NotSent, Secret
 from venues import kiwoom
 from venues.kiwoom_client import Keys, KiwoomClient
@@ -38,22 +40,10 @@ class SimSocket:
 ORDER_TRS = ("kt10000", "kt10001")
 
 
-class Time:
-    """Time of the venue and of the program: 10:00 in Seoul at the start; it goes on over a kill."""
+class Time(order_stage.Time):
+    """10:00 in Seoul at the start."""
 
     START_MS = 1_795_741_200_000  # 2026-11-27 10:00 in Seoul
-
-    def __init__(self):
-        self.before_ms = self.START_MS
-
-    def wall_ms(self):
-        return self.before_ms + self.mono_ns() // 10**6
-
-    def mono_ns(self):
-        try:
-            return round(asyncio.get_running_loop().time() * 10**9)
-        except RuntimeError:
-            return 0
 
 
 class Wire:
@@ -150,23 +140,13 @@ class Wire:
             "500_with": HttpReply(500, reply.text, {}), "html_with": HttpReply(200, "<html>", {}),
             "half_with": HttpReply(200, reply.text[:30], {}),
             "numberless": HttpReply(200, '{"return_code":0,"return_msg":"ok"}', {}),
-        }.get(fault, reply) or self._lost()  # fmt: skip
-
-    @staticmethod
-    def _lost():
-        raise NoAnswer("cut")
+        }.get(fault, reply) or order_stage.lost()  # fmt: skip
 
     def _other(self, arrive):
         if self.rng.random() < self.trouble:
-            kind = self.rng.randrange(4)
-            if kind == 0:
-                raise NoAnswer("cut")
-            if kind == 1:
-                return HttpReply(500, "{}", {})
-            if kind == 2:
-                return HttpReply(200, "<html>", {})
-            arrive()
-            raise NoAnswer("cut after")
+            return order_stage.odd(
+                self.rng.randrange(4), arrive, lambda status, text: HttpReply(status, text, {})
+            )
         return arrive()
 
     async def close(self):

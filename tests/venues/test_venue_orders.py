@@ -87,7 +87,7 @@ def view(
 def test_orders_under_faults_end_as_the_venue_says(venue, tmp_path):
     """Lost, late, doubled, cut and lying answers: 0 doubled POSTs, 0 wrong ends, fees to the digit."""
     result = venue_orders.faulted(venue, 50, 11, tmp_path)
-    assert (result.doubled, result.undecided, result.wrong) == (0, 0, [])
+    assert (result.doubled, result.undecided, result.wrong) == (0, [], [])
     assert {"filled", "cancelled", "lost", "not sent"} <= set(result.ends)
 
 
