@@ -148,6 +148,37 @@ def test_an_answer_comes_with_its_buttons_its_picture_and_its_bell():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("between_s", "marked"), [(20.0, False), (55.0, True)])
+def test_a_message_that_takes_the_place_of_another_is_as_late_as_that_one(between_s, marked):
+    """An order that waited a minute is told as late, however new its last state is."""
+
+    async def main():
+        telegram, _ = phone()
+        telegram.post("sent", how=bot.How("k", clock="10:00"))
+        await asyncio.sleep(between_s)
+        telegram.post("filled", how=bot.How("k", clock="10:01"))
+        await asyncio.sleep(10.0)
+        api = Api()
+        await sending(telegram, api, 1.0)
+        return [each[2] for each in api.sent]
+
+    assert harness.run_virtual(main()) == ["[late 10:01] filled" if marked else "filled"]
+
+
+def test_two_alerts_of_the_same_words_are_two():
+    """Each has its row and its receipt."""
+
+    async def main():
+        telegram, told = phone()
+        api = Api()
+        for row in (1, 2):
+            telegram.post("the same", urgent=True, row=row)
+        await sending(telegram, api, 2.0)
+        return told, len(api.sent), telegram.outbox
+
+    assert harness.run_virtual(main()) == ([1, 2], 2, [])
+
+
 # --- the listener ---
 
 
@@ -224,6 +255,22 @@ def test_a_word_acts_once_though_doing_it_fails(monkeypatch, fails):
     why = [telegram._hear(update(number)) for number in (1001, 1001, 1002)]
     assert done == [1001, 1002] and why == ["", "seen before", ""]
     assert len(telegram._urgent) == 2
+
+
+def test_a_word_that_pairs_or_does_not_counts_once(monkeypatch):
+    """Read again it is old: no second wrong code, no second pairing, no answer again."""
+    monkeypatch.setattr(bot.time, "time", lambda: NOW)
+    telegram, paired = bot.TelegramBot(bot.Secret("1:a"), "42"), []
+    telegram.newest, telegram.pairing = 1000, "123456"
+    telegram.on_paired = paired.append
+    telegram.obey = lambda word: bot.Answer("hello")
+    for number, code in ((1001, "000000"), (1001, "000000"), (1002, "999999"), (1002, "999999")):
+        telegram._hear(update(number, text=f"/start {code}"))
+    assert telegram.pairing == "123456"  # two wrong ones, not four
+    for _ in range(2):
+        telegram._hear(update(1003, text="/start 123456"))
+    assert (paired, telegram.users, len(telegram._urgent)) == ([OWNER], {OWNER}, 1)
+    assert telegram.newest == 1003
 
 
 # --- the side doors ---

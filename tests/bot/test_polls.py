@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 
+import edge
 import pytest
 from test_doors import broker_of
 from test_trader import Life, Wrong
@@ -94,3 +96,37 @@ def test_what_nobody_asks_for_is_not_asked():
         return idle, price, asked
 
     assert Life().play(story) == (False, bot.Ask("price", "005930"), set(USUAL))
+
+
+def test_each_kind_of_question_keeps_its_own_pace():
+    """Cash that takes a minute makes cash seldom, not the list; a price makes nothing seldom."""
+    agenda, now = bot.Agenda(), edge.at("10:00:00")
+    for kind in USUAL:
+        agenda.note_asked(kind, now)
+    agenda.note_answered("cash", 50.0)
+    agenda.note_answered("price", 500.0)
+    due = {}
+    for second in range(1, 90):
+        while (taken := agenda.take(USUAL, True, now + timedelta(seconds=second))[0]) is not None:
+            due.setdefault(taken.what, second)
+            agenda.under_way.pop(taken)
+            agenda.note_asked(taken.what, now + timedelta(seconds=second))
+    assert due == {"orders": 5, "holdings": 60, "cash": 80}
+
+
+def test_what_the_night_cut_off_is_asked_the_next_day():
+    """A question that was taken and never answered is under way for that day only."""
+
+    async def story(life):
+        broker = broker_of(life)
+        ask, now = bot.Ask("price", "005930"), life.world.clock.now()
+        broker.want(ask)
+        taken = [await broker.next_question(("price",), True)]
+        broker.want(ask)
+        taken.append(broker.agenda.take(("price",), True, now)[0])
+        broker.troubles["feed"] = "lost in the evening"
+        broker.begin_day(life.world.config.day)
+        taken.append(broker.agenda.take(("price",), True, now)[0])
+        return [each is not None for each in taken], broker.troubles
+
+    assert Life().play(story) == ([True, False, True], {})

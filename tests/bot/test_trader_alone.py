@@ -511,6 +511,57 @@ def test_the_evening_tells_by_how_much_the_brokers_costs_differ(theirs, off):
     assert f'"difference":{off}' in body or not off
 
 
+def test_each_look_has_the_recording_written_and_tells_when_it_broke():
+    """Once a second at most that much is lost by a kill; a broken one is a trouble while it is."""
+
+    async def story(life, trader):
+        flushed, told = [], []
+        trader.bridge.recorder = notes = Noting()
+        notes.flush, notes.broken = lambda: flushed.append(1), ""
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        for broken in ("", "recording stopped: x"):
+            notes.broken = broken
+            trader._teller.look()
+            told.append(
+                any(
+                    "recording stopped" in text or "녹화" in text for text in trader.bridge.messages
+                )
+            )
+        return len(flushed), told
+
+    assert parts(story, start="09:30:00") == (2, [False, True])
+
+
+def test_why_nothing_is_traded_is_told_once_for_each_session_that_is_waited_for():
+    """Again and again looked at, once told; after a report of a day the next one is told already."""
+
+    async def story(life, trader):
+        tell, told = trader._teller, []
+        trader.bridge.tell = lambda code, **values: told.append(code)
+        morning = edge.at("07:00:00")
+        for now, session in (
+            (morning, SESSION), (morning, SESSION), (edge.at("16:00:00"), bot.session_of(edge.DAY + timedelta(days=3))),
+            (edge.at("16:01:00"), bot.session_of(edge.DAY + timedelta(days=3))), (morning, SESSION),
+        ):  # fmt: skip
+            tell.wait(now, session)
+        return told
+
+    assert parts(story) == ["before_start", "session_over", "before_start"]
+
+
+def test_what_the_broker_must_tell_follows_what_is_held():
+    """A stock that is bought, or found held, matters at once: its rows and its questions."""
+
+    async def story(life, trader):
+        matters, held = trader.broker.orders.matters, trader.broker.agenda.is_held
+        found = [(matters("999999"), held("999999"))]
+        trader.engine.core.ledger.position("999999").quantity = 3
+        found.append((matters("999999"), held("999999")))
+        return found, matters(SYMBOL)
+
+    assert parts(story) == ([(False, False), (True, True)], True)
+
+
 def test_a_bot_that_was_stopped_asks_nothing_in_its_evening_and_says_why():
     """Its owner waits for the end; the last reason counts."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import io
+import json
 import logging
 import os
 import re
@@ -288,3 +289,19 @@ def test_a_control_file_is_short(tmp_path, size, read):
     path = tmp_path / "control"
     path.write_text("x" * size)
     assert list(bot.take_words(path)) == (["x" * size] if read else ["unreadable: no short text"])
+
+
+def test_each_day_of_a_recording_names_the_file_of_the_day_before(tmp_path):
+    """Three days, also when nothing was written between: a chain, from the newest to the first."""
+    recorder = bot.Recorder(tmp_path, AT, {})
+    recorder.frame(0, 1, "x")
+    for n in range(1, 4):
+        recorder.begin_day(AT + timedelta(days=n))
+    recorder.close()
+    heads = [
+        gzip.decompress(file.read_bytes()).decode().split("\n")[0]
+        for file in sorted(tmp_path.iterdir())
+    ]
+    names = [file.name for file in sorted(tmp_path.iterdir())]
+    continued = [json.loads(head[1:]).get("continues") for head in heads]
+    assert continued == [None, *names[:-1]] and len(names) == 4
