@@ -1,5 +1,6 @@
 """What a user copies works: the settings, the environment file, the strategies."""
 
+import argparse
 import asyncio
 import io
 import logging
@@ -177,6 +178,32 @@ def test_secrets_may_stand_in_the_environment_instead():
     settings = bot.SettingsReader(limits_only, environ).read("paper")
     assert settings.profile.account.reveal() + settings.profile.product == "5012345601"
     assert settings.telegram_chat == "7"
+
+
+def test_the_environment_counts_more_than_its_file_and_the_file_beside_the_settings_first(
+    tmp_path, monkeypatch
+):
+    """A variable that is set, then .env beside the settings, then one where the bot is started."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    for folder, chat in ((there, "7"), (here, "8")):
+        folder.mkdir()
+        (folder / ".env").write_text(f"TELEGRAM_CHAT_ID={chat}\nTELEGRAM_BOT_TOKEN=1:x\n")
+        (folder / ".env").chmod(0o600)
+    path = there / bot.SETTINGS_NAME
+    path.write_text(filled())
+    path.chmod(0o600)
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("TELEGRAM_CHAT_ID", raising=False)
+    options = argparse.Namespace(config=path, demo=False, language=None, strategy=None)
+
+    def chat():
+        return bot.load_settings(options, "paper")[0].telegram_chat
+
+    found = [chat()]
+    (there / ".env").unlink()
+    found.append(chat())
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "9")
+    assert [*found, chat()] == ["7", "8", "9"]
 
 
 # --- strategies -------------------------------------------------------------------------

@@ -364,6 +364,51 @@ def test_each_line_of_the_control_file_is_obeyed_and_an_odd_one_stops_buying():
     ]  # fmt: skip
 
 
+def test_each_second_status_journal_and_alarms_are_looked_at_and_the_watchdog_fed_while_calls_get_on():
+    """Once a second however often it is passed; a call that is stuck leaves the watchdog hungry."""
+
+    async def story(life, trader):
+        did, seen = [], []
+        trader._show = lambda shown: did.append("status")
+        trader.bridge.check_journal = lambda: did.append("journal")
+        trader._teller.look = lambda: did.append("alarms")
+        for busy in ({}, {"call": asyncio.get_running_loop().time()}, {"call": -1_000.0}, {}):
+            trader._busy_since = busy
+            beats = trader.watchdog.beats
+            did.clear()
+            for _ in range(3):
+                trader._each_wall_second()
+            seen.append((did[:], trader.watchdog.beats - beats))
+            await asyncio.sleep(0.9)
+            trader._each_wall_second()
+            assert len(did) == 3
+            await asyncio.sleep(0.1)
+        return seen
+
+    all_of = ["status", "journal", "alarms"]
+    assert parts(story) == [(all_of, 1), (all_of, 1), (all_of, 0), (all_of, 1)]
+
+
+def test_a_word_left_as_a_file_is_obeyed_at_night_too():
+    """While the next session is waited for: within ten seconds."""
+
+    async def story(life, trader):
+        trader._controls.write_text("stop")
+        asleep = asyncio.create_task(trader._next_session(False))
+        await asyncio.sleep(0.1)
+        before = trader.engine.core.ledger.level
+        trader._controls.write_text("flatten")
+        await asyncio.sleep(10.5)
+        trader.stop("test")
+        await asleep
+        return before, trader.engine.core.ledger.level
+
+    assert parts(story, start="03:00:00") == (
+        bot.COMMANDS["stop"].level,
+        bot.COMMANDS["flatten"].level,
+    )
+
+
 # --- rows and words ---
 
 
