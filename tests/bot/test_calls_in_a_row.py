@@ -584,3 +584,25 @@ def test_a_private_file_takes_its_name_when_all_of_it_is_on_the_disk(tmp_path, m
         "new and longer",
         ["f"],
     )
+
+
+def test_a_balance_of_another_account_is_refused_whichever_way_it_was_asked(tmp_path):
+    """By stock or by loan date, the first time or later: the account of the settings or none."""
+
+    async def main():
+        desk, _ = clients(
+            tmp_path, (0, token()), *[(0, each) for each in (mine, other, no, mine, other)]
+        )
+        found = []
+        for _ in range(4):
+            try:
+                found.append((await desk.orders.balance()).settled_cash_krw)
+            except bot.SettingsError:
+                found.append("another")
+        return found
+
+    summary = {"prvs_rcdl_excc_amt": "5", "thdt_tlex_amt": "0", "tot_evlu_amt": "0"}
+    no = reply(200, rt_cd="1", msg_cd="OPSQ2001", msg1="x")
+    mine = good(output1=[], output2=[summary], ctx_area_fk100="")
+    other = good(output1=[], output2=[summary], ctx_area_fk100="99999999!^01")
+    assert run(main) == [5, "another", 5, "another"]
