@@ -5154,7 +5154,7 @@ def rests(order: Order) -> bool:
     return order.status in RESTING and not nothing_left(order.note)
 
 
-ONCE_MORE, ONCE_MORE_S = " again", 12.0  # behind the signal of a wish turned away; an older is not
+ONCE_MORE, ONCE_MORE_S = " again", 20.0  # behind the signal of a wish turned away; an older is not
 
 
 class EntryDesk:
@@ -5195,20 +5195,21 @@ class EntryDesk:
             state.refused.add(intent.intent_id)
 
     def try_again(self, asked_at: datetime) -> Iterator[Order]:
-        """Wish again, after a list without them, for entries that the broker's pace turned away.
+        """Wish again for entries that the broker's pace turned away: a list and the cash lack them.
 
         Yield those that are too old for it, or that it turned away often enough.
         """
         core, waiting = self._core, self.paced
-        self.paced = [o for o in waiting if (asked_at - o.since).total_seconds() < LIST_GRACE_S]
-        if self.paced:
-            core.ask("orders")  # one asked so soon may not show it yet
+        looked_at = min(asked_at, core.cash.asked_at)
+        self.paced = [o for o in waiting if (looked_at - o.since).total_seconds() < LIST_GRACE_S]
         for order in (each for each in waiting if each not in self.paced):
             intent, state = order.intent, core.symbols.get(order.intent.symbol)
             if order.status is not OrderStatus.NOT_SENT:
                 continue  # it is there after all
             age_s, often = (core.now - intent.at).total_seconds(), intent.signal.count(ONCE_MORE)
-            if state is None or age_s > ONCE_MORE_S or often > 1:
+            fell_by = intent.cash_before_krw - (core.cash.value or 0)
+            there = fell_by * 2 >= intent.reserve_krw
+            if state is None or there or age_s > ONCE_MORE_S or often > 1:
                 yield order
                 continue
             self.consider(state, OrderRequest(
@@ -6700,6 +6701,9 @@ class Engine:
             old = flat or late or not -CLOCK_TOLERANCE_S <= age < core.settings.entry_timeout_s
             if order.intent.purpose == "entry" and old:
                 self.exits.cancel(order)
+        if self.entries.paced:  # what was asked so soon after may not show them yet
+            core.ask("orders")
+            core.ask("cash")
         self._check_day_loss()
         self._check_quiet()
         self._keep_closes()

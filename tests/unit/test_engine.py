@@ -1405,24 +1405,35 @@ def paced_entry(bench):
     return call
 
 
+def look_again(bench, seconds, *rows, cash=10_000_000):
+    """Let seconds pass, then a trade, a price, the cash and a list; return what that causes."""
+    done = bench.wait(seconds) + bench.trade(70_000)
+    done += bench.seen(instrument(SYMBOL)) + bench.seen(bot.Cash(cash))
+    return done + bench.list_of(*rows)
+
+
 def test_an_entry_that_the_brokers_pace_turned_away_goes_once_a_list_shows_none():
-    """EGW00201: nothing was executed. A list asked later shows none, so the same wish goes again."""
+    """EGW00201: nothing was executed. List and cash of later show none, so the wish goes again."""
     bench = Bench().start()
     first = paced_entry(bench)
     for _ in range(4):
-        bench.wait(1)
-        done = bench.list_of()
-        assert (calls(done), len(asks(done, "orders"))) == ([], 1)  # too soon to show it
+        done = look_again(bench, 1)
+        assert calls(done) == []  # too soon to show it
+        assert {"orders", "cash"} <= {ask.what for ask in asks(done)}
     assert "order_refused" not in alerts(bench.actions)
-    bench.wait(1)
-    bench.trade(70_000)
-    bench.seen(instrument(SYMBOL))
-    [again] = calls(bench.list_of(), "new")
+    [again] = calls(look_again(bench, 1), "new")
     assert again.intent.intent_id != first.intent.intent_id
     assert (again.intent.quantity, again.intent.price, again.intent.plan) == (10, 70_000, PLAN)
     bench.answer(again)
-    bench.wait(1)
-    assert calls(bench.list_of(*bench.rows()), "new") == []
+    assert calls(look_again(bench, 6, *bench.rows()), "new") == []
+
+
+def test_an_entry_whose_cash_is_held_back_is_there_though_no_list_shows_it():
+    """The list is late, the orderable cash fell by its size: it is told and goes no second time."""
+    bench = Bench().start()
+    paced_entry(bench)
+    done = look_again(bench, 6, cash=9_300_000)
+    assert (calls(done), alerts(done).count("order_refused")) == ([], 1)
 
 
 @pytest.mark.parametrize(("ended", "then"), [(0, ["cancel"]), (10, [])])
@@ -1432,24 +1443,19 @@ def test_an_entry_turned_away_for_pace_that_is_there_after_all_goes_no_second_ti
     paced_entry(bench)
     row = bench.row(orders_of(bench)[-1], number="0000009999", cancelled_quantity=ended)
     bench.wait(1)
-    done = bench.list_of(row) + bench.wait(6) + bench.trade(70_000)
-    done += bench.seen(instrument(SYMBOL)) + bench.list_of(row)
+    done = bench.list_of(row) + look_again(bench, 6, row)
     assert [each.action for each in calls(done)] == then
 
 
 @pytest.mark.parametrize("late", ["the list", "three times"])
 def test_an_entry_turned_away_for_pace_is_given_up_and_told(late):
-    """After ten seconds the wish is old, and three refusals are enough."""
+    """After twenty seconds the wish is old, and three refusals are enough."""
     bench = Bench().start()
     paced_entry(bench)
     for _ in range(2 if late == "three times" else 0):
-        bench.wait(5)
-        bench.trade(70_000)
-        bench.seen(instrument(SYMBOL))
-        [call] = calls(bench.list_of(), "new")
+        [call] = calls(look_again(bench, 5), "new")
         bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
-    bench.wait(13 if late == "the list" else 5)
-    done = bench.list_of()
+    done = look_again(bench, 21 if late == "the list" else 5)
     assert calls(done, "new") == []
     assert alerts(bench.actions).count("order_refused") == 1
 
