@@ -1,6 +1,6 @@
 """Backtest: a stock-year of one-minute bars, moving averages 10/30, against bare Python and others.
 
-In: the run itself, from bars in memory to the journal on disk; CPU seconds. Out: reading CSV, the
+In: the run itself, from bars in memory to the report, without a journal; CPU seconds. Out: reading CSV, the
 HTML. Peers run in a Python of their own, named by hand, and are left out with a sentence without:
 
     python tests/bench/backtest.py --bars 97500 [--profile exact|thin]
