@@ -187,7 +187,7 @@ def test_a_process_shows_its_keys_to_nobody(arguments, tmp_path):
         listed = ""
         with contextlib.suppress(OSError):
             listed = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
-        out, _ = process.communicate(timeout=50)
+        out, _ = process.communicate(timeout=150)
     assert process.returncode in (0, 1), out
     assert orders_cli.VENUES
     files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
