@@ -272,27 +272,36 @@ def test_absence_needs_looks_and_time():
     assert not absence_proved(order, rule, 61_000)
 
 
-def test_a_list_that_shows_the_order_outweighs_the_single_question(tmp_path):
-    """At Binance the single question may lag behind; the list of orders is asked before LOST."""
+ABSENT = {
+    "binance": ("/api/v3/order?", 400, '{"code":-2013,"msg":"Order does not exist."}'),
+    "upbit": ("/v1/order?", 404, '{"error":{"name":"order_not_found","message":"x"}}'),
+}
+
+
+@pytest.mark.parametrize("venue", ["binance", "upbit"])
+def test_a_list_that_shows_the_order_outweighs_the_single_question(venue, tmp_path):
+    """The single question may lag behind; the lists, where ours is not the first, are asked before LOST."""
 
     async def act(world, desk):
+        symbol, price = (
+            ("BTCUSDT", D("50000")) if venue == "binance" else ("KRW-BTC", D("70400000"))
+        )
+        await desk.place(wish("before", symbol=symbol, price=price))
         world.fault = "lost_after"
-        placed = await desk.place(wish(symbol="BTCUSDT", price=D("50000")))
-        rest = world.core.rest
+        placed = await desk.place(wish(symbol=symbol, price=price))
+        rest, (start, status, text) = world.core.rest, ABSENT[venue]
 
         def lagging(method, target, headers, body):
             reply = rest(method, target, headers, body)
-            if target.startswith("/api/v3/order?"):
-                return reply._replace(
-                    status=400, body='{"code":-2013,"msg":"Order does not exist."}'
-                )
+            if target.startswith(start) and placed.order_id == "":
+                return reply._replace(status=status, body=text)
             return reply
 
         world.core.rest = lagging
         await desk.resolved(placed.intent.intent_id, 120.0)
         return placed
 
-    _, placed = on_desk(tmp_path, act, "binance")
+    _, placed = on_desk(tmp_path, act, venue)
     assert placed.status is OrderStatus.FILLED
 
 
