@@ -331,6 +331,44 @@ def test_a_thin_lane_that_sleeps_through_a_level_is_told(name: str, seed: int, t
     assert lanes.difference(exact, deaf)
 
 
+class Misbehaving(bot.TradingStrategy):
+    """Holds from the fifth bar on; at the fiftieth it does what it must not."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.bars = how, 0
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Buy once, then misbehave once."""
+        self.bars += view.symbol == "000660"
+        if self.bars == 5:
+            return view.buy(3, bar.close * 1.01, f"{bar.end}", bot.ExitPlan(1), "buy")
+        if self.bars != 50:
+            return None
+        if self.how == "raises":
+            raise ValueError("no")
+        if self.how == "another position":
+            view.position = bot.Position(7)
+        if self.how == "more shares":
+            view.position.quantity += 1
+        return "sell" if self.how == "a word" else None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("how", ["raises", "another position", "more shares", "a word", "nothing"])
+def test_a_strategy_that_misbehaves_does_so_alike_in_both_lanes(how: str, tmp_path: Path):
+    """Error, a moved position, an answer that is none: the same rows, and the position is as it was."""
+    past = history.invent(1, 3, {"005930": 71_000, "000660": 182_500})
+    found = {}
+    for lane in ("thin", "exact"):
+        kept = found.setdefault(lane, [])
+        keep = lambda of, at, kept=kept: kept.extend(map(lanes.text_of, of))  # noqa: E731
+        result = run(SETTINGS, Misbehaving(how), past, Options(lane=lane, journal=False, on_rows=keep), tmp_path)  # fmt: skip
+        assert result.differences == ()
+        assert len(result.failed) == (2 if how != "nothing" else 0)
+        assert (result.thin > 500) is (lane == "thin")
+    assert found["thin"] == found["exact"]
+
+
 def test_the_thin_lane_takes_nearly_all_minutes_of_a_quiet_day(tmp_path: Path):
     """Else its speed is a tale; and a strategy that hears each trade gets no whole minute."""
     past, strategy = history.invent(2, 1), bot.load_strategy("breakout", {})
