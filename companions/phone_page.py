@@ -25,7 +25,7 @@ from aiohttp import web
 
 import kis_realtime_trading as bot
 from companions import telegram_server
-from companions.page.door import Door
+from companions.page.door import Door, end_with_maker
 
 STATIC = Path(__file__).parent / "phone_static"
 FILES = {"chat.js": "text/javascript", "chat.css": "text/css"}
@@ -151,10 +151,10 @@ def beside(settings: bot.Settings, language: str, wait: bool) -> Iterator[bot.Se
     `wait`: the page stays open until Ctrl-C when the day is over.
     """
     root = Path(bot.__file__ or "").parent
-    command = [sys.executable, "-m", "companions.phone_page", "--language", language]
+    command = [sys.executable, "-m", "companions.phone_page", "--until-eof", "--language", language]
     paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": paths}, stdin=subprocess.DEVNULL,
+        command, env={**os.environ, "PYTHONPATH": paths}, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
@@ -185,7 +185,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="companions.phone_page", allow_abbrev=False)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--language", choices=("ko", "en"), default="ko")
+    parser.add_argument("--until-eof", action="store_true", help="end with its maker")
     options = parser.parse_args()
+    if options.until_eof:
+        end_with_maker()
 
     def tell(ready: dict[str, str]) -> None:
         print(json.dumps(ready), flush=True)

@@ -22,7 +22,7 @@ from aiohttp import web
 
 import kis_realtime_trading as bot
 from companions.page import data
-from companions.page.door import HEADERS, Door, Handler
+from companions.page.door import HEADERS, Door, Handler, end_with_maker
 from companions.plain_words import words_of
 
 STATIC = Path(__file__).parent / "static"
@@ -206,10 +206,13 @@ async def serve(folder: Path, port: int, told: Callable[[str], None]) -> None:
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     """Start the page as a process of its own, out of reach of the bot's Ctrl-C."""
     root = Path(bot.__file__ or "").parent
-    command = [sys.executable, "-m", "companions.page", "--state", str(folder), "--port", str(port)]
+    command = [
+        sys.executable, "-m", "companions.page", "--state", str(folder), "--port", str(port),
+        "--until-eof",
+    ]  # fmt: skip
     paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     environ = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def run(folder: Path, port: int, language: str = "ko") -> int:
@@ -255,5 +258,8 @@ def main() -> int:
     )
     parser.add_argument("--port", type=int, default=USUAL_PORT)
     parser.add_argument("--language", choices=("ko", "en"), default="ko")
+    parser.add_argument("--until-eof", action="store_true", help="end with its maker")
     options = parser.parse_args()
+    if options.until_eof:
+        end_with_maker()
     return run(options.state, options.port, options.language)

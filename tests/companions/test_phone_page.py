@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import edge
+import pytest
 
 import kis_realtime_trading as bot
 from companions import phone_page
@@ -84,3 +87,21 @@ def test_the_files_of_the_page_load_nothing_from_elsewhere():
     """Everything is ours and on this machine."""
     for file in Path(phone_page.STATIC).iterdir():
         assert "http" not in file.read_text("utf-8"), file
+
+
+@pytest.mark.parametrize("words", [["companions.phone_page"], ["companions.page", "--port", "0"]])
+def test_a_page_ends_with_whoever_made_it_however_that_ended(tmp_path, words):
+    """A demo that is killed, or whose terminal is closed, leaves no server behind: their input ends."""
+    more = ["--state", str(tmp_path)] if "companions.page" in words else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words, *more, "--until-eof"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, cwd=edge.ROOT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout and process.stdout.readline()  # it serves
+        assert process.poll() is None and process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
