@@ -45,8 +45,9 @@ class Shown:
             self.book = None
 
 
-def table_of(book: VBook, language: str, fresh: bool, why: str) -> Table:
-    """Return sells above buys, sizes as bars."""
+def table_of(book: VBook, language: str, fresh: bool, why: str, levels: int = 10) -> Table:
+    """Return sells above buys, sizes as bars; so many levels a side."""
+    book = book._replace(bids=book.bids[:levels], asks=book.asks[:levels])
     table = Table(
         title=say("book_title", language, symbol=book.symbol), caption=escape(why) or None
     )
@@ -126,11 +127,14 @@ async def run(
         if beside:
             tasks.append(asyncio.create_task(beside()))
 
+        room = max(1, (console.height - 6) // 2) if console.is_terminal else 10  # of a small window
+
         def table() -> Table | str:
             book, why = shown.book, redact(line.why)
             if book is None:
                 return say("book_none", language, symbol=options.book, why=why or "…")
-            return table_of(book, language, clock.mono_ns() - book.seen_ns <= FRESH_NS, why)
+            fresh = clock.mono_ns() - book.seen_ns <= FRESH_NS
+            return table_of(book, language, fresh, why, room)
 
         try:
             if options.once:

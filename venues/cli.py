@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -175,7 +176,11 @@ class Watched:
 
     def table(self, language: str, now_ns: int, width: int) -> Table:
         """Return one row a market; prices older than 15 s are dim."""
-        table = Table(title=say("watch_title", language))
+        lines = HEAVY_HEAD if width >= WIDE else SIMPLE_HEAD  # borders cost a column at 80
+        wide = width >= WIDE
+        table = Table(
+            title=say("watch_title", language), box=lines, pad_edge=wide, collapse_padding=not wide
+        )
         heads: tuple[str, ...] = (
             "venue",
             "symbol",
@@ -204,7 +209,10 @@ class Watched:
                     cells[1:3] = price(Fraction(quote.bid)), price(Fraction(quote.ask))
                 fresh = quote and now_ns - quote.seen_ns <= 15 * 10**9
                 table.add_row(
-                    venue, symbol, *cells[: len(heads) - 2], style=None if fresh else "dim"
+                    say(venue, language),
+                    symbol,
+                    *cells[: len(heads) - 2],
+                    style=None if fresh else "dim",
                 )
         return table
 

@@ -112,3 +112,13 @@ def test_the_other_commands_have_a_demo(command, capsys):
     arguments = [command, "--demo", "--wait", "20", *(["--once"] if command == "watch" else [])]
     assert main(arguments) == 0
     assert "업비트" in capsys.readouterr().out or command == "watch"
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_quotes_fit_eighty_columns_without_a_cut(language, capsys, monkeypatch):
+    """Every figure whole, the venue by its name."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["watch", "--demo", "--once", "--language", language]) == 0
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert {"ko": "바이낸스", "en": "Binance"}[language] in shown
