@@ -305,9 +305,11 @@ def test_joined_bars_end_as_built_bars_do(minutes):
     assert (joined.start, joined.end) == (built.start, built.end)
 
 
-def test_a_gap_in_any_minute_marks_the_joined_bar():
-    """A bar with a missing part is a bar with a gap."""
-    [joined] = bot.combine_bars([minute_bar("09:00"), minute_bar("09:01", gap=True)], 5)
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_a_gap_in_any_minute_marks_the_joined_bar(where):
+    """A bar with a missing part is a bar with a gap, wherever it is."""
+    minutes = [minute_bar(f"09:0{n}", gap=n == where) for n in range(3)]
+    [joined] = bot.combine_bars(minutes, 5)
     assert joined.gap
 
 
