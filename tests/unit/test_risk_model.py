@@ -178,6 +178,36 @@ def test_the_rules_say_what_a_second_set_of_rules_says():
     assert 1_000 < passed < 4_000  # neither everything nor nothing
 
 
+@pytest.mark.parametrize("age", [0.0, 60.0, 60.1, math.inf])
+@pytest.mark.parametrize("quote", [0, 1, 64_000, 70_000, 77_800])
+def test_an_exit_without_limits_by_a_second_set_of_rules(quote, age):
+    """Each price at and around a tenth of the broker's own, for stocks without one limit or the other."""
+    for known in (
+        replace(STOCK, lower_limit=0),
+        replace(STOCK, upper_limit=0),
+        replace(STOCK, lower_limit=91_000),
+    ):
+        facts = replace(FACTS, instrument=known, quote_price=quote, quote_age_s=age)
+        for price in (
+            1,
+            57_600,
+            57_700,
+            62_900,
+            63_000,
+            69_900,
+            70_000,
+            70_400,
+            70_500,
+            77_000,
+            77_100,
+            85_600,
+        ):
+            refusal = bot.check_order(facts, replace(EXIT, price=price))
+            assert (refusal.code if refusal else "") == code_by_hand(
+                facts, replace(EXIT, price=price)
+            ), price
+
+
 SAID = """
 005930: no base price or limits from the broker
 005930: no base price or limits from the broker
