@@ -61,6 +61,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
+        "unit/test_ledger_entries.py",
         "unit/test_walks.py",
         "unit/test_ledger.py",
         "unit/test_second_steps.py",
@@ -68,8 +69,14 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_over_steps.py",
         "unit/test_exit_walks.py",
     ),
-    "9. RISK": ("unit/test_risk.py", "unit/test_limits.py", "unit/test_engine.py"),
+    "9. RISK": (
+        "unit/test_risk.py",
+        "unit/test_risk_model.py",
+        "unit/test_limits.py",
+        "unit/test_engine.py",
+    ),
     "11. RECONCILER": (
+        "unit/test_third_steps.py",
         "unit/test_walks.py",
         "unit/test_over_steps.py",
         "unit/test_ledger.py",
@@ -123,6 +130,7 @@ RELATED: dict[str, tuple[str, ...]] = {
 }
 OF_THE_ENGINE = (
     "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_third_steps.py",
 )  # fmt: skip
 GROUPS = {
     "engine": ("12.", "13.", "14.", "15.", "16.", "17."),

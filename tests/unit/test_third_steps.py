@@ -3,6 +3,7 @@
 Each was found by taking a line of the engine away and seeing nobody miss it.
 """
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from fractions import Fraction
 
@@ -453,3 +454,28 @@ def test_an_answer_without_limits_still_says_that_a_stock_is_barred():
     assert bench.state.halted
     bench.seen(instrument())
     assert (bench.state.instrument.blocked, bench.state.halted) == ("", False)
+
+
+def test_shares_of_a_middle_number_do_not_bring_it_back():
+    """Changed twice, and the list shows only then what was filled in between: the newest number stays."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    done, rows = bench.trade(68_900), bench.rows()
+    for _ in range(3):
+        [call] = calls(done)
+        bench.answer(call)
+        done = bench.wait(6)
+    [_, order] = orders_of(bench)
+    first, second, third = [
+        number
+        for (_, number), key in bench.ledger.by_number.items()
+        if key == order.intent.intent_id
+    ]
+    assert order.order_no == third
+    old = bench.row(order, number=first, cancelled_quantity=10)
+    middle = bench.row(order, 3, 68_800, second, original_no=first, cancelled_quantity=7)
+    newest = replace(bench.row(order, number=third, original_no=second), quantity=7)
+    for seen in ((old, middle, newest), (newest, middle, old)):
+        bench.list_of(*rows, *seen)
+        assert (order.order_no, order.filled_quantity, order.status) == (third, 3, S.PARTIAL)
+    assert "REPLACED" not in str([row.data for row in records(bench.actions, "ledger")])
