@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import time
 from datetime import timedelta
+from email.utils import formatdate
 from typing import Any
 
 import edge
@@ -606,3 +608,56 @@ def test_a_balance_of_another_account_is_refused_whichever_way_it_was_asked(tmp_
     mine = good(output1=[], output2=[summary], ctx_area_fk100="")
     other = good(output1=[], output2=[summary], ctx_area_fk100="99999999!^01")
     assert run(main) == [5, "another", 5, "another"]
+
+
+@pytest.mark.parametrize(
+    ("code", "waits", "gap"), [("EGW00201", [0, 0, 0], 8), ("EGW00300", [1, 2, 4], 1)]
+)
+def test_a_refusal_for_pace_slows_all_calls_and_a_passing_one_waits_by_itself(
+    tmp_path, code, waits, gap
+):
+    """Thrice refused, then answered: the gap doubled each time, or pauses and the gap of before."""
+
+    async def main():
+        no = reply(500, rt_cd="1", msg_cd=code, msg1="x")
+        desk, transport = clients(tmp_path, (0, token()), *[(0, no)] * 3)
+        loop, times, usual = asyncio.get_running_loop(), [], desk.rest.governor._gap
+        answer = transport.__call__
+
+        async def noting(*what):
+            times.append(loop.time())
+            return await answer(*what)
+
+        desk.rest._transport = noting
+        await desk.client.get("price", {})
+        spans = [round(b - a) for a, b in itertools.pairwise(times[1:])]
+        return spans, round(desk.rest.governor._gap / usual)
+
+    assert run(main) == (waits, gap)
+
+
+@pytest.mark.parametrize(("dated_s", "takes_s", "off"), [(-8, 8.0, False), (-8, 1.0, True), (5, 8.0, True), (-1, 0.0, False)])  # fmt: skip
+def test_a_slow_answer_says_nothing_against_our_clock(tmp_path, dated_s, takes_s, off):
+    """Its date was set while it was on its way; one of the future, or older than that, tells."""
+    dated = formatdate(time.time() + dated_s + 0.5, usegmt=True)
+
+    async def main():
+        desk, _ = clients(tmp_path, (takes_s, reply(headers={"date": dated}, rt_cd="0")))
+        await desk.rest.call("GET", "/a/x", headers={}, lane=bot.LANE_QUERY)
+        return desk.rest.clock_off
+
+    assert run(main) is off
+
+
+def test_a_clock_that_is_off_is_right_again_only_when_it_is_clearly_so(tmp_path):
+    """Doubted above three seconds, believed again below one and a half: whole seconds waver."""
+
+    async def main():
+        desk, _ = clients(tmp_path)
+        seen = []
+        for off_s in (2.2, 4.2, 2.2, 2.2, 0.2, 2.2):
+            desk.rest._look_at_clock(formatdate(time.time() + off_s + 0.8, usegmt=True), 0.0)
+            seen.append(desk.rest.clock_off)
+        return seen
+
+    assert run(main) == [False, True, True, True, False, False]
