@@ -661,3 +661,27 @@ def test_a_clock_that_is_off_is_right_again_only_when_it_is_clearly_so(tmp_path)
         return seen
 
     assert run(main) == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("of_today", [True, False])
+def test_minutes_are_those_of_the_day_that_was_asked_for(tmp_path, of_today):
+    """A page may reach back into the day before: its bars are none of this one."""
+
+    def rows(day, *clocks):
+        prices = {f"stck_{name}": "1000" for name in ("oprc", "hgpr", "lwpr", "prpr")}
+        return [
+            {"stck_bsop_date": day, "stck_cntg_hour": clock, "cntg_vol": "1", **prices} for clock in clocks
+        ]  # fmt: skip
+
+    async def main():
+        page = good(
+            output2=[*rows("20261120", "090100", "090000"), *rows("20261119", "162900", "162800")]
+        )
+        desk, _ = clients(tmp_path, (0, token()), (0, page), (0, page))
+        if of_today:
+            bars = await desk.market.minute_bars_today("005930", edge.at("09:03:00"), 10)
+        else:
+            bars = await desk.market.minute_bars_of("005930", edge.DAY, 10)
+        return [f"{bar.start:%d %H:%M}" for bar in bars]
+
+    assert run(main) == ["20 09:00", "20 09:01"]

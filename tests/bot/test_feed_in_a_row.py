@@ -273,6 +273,22 @@ def test_a_trade_was_missed_when_it_came_well_before_now_and_well_after_the_last
     assert Life(density=0.0001).play(story) == (late, late != "")
 
 
+@pytest.mark.parametrize("missed", [(), ("000660",), (SYMBOL,)])
+def test_one_missed_stock_of_several_is_enough(missed):
+    """Each is asked about until one was missed; the others may be as quiet as they like."""
+
+    async def story(life):
+        _, market, _, silence = await silent(life)
+
+        async def last_trades(symbol):
+            return [("092000", 1, 1)] if symbol in missed else []
+
+        market.last_trades = last_trades
+        return await silence.any()
+
+    assert Life(density=0.0001, symbols=(SYMBOL, "000660")).play(story) is bool(missed)
+
+
 def test_who_is_halted_in_an_auction_or_without_a_feed_is_not_asked_about():
     """Silence is their nature; five minutes to the second otherwise."""
 

@@ -179,6 +179,23 @@ def test_two_alerts_of_the_same_words_are_two():
     assert harness.run_virtual(main()) == ([1, 2], 2, [])
 
 
+def test_every_alert_of_a_digest_counts_as_told():
+    """Five that waited an hour come as one message: five rows, five receipts, in their order."""
+
+    async def main():
+        telegram, told = phone()
+        for row in range(1, 6):
+            telegram.post(f"t{row}", urgent=True, row=row, how=bot.How(clock="10:00"))
+        await asyncio.sleep(3_600)
+        api = Api()
+        await sending(telegram, api, 1.0)
+        return told, [each[2] for each in api.sent]
+
+    told, [text] = harness.run_virtual(main())
+    assert told == [1, 2, 3, 4, 5]
+    assert text.split("\n") == ["[late]", *(f"10:00 t{row}" for row in range(1, 6))]
+
+
 # --- the listener ---
 
 

@@ -551,17 +551,19 @@ def test_who_paired_is_listed_beside_those_of_the_settings():
 
 
 def test_noise_that_was_chosen_is_a_row_and_the_newest_counts():
-    """One word only asks; two choose, and the next process finds the last choice."""
+    """One word only asks; two choose; the next process finds the last choice, and the newest word."""
 
     async def story(life):
         trader = life.world.make_trader(harness.Nothing())
-        for words in (("orders",), ("orders", "off"), ("orders", "silent")):
+        for words in (("report",), ("report", "off"), ("report", "silent")):
             trader.bridge.set_noise(*words)
         rows = [json.loads(row.body) for row in trader.journal.rows("notify")]
-        chosen = trader.bridge.noise["orders"]
+        chosen = trader.bridge.noise["report"]
+        trader.bridge.execute([bot.Record("phone", "7", {})])
         trader.journal.close()
         again = life.world.make_trader(harness.Nothing())
         again.journal.close()
-        return rows, chosen, again.bridge.noise["orders"]
+        return rows, chosen, again.bridge.noise["report"], again.bridge.telegram.newest
 
-    assert Life().play(story) == (["off", "silent"], "silent", "silent")
+    life = Life(settings={"notify": {"report": "on"}})  # the owner's word counts more
+    assert life.play(story) == (["off", "silent"], "silent", "silent", 7)

@@ -193,3 +193,13 @@ def test_the_ceilings_hold_whatever_the_settings_say(stage, monkeypatch):
         intent = stage.write(stage.intent(quantity=1, price=price))
         assert (stage.gate.refusal(intent) == "") is (price == 70_000)
         stage.answer(intent, bot.OrderEvent.NOT_SENT)
+
+
+def test_each_change_of_one_order_counts(stage):
+    """Three of the same order in a second are three: the fourth waits, and so does a new order."""
+    call = stage.resting(stage.write(sell(stage, quantity=1)))
+    assert [stage.gate.refusal_of_change(call) for _ in range(3)] == [""] * 3
+    assert "left within 1 s" in stage.gate.refusal_of_change(call)
+    assert "left within 1 s" in stage.gate.refusal(stage.write(stage.intent(quantity=1)))
+    stage.pass_time(1.0)
+    assert stage.gate.refusal_of_change(call) == ""

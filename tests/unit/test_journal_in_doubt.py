@@ -212,3 +212,18 @@ def test_a_recording_of_a_day_that_is_flat_again_begins_with_that_day(journal):
     assert types == ["DayOpened", "OrderIntent", "OrderUpdate", "CloseKept"]
     journal.append([("ledger", "", bot.DayOpened(day + bot.timedelta(days=3), at))], at)
     assert len(bot.rows_since_flat(journal)) == 1
+
+
+@pytest.mark.parametrize("row", [1, 2, 3, 4])
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_tip_names_its_row_wherever_the_journal_ends(journal, row, ours):
+    """A tip that lags is ours when its row is; with another hash the journal is another one."""
+    journal.append(rows("a"), AT)
+    journal.append(rows("b"), AT)
+    marks = {each.seq: each.hash for each in journal.rows()}
+    journal._tip.write_text(f"{row} {marks[row] if ours else 'f' * 64}\n")
+    if ours:
+        assert len(reopened(journal.path)) == 4
+    else:
+        with pytest.raises(bot.JournalError, match="another journal"):
+            reopened(journal.path)
