@@ -479,3 +479,27 @@ def test_shares_of_a_middle_number_do_not_bring_it_back():
         bench.list_of(*rows, *seen)
         assert (order.order_no, order.filled_quantity, order.status) == (third, 3, S.PARTIAL)
     assert "REPLACED" not in str([row.data for row in records(bench.actions, "ledger")])
+
+
+def test_a_trade_of_a_moment_to_come_fires_nothing_but_a_question():
+    """Ten seconds ahead of a clock that is right: REST says what it is worth."""
+    bench = Bench().start()
+    bench.hold_shares()
+    ahead = bench.trade(68_900, ts=bench.now + timedelta(seconds=10))
+    assert (calls(ahead), [each.symbol for each in asks(ahead, "price")]) == ([], [SYMBOL])
+    assert bench.state.exit is None
+    assert [call.intent.side for call in calls(bench.seen(instrument(price=68_900)), "new")] == [
+        SELL
+    ]
+
+
+@pytest.mark.parametrize(("original", "adopted"), [("", 1), ("0000000800", 0)])
+def test_the_change_of_an_order_that_nobody_knows_is_no_new_order(original, adopted):
+    """Its first number comes with a later list: counted twice, the owner's shares would double."""
+    bench = Bench().start()
+    row = bot.BrokerOrder(
+        "0000000801", original, "06010", SYMBOL, BUY, "00", 5, 70_000, 0, 0, 0, 0, "100100"
+    )
+    bench.list_of(row)
+    assert len(bench.ledger.orders) == adopted
+    assert alerts(bench.actions).count("external_order") == adopted
