@@ -154,6 +154,21 @@ def test_a_halted_market_gives_no_figure_and_no_alert():
     assert board.second(2) == [("BTC", News.HIGH), ("ETH", News.HIGH)]
 
 
+def test_a_line_that_went_down_leaves_nothing_it_said():
+    """Neither a price nor a halt outlives the connection; what the other venue said stays."""
+    clock = HandClock()
+    board = board_of(clock)
+    for venue in ("upbit", "binance"):
+        fill(board, clock, venue)
+        board.take(
+            ticker(venue, {"upbit": "KRW-BTC", "binance": "ETHUSDT"}[venue], clock, trading=False)
+        )
+    assert (board.halted("BTC"), board.halted("ETH")) == (True, True)
+    board.changed(FeedChange("upbit", "upbit market", False, "cut"))
+    assert (board.halted("BTC"), board.halted("ETH")) == (False, True)
+    assert board.state("BTC") == (None, "stale")
+
+
 def test_one_message_tells_all_coins_of_a_second():
     """Which premium, both prices in won and the rate; natural in both languages."""
     clock = HandClock()

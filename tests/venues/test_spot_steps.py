@@ -4,13 +4,15 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from harness import run_virtual
 from test_kiwoom_orders import notice, on_desk, place, until, wish
 from test_venue_orders import intent, view
 
 from kis_realtime_trading import KillLevel, OrderEvent, OrderStatus
 from venues.common import Kind, OrderSeen
 from venues.spot import SpotLedger, Update, updates_of
-from venues.wire import LANE_QUERY, Budget, Limit
+from venues.upbit_orders import read_order
+from venues.wire import LANE_QUERY, Budget, Limit, Pacer
 
 D, S, E = Decimal, OrderStatus, OrderEvent
 
@@ -164,3 +166,50 @@ def test_numbers_begin_anew_each_day_and_so_does_what_was_heard(tmp_path):
         return set(desk.kiwoom.heard)
 
     assert on_desk(tmp_path, act)[1] == {"0000008"}
+
+
+# --- the pacer, what Upbit shows --------------------------------------------------------
+
+
+def test_an_answer_that_is_no_refusal_ends_the_growth_of_pauses():
+    """429, 429: two seconds; an answer; 429 again: one second."""
+
+    async def scene():
+        pacer = Pacer({"g": Limit(10, 1.0)})
+        now, closed = asyncio.get_running_loop().time, []
+        for good in (False, False, True):
+            if good:
+                pacer.went_well("g")
+                await asyncio.sleep(10)
+            pacer.refused("g", None)
+            closed.append(round(pacer.budgets["g"].closed_until - now(), 3))
+        return closed
+
+    assert run_virtual(scene()) == [1.0, 2.0, 1.0]
+
+
+def test_a_call_that_was_given_up_while_it_waited_costs_nothing():
+    """Its turn had not come: the next one has the whole second."""
+
+    async def scene():
+        pacer, loop = Pacer({"g": Limit(2, 1.0)}), asyncio.get_running_loop()
+        for _ in range(2):
+            await pacer.turn("g", LANE_QUERY)
+        given_up = [asyncio.ensure_future(pacer.turn("g", LANE_QUERY)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        for each in given_up:
+            each.cancel()
+        for _ in range(2):
+            await pacer.turn("g", LANE_QUERY)
+        return round(loop.time(), 3)
+
+    assert run_virtual(scene()) == 1.0
+
+
+def test_trades_that_do_not_add_up_are_no_figures():
+    """The list of an order's trades lags behind what it executed: funds are not known, nothing ends on them."""
+    body = {"uuid": "u", "identifier": "kb-1", "market": "KRW-BTC", "side": "bid", "ord_type": "limit", "state": "done",
+            "price": "89000000", "volume": "0.002", "executed_volume": "0.002", "paid_fee": "89", "trades_count": 1,
+            "trades": [{"funds": "89000", "volume": "0.001"}]}  # fmt: skip
+    seen = read_order(body, "KRW")
+    assert (seen.filled, seen.filled_funds, seen.fees_known) == (D("0.002"), None, False)
