@@ -503,3 +503,43 @@ def test_the_change_of_an_order_that_nobody_knows_is_no_new_order(original, adop
     bench.list_of(row)
     assert len(bench.ledger.orders) == adopted
     assert alerts(bench.actions).count("external_order") == adopted
+
+
+class FailsOnce(Scripted):
+    """Fails at its first trade; counts how often it is asked."""
+
+    asked = 0
+
+    def on_trade(self, view, trade):
+        self.asked += trade.symbol == SYMBOL
+        if trade.symbol == SYMBOL and self.asked == 1:
+            raise ValueError
+
+
+def test_an_unlocked_stock_is_asked_about_again():
+    """Its strategy had failed: stopped for the day, until the owner lets it go on."""
+    bench = Bench(strategy=FailsOnce()).start("09:00:00")
+    asked = []
+    for word in ("", "unlock", ""):
+        if word:
+            bench.command(word, text=SYMBOL)
+        bench.wait(1)
+        bench.trade(70_000)
+        asked.append(bench.strategy.asked)
+    assert asked == [1, 2, 3]
+    assert bench.ledger.stopped == {}
+
+
+def test_the_number_of_another_order_resolves_nothing():
+    """It is refused and told: two orders of one number would share its fills."""
+    bench = Bench().start()
+    call, known = sending(bench)
+    bench.answer(call)
+    lost, order = sending(bench, "second", price=70_100)
+    bench.answer(lost, bot.Outcome.UNKNOWN)
+    bench.engine.core.apply(
+        bot.OrderUpdate(order.intent.intent_id, bot.OrderEvent.AMBIGUOUS, bench.now)
+    )
+    told = bench.command("resolve", text=f"{order.intent.intent_id}={known.order_no}")
+    assert (alerts(told)[-1], order.status, order.order_no) == ("error", S.QUARANTINED, "")
+    assert bench.ledger.order_of(known.order_no) is known
