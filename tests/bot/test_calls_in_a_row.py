@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import time
 from datetime import timedelta
 from email.utils import formatdate
@@ -20,9 +21,10 @@ class Scripted:
     """A transport that answers by a script: what, after how many seconds; then good answers."""
 
     def __init__(self, *script: Any) -> None:
-        self.script, self.calls = list(script), []
+        self.script, self.calls, self.times = list(script), [], []
 
     async def __call__(self, method, url, headers, params, body):
+        self.times.append(asyncio.get_running_loop().time())
         self.calls.append((url.rpartition("/")[2], dict(headers), dict(params)))
         takes_s, what = self.script.pop(0) if self.script else (0.0, good())
         await asyncio.sleep(takes_s)
@@ -59,29 +61,23 @@ def clients(folder, *script, pace=float(edge.PLENTY)):
 # --- tokens ---
 
 
-@pytest.fixture
-def nothing_learnt(monkeypatch):
-    """Let no redactor know a token of another test."""
-    monkeypatch.setattr(bot.Redactor, "_issued", bot.deque(maxlen=8))
-    monkeypatch.setattr(bot.Redactor, "_issued_runs", set())
-
-    def forget():
-        bot.Redactor._issued.clear()
-        bot.Redactor._issued_runs = set()
-
-    return forget
+def learn_others():
+    """Let redactors know so many new things that they forget those of before."""
+    for n in range(8):
+        bot.Redactor.learn(bot.Secret(f"#{n}" * 10))
 
 
-def test_whatever_a_server_gave_is_starred_also_after_a_restart(tmp_path, nothing_learnt):
+def test_whatever_a_server_gave_is_starred_also_after_a_restart(tmp_path):
     """The token when it comes, the same out of the file of an earlier process, the approval key."""
     shown = bot.Redactor([])
+    learn_others()  # no token of another test is known
 
     async def main():
         desk, _ = clients(tmp_path, (0, token()), (0, reply(approval_key="approval-abcdefgh")))
         texts = [f"echo {(await desk.auth.token()).reveal()}"]
         texts.append(f"echo {(await desk.auth.approval_key()).reveal()}")
         told = [shown(text) for text in texts]
-        nothing_learnt()  # another process
+        learn_others()  # as good as another process
         assert shown(texts[0]) == texts[0]
         again, transport = clients(tmp_path)
         assert (await again.auth.token()).reveal() in texts[0]
@@ -175,7 +171,7 @@ def test_the_minute_of_a_token_begins_with_its_question(tmp_path, takes_s, speed
 
     async def main():
         desk, transport = clients(tmp_path, *[(takes_s, token(f"t{n}")) for n in range(3)])
-        desk.auth._clock.speed = speed
+        desk.clock.speed = speed
         loop = asyncio.get_running_loop()
         began = loop.time()
         desk.auth.drop_token(await desk.auth.token())
@@ -195,12 +191,12 @@ def test_those_who_waited_for_a_token_that_cannot_be_kept_use_it_all_the_same(tm
     """The file still holds the old one, which has ended: memory counts, one is asked for."""
 
     async def main():
-        desk, transport = clients(tmp_path, (0, token("t1")), (1.0, token("t2")))
+        first = token("t1", access_token_token_expired="2026-11-20 10:06:30")
+        desk, transport = clients(tmp_path, (0, first), (1.0, token("t2")))
         await desk.auth.token()  # in the file
-        ended = json.loads(desk.auth._file.read_text()) | {"expires": "2026-11-20T09:00:00+09:00"}
-        bot.write_private(desk.auth._file, json.dumps(ended))
-        desk.auth._expires, desk.auth._next_issue = desk.clock.now(), -bot.math.inf
-        desk.auth._store = lambda: None  # the disk takes nothing
+        await asyncio.sleep(62)
+        [kept] = tmp_path.glob("token-*")
+        kept.with_name(f".{kept.name}.{os.getpid()}").mkdir()  # the disk takes no other
         given = await asyncio.gather(*(desk.auth.token() for _ in range(5)))
         return {each.reveal() for each in given}, len(transport.calls)
 
@@ -369,20 +365,17 @@ def test_the_pages_of_a_list_go_on_where_the_last_one_ended(tmp_path):
 
         dead = reply(500, rt_cd="1", msg_cd="EGW00123")
         desk, transport = clients(
-            tmp_path, (0, token("t1")), (0, page(1, "F")), (0, dead), (62, token("t2")),
+            tmp_path, (0, token("t1")), (0, page(1, "F")), (0, dead), (1, token("t2")),
             (0, page(2, "M")), (0, page(3, "D")),
         )  # fmt: skip
-        desk.auth._next_issue = -bot.math.inf
-        pages = asyncio.create_task(desk.client.pages("orders", {"A": "1"}))
-        await asyncio.sleep(0)
-        while not pages.done():
-            desk.auth._next_issue = -bot.math.inf  # the minute of tokens has a test of its own
-            await asyncio.sleep(0.1)
+        await desk.auth.token()
+        await asyncio.sleep(62)  # another one may be asked for
+        pages = await desk.client.pages("orders", {"A": "1"})
         asked = [
             (h.get("tr_cont"), p.get("CTX_AREA_FK100"), p.get("CTX_AREA_NK100"), h["authorization"][13:15])
             for path, h, p in transport.calls if path != "tokenP"
         ]  # fmt: skip
-        return [each["n"] for each in await pages], asked
+        return [each["n"] for each in pages], asked
 
     found, asked = run(main)
     assert found == [1, 2, 3]
@@ -473,10 +466,11 @@ def test_an_order_refused_for_its_token_costs_that_token_and_no_newer_one(tmp_pa
 
         dead = reply(500, rt_cd="1", msg_cd=code, msg1="x")
         desk, transport = clients(tmp_path, (0, token("t1")), (5.0, dead), (0, token("t2")))
+        first = await desk.auth.token()
+        await asyncio.sleep(62)  # another one may be asked for
         order = asyncio.create_task(desk.orders.submit(intent()))
         await asyncio.sleep(1)
-        desk.auth.drop_token(desk.auth._token)  # by another call
-        desk.auth._next_issue = -bot.math.inf
+        desk.auth.drop_token(first)  # by another call
         newer = await desk.auth.token()
         answer = await order
         return answer.outcome.name, newer == await desk.auth.token(), len(transport.calls)
@@ -547,19 +541,21 @@ def test_a_token_is_doubted_from_two_minutes_of_odd_refusals_on_and_again_an_hou
     """Counted from the first refusal, not from the last."""
 
     async def main():
-        desk, _ = clients(tmp_path)
+        desk, _ = clients(tmp_path, (0, token("t1")), (0, token("t2")), (0, token("t3")))
         costs, loop = [], asyncio.get_running_loop()
-        desk.auth.drop_token = lambda token: costs.append(loop.time() - began)
         client, began = desk.client, loop.time()
 
-        def refused():
+        async def refused():
+            given = await desk.auth.token()
             with contextlib.suppress(bot.RequestRefused):
-                client.raise_refusal(500, {"rt_cd": "1", "msg_cd": "XYZ00001"}, bot.Secret("t"))
+                client.raise_refusal(500, {"rt_cd": "1", "msg_cd": "XYZ00001"}, given)
+            if not desk.auth.left_s:
+                costs.append(loop.time() - began)
 
-        refused()
+        await refused()
         for wait_s in (60.0, after_s - 60.0, 0.0, 3_599.9, 0.1):
             await asyncio.sleep(wait_s)
-            refused()
+            await refused()
         return costs
 
     costs = run(main)
@@ -621,16 +617,9 @@ def test_a_refusal_for_pace_slows_all_calls_and_a_passing_one_waits_by_itself(
     async def main():
         no = reply(500, rt_cd="1", msg_cd=code, msg1="x")
         desk, transport = clients(tmp_path, (0, token()), *[(0, no)] * 3)
-        loop, times, usual = asyncio.get_running_loop(), [], desk.rest.governor._gap
-        answer = transport.__call__
-
-        async def noting(*what):
-            times.append(loop.time())
-            return await answer(*what)
-
-        desk.rest._transport = noting
+        usual = desk.rest.governor._gap
         await desk.client.get("price", {})
-        spans = [round(b - a) for a, b in itertools.pairwise(times[1:])]
+        spans = [round(b - a) for a, b in itertools.pairwise(transport.times[1:])]
         return spans, round(desk.rest.governor._gap / usual)
 
     assert run(main) == (waits, gap)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from types import SimpleNamespace
 
@@ -17,16 +18,16 @@ class Api:
     """A Bot API that answers by a script: an error, or nothing; it notes what it was sent."""
 
     def __init__(self, *script):
-        self.script, self.sent, self.number = list(script), [], 0
+        self.script, self.sent, self.asked_s = list(script), [], []
 
     async def _answer(self, kind, *what, **how):
+        self.asked_s.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.1)
         failure = self.script.pop(0) if self.script else None
         if failure is not None:
             raise failure
-        self.number += 1
         self.sent.append((kind, *what, how))
-        return SimpleNamespace(message_id=self.number)
+        return SimpleNamespace(message_id=len(self.sent))
 
     async def send_message(self, chat, text, **how):
         return await self._answer("new", chat, text, **how)
@@ -97,19 +98,11 @@ def test_pauses_after_failures_grow_and_begin_anew_after_a_success():
 
     async def main():
         telegram, _ = phone()
-        loop, times = asyncio.get_running_loop(), []
         api = Api(OSError(), OSError(), OSError(), None, OSError(), None)
-        answer = api._answer
-
-        async def noting(*what, **how):
-            times.append(loop.time())
-            return await answer(*what, **how)
-
-        api._answer = noting
         telegram.post("a")
         telegram.post("b")
         await sending(telegram, api, 20)
-        return [round(b - a - 0.1, 3) for a, b in itertools.pairwise(times)]
+        return [round(b - a - 0.1, 3) for a, b in itertools.pairwise(api.asked_s)]
 
     assert harness.run_virtual(main()) == [1.0, 2.0, 4.0, 0.0, 1.0]
 
@@ -297,12 +290,15 @@ class Hook:
     """An address that takes what it is sent after a while, with the status that a test says."""
 
     def __init__(self, *statuses):
-        self.statuses, self.taken, self.during = list(statuses), [], lambda: None
+        self.statuses, self.taken, self.asked_s = list(statuses), [], []
+        self.meanwhile = []  # what happens while something is on its way, once each
 
     @contextlib.asynccontextmanager
     async def post(self, url, json, allow_redirects):
+        self.asked_s.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.5)
-        self.during()
+        if self.meanwhile:
+            self.meanwhile.pop()()
         status = self.statuses.pop(0) if self.statuses else 200
         if status < 300:
             self.taken.append(json["text"])
@@ -327,7 +323,7 @@ def test_what_was_put_out_of_a_full_queue_while_it_was_sent_takes_no_other_with_
         made, hook = doors(webhook_url="https://x.example/h"), Hook()
         for n in range(50):
             made.post(f"t{n}")
-        hook.during = lambda: (made.post("new"), setattr(hook, "during", lambda: None))
+        hook.meanwhile.append(functools.partial(made.post, "new"))
         task = asyncio.create_task(made._tell(hook))
         await asyncio.sleep(200)
         task.cancel()
@@ -346,14 +342,14 @@ def test_an_address_in_trouble_is_asked_more_and_more_seldom(statuses, pauses):
     """What may be taken later is tried again, up to once a minute; what never will be goes."""
 
     async def main():
-        made, hook, times = doors(webhook_url="https://x.example/h"), Hook(*statuses), []
-        hook.during = lambda: times.append(asyncio.get_running_loop().time() - 0.5)
+        made, hook = doors(webhook_url="https://x.example/h"), Hook(*statuses)
         made.post("a")
         made.post("b")
         made.post("c")
         task = asyncio.create_task(made._tell(hook))
         await asyncio.sleep(1_000)
         task.cancel()
-        return [round(b - a - 0.5 * (a != 0)) for a, b in zip([0.0, *times], times, strict=False)]
+        times = [0.0, *hook.asked_s]
+        return [round(b - a - 0.5 * (a != 0)) for a, b in itertools.pairwise(times)]
 
     assert harness.run_virtual(main())[: len(pauses)] == pauses

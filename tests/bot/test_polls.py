@@ -14,6 +14,12 @@ import kis_realtime_trading as bot
 USUAL = ("orders", "cash", "holdings")
 
 
+def all_just_asked(broker, now):
+    """Let no usual question be due at once."""
+    for kind in USUAL:
+        broker.agenda.note_asked(kind, now)
+
+
 async def asked_at(life, broker, count, kinds=("orders",)):
     """Return the loop times at which the next questions were put, each answered before the next."""
     times = []
@@ -35,7 +41,7 @@ def test_a_list_leaves_as_much_time_to_others_as_it_took(takes_s, speed, span_s)
     async def story(life):
         broker = broker_of(life)
         await broker.auth.token()
-        broker.agenda._asked_at = dict.fromkeys(USUAL, life.world.clock.now())
+        all_just_asked(broker, life.world.clock.now())
         life.network.answers_s = (takes_s, takes_s)
         times = await asked_at(life, broker, 4)
         return [b - a for a, b in itertools.pairwise(times)][1:]
@@ -52,7 +58,7 @@ def test_a_clock_that_is_set_while_a_list_comes_changes_no_pace(set_by_s):
         life.world.clock = wrong = Wrong(life.world.clock)
         broker = broker_of(life)
         await broker.auth.token()
-        broker.agenda._asked_at = dict.fromkeys(USUAL, wrong.now())
+        all_just_asked(broker, wrong.now())
         life.network.answers_s = (4.0, 4.0)
         asyncio.get_running_loop().call_later(7.0, lambda: setattr(wrong, "off_s", set_by_s))
         times = await asked_at(life, broker, 5)  # the first after five: the clock is set during it
@@ -69,7 +75,7 @@ def test_cash_and_holdings_are_asked_each_minute_and_the_list_between():
     async def story(life):
         broker, asked = broker_of(life), []
         loop = asyncio.get_running_loop()
-        broker.agenda._asked_at = dict.fromkeys(USUAL, life.world.clock.now())
+        all_just_asked(broker, life.world.clock.now())
         began = loop.time()
         while loop.time() - began < 610.0:
             ask = await broker.next_question(USUAL, True)
