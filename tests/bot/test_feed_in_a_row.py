@@ -7,9 +7,14 @@ from types import SimpleNamespace
 
 import edge
 import pytest
+from test_calls_in_a_row import clients, learn_others, reply
 from test_trader import SYMBOL, Life
 from test_websocket import Ear, Fake, ack, listening, run, taking_all, usual
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.frames import Frame
+from websockets.http11 import Response
+from websockets.uri import parse_uri
 
 import kis_realtime_trading as bot
 
@@ -126,21 +131,41 @@ def test_a_session_that_shall_be_renewed_ends_with_its_next_frame_whatever_it_is
     assert [up for up, _ in changes] == [True, False, True] and "005930" in changes[1][1]
 
 
+class Line(asyncio.Transport):
+    """A line that takes everything and notes when it is cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.aborted = False
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Nothing waits here."""
+
+    def write(self, data):
+        """Take it."""
+
+    def abort(self):
+        self.aborted = True
+
+
 @pytest.mark.parametrize(
     ("every_s", "ends_at"), [(10.0, None), (0.2, None), (0.0999, 101), (0.0, 101)]
 )
 def test_pings_end_a_connection_by_how_dense_they_are_and_not_by_how_many(every_s, ends_at):
     """A thousand in their time are fine; more than a hundred within ten seconds are none of KIS."""
-    now, aborted = [1_000.0], []
-    guarded = object.__new__(bot._Guarded)
-    guarded.loop = SimpleNamespace(time=lambda: now[0])
-    guarded.response, came = "of the handshake", []
-    guarded.transport = SimpleNamespace(abort=lambda: aborted.append(len(came)))
-    for _ in range(1_000):
-        came.append(Frame(bot.WebSocketOpcode.PING, b""))
-        guarded.process_event(came[-1])
-        now[0] += every_s
-    assert (aborted[0] if aborted else None) == ends_at
+
+    async def main():
+        line, came = Line(), 0
+        connection = bot._Guarded(ClientProtocol(parse_uri("ws://127.0.0.1:1")))
+        connection.connection_made(line)
+        connection.process_event(Response(101, "", Headers()))  # the handshake is over
+        while came < 1_000 and not line.aborted:
+            came += 1
+            connection.process_event(Frame(bot.WebSocketOpcode.PING, b""))
+            await asyncio.sleep(every_s)
+        return came if line.aborted else None
+
+    assert run(main) == ends_at
 
 
 def test_what_the_server_says_is_cleaned_of_the_key_of_its_own_session(tmp_path):
@@ -148,10 +173,8 @@ def test_what_the_server_says_is_cleaned_of_the_key_of_its_own_session(tmp_path)
     keys = ["first-0123456789ab", "SECOND.cdefghijklm", "third_NOPQRSTUVWXY"]  # nothing in common
 
     async def main():
-        desk, left, made = edge.desk(tmp_path), iter(keys), []
-
-        async def approval_key():
-            return bot.Secret(next(left))
+        answers = [(0.0, reply(approval_key=each)) for each in keys]
+        (desk, _), made = clients(tmp_path, *answers), []
 
         def echoing(message):
             tr_id, key = bot.json.loads(message)["body"]["input"].values()
@@ -159,12 +182,11 @@ def test_what_the_server_says_is_cleaned_of_the_key_of_its_own_session(tmp_path)
             return [ack(tr_id, key, "1", "OPSP8991", said)]
 
         async def connect(url):
+            learn_others()  # only the session itself knows its key now
             made.append(Fake(echoing))
             return made[-1]
 
-        desk.auth.approval_key = approval_key
         ear, told = Ear(desk, usual(desk), connect), []
-        ear.socket.on_refused = told.append
         async with listening(ear):
             for _ in keys:
                 await asyncio.sleep(5)
@@ -184,16 +206,16 @@ def test_what_the_server_says_is_cleaned_of_the_key_of_its_own_session(tmp_path)
 
 
 class Market:
-    """Trades of KIS as a test sets them; notes when it was asked."""
+    """Trades of KIS as a test sets them, of one stock or of all; notes when it was asked."""
 
     def __init__(self, clock):
-        self.clock, self.trades, self.asked = clock, [], []
+        self.clock, self.trades, self.of, self.asked = clock, [], None, []
 
     async def last_trades(self, symbol):
         self.asked.append(self.clock.now())
         if isinstance(self.trades, Exception):
             raise self.trades
-        return [(at, 70_000, 1) for at in self.trades]
+        return [(at, 70_000, 1) for at in self.trades if self.of is None or symbol in self.of]
 
 
 class Feed:
@@ -279,11 +301,7 @@ def test_one_missed_stock_of_several_is_enough(missed):
 
     async def story(life):
         _, market, _, silence = await silent(life)
-
-        async def last_trades(symbol):
-            return [("092000", 1, 1)] if symbol in missed else []
-
-        market.last_trades = last_trades
+        market.trades, market.of = ["092000"], missed
         return await silence.any()
 
     assert Life(density=0.0001, symbols=(SYMBOL, "000660")).play(story) is bool(missed)
@@ -301,7 +319,8 @@ def test_who_is_halted_in_an_auction_or_without_a_feed_is_not_asked_about():
         state.halted = state.auction = False
         feed.up = True
         for age_s in (299.0, 300.0):
-            silence._asked[SYMBOL] = life.world.clock.now() - timedelta(seconds=age_s)
+            heard = life.world.clock.now() - timedelta(seconds=age_s)
+            state.last_trade = bot.Trade(SYMBOL, heard, 70_000, 1, 1, 1, False)
             found.append(silence._is_due(SYMBOL))
         return found
 
@@ -313,11 +332,14 @@ def test_nobody_is_asked_about_outside_continuous_trading():
     """Ten minutes before the open, in the closing auction and after the close silence means nothing."""
 
     async def story(life):
-        _, _, _, silence = await silent(life)
+        state, market, feed, _ = await silent(life)
         found = []
         for clock in ("08:50:00", "15:19:59", "15:20:00", "15:25:00", "15:30:00", "15:45:00"):
-            silence._core.now = edge.at(clock)
-            found.append(silence._is_due(SYMBOL))
+            now, session = edge.at(clock), bot.session_of(edge.DAY)
+            core = SimpleNamespace(
+                now=now, session=session, phase=session.phase(now), symbols={SYMBOL: state}
+            )
+            found.append(bot.Silence(core, market, feed, life.world.clock)._is_due(SYMBOL))
         return found
 
     assert Life(density=0.0001).play(story) == [False, True, *[False] * 4]
