@@ -1,19 +1,21 @@
 """What the trader's parts keep from one moment to the next: the lane, the journal's waits, the morning."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import random
 import time
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import edge
 import harness
 import pytest
-from test_doors import with_journal
+from test_calls_in_a_row import good, reply, token
 from test_late_journal import locked
-from test_trader import SYMBOL, Life
-from test_wrong_clocks import wrong_clock
+from test_trader import SYMBOL, Life, Wrong
 
 import kis_realtime_trading as bot
 
@@ -29,16 +31,122 @@ def entry_of(n, **changes):
     return bot.replace(made, **changes)
 
 
+class Asked(NamedTuple):
+    """A request that left: its loop time, the last part of its path, what stood then."""
+
+    at_s: float
+    name: str
+    params: dict[str, str]
+    stood: Any
+
+
+class Wire:
+    """A network that notes each request; some it answers by a script, the rest is the simulator's.
+
+    A script has, for the last part of a path, one thing for each request: an answer, an error, or
+    the seconds until the simulator answers.
+    """
+
+    def __init__(self, network):
+        self._network, self.asked = network, []
+        self.script, self.look = {}, lambda: None  # `look` tells what stands
+
+    async def __call__(self, method, url, headers, params, body):
+        name, now = url.rpartition("/")[2], asyncio.get_running_loop().time()
+        self.asked.append(Asked(now, name, dict(params), self.look()))
+        script = self.script.get(name)
+        what = script.pop(0) if script else 0.0
+        if isinstance(what, Exception):
+            raise what
+        if isinstance(what, bot.HttpReply):
+            return what
+        await asyncio.sleep(what)
+        return await self._network(method, url, headers, params, body)
+
+    async def close(self):
+        """Nothing is open."""
+
+    def of(self, name):
+        """Return the requests of one path."""
+        return [each for each in self.asked if each.name == name]
+
+
+class Noting:
+    """A recorder that notes what it is given, and what stood then: before the engine hears it."""
+
+    def __init__(self):
+        self.seen, self.stood, self.look = [], [], lambda: None
+        self.flushed, self.broken = 0, ""
+
+    def _note(self, *what):
+        self.seen.append(what)
+        self.stood.append(self.look())
+
+    def frame(self, stamp_ns, connection, frame):
+        self._note("frame", frame, connection)
+
+    def time(self, now):
+        self._note("time", now)
+
+    def event(self, event):
+        self._note("event", event)
+
+    def flush(self):
+        self.flushed += 1
+
+    def begin_day(self, now, days):
+        """All days stand in one list."""
+
+    def close(self):
+        """Nothing is open."""
+
+    def events(self, kind):
+        """Return the events of a kind, in their order."""
+        return [each[1] for each in self.seen if isinstance(each[1], kind)]
+
+
+async def run_for(coroutine, seconds):
+    """Run a loop of the trader for a while."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def trader_of(life, telegram="", journal=None, show_status=lambda trader: None):
+    """Return a trader with a noting recorder and network (`life.wire`), of which nothing runs yet."""
+    world, life.wire = life.world, Wire(life.network)
+    journal = journal or bot.Journal(world.folder / "journal.sqlite3")
+    services = bot.Services(
+        world.clock, life.wire, life.network.connect, journal, world.folder, Noting(), show_status
+    )
+    settings = harness.make_settings(life.sim, **world.settings)
+    settings = bot.replace(settings, telegram_token=bot.Secret(telegram), telegram_chat="42")
+    return bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
+
+
 def parts(story, **more):
     """Run a story with the parts of a trader that is not run."""
 
     async def main(life):
-        trader = life.world.make_trader(harness.Nothing())
+        trader = trader_of(life)
         result = await story(life, trader)
         trader.journal.close()
         return result
 
     return Life(**more).play(main)
+
+
+def let_go(trader, n=1, **changes):
+    """Return row and call of an order that nothing holds back: awaited by the ledger, shares held."""
+    core = trader.engine.core
+    if core.session is None:
+        trader.feed(bot.Command("day", trader.clock.now(), bot.session_of(edge.DAY)))
+        core.ledger.position(SYMBOL).quantity = 50
+    usual = {"side": bot.Side.SELL, "purpose": "exit", "at": trader.clock.now()}
+    intent = entry_of(n, **{**usual, **changes})
+    core.ledger.apply(intent)
+    return bot.Record("intent", intent.intent_id, intent), bot.OrderCall("new", intent)
 
 
 # --- the lane ---
@@ -48,20 +156,18 @@ def test_at_the_end_every_call_of_the_lane_is_answered_once():
     """What waited never left; what is under way is unknown; the lane is empty and joined at once."""
 
     async def story(life, trader):
-        lane, heard = trader.bridge.calls, []
-        trader.engine.handle = lambda event: heard.append(event) or []
-        calls = [bot.OrderCall("new", entry_of(n)) for n in range(4)]
-        for n, call in enumerate(calls):
-            lane.put_nowait((True, n, call))
-        trader.bridge.under_way = lane.get_nowait()[2]
+        lane = trader.bridge.calls
+        for n in range(4):
+            lane.put_nowait((True, n, bot.OrderCall("new", entry_of(n))))
+        life.wire.script["tokenP"] = [60.0]
+        await run_for(trader._call_lane(), 1.0)  # the first waits for a token
         for _ in range(2):  # the second time there is nothing left to answer
             trader.bridge.end_calls()
         async with asyncio.timeout(1.0):
             await lane.join()
         return [
             (each.intent_id, each.answer.outcome.name)
-            for each in heard
-            if isinstance(each, bot.OrderAnswered)
+            for each in trader.recorder.events(bot.OrderAnswered)
         ]
 
     assert parts(story) == [
@@ -97,22 +203,21 @@ def test_the_order_leaves_before_its_words_are_said():
     """The durable row, then the first byte, then screen and phone: words may take their time."""
 
     async def story(life, trader):
-        did = []
-        trader.bridge.say = lambda alert, row=0: did.append(alert.code)
+        def said():
+            return any("these words" in text for text in trader.bridge.messages)
+
         lane = asyncio.create_task(trader._call_lane())
-        trader.bridge.veto = lambda call: (
-            did.append("left") or bot.OrderAnswer(bot.Outcome.NOT_SENT)
-        )
         await trader.broker.auth.token()
         await asyncio.sleep(2)
-        trader.bridge.execute([
-            bot.Alert("error", {"what": "x"}), bot.OrderCall("new", entry_of(1)),
-        ])  # fmt: skip
+        row, call = let_go(trader)
+        life.wire.look = said
+        trader.bridge.execute([row, bot.Alert("error", {"what": "these words"}), call])
         await asyncio.wait_for(trader.bridge.calls.join(), 1.0)
         lane.cancel()
-        return did[:2], trader._busy_since, trader.bridge.under_way
+        [left] = life.wire.of("order-cash")
+        return left.stood, said(), trader._busy_since, trader.bridge.under_way
 
-    assert parts(story) == (["left", "error"], {}, None)
+    assert parts(story, start="09:30:00") == (False, True, {}, None)
 
 
 def test_an_exit_that_waits_long_for_its_row_counts_in_the_pace_when_it_leaves(tmp_path):
@@ -186,19 +291,25 @@ def test_an_event_is_judged_by_the_time_at_which_it_came():
     """Whatever is fed, the engine hears the present moment before it."""
 
     async def story(life, trader):
-        heard = []
-        trader.engine.handle = lambda event: heard.append(event) or []
-        for _ in range(2):
+        core, now = trader.engine.core, trader.clock.now()
+        trader.recorder.look = lambda: core.now  # before the engine hears what is recorded
+        seen = [bot.Seen(bot.Cash(n), now) for n in range(2)]
+        for each in seen:
             await asyncio.sleep(3)
-            trader.feed(bot.Seen(bot.Cash(1), trader.clock.now()))
-        return [
-            (type(each).__name__, getattr(each, "now", None)) for each in heard
-        ], trader.clock.now()
+            trader.feed(each)
+        given = zip(trader.recorder.seen, trader.recorder.stood, strict=True)
+        return (
+            seen,
+            now,
+            [(*what, at) for what, at in given if what[1] in seen or what[0] == "time"],
+        )
 
-    heard, now = parts(story)
-    assert heard == [
-        ("TimeEvent", now - timedelta(seconds=3)), ("Seen", None), ("TimeEvent", now), ("Seen", None),
+    (one, two), began, given = parts(story)
+    first, second = began + timedelta(seconds=3), began + timedelta(seconds=6)
+    assert [each[:2] for each in given] == [
+        ("time", first), ("event", one), ("time", second), ("event", two),
     ]  # fmt: skip
+    assert [each[2] for each in given][1:] == [first, first, second]
 
 
 # --- the journal's waits ---
@@ -208,14 +319,14 @@ def test_a_sell_that_waited_is_told_in_its_own_wait_only():
     """A short lateness holds a sell and lets it go untold; the long one after it names only its own."""
 
     async def story(life):
-        trader, run = with_journal(life, harness.Nothing())
+        trader, run = await life.begin()
         await life.world.until("09:20:00")
-        trader.journal.late_for = lambda kind, data: True
         told = []
-        for n, tries in ((1, 2), (3, 0), (2, 40)):  # soon written, at once, late
-            trader.journal.tries_left = tries
-            sell = entry_of(n, side=bot.Side.SELL, purpose="exit", quantity=n)
-            trader.bridge.execute([bot.Record("note", "", {}), bot.OrderCall("new", sell)])
+        for n, late_s in ((1, 0.4), (3, 0.0), (2, 10.0)):  # soon written, at once, late
+            with locked(life, trader) if late_s else contextlib.nullcontext():
+                sell = entry_of(n, side=bot.Side.SELL, purpose="exit", quantity=n)
+                trader.bridge.execute([bot.Record("note", "", {}), bot.OrderCall("new", sell)])
+                await asyncio.sleep(late_s)
             while trader.bridge.late:
                 await asyncio.sleep(0.1)
             told.append([text for text in trader.bridge.messages if "직접 파십시오" in text])
@@ -282,125 +393,132 @@ def test_a_trouble_of_a_question_ends_with_its_answer_and_no_other(ask):
 # --- the morning ---
 
 
-def morning_with(life, trader, **answers):
-    """Let the calendar and the token answer as a test says, one answer after another."""
-    left = {name: iter(values) for name, values in answers.items()}
-
-    async def give(name):
-        value = next(left[name])
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    if "opens" in answers:
-        trader.broker.market.is_open_day = lambda day: give("opens")
-    if "token" in answers:
-        trader.broker.auth.token = lambda spare: give("token")
-    if "orders" in answers:
-        trader.broker.orders.orders_of = lambda day: give("orders")
+NO = reply(200, rt_cd="1", msg_cd="OPSQ0001", msg1="no")  # a refusal that is not asked again
+NOBODY = bot.NotSent("no connection: X")
 
 
 def test_the_calendar_of_each_morning_decides_anew():
-    """No, no answer, yes: held, still held, free; disagreeing is told each time."""
+    """No, a refusal, yes, no answer, no: held, still held, free, free, held; told each time."""
+
+    def opens(word):
+        return good(output=[{"bass_dt": f"{edge.DAY:%Y%m%d}", "opnd_yn": word}])
 
     async def story(life, trader):
-        morning_with(life, trader, opens=[False, bot.NoAnswer("x"), True, None, False])
+        life.wire.script["chk-holiday"] = [
+            opens("N"), NO, opens("Y"), *[bot.NoAnswer("x")] * 4, opens("N"),
+        ]  # fmt: skip
         seen = []
         for _ in range(5):
             await trader.morning._confirm_calendar(bot.session_of(edge.DAY))
             seen.append("calendar" in trader.engine.core.holds)
         return seen, trader.bridge.said["calendar_differs"]
 
-    assert parts(story, start="08:40:00") == ([True, True, False, False, True], 2)
+    wanted = [True, True, False, False, True], 2
+    assert parts(story, start="08:40:00", environment="real") == wanted
+
+
+def test_a_server_without_a_calendar_holds_nothing():
+    """The paper server has none: not asked, and what was held is let go."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("hold", trader.clock.now(), text="calendar"))
+        await trader.morning._confirm_calendar(bot.session_of(edge.DAY))
+        return life.wire.asked, "calendar" in trader.engine.core.holds
+
+    assert parts(story, start="08:40:00") == ([], False)
 
 
 def test_a_morning_without_a_token_is_told_until_there_is_one():
     """After 1, 4, 16 and 61 seconds; with the token the trouble is over."""
 
     async def story(life, trader):
-        no = bot.RequestRefused("EGW00201", "no", 500)
-        morning_with(life, trader, token=[no, no, bot.NoAnswer("x"), no, bot.Secret("t")])
-        asked, loop, give = [], asyncio.get_running_loop(), trader.broker.auth.token
-
-        async def noting(spare):
-            assert spare == bot.TOKEN_MORNING_SPARE
-            asked.append((round(loop.time()), "token" in trader.broker.troubles))
-            return await give(spare)
-
-        trader.broker.auth.token = noting
-        trader.morning._ask_all = trader.morning._confirm_calendar = noop
-        began = loop.time()
+        life.wire.script["tokenP"] = [NOBODY] * 4
+        life.wire.look = lambda: "token" in trader.broker.troubles
         assert await trader.morning.prepare(bot.session_of(edge.DAY))
-        return [(at - round(began), told) for at, told in asked], dict(trader.broker.troubles)
-
-    async def noop(*_):
-        return None
+        return [(round(each.at_s), each.stood) for each in life.wire.of("tokenP")], dict(
+            trader.broker.troubles
+        )
 
     asked, troubles = parts(story, start="08:40:00")
     assert asked == [(0, False), (1, True), (5, True), (21, True), (82, True)]
     assert troubles == {}
 
 
+@pytest.mark.parametrize(("ends", "asked"), [("20:39", 2), ("20:45", 1)])
+def test_a_token_that_ends_before_the_day_is_renewed_in_the_morning(ends, asked):
+    """Less than twelve hours are left: another one, while there is time."""
+
+    async def story(life, trader):
+        first = token(access_token_token_expired=f"{edge.DAY} {ends}:00")
+        life.wire.script["tokenP"] = [first, token("t2")]
+        life.wire.script |= {"inquire-price": [NO], "inquire-daily-ccld": [NO]}
+        life.wire.script |= {"inquire-balance": [NO], "inquire-psbl-order": [NO]}
+        await trader.broker.auth.token()
+        await asyncio.sleep(62)
+        assert await trader.morning.prepare(bot.session_of(edge.DAY))
+        return len(life.wire.of("tokenP"))
+
+    assert parts(story, start="08:40:00") == asked
+
+
+def with_open_order_of_yesterday(trader):
+    """Let the ledger be of the day before, with an order that rests at the broker."""
+    from test_ledger import working
+
+    day = edge.DAY - timedelta(days=1)
+    trader.engine.core.ledger.apply(bot.DayOpened(day, edge.at("08:30", day)))
+    for entry in working(trade_date=day, at=edge.at("10:00", day)):
+        trader.engine.core.ledger.apply(entry)
+    return day
+
+
 def test_an_earlier_day_without_its_list_is_told_until_it_comes():
     """After 5, 30, 60 and 60 seconds; what came is fed with the moment of its question."""
 
     async def story(life, trader):
-        from test_ledger import working
-
-        day = edge.DAY - timedelta(days=1)
-        trader.engine.core.ledger.apply(bot.DayOpened(day, edge.at("08:30", day)))
-        for entry in working(trade_date=day, at=edge.at("10:00", day)):
-            trader.engine.core.ledger.apply(entry)
-        no = bot.RequestRefused("EGW00201", "no", 500)
-        morning_with(life, trader, orders=[no, no, bot.BadData("x"), no, bot.OrderList((), day)])
-        fed, asked, give = [], [], trader.broker.orders.orders_of
-        trader.morning._bridge = type("Bridge", (), {
-            "clock": trader.clock, "engine": trader.engine, "feed": staticmethod(fed.append),
-        })  # fmt: skip
-
-        async def noting(which):
-            asked.append((trader.clock.now(), "earlier" in trader.broker.troubles))
-            assert which == day
-            return await give(which)
-
-        trader.broker.orders.orders_of = noting
+        day = with_open_order_of_yesterday(trader)
+        await trader.broker.auth.token()
+        await asyncio.sleep(2)
+        life.wire.script["inquire-daily-ccld"] = [NO] * 4 + [3.0]
+        life.wire.look = lambda: (trader.clock.now(), "earlier" in trader.broker.troubles)
         await trader.morning._end_earlier_day(bot.session_of(edge.DAY))
-        spans = [round((at - asked[0][0]).total_seconds()) for at, _ in asked]
+        asked = life.wire.of("inquire-daily-ccld")
+        assert {each.params["INQR_STRT_DT"] for each in asked} == {f"{day:%Y%m%d}"}
+        [seen] = trader.recorder.events(bot.Seen)
         return (
-            spans,
-            [told for _, told in asked],
+            [round(each.at_s - asked[0].at_s) for each in asked],
+            [each.stood[1] for each in asked],
             trader.broker.troubles,
-            fed[0].asked_at - asked[-1][0],
+            (asked[-1].stood[0] - seen.asked_at).total_seconds(),
         )
 
-    spans, told, troubles, age = parts(story, start="08:40:00")
+    spans, told, troubles, age_s = parts(story, start="08:40:00")
     assert spans == [0, 5, 35, 95, 155] and told == [False, True, True, True, True]
-    assert (troubles, age) == ({}, timedelta())
+    assert troubles == {} and age_s == pytest.approx(0.0, abs=0.1)
 
 
 def test_the_progress_of_a_warm_up_begins_at_nothing_and_ends_whole():
-    """Done, of how many, seconds left: by what the first took; told when it is long."""
+    """Done, of how many, seconds left: by what the first took; told when it is long; each day anew."""
+    many = tuple(f"{n:06d}" for n in range(5930, 5938))
 
     async def story(life, trader):
-        seen, first_told = [], []
-        trader.morning.progress = 9, 9, 0  # of the day before
-
-        async def past(symbol, session):
-            seen.append(trader.morning.progress)
-            first_told.append(trader.bridge.said["preparing"])
-            await asyncio.sleep(30)
-            return bot.Seen(bot.PastBars(symbol, ()), trader.clock.now())
-
-        trader.morning._past = past
-        await trader.morning.warm_up(bot.session_of(edge.DAY))
+        await trader.broker.auth.token()
+        life.wire.script["inquire-time-dailychartprice"] = [30.0] * 16
+        life.sim.faults.add({"match": {"path": "dailychartprice"}, "effect": {"do": "empty"}})
+        life.wire.look = lambda: (trader.morning.progress, trader.bridge.said["preparing"])
+        seen = []
+        for _ in range(2):
+            await trader.morning.warm_up(bot.session_of(edge.DAY))
+            seen.append([each.stood for each in life.wire.of("inquire-time-dailychartprice")])
+            life.wire.asked.clear()
         told = [trader.bridge.said[code] for code in ("preparing", "prepared")]
-        assert first_told == [0, 0, 0, 1, 1, 1, 1, 1]  # the first three take longer than the rest
         return seen, trader.morning.progress, told
 
-    many = tuple(f"{n:06d}" for n in range(5930, 5938))
-    seen, last, told = parts(story, start="08:40:00", symbols=many)
-    assert seen == [(n, 8, 30 * (8 - n) if n else 0) for n in range(8)]
-    assert (last, told) == ((8, 8, 0), [1, 1])
+    (first, second), last, told = parts(story, start="08:40:00", symbols=many, environment="real")
+    wanted = [(n, 8, 30 * (8 - n) if n else 0) for n in range(8)]
+    assert [each for each, _ in first] == [each for each, _ in second] == wanted
+    assert [count for _, count in first] == [0, 0, 0, 1, 1, 1, 1, 1]  # not by the first three
+    assert (last, told) == ((8, 8, 0), [2, 2])
 
 
 @pytest.mark.parametrize("held", [(), (OTHER,)])
@@ -408,41 +526,42 @@ def test_a_morning_asks_in_its_order_and_with_shares_what_is_held_first(held):
     """The list of an earlier day, the day, prices, account; with shares the rest is asked beside it."""
 
     async def story(life, trader):
-        did, morning, core = [], trader.morning, trader.engine.core
+        core = trader.engine.core
         for symbol in held:
             core.ledger.position(symbol).quantity = 5
-
-        async def noting(what, *_):
-            did.append(what)
-
-        async def ask(what, feed):
-            did.append((what.what, what.symbol))
-
-        async def token(spare):
-            return bot.Secret("t")
-
-        feed = trader.bridge.feed
-        trader.bridge.feed = lambda event: did.append(event.name) or feed(event)
-        morning._end_earlier_day = functools.partial(noting, "earlier")
-        morning._confirm_calendar = functools.partial(noting, "calendar")
-        trader.broker.put, trader.broker.auth.token = ask, token
-        trader.broker.agenda.waiting.clear()
-        assert await morning.prepare(bot.session_of(edge.DAY))
-        return did, sorted(each.symbol for each in trader.broker.agenda.waiting if each.symbol)
+        day = with_open_order_of_yesterday(trader)
+        await trader.broker.auth.token()
+        life.wire.asked.clear()
+        wanted = trader.broker.agenda.waiting
+        life.wire.look = lambda: sorted(each.symbol for each in wanted if each.symbol)
+        trader.recorder.look = lambda: len(life.wire.asked)
+        assert await trader.morning.prepare(bot.session_of(edge.DAY))
+        given = zip(trader.recorder.seen, trader.recorder.stood, strict=True)
+        [before] = [asked for what, asked in given if getattr(what[1], "name", "") == "day"]
+        did = [(each.name, each.params.get("FID_INPUT_ISCD", "")) for each in life.wire.asked]
+        assert life.wire.asked[0].params["INQR_STRT_DT"] == f"{day:%Y%m%d}"
+        return before, did, life.wire.asked[1].stood  # before answers make the engine ask
 
     symbols = (SYMBOL, OTHER, "035720")
-    did, waiting = parts(story, start="08:40:00", symbols=symbols)
-    account = [("orders", ""), ("holdings", ""), ("cash", "")]
-    assert did[:2] == ["earlier", "day"]
+    before, did, waiting = parts(story, start="08:40:00", symbols=symbols, environment="real")
+    orders = ("inquire-daily-ccld", "")
+    account = [orders, ("inquire-balance", ""), ("inquire-psbl-order", "")]
+    assert before == 1 and did[0] == orders
     if held:
-        assert sorted(did[2:]) == sorted([("price", OTHER), *account])
+        assert sorted(did[1:]) == sorted([("inquire-price", OTHER), *account])
         assert waiting == ["005930", "035720"]
     else:
-        assert did[2:] == ["calendar", *(("price", each) for each in symbols), *account]
+        prices = [("inquire-price", each) for each in symbols]
+        assert did[1:] == [("chk-holiday", ""), *prices, *account]
         assert waiting == []
 
 
 # --- a clock in doubt ---
+
+
+def answers_of_nobody():
+    """Return what ClockDoubt sees of the broker's answers before the first."""
+    return SimpleNamespace(clock_off=False, clock_offset_s=0.0, answered_s=-bot.math.inf)
 
 
 @pytest.mark.parametrize(
@@ -453,30 +572,27 @@ def test_a_morning_asks_in_its_order_and_with_shares_what_is_held_first(held):
 def test_even_the_day_is_in_doubt_when_the_clock_is_ten_minutes_off_or_jumped(off_s, answered, far):
     """A clock some minutes off is told and held; only a far one, or an unconfirmed jump, ends no day."""
 
-    async def story(life):
-        set_off = wrong_clock(life)
-        trader = life.world.make_trader(harness.Nothing())
-        rest, doubt = trader.broker.rest, trader.doubt
-        doubt.doubts(trader.clock.now())
-        set_off(30)
+    async def main():
+        rest, clock = answers_of_nobody(), Wrong(harness.VirtualClock(edge.at("10:00:00")))
+        doubt = bot.ClockDoubt(clock, rest, True, bot.EPOCH)
+        doubt.doubts(clock.now())
+        clock.off_s = 30
         rest.clock_off, rest.clock_offset_s = True, off_s
-        doubt.doubts(trader.clock.now())
+        doubt.doubts(clock.now())
         await asyncio.sleep(1)
         if answered:
             rest.answered_s = asyncio.get_running_loop().time()
-        found = doubt.far(), doubt.doubts(trader.clock.now())
-        trader.journal.close()
-        return found
+        return doubt.far(), doubt.doubts(clock.now())
 
-    assert Life(environment="real").play(story) == (far, True)
+    assert harness.run_virtual(main()) == (far, True)
 
 
 def test_a_clock_before_the_journals_end_is_believed_once_the_broker_agrees():
     """The journal was written by a wrong clock: asked once, then the day may begin, also later."""
 
     async def story(life, trader):
-        doubt = trader.doubt
-        doubt._newest = trader.clock.now() + timedelta(hours=3)
+        newest = trader.clock.now() + timedelta(hours=3)
+        doubt = bot.ClockDoubt(trader.clock, trader.broker.rest, True, newest)
         seen = [await doubt.astray(), await doubt.astray()]
         return seen, [path for _, path in life.requests]
 
@@ -487,24 +603,22 @@ def test_a_clock_before_the_journals_end_is_believed_once_the_broker_agrees():
 def test_a_jump_is_doubted_until_an_answer_came_after_it():
     """Quiet moments behind it and answers before it end nothing; the first answer after it does."""
 
-    async def story(life):
-        set_off = wrong_clock(life)
-        trader = life.world.make_trader(harness.Nothing())
-        doubt, rest, clock = trader.doubt, trader.broker.rest, trader.clock
-        await trader.broker.answer(bot.Ask("price", SYMBOL))
+    async def main():
+        rest, clock = answers_of_nobody(), Wrong(harness.VirtualClock(edge.at("10:00:00")))
+        doubt = bot.ClockDoubt(clock, rest, True, bot.EPOCH)
+        rest.answered_s = asyncio.get_running_loop().time()
         seen, offsets = [doubt.doubts(clock.now())], iter((300, 0))
         for step in ("jump", "", "", "answer", "", "jump", "answer", ""):
             await asyncio.sleep(1)
             if step == "jump":
-                set_off(next(offsets))
+                clock.off_s = next(offsets)
                 rest.clock_off = False
             elif step == "answer":
                 rest.answered_s = asyncio.get_running_loop().time()
             seen.append(doubt.doubts(clock.now()))
-        trader.journal.close()
         return seen
 
-    assert Life(environment="real").play(story) == [
+    assert harness.run_virtual(main()) == [
         False, True, True, True, False, False, True, False, False,
     ]  # fmt: skip
 
@@ -519,8 +633,7 @@ def test_an_urgent_alert_that_was_the_last_row_of_a_killed_process_is_told_again
         first = life.world.make_trader(harness.Nothing())
         first.bridge.execute([bot.Alert("error", {"what": "the last words"})])
         first.journal.close()
-        trader = life.world.make_trader(harness.Nothing())
-        trader.bridge.telegram._token = bot.Secret("1:a")
+        trader = trader_of(life, telegram="1:a")
         trader.bridge.execute([bot.Alert("error", {"what": "of this process"})])
         trader.bridge.telegram._urgent.clear()
         trader.bridge.tell_again()
@@ -534,20 +647,22 @@ def test_an_urgent_alert_that_was_the_last_row_of_a_killed_process_is_told_again
 def test_who_paired_is_listed_beside_those_of_the_settings():
     """Both may command after a restart; a file that holds something else adds nobody."""
 
-    async def story(life, trader):
+    async def phone_of(life, users):
+        life.world.settings["telegram_users"] = users
+        trader = trader_of(life)
+        await bot.Phone(trader).run()  # without a token nothing is sent, heard, or to be paired
+        trader.journal.close()
+        return trader.bridge
+
+    async def story(life):
         found = []
         for text in ("[7, 8]", "{}", '[true, "9", 1.5, null]', "x", ""):
             (life.world.folder / bot.PHONE_USERS).write_text(text)
-            trader.bridge.telegram.users = frozenset({42})
-            trader.bridge.telegram._token = bot.Secret("")
-            phone = asyncio.create_task(bot.Phone(trader).run())
-            assert await phone is None  # without a token nothing is sent, heard, or to be paired
-            found.append(sorted(trader.bridge.telegram.users))
-        trader.bridge.telegram.users = frozenset()
-        await bot.Phone(trader).run()
-        return found, trader.bridge.telegram.pairing, list(trader.bridge.messages)
+            found.append(sorted((await phone_of(life, [42])).telegram.users))
+        nobody = await phone_of(life, [])
+        return found, nobody.telegram.pairing, list(nobody.messages)
 
-    assert parts(story) == ([[7, 8, 42], [42], [42], [42], [42]], "", [])
+    assert Life().play(story) == ([[7, 8, 42], [42], [42], [42], [42]], "", [])
 
 
 def test_noise_that_was_chosen_is_a_row_and_the_newest_counts():
