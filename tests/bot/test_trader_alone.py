@@ -6,11 +6,11 @@ import json
 from datetime import timedelta
 
 import edge
-import harness
 import pytest
-from test_doors import LateOnce
-from test_trader import SYMBOL, Life
-from test_trader_in_a_row import entry_of, parts
+from test_calls_in_a_row import good
+from test_late_journal import locked
+from test_trader import SYMBOL, Life, wishes
+from test_trader_in_a_row import Slow, entry_of, let_go, parts, run_for, trader_of
 
 import kis_realtime_trading as bot
 
@@ -18,28 +18,16 @@ SESSION = bot.session_of(edge.DAY)
 LEVELS = tuple(bot.KillLevel)
 
 
-class Noting:
-    """A recorder that notes what it is given."""
+class LookedAt(bot.Journal):
+    """A journal that notes when it is looked after."""
 
-    def __init__(self):
-        self.seen = []
+    def __init__(self, path, did):
+        super().__init__(path)
+        self.did = did
 
-    def frame(self, stamp_ns, connection, frame):
-        self.seen.append(("frame", frame, connection))
-
-    def time(self, now):
-        self.seen.append(("time", now))
-
-    def event(self, event):
-        self.seen.append(("event", type(event).__name__))
-
-
-async def run_for(coroutine, seconds):
-    """Run a loop of the trader for a while."""
-    task = asyncio.create_task(coroutine)
-    await asyncio.sleep(seconds)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    def check_in_place(self):
+        self.did.append("journal")
+        super().check_in_place()
 
 
 # --- the pump ---
@@ -51,36 +39,53 @@ def test_the_pump_tells_the_time_before_its_frames_records_all_and_passes_bad_on
     async def story(life, trader):
         from test_codec import trade_frame
 
-        trader.recorder = trader.bridge.recorder = notes = Noting()
+        notes, core = trader.recorder, trader.engine.core
         trader.broker.socket.sessions = 7
-        handled, handle = [], trader.engine.handle
-        trader.engine.handle = lambda event: handled.append(event) or handle(event)
+        await asyncio.sleep(1)
         good = trade_frame(f0="999999", f33=f"{edge.DAY:%Y%m%d}")
         for frame in (good, "0|bad", "1|x", good):
             trader.inbox.put(frame)
         now = trader.clock.now()
         await run_for(trader._pump(), 0.1)
-        kinds = [type(event).__name__ for event in handled]
-        frames = [each[1:] for each in notes.seen if each[0] == "frame"]
-        return (
-            kinds, handled[0].now == now, notes.seen[0] == ("time", now), frames,
-            trader.counts["Trade"], trader.counts["bad frames"], [good, "0|bad", "1|x"],
-        )  # fmt: skip
+        assert notes.seen == [
+            ("time", now),
+            *(("frame", each, 7) for each in ("1|x", good, "0|bad", good)),
+        ]
+        return core.now == now, trader.counts["Trade"], trader.counts["bad frames"]
 
-    kinds, first, recorded, frames, trades, bad, (good, broken, notice) = parts(story)
-    assert kinds == ["TimeEvent", "Trade", "Trade"] and first and recorded
-    assert frames == [(each, 7) for each in (notice, good, broken, good)]
-    assert (trades, bad) == (2, 2)
+    assert parts(story) == (True, 2, 2)
+
+
+def test_the_trades_of_a_batch_reach_the_engine_also_behind_a_bad_frame():
+    """The second trade of a stock of ours is its last one, though what came between was broken."""
+
+    async def story(life, trader):
+        from test_codec import trade_frame
+
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await trader.broker.put(bot.Ask("price", SYMBOL), trader.feed)
+        price = trader.engine.core.symbols[SYMBOL].instrument.last_price
+        good = (
+            trade_frame(
+                f0=SYMBOL, f1=f"09300{n}", f2=f"{price}", f13=f"{1000 * n}",
+                f14=f"{1000 * n * price}", f33=f"{edge.DAY:%Y%m%d}",
+            )
+            for n in (1, 2)
+        )  # fmt: skip
+        for frame in (next(good), "0|bad", next(good)):
+            trader.inbox.put(frame)
+        await run_for(trader._pump(), 0.1)
+        return f"{trader.engine.core.symbols[SYMBOL].last_trade.ts_exchange:%H:%M:%S}"
+
+    assert parts(story, start="09:30:05") == "09:30:02"
 
 
 def test_an_event_is_recorded_before_the_engine_hears_it_and_frames_are_not_told_twice():
     """Times, commands, answers and what was asked for; trades, quotes and states come as frames."""
 
     async def story(life, trader):
-        trader.bridge.recorder = notes = Noting()
-        handle = trader.engine.handle
-        trader.engine.handle = lambda event: notes.seen.append("engine") or handle(event)
-        now = trader.clock.now()
+        core, notes, now = trader.engine.core, trader.recorder, trader.clock.now()
+        notes.look = lambda: (core.now == now, "calendar" in core.holds, core.cash.value)
         for event in (
             bot.TimeEvent(now), bot.Command("hold", now, text="calendar"),
             bot.OrderAnswered("none", bot.OrderAnswer(bot.Outcome.NOT_SENT), now),
@@ -88,13 +93,15 @@ def test_an_event_is_recorded_before_the_engine_hears_it_and_frames_are_not_told
             bot.Quote("999999", now, 1, 1, 1, 1, 0, "0"), bot.Seen(bot.Cash(1), now),
         ):  # fmt: skip
             trader.bridge.handle(event)
-        return [each if each == "engine" else each[0] for each in notes.seen]
+        told = [what if what == "time" else type(event).__name__ for what, event in notes.seen]
+        return list(zip(told, notes.stood, strict=True)), notes.look()
 
-    seen = parts(story)
+    seen, afterwards = parts(story)
     assert seen == [
-        "time", "engine", "event", "engine", "event", "engine", "engine", "engine", "engine", "event",
-        "engine",
+        ("time", (False, False, None)), ("Command", (True, False, None)),
+        ("OrderAnswered", (True, True, None)), ("Seen", (True, True, None)),
     ]  # fmt: skip
+    assert afterwards == (True, True, 1)
 
 
 def test_a_storm_of_bad_frames_is_logged_once_a_minute_each_minute():
@@ -115,43 +122,42 @@ def test_a_storm_of_bad_frames_is_logged_once_a_minute_each_minute():
 # --- calls and questions ---
 
 
-@pytest.mark.parametrize("action", ["new", "cancel"])
-def test_an_answer_is_of_the_moment_when_it_came_and_leaves_the_lane_free(action):
+@pytest.mark.parametrize(("action", "path"), [("new", "order-cash"), ("cancel", "order-rvsecncl")])
+def test_an_answer_is_of_the_moment_when_it_came_and_leaves_the_lane_free(action, path):
     """Three seconds on the way; meanwhile it is under way and busy, afterwards neither."""
 
-    async def story(life, trader):
-        heard = []
-        trader.engine.handle = lambda event: heard.append(event) or []
-
-        async def slow(what, veto):
-            seen.append((trader.bridge.under_way is call, set(trader._busy_since)))
-            await asyncio.sleep(3)
-            return bot.OrderAnswer(bot.Outcome.UNKNOWN)
-
-        seen, call = [], bot.OrderCall(action, entry_of(1), "0000000001")
-        trader.broker.orders.submit = trader.broker.orders.change = slow
-        trader.bridge.calls.put_nowait((True, 0, call))
-        began = trader.clock.now()
-        await run_for(trader._call_lane(), 5)
-        [answered] = [each for each in heard if isinstance(each, bot.OrderAnswered)]
-        free = trader.bridge.under_way is None and not trader._busy_since
+    async def story(life):
+        slow = {"match": {"path": path, "times": 1}, "effect": {"do": "delay", "seconds": 3}}
+        life.sim.faults.add(slow)
+        trader = trader_of(life, strategy=wishes("09:20:30", offset_ticks=-30))
+        run = asyncio.create_task(trader.run(one_day=True))
+        while not life.wire.of(path):
+            await asyncio.sleep(0.01)
+        left, answered = trader.clock.now(), len(trader.recorder.events(bot.OrderAnswered))
+        await asyncio.sleep(2)
+        busy = trader.bridge.under_way.action, "call" in trader._busy_since
+        await asyncio.sleep(2)
+        free = trader.bridge.under_way is None and "call" not in trader._busy_since
         await asyncio.wait_for(trader.bridge.calls.join(), 0.1)
-        return seen, (answered.at - began).total_seconds(), free
+        heard = trader.recorder.events(bot.OrderAnswered)[answered]
+        await life.stop(trader, run)
+        return busy, free, (heard.at - left).total_seconds()
 
-    assert parts(story) == ([(True, {"call"})], 3.0, True)
+    life = Life(settings={"limits": {"max_quote_age_s": 100}, "entry_timeout_s": 20})
+    busy, free, took_s = life.play(story)
+    assert busy == (action, True) and free
+    assert took_s == pytest.approx(3.0, abs=0.1)
 
 
 def test_prices_are_put_side_by_side_and_lists_one_after_another():
     """The first price hangs: two more are asked beside it; the second list waits for the first."""
 
     async def story(life, trader):
-        began, asked = asyncio.get_running_loop().time(), []
-
-        async def answer(ask):
-            asked.append((ask.what, ask.symbol, round(asyncio.get_running_loop().time() - began)))
-            await asyncio.sleep(20)
-
-        trader.broker.answer = answer
+        await trader.broker.auth.token()
+        await asyncio.sleep(2)
+        began, asked = asyncio.get_running_loop().time(), life.wire.asked
+        asked.clear()
+        life.network.answers_s = (20.0, 20.0)
         for symbol in ("000001", "000002", "000003"):
             trader.broker.want(bot.Ask("price", symbol))
         trader.broker.want(bot.Ask("cash"))
@@ -167,11 +173,14 @@ def test_prices_are_put_side_by_side_and_lists_one_after_another():
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return [each[1:] for each in asked if each[0] == "price"], [
-            each[2] for each in asked if each[0] != "price"
-        ], busy  # fmt: skip
+        prices = life.wire.of("inquire-price")
+        return (
+            [(each.params["FID_INPUT_ISCD"], int(each.at_s - began)) for each in prices],
+            [int(each.at_s - began) for each in asked if each not in prices],
+            busy,
+        )
 
-    prices, lists, busy = parts(story)
+    prices, lists, busy = parts(story, environment="real", symbols=("000001", "000002", "000003"))
     assert prices == [("000001", 0), ("000002", 0), ("000003", 0)]
     assert lists == [0, 20, 40]
     assert busy == {"orders", "price 000001", "price 000002", "price 000003"}
@@ -182,15 +191,14 @@ def test_a_day_is_wound_down_by_the_word_of_the_settings_and_waits_for_calls(on_
     """The engine hears what becomes of resting entries; a call under way has ten seconds, or its end."""
 
     async def story(life, trader):
-        heard, loop = [], asyncio.get_running_loop()
-        trader.feed = heard.append
-        spans = []
+        loop, spans = asyncio.get_running_loop(), []
         for open_calls in (0, 1):
             for n in range(open_calls):
                 trader.bridge.calls.put_nowait((True, n, bot.OrderCall("new", entry_of(n))))
             began = loop.time()
             await trader._wind_down()
             spans.append(loop.time() - began)
+        heard = trader.recorder.events(bot.Command)
         return [(each.name, each.text) for each in heard], spans, trader.profile.simulated
 
     told, spans, simulated = parts(story, settings={"on_stop": on_stop})
@@ -198,28 +206,37 @@ def test_a_day_is_wound_down_by_the_word_of_the_settings_and_waits_for_calls(on_
     assert spans == [0.0, pytest.approx(1.5 if simulated else bot.TOTAL_TIMEOUT_S)]
 
 
-VETOES = (  # the engine's word, the gate's, whether it is one of pace -> outcome, code, text
-    ("", "", False, None), ("", "", True, None), ("late", "", False, ("", "late")),
-    ("late", "gate: x", True, ("", "late")), ("", "gate: x", False, ("", "gate: x")),
-    ("", "gate: x", True, (bot.TOO_FAST, "gate: x")),
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(("late", "refusal", "fast", "wanted"), VETOES)
-def test_the_engine_has_the_first_word_on_a_call_and_the_gate_the_last(late, refusal, fast, wanted):
+def test_the_engine_has_the_first_word_on_a_call_and_the_gate_the_last():
     """What the engine holds back the gate does not count; a refusal of pace has its own code."""
 
     async def story(life, trader):
-        asked, bridge = [], trader.bridge
-        trader.engine.too_late = lambda call: late
-        bridge.gate.refusal_of_call = lambda call: asked.append(call) or refusal
-        bridge.gate.too_fast = fast
-        answer = bridge.veto(bot.OrderCall("new", entry_of(1)))
-        return len(asked), answer and (answer.outcome.name, answer.code, answer.text)
+        bridge, said = trader.bridge, []
 
-    asked, answer = parts(story)
-    assert asked == (0 if late else 1)
-    assert answer == (wanted and ("NOT_SENT", *wanted))
+        def ask(call):
+            answer = bridge.veto(call)
+            said.append(answer and (answer.outcome.name, answer.code, answer.text))
+
+        buys = {"side": bot.Side.BUY, "purpose": "entry"}
+        exits = [let_go(trader, n)[1] for n in range(bot.CEILING_ORDERS_PER_SECOND + 1)]
+        entries = [let_go(trader, n, **buys)[1] for n in (91, 92)]
+        for call in (*exits, *entries):
+            intent = call.intent
+            bridge.execute([bot.Record("intent", intent.intent_id, intent)])
+            bridge.gate.expect(intent)
+        ask(entries[0])  # nothing may be bought before the bot is ready
+        assert bridge.gate.left == {} and bridge.gate.refusal_of_call(entries[0]) == ""
+        await asyncio.sleep(2)
+        for call in (*exits, entries[1], exits[0]):
+            ask(call)
+        return said
+
+    said = parts(story, start="09:30:00")
+    held = ("NOT_SENT", "", "entries were stopped before it left")
+    most = bot.CEILING_ORDERS_PER_SECOND
+    assert said == [
+        held, *[None] * most, ("NOT_SENT", bot.TOO_FAST, f"gate: {most} orders left within 1 s"),
+        held, ("NOT_SENT", "", "gate: it left already"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -227,19 +244,17 @@ def test_with_shares_the_feed_comes_before_the_warm_up_and_without_behind_it(hel
     """Stops are watched before a strategy is warm; nothing is decided on bars that are not there."""
 
     async def story(life):
-        trader, run = await life.begin()
-        warm, seen = trader.morning.warm_up, []
-
-        async def slow(session):
-            await asyncio.sleep(60)
-            seen.append(trader.broker.socket.sessions)
-            await warm(session)
-
-        trader.morning.warm_up = slow
+        trader = trader_of(life)
+        life.wire.script["inquire-time-itemchartprice"] = [60.0]
+        run, seen = asyncio.create_task(trader.run(one_day=True)), []
         if held:
             trader.engine.core.ledger.position(SYMBOL).quantity = 5
             trader.engine.core.ledger.position(SYMBOL).cost = 5 * 70_000
-        await asyncio.sleep(100)
+        while not life.wire.of("inquire-time-itemchartprice"):
+            await asyncio.sleep(1)
+        await asyncio.sleep(50)
+        seen.append(trader.broker.socket.sessions)
+        await asyncio.sleep(50)
         seen.append(trader.broker.socket.sessions)
         await life.stop(trader, run)
         return seen
@@ -252,16 +267,18 @@ def test_short_pauses_of_the_machine_are_told_once_a_day_and_long_ones_each_time
 
     async def story(life, trader):
         loop, told = asyncio.get_running_loop(), []
-        heard = []
-        trader.feed = lambda event: heard.append((event.name, event.text))
+
+        def heard():
+            return [(each.name, each.text) for each in trader.recorder.events(bot.Command)]
+
         task = asyncio.create_task(trader._timer())
         for pause_s in (3.5, 5.5, 8.0, 58.0, 61.0, 9.0, 61.0):
             await asyncio.sleep(3.0)
             loop.virtual_now += pause_s  # the loop was held
             await asyncio.sleep(3.0)
-            told.append((trader.bridge.said["error"], len(heard)))
+            told.append((trader.bridge.said["error"], len(heard())))
         task.cancel()
-        return told, set(heard)
+        return told, set(heard())
 
     told, heard = parts(story)
     assert told == [(0, 0), (1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (3, 6)]
@@ -271,40 +288,39 @@ def test_short_pauses_of_the_machine_are_told_once_a_day_and_long_ones_each_time
 # --- what a strategy is warmed up with ---
 
 
-def test_past_bars_are_closed_ones_of_the_moment_of_the_question():
+@pytest.mark.parametrize(
+    ("minutes", "today", "before"),
+    [(1, [f"09:{n:02d}" for n in range(1, 11)], [f"10:{n}" for n in range(21, 51)]),
+     (3, ["09:03", "09:06", "09:09"], [f"10:{n:02d}" for n in range(3, 52, 3)])],
+)  # fmt: skip
+def test_past_bars_are_closed_ones_of_the_moment_of_the_question(minutes, today, before):
     """Today's, and of the day before as many as are missing; the running bar is left out."""
 
+    def page(day, first, count):
+        prices = {f"stck_{name}": "1000" for name in ("oprc", "hgpr", "lwpr", "prpr")}
+        rows = [
+            {"stck_bsop_date": f"{day:%Y%m%d}", "cntg_vol": "1", **prices,
+             "stck_cntg_hour": f"{edge.at(first) + timedelta(minutes=n):%H%M%S}"}
+            for n in range(count)
+        ]  # fmt: skip
+        return good(output2=rows[::-1])
+
     async def story(life, trader):
-        from test_codec_plainly import minute
-
-        asked, market = [], trader.broker.market
-        now = trader.clock.now().replace(second=30)
-
-        async def today(symbol, moment, count):
-            asked.append(("today", count))
-            await asyncio.sleep(90)  # the running minute ends while the answer is on its way
-            return [minute(n, 1_000) for n in range(13)]
-
-        async def past(symbol, day, count):
-            asked.append((f"{day:%d}", count))
-            return [minute(60 + n, 1_000, day) for n in range(3)]  # an exam day
-
-        market.minute_bars_today, market.minute_bars_of = today, past
-        life.world.clock._start += now - life.world.clock.now()
-        life.world.clock._last = (-1.0, now)
+        await trader.broker.auth.token()
+        past, end = "inquire-time-dailychartprice", good(output2=[])
+        life.wire.script = {  # of today it comes so late that the running minute ends meanwhile
+            "inquire-time-itemchartprice": [Slow(90.0, page(edge.DAY, "09:00", 13))],
+            past: [page(edge.DAY - timedelta(days=1), "10:00", 50), end],  # an exam day
+        }
         began = trader.clock.now()
-        seen = await trader.broker.past_bars(SYMBOL, SESSION, 1)
+        seen = await trader.broker.past_bars(SYMBOL, SESSION, minutes)
         ends = [f"{bar.end:%d %H:%M}" for bar in seen.value.bars]
-        return asked, ends, seen.asked_at == began, began
+        days = {each.params["FID_INPUT_DATE_1"] for each in life.wire.of(past)}
+        return ends, days, (seen.asked_at - began).total_seconds()
 
-    asked, ends, of_then, began = parts(story, start="09:10:00")
-    assert (
-        asked == [("today", 400), ("19", 40 - 13)] and of_then and f"{began:%H:%M:%S}" == "09:10:30"
-    )
-    assert ends == [
-        *(f"19 10:0{n}" for n in range(1, 4)),
-        *(f"20 09:{n:02d}" for n in range(1, 11)),
-    ]
+    ends, days, later_s = parts(story, start="09:10:30")
+    assert ends == [*(f"19 {end}" for end in before), *(f"20 {end}" for end in today)]
+    assert days == {"20261119"} and later_s == 0.0
 
 
 @pytest.mark.parametrize("count", [1, 5, 200])
@@ -312,19 +328,12 @@ def test_past_days_end_with_the_day_before_and_are_as_many_as_wanted(count):
     """Today's running bar is never one of them; a span long enough for weekends and holidays."""
 
     async def story(life, trader):
-        asked = []
-
-        async def daily(symbol, first, last):
-            asked.append((first, last))
-            days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-            return [bot.DailyBar(day, 5, 6, 4, 5, 1, 5) for day in days if bot.is_trading_day(day)]
-
-        trader.broker.market.daily_bars = daily
         seen = await trader.broker.past_days(SYMBOL, SESSION, count)
-        return asked[0][1], [bar.start.date() for bar in seen.value.bars]
+        first, *_ = life.wire.of("inquire-daily-itemchartprice")
+        return first.params["FID_INPUT_DATE_2"], [bar.start.date() for bar in seen.value.bars]
 
     last, days = parts(story)
-    assert last == days[-1] == edge.DAY - timedelta(days=1)
+    assert last == "20261119" and days[-1] == edge.DAY - timedelta(days=1)
     assert len(days) == count and days == sorted(days)
 
 
@@ -347,14 +356,14 @@ def test_each_line_of_the_control_file_is_obeyed_and_an_odd_one_stops_buying():
     """In their order; what is no word, or only asks, lets exits alone pass."""
 
     async def story(life, trader):
-        seen, heard, feed = [], [], trader.feed
-        trader.feed = lambda event: heard.append(event.name) or feed(event)
+        seen = []
         for text in ("stop\nunlock 005930\n", "what is this", "status", "stop\nodd\nstop"):
             trader.set_level("ACTIVE", "test")
-            heard.clear()
+            trader.recorder.seen.clear()
             trader._controls.write_text(text)
             trader._read_control()
-            seen.append((heard[:], trader.engine.core.ledger.level.name))
+            heard = [each.name for each in trader.recorder.events(bot.Command)]
+            seen.append((heard, trader.engine.core.ledger.level.name))
         return seen
 
     stop = ["level"]
@@ -367,13 +376,16 @@ def test_each_line_of_the_control_file_is_obeyed_and_an_odd_one_stops_buying():
 def test_each_second_status_journal_and_alarms_are_looked_at_and_the_watchdog_fed_while_calls_get_on():
     """Once a second however often it is passed; a call that is stuck leaves the watchdog hungry."""
 
-    async def story(life, trader):
+    async def story(life):
         did, seen = [], []
-        trader._show = lambda shown: did.append("status")
-        trader.bridge.check_journal = lambda: did.append("journal")
-        trader._teller.look = lambda: did.append("alarms")
-        for busy in ({}, {"call": asyncio.get_running_loop().time()}, {"call": -1_000.0}, {}):
-            trader._busy_since = busy
+        journal = LookedAt(life.world.folder / "journal.sqlite3", did)
+        trader = trader_of(life, journal=journal, show_status=lambda trader: did.append("status"))
+        trader.recorder.flushed = did
+        life.wire.script["tokenP"] = [
+            200.0
+        ]  # the call waits for a token: stuck, in the end answered
+        lane = asyncio.create_task(trader._call_lane())
+        for passes_s in (1.0, 1.0, bot.STUCK_S, 200.0):
             beats = trader.watchdog.beats
             did.clear()
             for _ in range(3):
@@ -382,11 +394,16 @@ def test_each_second_status_journal_and_alarms_are_looked_at_and_the_watchdog_fe
             await asyncio.sleep(0.9)
             trader._each_wall_second()
             assert len(did) == 3
-            await asyncio.sleep(0.1)
+            if len(seen) == 1:
+                trader.bridge.calls.put_nowait((True, 0, bot.OrderCall("new", entry_of(1))))
+            await asyncio.sleep(passes_s)
+        lane.cancel()
+        trader.journal.close()
         return seen
 
     all_of = ["status", "journal", "alarms"]
-    assert parts(story) == [(all_of, 1), (all_of, 1), (all_of, 0), (all_of, 1)]
+    wanted = [(all_of, 1), (all_of, 1), (all_of, 1), (all_of, 0)]
+    assert Life().play(story) == wanted
 
 
 def test_a_word_left_as_a_file_is_obeyed_at_night_too():
@@ -416,33 +433,31 @@ def test_rows_that_wait_keep_their_moment_and_alerts_their_number():
     """Written five seconds later they say when they were decided; the phone's receipt names their row."""
 
     async def story(life):
-        journal = LateOnce(life.world.folder / "journal.sqlite3")
-        past = harness.past_of(journal)
-        services = bot.Services(
-            life.world.clock, life.network, life.network.connect, journal, life.world.folder
-        )
-        trader = bot.Trader(harness.make_settings(life.sim), harness.Nothing(), services, past)
-        said, moments = [], []
-        trader.bridge.say = lambda alert, row=0: said.append((alert.values.get("what"), row))
-        journal.late_for, journal.tries_left = lambda kind, data: True, 20
-        for n in range(3):
-            moments.append(trader.clock.now().isoformat())
-            trader.bridge.execute([
-                bot.Record("note", "a", {}), bot.Alert("error", {"what": f"x{n}"}),
-                bot.Alert("error", {"what": f"y{n}"}),
-            ])  # fmt: skip
-            await asyncio.sleep(0.5)
+        trader, moments = trader_of(life, telegram="1:a"), []
+        with locked(life, trader):
+            for n in range(3):
+                moments.append(trader.clock.now().isoformat())
+                trader.bridge.execute([
+                    bot.Record("note", "a", {}), bot.Alert("error", {"what": f"x{n}"}),
+                    bot.Alert("error", {"what": f"y{n}"}),
+                ])  # fmt: skip
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(4.0)
         while trader.bridge.late:
             await asyncio.sleep(0.5)
-        rows = {row.seq: row for row in journal.rows("alert")}
-        named = [(what, json.loads(rows[row].body)["what"]) for what, row in said if what]
-        times = [row.at for row in journal.rows("note")]
-        journal.close()
-        return named, times == moments
+        rows = {row.seq: json.loads(row.body) for row in trader.journal.rows("alert")}
+        letters = [
+            (letter.text, rows[letter.row]["what"]) for letter in trader.bridge.telegram._urgent
+            if "what" in rows[letter.row]
+        ]  # fmt: skip
+        times = [row.at for row in trader.journal.rows("note")]
+        trader.journal.close()
+        return letters, times == moments
 
-    named, in_time = Life().play(story)
+    letters, in_time = Life().play(story)
     assert in_time
-    assert len(named) == 6 and all(what == written for what, written in named)
+    assert [what for _, what in letters] == ["x0", "y0", "x1", "y1", "x2", "y2"]
+    assert all(what in text for text, what in letters)
 
 
 def test_an_old_alert_is_told_again_within_a_day_with_its_own_row():
@@ -456,8 +471,7 @@ def test_an_old_alert_is_told_again_within_a_day_with_its_own_row():
             at = now - timedelta(hours=hours)
             journal.append([("alert", "error", {"what": f"{hours} h"}), ("note", "", {})], at)
         journal.close()
-        trader = life.world.make_trader(harness.Nothing())
-        trader.bridge.telegram._token = bot.Secret("1:a")
+        trader = trader_of(life, telegram="1:a")
         trader.bridge.tell_again()
         letters = list(trader.bridge.telegram._urgent)
         trader.journal.close()
@@ -520,14 +534,14 @@ def test_alarms_ring_from_the_preparation_to_the_close_and_with_shares_half_an_h
 
     async def story(life, trader):
         core, found = trader.engine.core, []
+        night = trader._teller._awake(edge.at("12:00:00"))
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
         for shares in (0, 5):
             core.ledger.position(SYMBOL).quantity = shares
             found.append([trader._teller._awake(edge.at(clock)) for clock, *_ in AWAKE])
         trader.feed(bot.Command("hold", trader.clock.now(), text="clock"))
         doubted = trader._teller._awake(edge.at("03:00:00"))
-        core.session = None
-        return *found, doubted, trader._teller._awake(edge.at("12:00:00"))
+        return *found, doubted, night
 
     without, shares, doubted, night = parts(story)
     assert without == [each for _, each, _ in AWAKE] and shares == [each for *_, each in AWAKE]
@@ -539,14 +553,9 @@ def test_the_evening_tells_by_how_much_the_brokers_costs_differ(theirs, off):
     """Fees and taxes of the day together, as the broker adds them; nothing when they agree."""
 
     async def story(life, trader):
-        async def balance():
-            return bot.Balance(0, theirs, 0, ())
-
-        async def realized(day):
-            return None
-
+        account = {"prvs_rcdl_excc_amt": "0", "thdt_tlex_amt": f"{theirs}", "tot_evlu_amt": "0"}
+        life.wire.script["inquire-balance"] = [good(output1=[], output2=[account])]
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        trader.broker.orders.balance, trader.broker.orders.realized_today = balance, realized
         await trader._teller.evening({**trader.summary(), "fees": 60, "taxes": 30})
         [row] = [row for row in trader.journal.rows("alert") if row.ref == "day_report"]
         return row.body
@@ -560,9 +569,7 @@ def test_each_look_has_the_recording_written_and_tells_when_it_broke():
     """Once a second at most that much is lost by a kill; a broken one is a trouble while it is."""
 
     async def story(life, trader):
-        flushed, told = [], []
-        trader.bridge.recorder = notes = Noting()
-        notes.flush, notes.broken = lambda: flushed.append(1), ""
+        told, notes = [], trader.recorder
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
         for broken in ("", "recording stopped: x"):
             notes.broken = broken
@@ -572,7 +579,7 @@ def test_each_look_has_the_recording_written_and_tells_when_it_broke():
                     "recording stopped" in text or "녹화" in text for text in trader.bridge.messages
                 )
             )
-        return len(flushed), told
+        return len(notes.flushed), told
 
     assert parts(story, start="09:30:00") == (2, [False, True])
 
@@ -581,15 +588,14 @@ def test_why_nothing_is_traded_is_told_once_for_each_session_that_is_waited_for(
     """Again and again looked at, once told; after a report of a day the next one is told already."""
 
     async def story(life, trader):
-        tell, told = trader._teller, []
-        trader.bridge.tell = lambda code, **values: told.append(code)
+        tell = trader._teller
         morning = edge.at("07:00:00")
         for now, session in (
             (morning, SESSION), (morning, SESSION), (edge.at("16:00:00"), bot.session_of(edge.DAY + timedelta(days=3))),
             (edge.at("16:01:00"), bot.session_of(edge.DAY + timedelta(days=3))), (morning, SESSION),
         ):  # fmt: skip
             tell.wait(now, session)
-        return told
+        return [row.ref for row in trader.journal.rows("alert")]
 
     assert parts(story) == ["before_start", "session_over", "before_start"]
 
@@ -611,18 +617,15 @@ def test_a_bot_that_was_stopped_asks_nothing_in_its_evening_and_says_why():
     """Its owner waits for the end; the last reason counts."""
 
     async def story(life, trader):
-        async def never():
-            raise AssertionError("asked")
-
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        trader.broker.orders.balance = never
         trader.stop("first")
         trader.stop("SIGTERM received")
         await trader._teller.evening(trader.summary())
         trader._teller.goodbye(trader._why)
-        return trader.bridge.messages[-1]
+        return life.wire.asked, trader.bridge.messages[-1]
 
-    assert "SIGTERM" in parts(story, start="15:40:00")
+    asked, said = parts(story, start="15:40:00")
+    assert asked == [] and "SIGTERM" in said
 
 
 def test_a_month_adds_the_last_report_of_each_of_its_days():

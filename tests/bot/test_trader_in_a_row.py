@@ -40,11 +40,18 @@ class Asked(NamedTuple):
     stood: Any
 
 
+class Slow(NamedTuple):
+    """What comes late; without an answer of its own the simulator's."""
+
+    seconds: float
+    answer: bot.HttpReply | None = None
+
+
 class Wire:
     """A network that notes each request; some it answers by a script, the rest is the simulator's.
 
     A script has, for the last part of a path, one thing for each request: an answer, an error, or
-    the seconds until the simulator answers.
+    the seconds until an answer.
     """
 
     def __init__(self, network):
@@ -60,8 +67,9 @@ class Wire:
             raise what
         if isinstance(what, bot.HttpReply):
             return what
-        await asyncio.sleep(what)
-        return await self._network(method, url, headers, params, body)
+        seconds, answer = what if isinstance(what, Slow) else (what, None)
+        await asyncio.sleep(seconds)
+        return answer or await self._network(method, url, headers, params, body)
 
     async def close(self):
         """Nothing is open."""
@@ -76,7 +84,7 @@ class Noting:
 
     def __init__(self):
         self.seen, self.stood, self.look = [], [], lambda: None
-        self.flushed, self.broken = 0, ""
+        self.flushed, self.broken = [], ""
 
     def _note(self, *what):
         self.seen.append(what)
@@ -92,7 +100,7 @@ class Noting:
         self._note("event", event)
 
     def flush(self):
-        self.flushed += 1
+        self.flushed.append("alarms")  # they had it written
 
     def begin_day(self, now, days):
         """All days stand in one list."""
@@ -113,7 +121,7 @@ async def run_for(coroutine, seconds):
     await asyncio.gather(task, return_exceptions=True)
 
 
-def trader_of(life, telegram="", journal=None, show_status=lambda trader: None):
+def trader_of(life, telegram="", journal=None, show_status=lambda trader: None, strategy=None):
     """Return a trader with a noting recorder and network (`life.wire`), of which nothing runs yet."""
     world, life.wire = life.world, Wire(life.network)
     journal = journal or bot.Journal(world.folder / "journal.sqlite3")
@@ -122,7 +130,8 @@ def trader_of(life, telegram="", journal=None, show_status=lambda trader: None):
     )
     settings = harness.make_settings(life.sim, **world.settings)
     settings = bot.replace(settings, telegram_token=bot.Secret(telegram), telegram_chat="42")
-    return bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
+    strategy = strategy or harness.Nothing()
+    return bot.Trader(settings, strategy, services, harness.past_of(journal))
 
 
 def parts(story, **more):
