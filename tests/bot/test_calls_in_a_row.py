@@ -642,10 +642,12 @@ def test_a_clock_that_is_off_is_right_again_only_when_it_is_clearly_so(tmp_path)
     """Doubted above three seconds, believed again below one and a half: whole seconds waver."""
 
     async def main():
-        desk, _ = clients(tmp_path)
+        desk, transport = clients(tmp_path)
         seen = []
         for off_s in (2.2, 4.2, 2.2, 2.2, 0.2, 2.2):
-            desk.rest._look_at_clock(formatdate(time.time() + off_s + 0.8, usegmt=True), 0.0)
+            dated = formatdate(time.time() + off_s + 0.8, usegmt=True)
+            transport.script.append((0, reply(headers={"date": dated}, rt_cd="0")))
+            await desk.rest.call("GET", "/a/x", headers={}, lane=bot.LANE_QUERY)
             seen.append(desk.rest.clock_off)
         return seen
 

@@ -30,6 +30,19 @@ class LookedAt(bot.Journal):
         super().check_in_place()
 
 
+async def feed_sessions(life, trader, count):
+    """Let the feed have had so many sessions: each but the last is dropped by the server."""
+    if trader.broker.socket.sessions >= count:
+        return
+    feed = asyncio.create_task(trader.broker.socket.run())
+    await asyncio.sleep(5)
+    while trader.broker.socket.sessions < count:
+        life.sim.drop_sessions()
+        await asyncio.sleep(20)
+    feed.cancel()
+    await asyncio.gather(feed, return_exceptions=True)
+
+
 # --- the pump ---
 
 
@@ -40,8 +53,8 @@ def test_the_pump_tells_the_time_before_its_frames_records_all_and_passes_bad_on
         from test_codec import trade_frame
 
         notes, core = trader.recorder, trader.engine.core
-        trader.broker.socket.sessions = 7
-        await asyncio.sleep(1)
+        await feed_sessions(life, trader, 2)
+        notes.seen.clear()
         good = trade_frame(f0="999999", f33=f"{edge.DAY:%Y%m%d}")
         for frame in (good, "0|bad", "1|x", good):
             trader.inbox.put(frame)
@@ -49,7 +62,7 @@ def test_the_pump_tells_the_time_before_its_frames_records_all_and_passes_bad_on
         await run_for(trader._pump(), 0.1)
         assert notes.seen == [
             ("time", now),
-            *(("frame", each, 7) for each in ("1|x", good, "0|bad", good)),
+            *(("frame", each, 2) for each in ("1|x", good, "0|bad", good)),
         ]
         return core.now == now, trader.counts["Trade"], trader.counts["bad frames"]
 
@@ -651,7 +664,7 @@ def test_each_evening_counts_its_own_sessions_of_the_feed():
         told = []
         trader.counts["Trade"] = 1
         for sessions in (3, 4, 4):
-            trader.broker.socket.sessions = sessions
+            await feed_sessions(life, trader, sessions)
             told.append(trader._teller._story("2026-11-20", None, None).sessions)
         return told
 

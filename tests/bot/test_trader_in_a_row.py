@@ -644,13 +644,12 @@ def test_an_urgent_alert_that_was_the_last_row_of_a_killed_process_is_told_again
         first.journal.close()
         trader = trader_of(life, telegram="1:a")
         trader.bridge.execute([bot.Alert("error", {"what": "of this process"})])
-        trader.bridge.telegram._urgent.clear()
         trader.bridge.tell_again()
         trader.journal.close()
-        return [letter.text for letter in trader.bridge.telegram._urgent]
+        return trader.bridge.telegram.outbox
 
-    [told] = Life().play(story)
-    assert "the last words" in told
+    of_this, told = Life().play(story)
+    assert "of this process" in of_this and "the last words" in told
 
 
 def test_who_paired_is_listed_beside_those_of_the_settings():
