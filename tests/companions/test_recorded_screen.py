@@ -33,14 +33,15 @@ def test_a_terminal_of_text_shows_what_a_terminal_shows():
 @pytest.mark.parametrize(("size", "least"), [("80x24", 4), ("120x40", 12)])
 def test_a_paper_day_on_the_screen(tmp_path: Path, size: str, least: int):
     """Result, equity, feed, every stock with its price and messages in each frame; the report stays."""
-    seen: list[bool] = []
+    minutes: set[str] = set()
 
     def enough(at: str, lines: list[str]) -> int:
-        seen.append("장중" in lines[0] and "삼성전자            0" not in "\n".join(lines))
-        return signal.SIGTERM if sum(seen) > 5 else 0
+        if "장중" in lines[0] and "삼성전자            0" not in "\n".join(lines):
+            minutes.add(at)
+        return signal.SIGTERM if len(minutes) > 2 else 0
 
     found = record_screen.record(
-        options(size, "--start", "10:00", "--speed", "20"), tmp_path, enough
+        options(size, "--start", "10:00", "--speed", "40"), tmp_path, enough
     )
     wide, high = map(int, size.split("x"))
     trading = [lines for _, lines in found.frames if "장중" in lines[0]]
