@@ -3888,6 +3888,10 @@ class StrategyView:
         )  # fmt: skip
 
 
+class LacksDays(ValueError):
+    """A strategy cannot judge: its past days do not reach. Its stock stops; its code is right."""
+
+
 class TradingStrategy(abc.ABC):
     """Base of all strategies. Write on_bar; the others are optional.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import re
 import select
@@ -368,6 +369,8 @@ def first_status(path: Path, beside: int) -> dict[str, Any]:
         with contextlib.suppress(OSError):
             if path.stat().st_mtime >= since:
                 break
+        if not is_running(path.parent, {}, math.inf):  # it ended before it could say more
+            break
         time.sleep(0.1)
     return {} if beside and os.getppid() != beside else status.read_status(path)
 

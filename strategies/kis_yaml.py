@@ -607,10 +607,10 @@ class KisYaml(bot.TradingStrategy):
         self._decided[view.symbol] = view.session.day
         missing = self.plan.bars_needed - len(days)
         if missing > 0:
-            raise ValueError(f"{missing} closed days are missing of {self.plan.bars_needed}")
+            raise bot.LacksDays(f"{missing} closed days are missing of {self.plan.bars_needed}")
         last = bot.previous_trading_day(view.session.day)
         if days[-1].start.date() != last:
-            raise ValueError(f"the newest day is {days[-1].start:%Y-%m-%d}, not {last}")
+            raise bot.LacksDays(f"the newest day is {days[-1].start:%Y-%m-%d}, not {last}")
         decision = Judge(self.plan, columns_of(days)).at(len(days) - 1)
         wish = decision.wish(view.position.quantity > 0)
         signal = f"close {last}"

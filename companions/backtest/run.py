@@ -537,8 +537,9 @@ class Stage:
                 self._rows.append(action)
             elif isinstance(action, bot.Alert):
                 self._rows.append(("alert", *action))
-                if action.code == "symbol_stopped" and "of the strategy: " in action.values["why"]:
-                    symbol, why = action.values["symbol"], action.values["why"]
+                symbol, why = action.values.get("symbol"), str(action.values.get("why", ""))
+                failed = action.code == "symbol_stopped" and "of the strategy: " in why
+                if failed and f": {bot.LacksDays.__name__}" not in why:  # a history has a first day
                     self.failed.append(f"{symbol} {now:%Y-%m-%d %H:%M}: {why}")
             elif isinstance(action, bot.Ask):
                 self._ask(action, now)

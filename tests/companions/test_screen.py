@@ -315,3 +315,11 @@ def test_a_bot_that_ends_on_a_sunday_shows_its_last_session(tmp_path: Path):
         chosen = build_parser().parse_args(["--screen", "--state", str(tmp_path)])
         screen.end_report(chosen, tmp_path, told, console)
     assert day in console.export_text()
+
+
+def test_a_bot_that_ended_before_its_screen_came_is_not_waited_for(tmp_path: Path):
+    """Stopped in its first second, a bot waits for its screen; the screen must not wait for the bot."""
+    path = tmp_path / status.STATUS_NAME
+    path.write_text(json.dumps({"version": 1, "phase": "stopping"}), "utf-8")
+    os.utime(path, (1.0, 1.0))
+    assert screen.first_status(path, os.getppid())["phase"] == "stopping"
