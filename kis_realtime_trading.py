@@ -7167,6 +7167,7 @@ class Recorder:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.path = self._free(folder, started)  # the segment being written
         self.header_of_now: Callable[[], Mapping[str, Any]] = dict  # for the file of a later day
+        self.holds_now: Callable[[], Mapping[str, datetime]] = dict  # likewise
         self.secrets: Sequence[Secret] = ()
         self._most, self._room = most_bytes, 0
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
@@ -7191,7 +7192,8 @@ class Recorder:
         if self._begun.name.startswith(f"{now:%Y%m%d}"):
             return
         self.flush()
-        header = {**self.header_of_now(), "continues": self._begun.name}
+        holds = {name: since.isoformat() for name, since in self.holds_now().items()}
+        header = {**self.header_of_now(), "continues": self._begun.name, "holds": holds}
         self._begun = self._free(self._begun.parent, now)
         self._box.put(("S" + json.dumps(header, ensure_ascii=False) + "\n", self._begun))
 
@@ -10738,6 +10740,8 @@ class Bridge:
             settings.telegram_token, settings.telegram_chat, bot.telegram_api, bot.telegram_users
         )
         self.engine = Engine(bot, strategy, past.ledger, EMPTY_LISTS[settings.profile.environment])
+        if self.recorder:
+            self.recorder.holds_now = lambda: self.engine.core.holds
         self.gate = Gate(bot, past.ledger, self.journal, self.clock, self._steady)
         self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify, **past.noise}
         self._untold, self.telegram.newest = list(past.untold.values()), past.newest_word

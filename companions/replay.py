@@ -165,6 +165,10 @@ def replay(
         )
     chosen = strategy or bot.load_strategy(recorded, settings.parameters)
     engine = bot.Engine(settings, chosen, ledger, bot.EMPTY_LISTS[header["environment"]])
+    if "continues" in header:  # a later day of a process: what a new one says, it said long before
+        engine.finish()
+        held = header.get("holds", {"stopping": bot.NEVER.isoformat()})  # files of before 0.2
+        engine.core.holds = {name: datetime.fromisoformat(at) for name, at in held.items()}
     return _drive(engine, first, lines, header, columns)
 
 

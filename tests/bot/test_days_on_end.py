@@ -1,6 +1,7 @@
 """Days on end: a trader of a second day against a new one, dense evenings and mornings, restarts."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from datetime import date
@@ -12,6 +13,7 @@ from compare import differences
 from test_trader import SYMBOL, Life, wishes
 
 import kis_realtime_trading as bot
+from companions import replay
 
 FUND, KOSDAQ = "069500", "247540"
 MONDAY = date(2026, 11, 23)
@@ -108,8 +110,24 @@ def test_a_trader_of_a_second_day_equals_a_new_one():
     assert fed > 500
 
 
+def check_replays(folder):
+    """Replay the recording of each day of a process, to the end of the process, row by row."""
+    firsts = sorted((folder / "records").glob("*-0000.gz"))
+    lengths = []
+    for first in firsts:
+        again = replay.replay(first, Afternoon())
+        with contextlib.closing(bot.Journal(folder / "journal.sqlite3", read_only=True)) as kept:
+            live = replay.live_rows(kept, again.header["journal_seq"])
+        assert not again.torn and again.rows == live
+        lengths.append(len(live))
+    assert len(firsts) == 2 and lengths[0] > lengths[1] + 30 > 60
+
+
 def test_two_days_in_one_process_equal_the_rows_and_the_books():
-    """A fund, a KOSDAQ and a KOSPI stock: bought, held over night, sold, bought; each evening and morning."""
+    """A fund, a KOSDAQ and a KOSPI stock: bought, held over night, sold, bought; each evening and morning.
+
+    The recording of the second day replays by itself, row by row, as that of both days does.
+    """
     seen = {}
 
     async def story(life):
@@ -141,6 +159,7 @@ def test_two_days_in_one_process_equal_the_rows_and_the_books():
         trader.stop("enough")
         await run
         trader.journal.close()
+        check_replays(life.world.folder)
         return trades, second, dates
 
     limits = {"max_data_age_s": 60, "max_quote_age_s": 60, "max_orders_per_minute": 30}
@@ -148,6 +167,7 @@ def test_two_days_in_one_process_equal_the_rows_and_the_books():
         start="14:40:00", symbols=(SYMBOL, FUND, KOSDAQ), density=8.0,
         settings={"limits": limits, "flat_at": None, "entry_timeout_s": 120},
     )  # fmt: skip
+    life.world.record = True
     trades, second, dates = life.play(story)
     for name, (rows, books, _, _, _) in seen.items():
         assert (name, rows, books) == (name, [], [])
