@@ -199,8 +199,17 @@ def record(
             if sent := 0 if ended else watch(f"{clock[1]}:{clock[2]}", lines):
                 seen.process.send_signal(sent)
                 ended = True
-        seen.process.wait(10)
-        return Recording(frames, seen.grid.scrolled + seen.grid.lines())
+        recorded = Recording(frames, seen.grid.scrolled + seen.grid.lines())
+        try:
+            seen.process.wait(30)
+        except subprocess.TimeoutExpired:
+            log = folder / "kis_state" / "bot.log"
+            told = log.read_text("utf-8")[-2_000:] if log.exists() else "no log"
+            word = "told to end" if ended else f"not told to end in {options.patience:.0f} s"
+            raise RuntimeError(
+                f"the bot runs on, {word}:\n{recorded.text()[-4_000:]}\n{told}"
+            ) from None
+        return recorded
     finally:
         if seen:
             seen.close()
