@@ -121,6 +121,8 @@ class Seen:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", high, wide, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "HOME": str(folder)}
+        for name in ("COLUMNS", "LINES"):  # they would count more than the size of the terminal
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment,
             start_new_session=True,
