@@ -100,6 +100,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "24. TelegramBot": (
         "unit/test_services_in_a_row.py",
         "unit/test_phone_words.py",
+        "bot/test_phone_alone.py",
         "bot/test_phone_rules.py",
         "bot/test_outbox.py",
         "bot/test_telegram.py",
