@@ -5211,8 +5211,7 @@ class EntryDesk:
             if order.status is not OrderStatus.NOT_SENT:
                 continue  # it is there after all
             age_s, often = (core.now - intent.at).total_seconds(), intent.signal.count(ONCE_MORE)
-            fell_by = intent.cash_before_krw - (core.cash.value or 0)
-            there = fell_by * 2 >= intent.reserve_krw
+            there = not self._cash_denies(order)
             if state is None or there or age_s > ONCE_MORE_S or often > 1:
                 yield order
                 continue
@@ -5220,6 +5219,15 @@ class EntryDesk:
                 intent.symbol, intent.side, intent.quantity, intent.signal + ONCE_MORE, intent.kind,
                 intent.price, intent.plan, intent.reason, owners=intent.leg == OWNERS_LEG,
             ))  # fmt: skip
+
+    def _cash_denies(self, order: Order) -> bool:
+        """Tell whether the cash says that an order is not there, and nothing else moved it since."""
+        core, intent = self._core, order.intent
+        cash, before = core.cash.value, intent.cash_before_krw
+        others = (each.since for each in core.ledger.orders.values() if each is not order)
+        if cash is None or before < 0 or max([core.last_fill_at, *others]) >= intent.at:
+            return False
+        return (before - cash) * 2 < intent.reserve_krw
 
     def price_came(self, state: SymbolState) -> None:
         """Go on with a wish that waited for this price."""

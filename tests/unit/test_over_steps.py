@@ -16,10 +16,13 @@ from test_engine import (
     Bench,
     K,
     S,
+    alerts,
     asks,
     calls,
     instrument,
+    look_again,
     orders_of,
+    paced_entry,
     records,
     restarted,
     wish,
@@ -613,6 +616,23 @@ def test_cash_that_fell_by_another_fill_is_no_witness():
     bench.seen(bot.Cash(9_000_000))
     search = bench.engine.core.reconciler.searches.get(call.intent.intent_id)
     assert search is None or not search.arrived
+
+
+@pytest.mark.parametrize("moved", ["a fill", "a cancel", "not known before"])
+def test_cash_that_something_else_moved_denies_no_entry(moved):
+    """What a sale or a cancel gave back hides what the entry took: it is told, and goes no second time."""
+    bench = Bench().start()
+    other = resting(bench, symbol=OTHER)
+    first = paced_entry(bench)
+    if moved == "a fill":
+        bench.list_of(bench.row(other, 10))
+    elif moved == "a cancel":
+        bench.list_of(bench.row(other, cancelled_quantity=10))
+    else:
+        order = bench.ledger.orders[first.intent.intent_id]
+        order.intent = replace(order.intent, cash_before_krw=-1)
+    done = look_again(bench, 6, *bench.rows())
+    assert (calls(done, "new"), alerts(bench.actions).count("order_refused")) == ([], 1)
 
 
 def test_an_unresolved_order_of_yesterday_does_not_hold_today_s():
