@@ -191,7 +191,9 @@ class Screen:
     def _warnings(self, told: dict[str, Any], age_s: float) -> list[Text]:
         lines = []
         if age_s > status.STALE_S:
-            lines.append(Text(self._word("stale", s=f"{age_s:,.0f}"), "bold yellow"))
+            lines.append(
+                Text(self._word("stale", ago=status.ago(age_s, self._word)), "bold yellow")
+            )
         if told.get("unknown"):
             lines.append(Text(f"{self._word('unknown')}: {told['unknown']}", "bold red"))
         holds = []

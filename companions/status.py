@@ -32,15 +32,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "costs": ("비용", "costs"), "equity": ("평가금액", "equity"), "cash": ("현금", "cash"),
     "level": ("매매 단계", "level"), "hold": ("보류", "hold"), "feed": ("시세", "feed"),
     "up": ("연결됨", "connected"), "down": ("끊김", "not connected"), "ago": ("초 전", "s ago"),
-    "minutes_ago": ("분 전", " min ago"),
+    "minutes_ago": ("분 전", " min ago"), "hours_ago": ("시간 전", " h ago"),
     "stock": ("종목", "stock"), "price": ("현재가", "price"), "change": ("등락", "change"),
     "shares": ("보유", "held"), "average": ("평단가", "average"), "stop": ("손절가", "stop"),
     "target": ("목표가", "target"), "gain": ("평가손익", "gain"), "orders": ("주문", "orders"),
     "unknown": ("결과 불명 주문", "orders of unknown outcome"),
-    "stale": ("⚠ {s}초 전의 상태입니다. 봇이 멈췄거나 꺼져 있습니다",
-              "⚠ this is {s} s old: the bot hangs or is not running"),
-    "off": ("⚠ 봇이 실행 중이 아닙니다. {s}초 전의 마지막 상태입니다",
-            "⚠ the bot is not running: this is its last status, {s} s old"),
+    "stale": ("⚠ {ago}의 상태입니다. 봇이 멈췄거나 꺼져 있습니다",
+              "⚠ this is of {ago}: the bot hangs or is not running"),
+    "off": ("⚠ 봇이 실행 중이 아닙니다. {ago}의 마지막 상태입니다",
+            "⚠ the bot is not running: this is its last status, of {ago}"),
     "unwatched": ("⚠ 보유 {n}종목의 손절가를 지켜보는 것이 없습니다. 같은 명령으로 다시 시작하십시오",
                   "⚠ nobody watches the stops of {n} stocks: start it again with the same command"),
     "memory": ("메모리", "memory"), "journal": ("저널", "journal"),
@@ -73,7 +73,9 @@ def ago(seconds: float, word: Callable[[str], str]) -> str:
     """Return how long ago something was, in the largest unit."""
     if seconds < 100:
         return f"{seconds:.0f}{word('ago')}"
-    return f"{seconds / 60:.0f}{word('minutes_ago')}"
+    if seconds < 6_000:
+        return f"{seconds / 60:.0f}{word('minutes_ago')}"
+    return f"{seconds / 3_600:,.0f}{word('hours_ago')}"
 
 
 def level_word(told: Mapping[str, Any], words: Mapping[str, str]) -> str:
@@ -186,7 +188,7 @@ def draw_status(
     ]  # fmt: skip
     if age_s > STALE_S:
         held = sum(bool(each.get("position")) for each in status.get("symbols") or [])
-        warnings = [word("stale" if running else "off", s=f"{age_s:,.0f}")]
+        warnings = [word("stale" if running else "off", ago=ago(age_s, word))]
         warnings += [word("unwatched", n=held)] if held and not running else []
         lines[:0] = [Text(warning, "bold yellow") for warning in warnings]
     known = {each.get("symbol"): each.get("name") for each in status.get("symbols") or []}

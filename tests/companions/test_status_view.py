@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from argparse import ArgumentError
 from pathlib import Path
 
@@ -57,11 +58,14 @@ def test_an_old_status_is_said_to_be_old(tmp_path):
     """A file that nobody keeps up to date is a failure, with how old it is."""
     file = tmp_path / "status.json"
     file.write_text(json.dumps(SAMPLE))
-    os.utime(file, (1_000_000_000, 1_000_000_000))
-    with open(os.devnull, "w") as nothing:
-        console = Console(width=80, record=True, file=nothing)
-        assert status.show_status(options(tmp_path), console) == bot.EXIT_FAILED
-    assert "봇이 실행 중이 아닙니다" in console.export_text()
+    for hours, said in ((0.01, "36초 전의"), (0.7, "42분 전의"), (30, "30시간 전의 마지막 상태")):
+        at = time.time() - hours * 3_600
+        os.utime(file, (at, at))
+        with open(os.devnull, "w") as nothing:
+            console = Console(width=80, record=True, file=nothing)
+            assert status.show_status(options(tmp_path), console) == bot.EXIT_FAILED
+        told = console.export_text()
+        assert "봇이 실행 중이 아닙니다" in told and said in told
 
 
 def test_programs_get_json(tmp_path, capsys):
