@@ -2367,7 +2367,7 @@ def parse_control(text: str) -> Control:
     try:
         message = json.loads(text)
         body = message.get("body") or {}
-        header = message.get("header", {}) if "msg_cd" in body else message["header"]
+        header = (message.get("header") if "msg_cd" in body else message["header"]) or {}
         output = body.get("output") or {}
         return Control(
             *(str(header.get(name) or "") for name in ("tr_id", "tr_key")),
@@ -2524,8 +2524,8 @@ class FrameDecoder:
 
         The first character decides about encryption, not the acknowledgement (doc).
         """
-        parts = frame.split("|", 3)
-        if len(parts) != 4:
+        parts = frame.split("|", 4)
+        if len(parts) != 4:  # five: a second frame in it, whose trades would be lost silently
             raise BadData("not of the form enc|tr_id|count|payload")
         mode, tr_id, count_text, payload = parts
         count = _record_count(count_text)
@@ -2587,8 +2587,13 @@ class FrameDecoder:
         return Quote(f[0], ts, ask, bid, ask_size, bid_size, expected, f[2])
 
     def _notice(self, f: list[str]) -> Notice | None:
-        """Read an order notice; 26 fields (real) and 23 (paper, measured 2026-08-19): 0..17 agree."""
-        return None if self._account and f[1].strip() != self._account else _notice(f)
+        """Read an order notice; 26 fields (real) and 23 (paper, measured 2026-08-19): 0..17 agree.
+
+        An account was seen with a dash and without its product code: 8 digits may be ours.
+        """
+        account = f[1].strip().replace("-", "")
+        ours = self._account.startswith(account) and len(account) >= 8
+        return _notice(f) if ours or not self._account else None
 
     def _other_day(self, day: str, time_of_day: str) -> datetime:
         """Return the time of a trade by its own BSOP_DATE: after a reconnect it may be yesterday's.
@@ -3942,11 +3947,12 @@ def check_request(request: Any) -> None:
     if request.owners is not False:
         raise TypeError("owners marks a wish of the owner, never of a strategy")
     numbers = [request.quantity, request.price, *(value for _, value in request.facts)]
-    if not all(type(each) in (int, float, type(None)) for each in numbers):
-        raise TypeError("quantity, price and facts are plain int or float")
+    if odd := [each for each in numbers if type(each) not in (int, float, type(None))]:
+        kind = f"{type(odd[0]).__module__}.{type(odd[0]).__name__}".removeprefix("builtins.")
+        raise TypeError(f"quantity, price and facts are plain int or float, not {kind}")
     plan = request.plan
     if plan and not (type(plan.stop_price) is type(plan.target_price) is int):
-        raise TypeError("stop and target of an ExitPlan are whole won")
+        raise TypeError("stop and target of an ExitPlan are whole won: view.round_price(...)")
     if plan and not (type(plan.trail_ratio) in (int, float) and 0 <= plan.trail_ratio < 1):
         raise TypeError("trail_ratio is a share below 1: 0.01 for one per cent")
 
@@ -12238,8 +12244,8 @@ def _users_code() -> Iterator[None]:
     except (BotError, ValidationError):
         raise
     except (Exception, SystemExit) as error:  # of a line, a constructor; its sys.exit() is no end
-        told = isinstance(error, SyntaxError | ImportError)  # their texts name file and line
-        found = f"{type(error).__name__ if told else _fault_of(error)}: {error}"
+        named = isinstance(error, SyntaxError)  # its text names file and line
+        found = f"{type(error).__name__ if named else _fault_of(error)}: {error}"
         expected = Both("a file that can be read", "오류 없이 읽히는 파일")
         raise wrong_setting("bot.strategy", found, expected) from None
 
@@ -12258,7 +12264,9 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
     """Make the strategy of a name. Raises SettingsError."""
     kind = strategy_class(name)
     if name.endswith(".kis.yaml"):
-        others = set(kind.Parameters.model_fields) & set(parameters)  # those of another strategy
+        others = set(kind.Parameters.model_fields) & set(parameters)
+        if left := sorted(set(parameters) - others):  # those of another strategy, or a stop
+            log.warning("%s does not use these parameters: %s", name, ", ".join(left))
         parameters = {"file": name, **{key: parameters[key] for key in sorted(others)}}
     try:
         with _users_code():
@@ -12294,6 +12302,8 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    if (beside := str(file.resolve().parent)) not in sys.path:
+        sys.path.append(beside)  # for its own modules; behind ours, so that it hides none
     with _users_code():
         spec.loader.exec_module(module)
     kind = getattr(module, class_name, None)

@@ -69,6 +69,17 @@ REAL = {
 }  # fmt: skip
 # what would be a stop, wherever it stands and however it is spelt
 STOPS = ("risk", "stop_loss", "take_profit", "trailing_stop", "stop", "target", "trailing")
+GUARDS = (
+    "stoploss", "takeprofit", "trailing", "maxloss", "losscut", "cutloss", "timestop", "holdingdays",
+    "maxholding", "profittarget", "손절", "익절", "로스컷", "트레일링", "손실", "목표수익",
+)  # fmt: skip
+# names that people write, near to a wrong one of ours
+MEANT = {
+    "ma": "sma", "moving_average": "sma", "bb": "bollinger", "bbands": "bollinger",
+    "cross_up": "cross_above", "cross_over": "cross_above", "golden_cross": "cross_above",
+    "cross_down": "cross_below", "cross_under": "cross_below", "dead_cross": "cross_below",
+}  # fmt: skip
+LEAST_PCT, SMALL_PCT = 0.25, 0.5  # per cent: the tax of a sale alone takes 0.2
 MOST_NUMBER = 1e15
 MAX_FILE_BYTES = 200_000
 MOST_DAYS = 480  # a view keeps 500 bars
@@ -113,6 +124,12 @@ a stop that nobody would watch = 아무도 지켜보지 않을 손절|risk at th
 enabled and percent, or no such line = enabled와 percent를 적거나 이 줄을 지울 것|a finite number = 유한한 숫자
 a merge of maps (<<) = 항목 합치기(<<)|no text = 글자가 아님
 official, or no such line = official, 아니면 이 줄을 지울 것
+a mapping where a list is meant = 목록이 아니라 항목|something else than mappings = 항목이 아닌 것
+digits without commas = 쉼표 없는 숫자|set, but no line of the file uses it = set에 있으나 파일 어디에도 쓰이지 않음
+$name where it is meant, or no such set = 쓸 자리에 $이름, 아니면 set에서 지울 것
+a parameter that sounds like a stop and guards nothing = 손절처럼 들리지만 아무것도 지키지 않는 매개변수
+its $name under risk, or no such parameter = risk 아래에 그 $이름, 아니면 매개변수를 지울 것
+a per cent: 5 for 5 % = % 값(5 %는 5)
 """
 _KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", "|").split("|"))
 
@@ -200,7 +217,9 @@ class _Lines:
                 line, near = where.lines[key], near_to(key, KEYS[kind])
                 if strict:
                     self.fault(line, f"risk.{key}", "an unknown key", near or " ".join(KEYS[kind]))
-                elif _may_be_a_stop(key):
+                elif key.isdecimal():  # {value: 1,000} is a 1 and a key 000
+                    self.fault(line, key, "an unknown key", "digits without commas")
+                elif _may_be_a_stop(key, where.values[key]):
                     here = "a stop that nobody would watch"
                     self.fault(line, key, here, "risk at the left edge, as in the examples")
                 else:
@@ -219,7 +238,9 @@ class _Lines:
         value = where.get(key, [])
         line = where.lines.get(key, where.line)
         if not isinstance(value, list) or not all(isinstance(each, _Map) for each in value):
-            self.fault(line, key, type(value).__name__, "a list of mappings")
+            found = "something else than mappings" if isinstance(value, list) else str(value)[:40]
+            found = "a mapping where a list is meant" if isinstance(value, _Map) else found
+            self.fault(line, key, found, "a list of mappings")
             return []
         return value
 
@@ -280,8 +301,7 @@ class _Reader(_Lines):
         if not exit_rules.conditions and not any(risk[:3]):
             line = strategy.lines.get("exit", strategy.line)
             self.fault(line, "exit", "no condition and no stop", "a way out of the position")
-        for unused in sorted(set(self._params) - self._used):
-            self.warn(strategy.lines.get("params", 1), f"the parameter {unused!r} is never used")
+        self._name_unused(self._map(strategy, "params"), guarded=any(risk[:3]))
         return Plan(
             str(name), dict(self._indicators), entry_rules, exit_rules, *risk,
             tuple(self.warnings), compat,
@@ -305,6 +325,19 @@ class _Reader(_Lines):
                     self.fault(line, name, value, "a whole number, as its type says")
         for name in sorted(set(self._overrides) - set(params.values)):
             self.fault(params.line, name, "set, but not a parameter", near_to(name, params.values))
+
+    def _name_unused(self, params: _Map, guarded: bool) -> None:
+        """Name parameters without effect: a fault when one was set, or passes for the only stop."""
+        for unused in sorted(set(self._params) - self._used):
+            line = params.lines[unused]
+            if unused in self._overrides:
+                expected = "$name where it is meant, or no such set"
+                self.fault(line, unused, "set, but no line of the file uses it", expected)
+            elif _may_be_a_stop(unused) and not guarded:
+                here = "a parameter that sounds like a stop and guards nothing"
+                self.fault(line, unused, here, "its $name under risk, or no such parameter")
+            else:
+                self.warn(line, f"the parameter {unused!r} is never used")
 
     def _resolved(self, value: Any, line: int) -> Any:
         """Replace $name by its value."""
@@ -339,7 +372,8 @@ class _Reader(_Lines):
         if kind in indicators.NOT_BUILT:
             self.fault(line, "id", kind, "an indicator that is built here; this one is not yet")
         elif kind not in indicators.KINDS:
-            self.fault(line, "id", kind, near_to(kind, indicators.KINDS) or "a known indicator")
+            near = near_to(kind, indicators.KINDS)
+            self.fault(line, "id", kind or "nothing", near or "a known indicator")
         alias = self._alias(entry, kind, self._indicators)
         output = str(entry.get("output", "value"))
         params = self._indicator_params(kind, self._map(entry, "params"), line)
@@ -519,6 +553,11 @@ class _Reader(_Lines):
             self.fault(where.line, f"risk.{key}.enabled", "nothing", "true or false")
         if percent is not None and not 0 < percent <= (1000 if key == "take_profit" else 99):
             self.fault(line, f"risk.{key}.percent", percent, "a per cent above 0, below 100")
+        elif percent is not None and percent < LEAST_PCT and on is True:
+            self.fault(line, f"risk.{key}.percent", percent, "a per cent: 5 for 5 %")
+        elif percent is not None and percent < SMALL_PCT and on is True:
+            self.warn(line, f"{key}: {percent} is {percent} %; for {percent * 100:g} % write "
+                      f"{percent * 100:g}")  # fmt: skip
         if on is True and percent is None:
             self.fault(line, f"risk.{key}", "enabled without a percent", "a percent: no stop else")
         return percent if on is True else None
@@ -526,18 +565,36 @@ class _Reader(_Lines):
 
 def near_to(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?", "" when nothing is near."""
-    found = difflib.get_close_matches(str(name), [str(each) for each in known], 1, 0.6)
+    names = [str(each) for each in known]
+    meant = MEANT.get(str(name).lower().replace("-", "_").replace(" ", "_"))
+    if meant in names:
+        return f"did you mean {meant!r}?"
+    found = difflib.get_close_matches(str(name), names, 1, 0.6)
     return f"did you mean {found[0]!r}?" if found else ""
 
 
-def _may_be_a_stop(key: str) -> bool:
-    """Tell whether a key that is not read may be meant to guard a position.
+def _may_be_a_stop(key: str, value: Any = None) -> bool:
+    """Tell whether a key that is not read, or one below it, may be meant to guard a position.
 
     >>> [_may_be_a_stop(each) for each in ("Risk", "stopLoss", "stop-los", "trailing stop", "risk_notes")]
     [True, True, True, True, False]
+    >>> [_may_be_a_stop(each) for each in ("손절", "sl", "max_loss_pct", "risk_management", "costs")]
+    [True, True, True, False, False]
+    >>> _may_be_a_stop("risk_management", _Map()), _may_be_a_stop("order", [_Map({"익절": 5})])
+    (True, True)
     """
-    plain = re.sub(r"[^a-z]", "", key.lower())
-    return bool(difflib.get_close_matches(plain, [s.replace("_", "") for s in STOPS], 1, 0.85))
+    plain = re.sub(r"[\W_]", "", key.lower())
+    below = value if isinstance(value, list) else [value]
+    return bool(
+        plain in ("sl", "tp")
+        or any(word in plain for word in GUARDS)
+        or (isinstance(value, _Map) and plain.startswith(("risk", "위험", "리스크")))
+        or difflib.get_close_matches(plain, [s.replace("_", "") for s in STOPS], 1, 0.85)
+        or any(
+            _may_be_a_stop(inner, each.values[inner])
+            for each in below if isinstance(each, _Map) for inner in each.values
+        )
+    )  # fmt: skip
 
 
 def _is_number(text: str) -> bool:
@@ -666,7 +723,9 @@ def main(arguments: Sequence[str]) -> int:
             code = 1
             print(*error.faults, sep="\n")
             continue
-        print(*plan.warnings, f"{name}: can be traded; {plan.bars_needed} closed days", sep="\n")
+        can = "can be traded" if plan.bars_needed <= MOST_DAYS else f"needs more than {MOST_DAYS}"
+        code = max(code, int(plan.bars_needed > MOST_DAYS))
+        print(*plan.warnings, f"{name}: {can}; {plan.bars_needed} closed days", sep="\n")
     return code
 
 

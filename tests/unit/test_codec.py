@@ -496,6 +496,32 @@ def test_notices_of_another_account_are_dropped():
 
 
 @pytest.mark.parametrize(
+    ("account", "ours"),
+    [("12345678-01", True), ("12345678", True), ("1234567822", False), ("12345678-22", False),
+     ("1234567", False), ("87654321", False), ("", False)],
+)  # fmt: skip
+def test_an_account_in_another_spelling_is_ours(account, ours):
+    """Frames with a dash, and with eight digits, were printed by others; another product is not ours."""
+    found = notice_decoder().decode(encrypted(notice_text(f1=account)))
+    assert bool(found) is ours
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\r\n"])
+def test_two_frames_in_one_are_refused_not_halved(between):
+    """The second trade would be lost without a word."""
+    with pytest.raises(bot.BadData):
+        bot.FrameDecoder(ACCOUNT, DAY).decode(trade_frame() + between + trade_frame())
+
+
+def test_a_refusal_without_a_head_is_read():
+    """It ends a session all the same."""
+    body = '{"rt_cd":"9","msg_cd":"OPSP8996","msg1":"ALREADY IN USE appkey"}'
+    for head in ("", '"header":null,'):
+        control = bot.parse_control("{" + head + '"body":' + body + "}")
+        assert (control.result, control.code, control.tr_id) == ("9", "OPSP8996", "")
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         f"0|H0STCNI0|001|{FILLED}", f"0|H0STCNI9|001|{FILLED}", f"0|H0GSCNI0|001|{FILLED}",

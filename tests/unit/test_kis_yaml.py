@@ -362,9 +362,11 @@ def test_a_file_without_stop_is_bought_without_a_plan():
     assert first_trade("below_average", view, 70_000)[0].plan is None
 
 
-def test_parameters_of_another_strategy_do_not_stop_a_file():
-    """The settings' parameters belong to the strategy that they name."""
-    strategy = bot.load_strategy(str(FILES[0]), {"lookback_bars": 12, "budget_krw": 500_000})
+def test_parameters_of_another_strategy_do_not_stop_a_file(caplog):
+    """The settings' parameters belong to the strategy that they name; what is left out is said."""
+    given = {"lookback_bars": 12, "stop_pct": 3.0, "budget_krw": 500_000}
+    strategy = bot.load_strategy(str(FILES[0]), given)
+    assert "does not use these parameters: lookback_bars, stop_pct" in caplog.text
     assert strategy.parameters.budget_krw == 500_000
     assert strategy.past_days == strategy.plan.bars_needed
 

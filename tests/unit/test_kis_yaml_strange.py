@@ -81,6 +81,22 @@ SPOILT = {
     "nested group": ("- {indicator: strength, operator: less_than, value: 70}",
                      "- logic: OR\n        conditions: [{indicator: close}]", 15, "conditions", "flat"),
     "a list as a name": ("indicator: strength", "indicator: [strength]", 15, "indicator", "a text"),
+    "risk under another name": ("\nrisk:", "\nrisk_management:", 20, "risk_management", "left edge"),
+    "risk in Korean": ("\nrisk:", "\n위험관리:", 20, "위험관리", "left edge"),
+    "stop in Korean": ("risk:", "손절: 5\nrisk:", 20, "손절", "left edge"),
+    "stop as two letters": ("risk:", "sl: 5\nrisk:", 20, "sl", "left edge"),
+    "stop far below another key": ("risk:", "order:\n  - {exit: {stop_loss_pct: 5}}\nrisk:", 20, "order",
+                                   "left edge"),
+    "stop beside the rules": ("  entry:", "  stop_loss_pct: 5\n  entry:", 11, "stop_loss_pct", "left edge"),
+    "an exit by days": ("exit:\n", "exit:\n    max_holding_days: 5\n", 17, "max_holding_days", "left edge"),
+    "a fraction for a per cent": ("percent: 5}", "percent: 0.05}", 21, "risk.stop_loss.percent", "5 for 5 %"),
+    "a fraction of a target": ("percent: 10}", "percent: 0.1}", 22, "risk.take_profit.percent", "5 for 5 %"),
+    "commas in a number": ("value: 70}", "value: 70,000}", 15, "000", "without commas"),
+    "conditions as a mapping": (
+        "      - {indicator: close, operator: cross_above, compare_to: line}\n"
+        "      - {indicator: strength, operator: less_than, value: 70}\n",
+        "      a: {indicator: close}\n", 13, "conditions", "a mapping where",
+    ),
     "no strategy": (GOOD[GOOD.index("strategy:") : GOOD.index("risk:")], "", 1, "strategy", "a mapping"),
 }  # fmt: skip
 # what is replaced, by what, words of a warning ("" for none), what differs in the plan
@@ -136,9 +152,59 @@ def test_an_odd_but_valid_file_keeps_its_meaning(name: str):
     assert any(words in each for each in plan.warnings) if words else plan.warnings == ()
 
 
+ONLY_NAMED = GOOD[: GOOD.index("risk:")].replace(
+    "    days:", "    stop_loss_pct: {default: 5}\n    days:"
+)
+
+
+def test_a_parameter_that_sounds_like_a_stop_is_none():
+    """Alone it is refused; beside a stop it is named; set to a value that nothing uses: refused."""
+    with pytest.raises(bot.SettingsError) as caught:
+        kis_yaml.read_plan(ONLY_NAMED, "f")
+    assert str(caught.value.faults[0]).startswith("f:7 stop_loss_pct: found a parameter")
+    guarded = ONLY_NAMED + GOOD[GOOD.index("risk:") :]
+    plan = kis_yaml.read_plan(guarded, "f")
+    assert plan.stop_pct == 5 and plan.warnings == (
+        "f:7 the parameter 'stop_loss_pct' is never used",
+    )
+    with pytest.raises(bot.SettingsError) as caught:
+        kis_yaml.read_plan(guarded, "f", {"stop_loss_pct": 3})
+    assert [str(each) for each in caught.value.faults] == [
+        "f:7 stop_loss_pct: found set, but no line of the file uses it, expected $name where it is "
+        "meant, or no such set"
+    ]
+
+
+def test_a_small_per_cent_is_read_and_doubted():
+    """0.3 may be meant as 30 %; it is kept as it stands, and said."""
+    plan = kis_yaml.read_plan(GOOD.replace("percent: 10", "percent: 0.3"), "f")
+    assert plan.target_pct == 0.3 and plan.warnings == (
+        "f:22 take_profit: 0.3 is 0.3 %; for 30 % write 30",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("cross_up", "cross_above"), ("golden_cross", "cross_above"), ("dead-cross", "cross_below"),
+     ("cross_down", "cross_below")],
+)  # fmt: skip
+def test_a_cross_is_never_guessed_the_other_way(wrong: str, meant: str):
+    """The hint for a cross that is no operator names the same direction."""
+    with pytest.raises(bot.SettingsError, match=f"did you mean '{meant}'"):
+        kis_yaml.read_plan(GOOD.replace("cross_above", wrong), "f")
+
+
+def test_the_checker_counts_the_days_a_view_can_hold(tmp_path: Path, capsys):
+    """A file that no bot would trade is not called good by the checker."""
+    file = tmp_path / "long.kis.yaml"
+    file.write_text(GOOD.replace("period: 14", "period: 900"), "utf-8")
+    assert kis_yaml.main([str(file)]) == 1
+    assert "needs more than 480" in capsys.readouterr().out
+
+
 def test_there_are_enough_of_both():
-    """Thirty spoilt and twenty odd files."""
-    assert (len(SPOILT), len(ODD)) == (30, 20)
+    """Forty spoilt and twenty odd files."""
+    assert len(SPOILT) >= 40 and len(ODD) >= 20
 
 
 def test_a_file_on_the_disk_is_read_as_it_is(tmp_path: Path):

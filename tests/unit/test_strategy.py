@@ -237,3 +237,27 @@ def test_parameters_are_checked(values):
 def test_the_strategy_is_known_by_its_name():
     """`strategy: breakout` of the settings."""
     assert bot.STRATEGIES["breakout"] is bot.Breakout
+
+
+def test_a_strategy_may_use_modules_beside_it(tmp_path):
+    """A file of helpers in the same folder is found, from whatever folder the bot is started."""
+    (tmp_path / "helpers_beside.py").write_text("FEW = 3\n", "utf-8")
+    file = tmp_path / "mine_with_helpers.py"
+    file.write_text(
+        "import helpers_beside\nfrom kis_realtime_trading import TradingStrategy\n\n\n"
+        "class Mine(TradingStrategy):\n    few = helpers_beside.FEW\n\n"
+        "    def on_bar(self, view, bar):\n        return None\n",
+        "utf-8",
+    )
+    assert bot.load_strategy(f"{file}:Mine", {}).few == 3
+
+
+def test_a_number_of_another_library_is_named():
+    """numpy's numbers are no plain ones: the answer says whose they are."""
+
+    class Whole(int):
+        """Stands for numpy.int64."""
+
+    wish = bot.OrderRequest("005930", bot.Side.BUY, Whole(3), "x", plan=bot.ExitPlan(1))
+    with pytest.raises(TypeError, match=r"plain int or float, not test_strategy\.Whole"):
+        bot.check_request(wish)
