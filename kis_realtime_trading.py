@@ -7588,8 +7588,8 @@ REASON_WORDS = {
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "seen in order list": "주문 목록에서 확인", "paper": "모의투자", "real": "실전투자",
     "paper (simulated)": "모의투자(시뮬레이터)",
-    "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 진입 중지(ENTRIES_OFF)",
-    "REDUCE_ONLY": "줄이기만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
+    "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 중지(ENTRIES_OFF)",
+    "REDUCE_ONLY": "축소만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
     "process ended": "프로그램이 끝남",
     "the owner says so": "사용자 확인", "the owner": "직접 지시",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
@@ -9682,7 +9682,7 @@ async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) 
     process = None
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "companions.phone_answers", str(journal), language,
+            sys.executable, "-m", "companions.phone_answers", str(journal.absolute()), language,
             str(bot.stock_fee_pct), str(bot.fund_fee_pct), *words, cwd=tools, env=kept,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -10759,7 +10759,7 @@ class Bridge:
         self.gate = Gate(bot, past.ledger, self.journal, self.clock, self._steady)
         self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify, **past.noise}
         self._untold, self.telegram.newest = list(past.untold.values()), past.newest_word
-        self._threads = Threads()
+        self._threads, self._lines = Threads(), dict[str, str]()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
         self.doors = SideDoors(bot)
@@ -10934,7 +10934,12 @@ class Bridge:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
         self.said[alert.code] += 1
         text, named = say(alert, self._language), say(self._named(alert), self._language)
-        self.messages.append(f"{self.clock.now():%H:%M:%S} {named}")
+        key, line = self._threads.key(alert), f"{self.clock.now():%H:%M:%S} {named}"
+        if key:  # one line follows an order, as its message on the phone does
+            with contextlib.suppress(ValueError):
+                self.messages.remove(self._lines.pop(key, ""))
+            self._lines = dict([*self._lines.items(), (key, line)][-200:])
+        self.messages.append(line)
         urgent = alert.code in URGENT
         log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
@@ -10942,7 +10947,6 @@ class Bridge:
         if urgent or alert.code.startswith("trouble"):
             self.doors.post(named)
         noise = "on" if urgent else self.noise[kind_of(alert)]
-        key = self._threads.key(alert)
         known = alert.code == "change_refused" and nothing_left(alert.values["note"])
         known |= alert.code == "refused" and alert.values["code"] == "LEVEL"
         known |= alert.code == "level" and self.telegram.said_by_whom_it_tells(
@@ -11119,11 +11123,10 @@ class Morning:
 
 def phase_word(trader: Trader) -> str:
     """Return where the day stands, one word of the status."""
-    core = trader.engine.core
+    core, now = trader.engine.core, trader.clock.now()
     if trader.stopping():
         return "stopping"
-    if core.session is None or core.session.day != core.now.date():
-        now = trader.clock.now()
+    if core.session is None or core.session.day != now.date():
         return "waiting" if session_ahead(now).day == now.date() else "closed"
     if any(state.instrument is None for state in core.symbols.values()):
         return "preparing"
@@ -11242,7 +11245,10 @@ def _status_of_process(trader: Trader) -> dict[str, Any]:
         memory_mb = round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
     journal_mb = 0.0
     with contextlib.suppress(OSError):
-        journal_mb = round(trader.journal.path.stat().st_size / 1e6, 1)
+        path = trader.journal.path  # beside it stands what is not yet in it
+        journal_mb = round(
+            sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*")) / 1e6, 1
+        )
     return {"memory_mb": memory_mb, "journal_mb": journal_mb}
 
 

@@ -55,6 +55,15 @@ class Asked:
         return f"{amount:+,}{self.say('원', ' won')}"
 
 
+def many(count: int, word: str) -> str:
+    """Return a number with its English word.
+
+    >>> many(1, "win"), many(0, "win")
+    ('1 win', '0 wins')
+    """
+    return f"{count:,} {word}{'s' if count != 1 else ''}"
+
+
 def mark(amount: int) -> str:
     """Return up or down, as Korean screens show it."""
     return "▲" if amount > 0 else "▼" if amount < 0 else "―"
@@ -92,7 +101,10 @@ def daily(asked: Asked) -> dict[str, str]:
     report, names = asked.report(), WEEKDAYS[asked.language]
     lines = [
         f"{mark(d.result_krw)} {d.day:%m-%d} {names[d.day.weekday()]} {d.result_krw:+,} "
-        + asked.say(f"({d.exits}회, 이익 {d.wins})", f"({d.exits} round trips, {d.wins} won)")
+        + asked.say(
+            f"({d.exits}회, 이익 {d.wins})",
+            f"({many(d.exits, 'round trip')}, {many(d.wins, 'win')})",
+        )
         for d in report.days[-asked.number(7) :]
     ]
     total = sum(d.result_krw for d in report.days[-asked.number(7) :])
@@ -112,7 +124,7 @@ def grouped(by: reports.GroupBy, most: int) -> Callable[[Asked], dict[str, str]]
             f"{g.gain_krw:+,} "
             + asked.say(
                 f"({g.trips}회, 승률 {g.win_rate_pct:.0f}%)",
-                f"({g.trips} round trips, {g.win_rate_pct:.0f}% won)",
+                f"({many(g.trips, 'round trip')}, win rate {g.win_rate_pct:.0f}%)",
             )
             for g in groups[-most:]
         ]
@@ -135,11 +147,11 @@ def stats(asked: Asked) -> dict[str, str]:
         f"연속 이익 {t.longest_wins}회 · 연속 손실 {t.longest_losses}회 · 평균 보유 {minutes:.0f}분\n"
         f"수수료 {t.fees_krw:,} · 세금 {t.taxes_krw:,}\n"
         f"{t.days}일 (오른 날 {t.days_up}, 내린 날 {t.days_down}) · 최대 낙폭 {t.drawdown.krw:,}원",
-        f"{t.trips} round trips · {t.win_rate_pct or 0:.1f}% won · profit factor {factor}\n"
+        f"{many(t.trips, 'round trip')} · win rate {t.win_rate_pct or 0:.1f}% · profit factor {factor}\n"
         f"net {t.gain_krw:+,} won · mean {mean} won\nbest {t.best_krw:+,} · worst {t.worst_krw:+,}\n"
         f"wins in a row {t.longest_wins} · losses {t.longest_losses} · held {minutes:.0f} min\n"
         f"fees {t.fees_krw:,} · taxes {t.taxes_krw:,}\n"
-        f"{t.days} days ({t.days_up} up, {t.days_down} down) · drawdown {t.drawdown.krw:,} won",
+        f"{many(t.days, 'day')} ({t.days_up} up, {t.days_down} down) · drawdown {t.drawdown.krw:,} won",
     )}  # fmt: skip
 
 
@@ -159,8 +171,9 @@ def report_of_day(asked: Asked) -> dict[str, str]:
             f"수수료 {day.fees_krw:,} · 세금 {day.taxes_krw:,}\n왕복 {len(trips)}회, 이익 {day.wins} · "
             f"주문 {day.orders} · 보류 {len(refused)}",
             f"{day.day} {asked.won(day.result_krw)}\nrealised {day.net_krw:+,} · open "
-            f"{day.open_krw:+,} · fees {day.fees_krw:,} · taxes {day.taxes_krw:,}\n{len(trips)} round "
-            f"trips, {day.wins} won · {day.orders} orders · {len(refused)} refused",
+            f"{day.open_krw:+,} · fees {day.fees_krw:,} · taxes {day.taxes_krw:,}\n"
+            f"{many(len(trips), 'round trip')}, {many(day.wins, 'win')} · "
+            f"{many(day.orders, 'order')} · {len(refused)} refused",
         )
     ]
     if trips:
@@ -229,7 +242,7 @@ def profit(asked: Asked) -> dict[str, str]:
     fall = reports.drawdown(days)
     text = asked.say(
         f"{len(days)}일 {asked.won(total)} · 평가금액 {days[-1].equity_krw:,}원 · 최대 낙폭 {fall.krw:,}원",
-        f"{len(days)} days {asked.won(total)} · equity {days[-1].equity_krw:,} won · drawdown {fall.krw:,}",
+        f"{many(len(days), 'day')} {asked.won(total)} · equity {days[-1].equity_krw:,} won · drawdown {fall.krw:,}",
     )
     if len(days) == 1:
         photo = phone_pictures.of_day(asked.journal, asked.fees, asked.language, result_only=True)

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class Chat:
         """Return what stands in the chat, oldest first."""
 
         def shown(at: float) -> str:
-            return f"{time.strftime('%H:%M', time.localtime(at))}"
+            return f"{datetime.fromtimestamp(at, bot.KST):%H:%M}"
 
         entries: list[tuple[float, dict[str, Any]]] = [
             (sent.at, {

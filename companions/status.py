@@ -25,7 +25,7 @@ from companions.report_view import coloured
 
 STATUS_NAME = "status.json"
 MOST_BYTES = 1_000_000
-STALE_S = 10.0
+STALE_S = 15.0  # at night the bot writes every ten; older: it stopped, or hangs
 WORDS: dict[str, tuple[str, str]] = {
     "all": ("전체", "all"),
     "result": ("당일손익", "result"), "realised": ("실현", "realised"), "open": ("평가", "open"),

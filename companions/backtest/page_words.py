@@ -4,7 +4,7 @@ from __future__ import annotations
 
 WORDS = {
     "ko": {
-        "title": "백테스트", "equity": "평가자산", "drawdown": "낙폭", "held": "그냥 들고 있었다면", "start": "시작",
+        "title": "백테스트", "equity": "평가금액", "drawdown": "낙폭", "held": "그냥 들고 있었다면", "start": "시작",
         "months": "월별 수익률", "year": "한 해", "twelve": "1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",
         "trips": "매매 내역", "refused": "규칙에 막힌 주문", "how": "체결 가정", "figures": "지표",
         "total": "순손익", "return": "수익률", "market": "보유만 했을 때", "trades": "매매 횟수", "win": "승률",

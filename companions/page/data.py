@@ -18,9 +18,8 @@ from companions.journal_reader import JournalReader, find_journals
 from companions.names import names_of, with_names
 from companions.order_book import read_books
 from companions.report_view import Words
-from companions.status import holds_of
+from companions.status import STALE_S, holds_of
 
-STALE_S = 15.0  # a status older than this is of a bot that stopped, or hangs
 MOST_JOURNAL_ROWS = 300
 KST_S = 9 * 3600  # the chart has no time zones: it is given Korean wall time as if it were UTC
 

@@ -110,6 +110,21 @@ def test_a_trader_of_a_second_day_equals_a_new_one():
     assert fed > 500
 
 
+def test_the_status_says_that_a_day_is_over_and_that_the_next_is_none():
+    """A Friday's evening, the Saturday, the Monday before its preparation."""
+
+    async def story(life):
+        trader, found = life.world.make_trader(harness.Nothing()), []
+        run = asyncio.create_task(trader.run())
+        for day, clock in ((20, "15:40:00"), (21, "12:00:00"), (23, "07:00:00")):
+            await to(life, edge.at(clock, date(2026, 11, day)))
+            found.append(bot.status_of(trader)["phase"])
+        await harness.kill(run, trader)
+        return found
+
+    assert Life(start="15:29:00", density=1.0).play(story) == ["after", "closed", "waiting"]
+
+
 def check_replays(folder):
     """Replay the recording of each day of a process, to the end of the process, row by row."""
     firsts = sorted((folder / "records").glob("*-0000.gz"))

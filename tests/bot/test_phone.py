@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import edge
@@ -273,6 +274,15 @@ async def test_a_process_that_cannot_begin_costs_an_answer_and_nothing_else(
         assert "오늘" in (await chat.ask("/status")).text
         trader = chat.trader
         assert await bot.work_out(trader.journal.path, "ko", trader.bot, "evening") is None
+
+
+async def test_answers_do_not_ask_where_the_bot_was_started(tmp_path: Any, monkeypatch: Any):
+    """A state folder named from another folder than the bot's: answers and the picture find it."""
+    monkeypatch.chdir(tmp_path)
+    bot.Journal(Path("journal-paper-x.sqlite3")).close()
+    settings = bot.BotSettings.model_validate({"symbols": ["005930"], "limits": harness.LIMITS})
+    found = await bot.work_out(Path("journal-paper-x.sqlite3"), "ko", settings, "stats")
+    assert found == {"text": "아직 기록이 없습니다"}
 
 
 async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, monkeypatch: Any):

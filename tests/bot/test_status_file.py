@@ -161,3 +161,16 @@ def test_the_budget_of_calls_is_told(noon):
         "too_many",
     }
     assert status["budget"]["left"] > 0
+
+
+def test_the_journal_counts_with_what_is_not_yet_in_its_file(noon):
+    """SQLite writes beside the file first: its size alone would say 0 MB for a day."""
+    status, _ = noon
+    assert 0.1 <= status["process"]["journal_mb"] < 10
+
+
+def test_one_line_of_the_messages_follows_an_order(noon):
+    """A screen of 24 lines has no room for an order sent beside the same order filled."""
+    status, _ = noon
+    [line] = [text for text in status["messages"] if "10주 매수" in text]
+    assert "✔" in line
