@@ -7835,6 +7835,7 @@ class _Episode:
     since: datetime
     away: datetime | None = None
     told: datetime | None = None
+    returns: int = 0  # within an hour each
 
 
 def shortened(names: Sequence[str], most: int = 5) -> str:
@@ -7852,11 +7853,13 @@ class Alarms:
     """Decides when a trouble is told: first, once an hour while it stands, and when it is over.
 
     It is shown all that stands now, again and again, and keeps nothing else. A trouble that comes
-    and goes is one trouble until it stayed away; what nobody was told of has no end to be told.
+    and goes is one trouble until it stayed away, twice as long after each return within an hour;
+    what nobody was told of has no end to be told.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, _Episode] = {}
+        self._over: dict[str, _Episode] = {}  # the last one that was told, by its key
 
     def look(
         self, now: datetime, standing: Mapping[str, str], awake: bool, held: str = ""
@@ -7867,7 +7870,12 @@ class Alarms:
         `held` names what is unguarded meanwhile.
         """
         for key, what in standing.items():
-            episode = self._open.setdefault(key, _Episode(what, now))
+            episode = self._open.get(key)
+            if not episode:
+                episode = self._open[key] = _Episode(what, now)
+                last = self._over.get(key)
+                if last and last.away and (now - last.away).total_seconds() < 3_600.0:
+                    episode.returns = last.returns + 1
             if episode.away and not episode.told:
                 episode.since = now  # patience is for trouble that stays
             episode.what, episode.away = what, None
@@ -7879,9 +7887,12 @@ class Alarms:
         rule, episode = ALARMS[key.partition(" ")[0]], self._open[key]
         if not stands:
             episode.away = episode.away or now
-            if (now - episode.away).total_seconds() < rule.steady_s:
+            steady_s = rule.steady_s * 2 ** min(episode.returns, 5)
+            if (now - episode.away).total_seconds() < steady_s:
                 return None
             del self._open[key]
+            if episode.told:
+                self._over[key] = episode
             lasted = minutes_between(episode.since, episode.away)
             over = Alert("trouble_over", {"what": episode.what, "minutes": lasted})
             return over if episode.told else None
@@ -7902,6 +7913,7 @@ class Alarms:
         """Forget everything at the end of a day; return what was told and never ended."""
         left = [each.what for each in self._open.values() if each.told and not each.away]
         self._open.clear()
+        self._over.clear()
         return left
 
 
@@ -8214,13 +8226,18 @@ def _needed(body: Mapping[str, Any], key: str) -> str:
 
 
 def _token_expiry(body: Mapping[str, Any], asked: datetime) -> datetime:
-    """Return when a token ends. The text is KST without a zone (doc); expires_in is the fallback."""
+    """Return when a token ends. The text is KST without a zone (doc); expires_in is the fallback.
+
+    A text that has passed already comes of another zone or of a clock that is wrong: a new token is good.
+    """
     text = str(body.get("access_token_token_expired") or "")
+    seconds = str(body.get("expires_in") or "0")
+    left = asked + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,6}", seconds) else 0)
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST)
+        shown = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST)
     except ValueError:
-        seconds = str(body.get("expires_in") or "0")
-        return asked + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,6}", seconds) else 0)
+        return left
+    return shown if shown > asked + TOKEN_SPARE else left
 
 
 def write_private(path: Path, text: str) -> None:

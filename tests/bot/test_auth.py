@@ -733,6 +733,16 @@ def test_a_file_written_privately_is_whole_or_not_there(tmp_path):
     assert sorted(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    "shown", ["2026-11-19 09:59:59", "2026-11-20 09:59:59", "2026-11-20 10:00:30"]
+)
+def test_a_new_token_that_shows_a_past_end_is_good_all_the_same(shown):
+    """Another zone, or a clock that is wrong: no token was kept, one asked for each minute."""
+    asked = datetime(2026, 11, 20, 10, tzinfo=bot.KST)
+    _, body = token_answer(expires=shown, expires_in=7200)
+    assert bot._token_expiry(body, asked) == asked + timedelta(hours=2)
+
+
 def test_the_expiry_of_an_answer_is_korean_time():
     """Parsed as Asia/Seoul (doc), aware."""
     asked = datetime(2026, 11, 20, 10, tzinfo=bot.KST)

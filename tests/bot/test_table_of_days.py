@@ -31,6 +31,7 @@ class Situation(NamedTuple):
     offset_ticks: int = 5  # of the entry; negative rests in the book
     settings: Mapping[str, Any] = {}
     sold: bool = True  # by us
+    also: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = ()  # more fault rules
 
 
 PRICE, BALANCE, LIST = (
@@ -245,7 +246,60 @@ MORE = (
     Situation("status frames twice (real)", {"kind": "status"}, {"do": "frame_repeat", "times": 2},
               config={"environment": "real"}, acts=(("09:23:00", event("vi", 60)),)),
 )  # fmt: skip
-EVERY = (*TABLE, *REPORTS, *MORE)
+MODIFY, DEAD_TOKEN = {"kind": "modify"}, {"do": "error", "status": 500, "code": "IGW00121"}
+UNFILLED = {"kind": "order", "side": "SELL", "times": 1}, {"do": "no_fill", "seconds": 40}
+FRESH = (
+    Situation("a cancel refused for the other exchange (Ouroboros 375)", {**CANCEL, "times": 1},
+              {"do": "error", "rt_cd": "7", "code": "APBK0000",
+               "text": "취소주문 불가합니다. 원주문 거래소[NXT] 취소주문 거래소[KRX]"}, **RESTS),
+    Situation("a dead token told as a 500 (programgarden 32)", {**ACCOUNT, **LATER}, DEAD_TOKEN),
+    Situation("the same with the exit (programgarden 32)", {**SELL, "times": 1}, DEAD_TOKEN,
+              said=("order_unknown",)),
+    Situation("tokens whose end is shown in UTC (jsmstock 45)", PRICE, {"do": "delay", "seconds": 0},
+              config={"expiry_shift_s": -32_400.0}),
+    Situation("tokens that show an end of yesterday (jsmstock 41)", PRICE, {"do": "delay", "seconds": 0},
+              config={"expiry_shift_s": -86_400.0}, unsaid=("trouble", "mismatch", "error")),
+    Situation("no contest entered on paper (prism-insight 132)", BUY,
+              {"do": "error", "rt_cd": "1", "code": "40650000", "text": "모의투자 참가신청"},
+              said=("order_refused",), bought=False),
+    Situation("the first page of the balance again and again (pipios 27)", {**BALANCE, **LATER},
+              {"do": "repeat_page"}),
+    Situation("the old balance after the sale (vnpy 2228)", {**BALANCE, "from": "09:24:50", "to": "09:27"},
+              {"do": "stale_balance", "seconds": 120}),
+    Situation("every notice three times, before its answer (binance-trading-bot 450)", NOTICE,
+              {"do": "notice_repeat", "times": 3}, config={"early_notice_share": 1.0}),
+    Situation("a page that says 200 for a minute", {**ALL, **LATER}, {"do": "html", "status": 200}),
+    Situation("a wrong price step for the exit (pysystemtrade 1660)", {**SELL, "times": 1},
+              {"do": "error", "rt_cd": "1", "code": "APBK0506", "text": "호가단위 오류입니다."},
+              said=("order_refused",)),
+    Situation("an exit refused twice beyond the limits (invest-openapi 452)", {**SELL, "times": 2},
+              {"do": "error", "rt_cd": "1", "code": "40270000", "text": "상/하한가 오류입니다."}),
+    Situation("all rows called cancelled (freqtrade 11461)", {**LIST, **LATER}, field("cncl_yn", "Y")),
+    Situation("all rows called rejected at the exit", {**LIST, "from": "09:24:50", "to": "09:25:50"},
+              field("rjct_qty", "5")),
+    Situation("the list names another stock: stopped, and sold", {**LIST, **LATER}, field("pdno", "000660"),
+              said=("symbol_stopped",)),
+    Situation("more filled than ordered: stopped, and sold", {**LIST, **LATER}, field("tot_ccld_qty", "50"),
+              said=("symbol_stopped",)),
+    Situation("a balance of no shares for a minute", {**BALANCE, **LATER}, field("hldg_qty", "0")),
+    Situation("an order number of words", {**BUY, "times": 1}, field("ODNO", "접수"), said=("order_found",)),
+    Situation("bodies without anything", {**ACCOUNT, "probability": 0.2}, {"do": "garble", "how": "empty"}),
+    Situation("a feed that dies without a word (passivbot_lighter 3)", {**TRADE, "from": "09:23"},
+              {"do": "frame_drop"}, unsaid=("mismatch", "external_order", "cash_differs")),
+    Situation("an old session that lingers for 20 s", PRICE, {"do": "delay", "seconds": 0},
+              config={"session_linger_s": 20.0}, acts=(("09:22:10", lambda sim: sim.drop_sessions()),)),
+    Situation("an exit that is changed, the answer lost (nautilus_trader 4564)", *UNFILLED,
+              also=(({**MODIFY, "times": 1}, {"do": "lose", "how": "hang", "executed": True}),)),
+    Situation("an exit whose change is refused and made (OrderBook-rs 98)", *UNFILLED,
+              also=(({**MODIFY, "times": 1}, {"do": "error", "code": "EGW00301", "executed": True}),)),
+    Situation("a change without a number (nautilus_trader 4270)", *UNFILLED,
+              also=(({**MODIFY, "times": 1}, {"do": "odno", "style": "empty"}),)),
+    Situation("changes that are always refused", *UNFILLED,
+              also=((MODIFY, {"do": "error", "rt_cd": "1", "code": "40330000", "text": "정정 불가"}),)),
+    Situation("a change reset before it came", *UNFILLED,
+              also=(({**MODIFY, "times": 1}, {"do": "lose", "how": "reset"}),)),
+)  # fmt: skip
+EVERY = (*TABLE, *REPORTS, *MORE, *FRESH)
 
 
 @pytest.mark.parametrize("line", EVERY, ids=[line.name for line in EVERY])
@@ -253,7 +307,8 @@ def test_a_day_of_other_people(line):
     """What the table says must hold, holds."""
 
     async def story(life):
-        life.sim.faults.add({"match": line.match, "effect": line.effect})
+        for match, effect in ((line.match, line.effect), *line.also):
+            life.sim.faults.add({"match": match, "effect": effect})
         wish = wishes("09:22:00", plan=(0.8, 1.2), offset_ticks=line.offset_ticks)
         trader, run = await life.begin(wish)
         late = [act for act in line.acts if act[0] >= "09:25:00"]

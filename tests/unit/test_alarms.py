@@ -43,6 +43,22 @@ def test_what_comes_and_goes_is_one_trouble():
     assert codes(told(*spans)) == ["trouble", "trouble_lasts", "trouble_over"]
 
 
+def test_what_returns_after_its_end_is_told_less_and_less():
+    """A question that is answered each third minute: no message each time, for five hours."""
+    spans = [("answer cash", at, at + 1) for at in range(0, 300, 3)]
+    found = told(*spans, minutes=320)
+    assert codes(found)[:4] == ["trouble", "trouble_over", "trouble", "trouble_lasts"]
+    assert (
+        len(found) == 8 and codes(found)[-1] == "trouble_over"
+    )  # 200 when each return counts anew
+
+
+def test_a_trouble_of_another_hour_ends_as_soon_as_the_first():
+    """An hour after its end it is forgotten."""
+    found = told(("answer cash", 0, 1), ("answer cash", 62, 63), minutes=100)
+    assert [minute for minute, *_ in found] == [0.0, 2.0, 62.0, 64.0]
+
+
 def test_patience_is_for_trouble_that_stays():
     """Ten failures of half a minute, a good answer after each: not told."""
     assert told(*[("broker", at, at + 0.5) for at in range(0, 100, 10)]) == []
