@@ -25,6 +25,7 @@ from rich.table import Table
 
 from kis_realtime_trading import Redactor, run_guarded, set_up_logging
 from venues import binance, book_cli, kiwoom, kiwoom_cli, orders_cli, upbit
+from venues.arguments import Parser
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
@@ -350,11 +351,11 @@ async def _check(options: argparse.Namespace, settings: VenueSettings, given: En
 def build_parser(language: str = "ko") -> argparse.ArgumentParser:
     """Return the arguments, their help in a language."""
     t = functools.partial(helped, language=language)
-    parser = argparse.ArgumentParser(prog="python -m venues")
+    parser = Parser(prog="python -m venues", language=language)
     commands = parser.add_subparsers(dest="command")
 
     def command(name: str, text: str, wait: float = 10.0) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
+        made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
         made.add_argument("--settings", type=Path, help=t("venues.yaml by default"))
         made.add_argument("--language", choices=("ko", "en"), help=t("the settings', else ko"))
         if name != "status":

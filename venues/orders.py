@@ -65,6 +65,7 @@ log = logging.getLogger("kis.venues")
 
 _E, _S = OrderEvent, OrderStatus
 WORKING_LOOK_S = 5.0
+MOST_PAUSE_S = 60.0  # between looks that fail, growing up to this
 RAMP_DAYS, RAMP_PART = 3, Fraction(1, 10)
 Veto = Callable[[], str]
 
@@ -134,6 +135,7 @@ class Desk:
         self.ledger, self._limits, self._live = SpotLedger(), limits, live
         self._posted: set[str] = set()  # of this process: a second hand beside the journal
         self._next_look: dict[str, int] = {}
+        self._failures: dict[str, int] = {}  # looks in a row that had no answer
         self._calls: set[str] = set()  # intents whose call is under way
         self._read = 0  # the last row that is believed
         self.redact: Callable[[str], str] = str  # what a venue says may echo a key
@@ -333,14 +335,10 @@ class Desk:
             seen = await self.port.look(order.intent, lists=late and order.status in DOUBTFUL)
         except BotError as error:
             log.warning("%s: look: %s", order.intent.client_id, type(error).__name__)
-            late_ms = asked - (order.ended_ms or asked)
-            if (
-                order.status is _S.LOST and late_ms < 2 * self.port.watch_lost_ms
-            ):  # once more, with an answer
-                order.looks -= 1
-                self._next_look[intent_id] = asked + round(WORKING_LOOK_S * 1_000)
+            self._failed(order, asked)
             self._quarantine(order)
             return
+        self._failures.pop(intent_id, None)
         if isinstance(seen, VOrder):
             self.take(seen)
             return
@@ -351,6 +349,16 @@ class Desk:
                 self._tell("lost", order)
             else:
                 self._quarantine(order)
+
+    def _failed(self, order: SpotOrder, asked: int) -> None:
+        """A look that failed is no look: it is tried again soon, as long as its answer can settle something."""
+        late_ms, key = asked - (order.ended_ms or asked), order.intent.intent_id
+        watched = order.status is _S.LOST and late_ms < 2 * self.port.watch_lost_ms
+        if watched or order.status is _S.UNKNOWN:
+            order.looks -= 1
+            self._failures[key] = failures = self._failures.get(key, 0) + 1
+            pause_s = min(WORKING_LOOK_S * failures, MOST_PAUSE_S)
+            self._next_look[key] = asked + round(pause_s * 1_000)
 
     def _quarantine(self, order: SpotOrder) -> None:
         now = self._clock.wall_ms()

@@ -12,6 +12,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "upbit": ("업비트", "Upbit"),
     "binance": ("바이낸스", "Binance"),
     "kiwoom": ("키움", "Kiwoom"),
+    "h_positionals": ("명령과 값", "commands and values"),
+    "h_options": ("옵션", "options"),
+    "no_choice": (
+        "{typed}: 여기에 쓸 수 있는 말이 아닙니다. 쓸 수 있는 말: {all}.",
+        "{typed}: not known here. Known are: {all}.",
+    ),
+    "no_option": ("{typed}: 그런 옵션은 없습니다.", "{typed}: there is no such option."),
+    "is_missing": ("빠진 것: {what}", "missing: {what}"),
+    "one_missing": ("다음 중 하나가 필요합니다: {what}", "one of these is needed: {what}"),
+    "no_value": ("{what}: 값이 필요합니다.", "{what}: a value is missing."),
+    "no_such_value": (
+        "{what}: 읽을 수 없는 값입니다: {typed}",
+        "{what}: this value cannot be read: {typed}",
+    ),
+    "not_both": (
+        "{what}: {typed} 옵션과 함께 쓸 수 없습니다.",
+        "{what}: not together with {typed}.",
+    ),
+    "ambiguous": (
+        "{typed}: 어느 옵션인지 알 수 없습니다: {all}",
+        "{typed}: it could be any of {all}",
+    ),
+    "perhaps": ("혹시 {near}입니까?", "Did you mean {near}?"),
+    "all_options": ("전체 옵션: {program} --help", "All options: {program} --help"),
     "m_trouble": (
         "{venue}: 문제가 이어져 다시 시작합니다. 다른 거래소는 계속됩니다. ({why})",
         "{venue}: trouble goes on, it is begun anew; the others go on. ({why})",
@@ -240,6 +264,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 
 # What `--help` says, in English as the code has it, and in Korean.
 HELP = {
+    "show this help": "이 도움말을 보여 주고 끝냅니다",
     "the kimchi premium; needs no key": "김치 프리미엄. 키가 필요 없습니다",
     "print one table and end": "표를 한 번 찍고 끝냅니다",
     "print alerts only, for a service": "알림만 찍습니다. 서비스용",

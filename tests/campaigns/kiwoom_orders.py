@@ -71,6 +71,7 @@ class World(Steps, Wire):
         self.label, self.arrived = "", dict[str, list[tuple[str, int]]]()
         self.sent: Counter[str] = Counter()
         self.act_fault = ""  # of changes and cancels
+        self.settled = 0
         self.desk: KiwoomDesk | None = None
         self.session: Any = None
 
@@ -81,6 +82,15 @@ class World(Steps, Wire):
         self.desk = KiwoomDesk(port, self.open_journal, LIMITS, self.time)
         self.desk.rebuild()
         return self.desk
+
+    async def owner(self, desk: KiwoomDesk, order: SpotOrder) -> None:
+        """Say of an order what the venue shows its owner: it was never taken, or which number it is."""
+        self.settled += 1
+        arrived = self.arrived.get(f"w{order.intent.signal}")
+        if not arrived:
+            desk.settle(order)
+        elif why := await desk.settle_as(order, arrived[0][1]):
+            raise AssertionError(f"{arrived}: the owner may not say so: {why}")
 
     def goes_on(self) -> None:
         """A process died: the venue's time is the new one's."""
@@ -314,14 +324,8 @@ async def scripted_day(world: World, desk: KiwoomDesk) -> None:
     for number, (fault, plan, act) in enumerate(SCRIPT):
         world.core.parts = lambda order, plan=plan: plan  # type: ignore[misc]
         wish = Wish("005930", Side.BUY, Kind.LIMIT, Decimal(number + 1), None, Decimal(70_000), cause=str(number))  # fmt: skip
-        while True:
-            world.fault, world.label = fault, f"w{number}"
-            placed = await desk.place(wish)
-            world.fault = ""
-            if not isinstance(placed, Refused) or placed.codes != ("unresolved",):
-                break
-            await desk.resolve()
-            await asyncio.sleep(1.0)
+        world.label = f"w{number}"
+        placed = await order_stage.placed_in_turn(world, desk, wish, fault)
         for _ in range(420):
             if isinstance(placed, Refused) or not placed.open:
                 break
@@ -351,6 +355,7 @@ def kills(folder: Path, every: int = 1) -> tuple[Seen, int]:
         seen.wrong += [f"kill at {at}: {label} is not known" for label, had in world.arrived.items()
                        if had and label not in known]  # fmt: skip
         check_moved(world, desk, seen)
+        seen.settled += world.settled
         return died
 
     return order_stage.kills(one, every)

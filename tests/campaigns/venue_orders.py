@@ -68,8 +68,14 @@ class World(Steps):
         self.core.matching.start = dict.fromkeys(("KRW", "USDT", "BTC"), many)
         self.posts: Counter[str] = Counter()
         self.fault, self.look_trouble = "", 0.0
-        self.late_s = 0.0
+        self.late_s, self.settled = 0.0, 0
         self.tasks: list[asyncio.TimerHandle] = []
+
+    async def owner(self, desk: Desk, order: SpotOrder) -> None:
+        """Say of an order that the venue never took it: a client id finds every other."""
+        self.settled += 1
+        assert not self.core.matching.by_client(order.intent.client_id), "it was taken"
+        desk.settle(order)
 
     def goes_on(self) -> None:
         """A process died: the venue's time is the new one's."""
@@ -328,15 +334,7 @@ async def scripted_day(world: World, desk: Desk) -> None:
         )
         symbol = "KRW-BTC" if world.venue == "upbit" else "BTCUSDT"
         wish = Wish(symbol, Side.BUY, Kind.LIMIT, Decimal("0.002"), None, price, cause=str(number))
-        world.fault = fault
-        while isinstance(placed := await desk.place(wish), Refused) and placed.codes == (
-            "unresolved",
-        ):
-            world.fault = ""
-            await desk.resolve()
-            await asyncio.sleep(1.0)
-            world.fault = fault
-        world.fault = ""
+        placed = await order_stage.placed_in_turn(world, desk, wish, fault)
         for _ in range(150):
             if isinstance(placed, Refused) or not placed.open:
                 break
@@ -365,6 +363,7 @@ def kills(venue: str, folder: Path, every: int = 1) -> tuple[Seen, int]:
         seen.wrong += [f"kill at {at}: {o.client_id} is not known"
                        for o in world.core.matching.orders.values() if o.client_id not in known]  # fmt: skip
         check_moved(world, desk, seen)
+        seen.settled += world.settled
         return died
 
     return order_stage.kills(one, every)

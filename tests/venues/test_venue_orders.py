@@ -1,6 +1,7 @@
 """Orders of Upbit and Binance: one POST an intent, whatever happens; the whole by tests/campaigns/venue_orders.py."""
 
 import asyncio
+import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -97,6 +98,34 @@ def test_a_kill_at_any_step_loses_and_doubles_nothing(venue, tmp_path):
     result, count = venue_orders.kills(venue, tmp_path, every=15)
     assert (result.doubled, result.wrong) == (0, [])
     assert count >= 9
+
+
+def test_a_look_that_failed_is_no_look(tmp_path):
+    """A venue that answers nothing from the first minute to the ninth uses up no look: then all is proved."""
+
+    async def scene():
+        world = World("upbit", 1)
+        desk = world.desk(tmp_path / "j.sqlite3")
+        world.fault = "lost_before"
+        order = await desk.place(wish())
+        world.fault = ""
+        moments = []
+        while order.status is OrderStatus.UNKNOWN:
+            now = world.time.mono_ns() // 10**9
+            world.look_trouble = 1.0 if 60 <= now < 540 else 0.0
+            world.rng.seed(1)  # an error 500 or no JSON, never half an answer
+            looks = order.looks
+            if desk.due():
+                moments.append(now)
+                await desk.resolve()
+                assert order.looks == looks + (not world.look_trouble)
+            await asyncio.sleep(1.0)
+        return order, moments
+
+    order, moments = run_virtual(scene())
+    assert order.status is OrderStatus.LOST
+    gaps = [later - one for one, later in itertools.pairwise(moments)]
+    assert max(gaps) <= 75 and len(moments) < 40  # soon again, and not all the time
 
 
 # --- the only way out -------------------------------------------------------------------
