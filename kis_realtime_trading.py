@@ -1099,16 +1099,13 @@ class Position:
         )  # fmt: skip
 
     def take(self, values: tuple[Any, ...]) -> None:
-        """Be again what values() returned."""
-        (
-            self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason,
-            self.owners,
-        ) = values  # fmt: skip
+        """Be again what values() returned; the object stays, since views hold it."""
+        for name, value in zip(self.__slots__, values, strict=True):
+            setattr(self, name, value)
 
     def clear(self) -> None:
-        """Be flat again; the object stays, since views hold it."""
-        self.quantity, self.cost, self.result = 0, Fraction(0), Fraction(0)
-        self.plan, self.opened_at, self.exit_reason, self.owners = None, None, "", False
+        """Be flat again."""
+        self.take(Position().values())
 
 
 @dataclass(slots=True)
@@ -1415,10 +1412,9 @@ class ClockAnchor(_Strict):
     @classmethod
     def _needs_zone(cls, value: datetime) -> datetime:
         if value.tzinfo is None or not 2000 <= value.year < 2100:
-            text = "2026-11-20T08:50:00+09:00"
-            raise ValueError(
-                Both(f"a time with zone, such as {text}", f"시간대가 있는 시각, 예: {text}")
-            )
+            such = "2026-11-20T08:50:00+09:00"
+            zoned = Both(f"a time with zone, such as {such}", f"시간대가 있는 시각, 예: {such}")
+            raise ValueError(zoned)
         return value.astimezone(KST)
 
 
@@ -1476,9 +1472,7 @@ class BotSettings(_Strict):
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
         twice = [code for code, count in Counter(value).items() if count > 1]
         if wrong or twice:
-            odd = ", ".join(
-                [*(_shown(code) for code in wrong[:3]), *map("{} x2".format, twice[:3])]
-            )
+            odd = ", ".join([*map(_shown, wrong[:3]), *map("{} x2".format, twice[:3])])
             raise ValueError(Both(
                 f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
                 f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
@@ -1605,13 +1599,10 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
             "YAML text, two blanks a level, no tabs", "YAML 형식: 한 단계에 빈칸 두 개, 탭 없이"
         )
         return {}, [Fault("(file)", found, expected)]
-    if data is None:
-        return {}, loader.doubled
-    if not isinstance(data, dict):
-        return {}, [
-            Fault("(file)", _kind_of(data), Both("lines of `key: value`", "`항목: 값`으로 된 줄"))
-        ]
-    return {str(key): value for key, value in data.items()}, loader.doubled
+    if data is not None and not isinstance(data, dict):
+        lines = Both("lines of `key: value`", "`항목: 값`으로 된 줄")
+        return {}, [Fault("(file)", _kind_of(data), lines)]
+    return {str(key): value for key, value in (data or {}).items()}, loader.doubled
 
 
 def model_faults(model: type[BaseModel], prefix: str, error: ValidationError) -> list[Fault]:
@@ -1623,19 +1614,14 @@ def model_faults(model: type[BaseModel], prefix: str, error: ValidationError) ->
         inner: Any = model
         for part in above:
             inner = _inner_model(inner, part) or inner
-        cause = item.get("ctx", {}).get("error")
-        if item["type"] == "missing":
-            found: str = NOTHING
-        elif item["type"] == "extra_forbidden":
-            faults.append(Fault(key, UNKNOWN_KEY, _place_of(str(last), inner.model_fields, prefix)))
-            continue
-        else:
-            found = _shown(item["input"])
         fields = inner.model_fields
-        field = fields.get(last) or fields.get(
-            next((p for p in reversed(above) if p in fields), "")
-        )
+        if item["type"] == "extra_forbidden":
+            faults.append(Fault(key, UNKNOWN_KEY, _place_of(str(last), fields, prefix)))
+            continue
+        cause = item.get("ctx", {}).get("error")
+        field = next((fields[part] for part in (last, *reversed(above)) if part in fields), None)
         expected = cause.args[0] if isinstance(cause, ValueError) and cause.args else _wanted(field)
+        found = NOTHING if item["type"] == "missing" else _shown(item["input"])
         faults.append(Fault(key, found, expected))
     return faults
 
@@ -1657,18 +1643,15 @@ _WANTED = {
 
 def _wanted(field: Any) -> Both:
     """Return what a setting has to be: its kind, its bounds, whether it may be null."""
-    if field is None:
-        return Both("lines of `key: value`, indented", "들여 쓴 `항목: 값` 줄")
-    kinds = get_args(field.annotation)
-    literal = getattr(field.annotation, "__origin__", None) is Literal
-    kind = next((k for k in (*kinds, field.annotation) if k in _WANTED), None)
-    if getattr(field.annotation, "__origin__", None) is tuple:
-        kind = tuple
     section = ("lines of `key: value`, indented", "들여 쓴 `항목: 값` 줄")
-    en, ko = _WANTED.get(kind, section) if kind else section
-    if literal:
-        en = ko = ", ".join(map(str, kinds))
-        return Both(f"one of {en}", f"{ko} 중 하나")
+    if field is None:
+        return Both(*section)
+    kinds, origin = get_args(field.annotation), getattr(field.annotation, "__origin__", None)
+    if origin is Literal:
+        known = ", ".join(map(str, kinds))
+        return Both(f"one of {known}", f"{known} 중 하나")
+    kind = next((k for k in (origin, *kinds, field.annotation) if k in _WANTED), None)
+    en, ko = _WANTED[kind] if kind else section
     for bound, english, korean in (
         ("gt", "above {}", "{} 초과"), ("ge", "from {}", "{} 이상"), ("lt", "below {}", "{} 미만"),
         ("le", "up to {}", "{} 이하"), ("min_length", "at least {}", "{}개 이상"),
@@ -1694,10 +1677,8 @@ def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
     }
     for name, keys in sections.items():
         if key in keys and name != prefix:
-            place = f"`{name}`" if name else "the left margin"
-            return Both(
-                f"to stand under {place}", f"{name or '맨 왼쪽'}{' 아래' if name else ''}에 둘 것"
-            )
+            en, ko = (f"`{name}`", f"{name} 아래") if name else ("the left margin", "맨 왼쪽")
+            return Both(f"to stand under {en}", f"{ko}에 둘 것")
     near = ", ".join(near_words(key, known))
     if near:
         return Both(f"{near}, perhaps", f"혹시 {near}?")
@@ -1746,9 +1727,7 @@ def _without(section: Any, error: ValidationError) -> BotSettings | None:
     """Return a section without what is wrong in it, to look at the rest; None: nothing is left."""
     if not isinstance(section, dict):
         return None
-    rest = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in section.items()
-    }
+    rest = {key: dict(part) if isinstance(part, dict) else part for key, part in section.items()}
     for item in error.errors():
         first, *more = item["loc"]
         inner = rest.get(first)
@@ -1839,12 +1818,8 @@ class SettingsReader:
             odd = Both("blanks or odd characters", "빈칸이나 이상한 글자")
             self._fault(" ".join(TELEGRAM_KEYS), odd, Both("plain texts", "영문자와 숫자"))
         if bool(token) != bool(chat):
-            missing = TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0]
-            self._fault(
-                missing,
-                NOTHING,
-                Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이"),
-            )
+            both = Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이")
+            self._fault(TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0], NOTHING, both)
         if self.faults:
             ours = [fault for fault in self.faults if self._placeable(fault)]
             others = [fault for fault in self.faults if not self._placeable(fault)]
@@ -1863,19 +1838,15 @@ class SettingsReader:
             if key not in OFFICIAL_KEYS:
                 self._fault(_named(key), UNKNOWN_KEY, _place_of(key, OFFICIAL_KEYS, ""))
             elif key != "bot" and isinstance(value, (dict, list)):
-                self._fault(
-                    key, _kind_of(value), Both("one text, in quotes", "따옴표로 묶은 글자 하나")
-                )
+                one_text = Both("one text, in quotes", "따옴표로 묶은 글자 하나")
+                self._fault(key, _kind_of(value), one_text)
         for variable, key in ENVIRONMENT_KEYS.items():
             in_file, outside = self._text(key), self._environ.get(variable, "")
             usable = in_file and not _is_placeholder(in_file)
             if usable and outside and in_file != outside:
                 found = Both(f"another value than {variable}", f"{variable}와 다른 값")
-                self._fault(
-                    key,
-                    found,
-                    Both("the same value, or one of them only", "같은 값, 또는 한쪽에만"),
-                )
+                expected = Both("the same value, or one of them only", "같은 값, 또는 한쪽에만")
+                self._fault(key, found, expected)
 
     def _text(self, key: str) -> str:
         """Return a value as text, "" for none, a list or a mapping."""
@@ -1892,9 +1863,8 @@ class SettingsReader:
         elif _is_placeholder(value):
             self._fault(label, Both("the placeholder of the example", "예제의 문구 그대로"), what)
         elif isinstance(self._data.get(key), (float, bool)) and not self._environ.get(variable):
-            self._fault(
-                label, _kind_of(self._data[key]), Both(f"{what}, in quotes", f"{what.ko}, 따옴표로")
-            )
+            quoted = Both(f"{what}, in quotes", f"{what.ko}, 따옴표로")
+            self._fault(label, _kind_of(self._data[key]), quoted)
         elif not re.fullmatch(pattern, value):
             odd = Both(f"{len(value)} characters of another form", f"형식이 다른 {len(value)}자")
             self._fault(label, odd, what)
@@ -1936,10 +1906,8 @@ class SettingsReader:
         text = self._credential(key, what, r"[0-9]{8}(-?[0-9]{2})?")
         product = text.replace("-", "")[8:] or self._text("my_prod") or "01"
         if not re.fullmatch(r"[0-9]{2}", product):
-            expected = Both(
-                "two digits in quotes, usually '01'", "따옴표로 묶은 두 자리, 보통 '01'"
-            )
-            self._fault("my_prod", _shown(product), expected)
+            digits = Both("two digits in quotes, usually '01'", "따옴표로 묶은 두 자리, 보통 '01'")
+            self._fault("my_prod", _shown(product), digits)
         return text[:8], product
 
     def _host(self, key: str, scheme: str, real: bool) -> str:
@@ -1948,42 +1916,33 @@ class SettingsReader:
         here = _LOOPBACK_URL.fullmatch(url)
         if url == official or (here and here[1] in (scheme, "http")):
             return url
-        other = {REAL_REST, REAL_WS, PAPER_REST, PAPER_WS} - {official}
         wrong = Both("the host of the other environment", "다른 쪽(실전/모의)의 주소")
-        found = wrong if url in other else _shown(url)
-        kind = Both(
-            f"{official} ({'real' if real else 'paper'})",
-            f"{official} ({'실전' if real else '모의'})",
-        )
-        self._fault(key, found, kind)
+        found = wrong if url in DEFAULT_HOSTS.values() else _shown(url)
+        en, ko = ("real", "실전") if real else ("paper", "모의")
+        self._fault(key, found, Both(f"{official} ({en})", f"{official} ({ko})"))
         return official
 
     def _read_bot(self, profile: Profile, need_bot: bool) -> BotSettings | None:
         section = self._data.get("bot")
         if section is None:
             if need_bot:
-                expected = "our section; copy it from kis_devlp.yaml.example"
-                self._fault(
-                    "bot", NOTHING, Both(expected, "kis_devlp.yaml.example의 bot 부분을 복사")
-                )
+                example = "kis_devlp.yaml.example"
+                ours = Both(f"our section; copy it from {example}", f"{example}의 bot 부분을 복사")
+                self._fault("bot", NOTHING, ours)
             return None
         wrong: set[str] = set()
         try:
-            bot = BotSettings.model_validate(section)
+            self.bot = BotSettings.model_validate(section)
         except ValidationError as error:
             faults = model_faults(BotSettings, "bot", error)
             self.faults += faults
             wrong = {fault.key for fault in faults}
-            mended = _without(section, error)
-            if mended is None:
-                return None
-            bot = mended
-        self.bot = (
-            bot  # also when it is faulty: what can be read of it is looked at in the same round
-        )
-        meant = self._meanings(bot, profile, wrong)
+            self.bot = _without(section, error)  # what can be read is looked at in the same round
+        if self.bot is None:
+            return None
+        meant = self._meanings(self.bot, profile, wrong)
         self.faults += [fault for fault in meant if fault.key not in wrong]
-        return None if wrong else bot
+        return None if wrong else self.bot
 
     def _meanings(self, bot: BotSettings, profile: Profile, wrong: set[str]) -> list[Fault]:
         """Return what is well written and cannot be meant so."""
@@ -1994,10 +1953,8 @@ class SettingsReader:
             none = Both("nothing outside a simulator", "시뮬레이터가 아니면 비울 것")
             found.append(Fault("bot.market_clock", str(clock), none))
         if pace and pace > most and not profile.simulated:
-            expected = Both(
-                f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하"
-            )
-            found.append(Fault("bot.rest_calls_per_second", str(pace), expected))
+            slower = Both(f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하")
+            found.append(Fault("bot.rest_calls_per_second", str(pace), slower))
         for key in ("webhook_url", "heartbeat_url"):
             if (url := getattr(bot, key).get_secret_value()) and not _SAFE_URL.fullmatch(url):
                 odd = Both("another address", "다른 주소")  # itself a secret
@@ -2046,9 +2003,8 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     """Return what keeps real money locked; empty when every key agrees. Sends nothing."""
     profile, bot = keys.settings.profile, keys.settings.bot
     if bot is None:
-        return [
-            Fault("bot", NOTHING, Both("our section with mode: live", "mode: live가 든 bot 부분"))
-        ]
+        ours = Both("our section with mode: live", "mode: live가 든 bot 부분")
+        return [Fault("bot", NOTHING, ours)]
     pin, account = bot.live_account_pin, profile.account.reveal()
     right = make_pin(account, profile.product, pin.split("$")[0] or "-")
     pinned = hmac.compare_digest(right.encode(), pin.encode())
@@ -2253,9 +2209,7 @@ def scaled_plan(plan: ExitPlan, close: int, base: int, fund: bool) -> ExitPlan:
     ExitPlan(stop_price=13600, target_price=15000, trail_ratio=0.0)
     """
     stop = round_to_tick(max(1.0, plan.stop_price * base / close), fund, up=False)
-    target = (
-        round_to_tick(plan.target_price * base / close, fund, up=True) if plan.target_price else 0
-    )
+    target = plan.target_price and round_to_tick(plan.target_price * base / close, fund, up=True)
     return replace(plan, stop_price=stop, target_price=target)
 
 
