@@ -1472,7 +1472,9 @@ class BotSettings(_Strict):
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
         twice = [code for code, count in Counter(value).items() if count > 1]
         if wrong or twice:
-            odd = ", ".join([*map(_shown, wrong[:3]), *map("{} x2".format, twice[:3])])
+            odd = ", ".join(
+                [*(_shown(code) for code in wrong[:3]), *map("{} x2".format, twice[:3])]
+            )
             raise ValueError(Both(
                 f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
                 f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
@@ -2546,8 +2548,25 @@ class FrameDecoder:
         An account was seen with a dash and without its product code: 8 digits may be ours.
         """
         account = f[1].strip().replace("-", "")
-        ours = self._account.startswith(account) and len(account) >= 8
-        return _notice(f) if ours or not self._account else None
+        if self._account and not (self._account.startswith(account) and len(account) >= 8):
+            return None
+        if f[4] not in SIDE_OF_CODE:
+            raise BadData(f"side {f[4][:4]!r} in an order notice")
+        if f[12] in ("1", "Y"):
+            kind = NoticeKind.REFUSED
+        elif f[13] == "2":
+            kind = NoticeKind.FILL
+        elif f[14] == "3":
+            kind = NoticeKind.REST_CANCELLED
+        else:
+            kind = NoticeKind.CONFIRMED if f[14] == "2" else NoticeKind.RECEIVED
+        quantity, price = _digits(f[9] or "0"), _digits(f[10] or "0")
+        if kind is NoticeKind.FILL and not (quantity and price):
+            raise BadData(f"notice of a fill of {quantity} shares at {price} won")
+        return Notice(
+            kind, f[5], normalize_order_no(f[2]), normalize_order_no(f[3]), stock_code(f[8]),
+            SIDE_OF_CODE[f[4]], quantity, price, f[11],
+        )  # fmt: skip
 
     def _other_day(self, day: str, time_of_day: str) -> datetime:
         """Return the time of a trade by its own BSOP_DATE: after a reconnect it may be yesterday's.
@@ -2628,26 +2647,6 @@ def stock_code(text: str, matters: Matters | None = None) -> str:
 
 def _status(f: Sequence[str]) -> MarketStatus:
     return MarketStatus(f[0], f[1] == "Y", f[8] == "Y", f[3])
-
-
-def _notice(f: Sequence[str]) -> Notice:
-    if f[4] not in SIDE_OF_CODE:
-        raise BadData(f"side {f[4][:4]!r} in an order notice")
-    if f[12] in ("1", "Y"):
-        kind = NoticeKind.REFUSED
-    elif f[13] == "2":
-        kind = NoticeKind.FILL
-    elif f[14] == "3":
-        kind = NoticeKind.REST_CANCELLED
-    else:
-        kind = NoticeKind.CONFIRMED if f[14] == "2" else NoticeKind.RECEIVED
-    quantity, price = _digits(f[9] or "0"), _digits(f[10] or "0")
-    if kind is NoticeKind.FILL and not (quantity and price):
-        raise BadData(f"notice of a fill of {quantity} shares at {price} won")
-    return Notice(
-        kind, f[5], normalize_order_no(f[2]), normalize_order_no(f[3]), stock_code(f[8]),
-        SIDE_OF_CODE[f[4]], quantity, price, f[11],
-    )  # fmt: skip
 
 
 def normalize_order_no(text: str) -> str:
@@ -3216,7 +3215,11 @@ class Ledger:
         if isinstance(entry, OrderUpdate):
             return self._apply_update(entry)
         if isinstance(entry, OrderIntent):
-            self._apply_intent(entry)
+            if entry.intent_id in self.orders:
+                raise IllegalTransition(f"intent {entry.intent_id} a second time")
+            order = Order(entry, entry.at, price=entry.price, kind=str(entry.kind))
+            self.orders[entry.intent_id] = self._alive[entry.intent_id] = order
+            self.today.orders += order.own
         elif isinstance(entry, NumberHeard):
             heard = self.orders[entry.intent_id].heard
             heard += [entry.order_no] if entry.order_no not in heard else []
@@ -3247,8 +3250,7 @@ class Ledger:
             self._apply_action(entry)
         else:
             self.day, self.today, self.stopped = entry.day, DayTotals(), {}
-            held = {symbol: each for symbol, each in self.positions.items() if each.quantity}
-            self.overnight = {symbol: (each.quantity, each.cost) for symbol, each in held.items()}
+            self.overnight = {key: (each.quantity, each.cost) for key, each in self.held().items()}
             self._forget_old_orders(entry.day)
         return 0
 
@@ -3272,6 +3274,10 @@ class Ledger:
             found = self.positions[symbol] = Position()
         return found
 
+    def held(self) -> dict[str, Position]:
+        """Return the positions that hold shares, by symbol."""
+        return {symbol: each for symbol, each in self.positions.items() if each.quantity}
+
     def order_of(self, order_no: str) -> Order | None:
         """Return today's order that has or had this number."""
         intent_id = self.by_number.get((self.day, order_no)) if self.day else None
@@ -3284,14 +3290,6 @@ class Ledger:
 
     def _look_for_alive(self) -> None:
         self._alive = {key: o for key, o in self.orders.items() if o.status in OPEN_STATUSES}
-
-    def _apply_intent(self, intent: OrderIntent) -> None:
-        if intent.intent_id in self.orders:
-            raise IllegalTransition(f"intent {intent.intent_id} a second time")
-        order = Order(intent, intent.at, price=intent.price, kind=str(intent.kind))
-        self.orders[intent.intent_id] = self._alive[intent.intent_id] = order
-        if order.own:
-            self.today.orders += 1
 
     def _apply_update(self, update: OrderUpdate) -> int:
         """Move an order as TRANSITIONS say; return the shares booked, which any status may bring."""
@@ -3378,16 +3376,13 @@ class Ledger:
             self.today.peak_krw = max(self.today.peak_krw, self.today.net_krw)
         self.cash_krw -= order.intent.side.sign * amount
         if not position.quantity and quantity:  # a corrected amount ends no round again
-            self._end_round(order.intent.symbol, position.result, at)
+            for key in (order.intent.symbol, ""):  # lost rounds in a row: of this stock, over all
+                lost = position.result < 0
+                self.today.losses[key] = self.today.losses.get(key, 0) + 1 if lost else 0
+                if lost:
+                    self.today.lost_at[key] = at
             self.actions.pop(order.intent.symbol, None)
             position.clear()
-
-    def _end_round(self, symbol: str, result: Fraction, at: datetime) -> None:
-        """Count lost rounds in a row, for this symbol and over all."""
-        for key in (symbol, ""):
-            self.today.losses[key] = self.today.losses.get(key, 0) + 1 if result < 0 else 0
-            if result < 0:
-                self.today.lost_at[key] = at
 
     def _charge(self, order: Order) -> int:
         """Charge fee and tax, the difference of the cumulative figures; return it."""
@@ -3446,8 +3441,7 @@ class Ledger:
 
 def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
     """Return the figures of a day; money in won."""
-    today = ledger.today
-    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
+    today, held = ledger.today, [f"{symbol} {p.quantity}" for symbol, p in ledger.held().items()]
     taken = [o for o in ledger.orders.values() if o.own and o.order_no]  # by the broker
     return {
         "day": ledger.day.isoformat() if ledger.day else "-", "trades": trades, "bars": bars,
@@ -3460,19 +3454,15 @@ def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
 
 def has_exposure(ledger: Ledger) -> bool:
     """Return whether shares are held or an order may still give some."""
-    held = any(position.quantity for position in ledger.positions.values())
-    return held or bool(ledger.open_orders())
+    return bool(ledger.held() or ledger.open_orders())
 
 
 def left_behind(ledger: Ledger, late: str) -> str:
     """Return what is left when the program ends: shares that nobody guards, orders, rows."""
-    held = [f"{symbol} {p.quantity}" for symbol, p in ledger.positions.items() if p.quantity]
-    left = [f"{order.intent.symbol} {order.order_no}" for order in ledger.open_orders()]
-    return (
-        (f"; held without a guard: {', '.join(held)}" if held else "")
-        + (f"; orders left at the broker: {', '.join(left)}" if left else "")
-        + (f"; {late}" if late else "")
-    )
+    held = ", ".join(f"{symbol} {each.quantity}" for symbol, each in ledger.held().items())
+    left = ", ".join(f"{each.intent.symbol} {each.order_no}" for each in ledger.open_orders())
+    named = ("held without a guard: ", held), ("orders left at the broker: ", left), ("", late)
+    return "".join(f"; {what}{which}" for what, which in named if which)
 
 
 # ======================================================================================
@@ -3805,18 +3795,10 @@ class StrategyView:
         """Won that limits and the account leave for one more order now."""
         return self.ask_cash(self.symbol)
 
-    @cash_krw.setter
-    def cash_krw(self, value: int) -> None:  # for tests of strategies
-        self.ask_cash = lambda symbol: value
-
     @property
     def open_orders(self) -> int:
         """Orders of the symbol that are or may be alive at the broker."""
         return self.ask_orders(self.symbol)
-
-    @open_orders.setter
-    def open_orders(self, value: int) -> None:
-        self.ask_orders = lambda symbol: value
 
     def shown(self) -> tuple[Any, ...]:
         """Return what the engine goes by, to compare it and to bring it back."""
@@ -4152,9 +4134,7 @@ def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
 class Reconciler:
     """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
-    An absent row proves nothing unless the list shows every number the broker ever gave us (the
-    canary). Where `empty_lists` are seen although orders exist, a list without a single known order
-    proves nothing, and notices that the balance confirms stand in for it.
+    `empty_lists`: lists of this server may stay empty although orders exist.
     """
 
     def __init__(self, ledger: Ledger, empty_lists: bool) -> None:
@@ -4369,10 +4349,6 @@ class Reconciler:
             left = max(0, hint.quantity - shares)
             hint.amount_krw = hint.amount_krw * left // hint.quantity
             hint.quantity = left
-
-    def drop_hints(self) -> None:
-        """Forget hints: after a gap in the feed they are incomplete."""
-        self.hints.clear()
 
     def read_balance(
         self, holdings: Mapping[str, Holding], asked_at: datetime, now: datetime
@@ -4652,9 +4628,8 @@ class DayFacts:
     def price_or_cost(self, symbol: str) -> int:
         """Return the last price; before the first one today's base price or what the shares cost."""
         known, held = self.ledger.instruments.get(symbol), self.ledger.position(symbol)
-        return self.last_price(symbol) or max(
-            known.base_price if known else 0, math.ceil(held.average_price)
-        )
+        base = known.base_price if known else 0
+        return self.last_price(symbol) or max(base, math.ceil(held.average_price))
 
     def count_open(self, symbol: str) -> int:
         """Return how many orders of a symbol are or may be alive."""
@@ -4667,16 +4642,15 @@ class DayFacts:
 
     def occupied(self) -> set[str]:
         """Return the symbols in which we hold shares or may come to hold some."""
-        held = {symbol for symbol, each in self.ledger.positions.items() if each.quantity}
         buying = [order.intent for order in self.ledger.open_orders() if order.own]
-        return held | {intent.symbol for intent in buying if intent.side is Side.BUY}
+        bought = {intent.symbol for intent in buying if intent.side is Side.BUY}
+        return bought | self.ledger.held().keys()
 
     def matters(self, symbol: str) -> bool:
         """Tell whether a stock is one of ours: named by the settings, held, or ordered."""
-        ordered = (order.intent.symbol for order in self.ledger.orders.values() if order.own)
-        return (
-            symbol in self.settings.symbols or symbol in self.ledger.positions or symbol in ordered
-        )
+        ledger = self.ledger
+        ordered = (order.intent.symbol for order in ledger.orders.values() if order.own)
+        return symbol in self.settings.symbols or symbol in ledger.positions or symbol in ordered
 
     def sent_since(self, moment: datetime) -> int:
         """Return how many orders of ours were decided since a moment, also before a restart.
@@ -4851,11 +4825,8 @@ class Core(DayFacts):
         if order and booked:
             gain = before.result + self.ledger.today.exact_net - worth
             self._after_fill(order, booked, order.filled_amount_krw - spent)
-            if (
-                order.own
-                and before.quantity
-                and not self.ledger.position(order.intent.symbol).quantity
-            ):
+            left = self.ledger.position(order.intent.symbol).quantity
+            if order.own and before.quantity and not left:
                 self._tell_round(order, before, gain)
         if order and isinstance(entry, OrderUpdate):
             self._tell_update(order, entry)
@@ -5392,11 +5363,7 @@ class EntryDesk:
 
 
 class ExitDesk:
-    """Closes positions: watches plans on every trade, works exit orders until nothing is left.
-
-    An exit order begins as a limit at the bid, becomes a best-limit, then a market order, by
-    changing the same order. It never waits for the strategy, and "sold" is said by fills only.
-    """
+    """Closes positions: watches plans on every trade, works exit orders until nothing is left."""
 
     def __init__(
         self, core: Core, submit: Callable[[SymbolState, OrderIntent], Refusal | None]
@@ -6341,7 +6308,7 @@ class CommandDesk:
         core = self._core
         core.hold("feed", on=not up)
         core.record("feed", "", up=up)
-        core.reconciler.drop_hints()
+        core.reconciler.hints.clear()  # after a gap they are incomplete
         for state in core.symbols.values():
             state.builder.gap_until = core.now if up else NEVER.replace(year=9999)
             if not up:
@@ -6498,8 +6465,9 @@ class Engine:
             state.last_trade = trade
             if state.halted is not halted:
                 self._set_halted(state, halted)
-            if state.auction and not self._still_auction(state, trade):
-                state.end_auction()
+            quote = state.view.quote
+            if state.auction and not (quote and at <= quote.ts_exchange + AUCTION_RACE):
+                state.end_auction()  # a trade later than its last quote ended it
             if state.instrument and state.instrument.blocked and not halted:
                 # trades come of a stock that REST called halted or barred: perhaps it is no longer
                 wait_s = PRICE_RETRY_S if state.instrument.halted else BARRED_RETRY_S
@@ -6519,12 +6487,6 @@ class Engine:
         state.note_auction(quote.in_auction, self.core.now)
         if self._hears_quotes:
             self._consult(state, self.strategy.on_quote, quote)
-
-    @staticmethod
-    def _still_auction(state: SymbolState, trade: Trade) -> bool:
-        """Tell whether an auction may go on: a trade later than its last quote ended it."""
-        quote = state.view.quote
-        return quote is not None and trade.ts_exchange <= quote.ts_exchange + AUCTION_RACE
 
     def _on_bar(self, state: SymbolState, bar: Bar) -> None:
         self.bars_closed += 1

@@ -66,6 +66,7 @@ BELOW_THEIR_USER = {
     "GATE_OF_CHANGES": "as GATE, of changes and cancels",
     "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
+    "stock_code": "as normalize_order_no",
     "record_width": "a small reader of the codec, used by companions/decode.py as well",
     "write_private": "used by KISAuth and by section 29",
 }

@@ -1158,7 +1158,7 @@ def test_a_number_that_another_order_has_by_now_binds_nothing():
 def test_hints_are_dropped_after_a_gap():
     """Notices are not replayed: what was heard is incomplete."""
     ledger, reconciler = hinted(*FILLS)
-    reconciler.drop_hints()
+    reconciler.hints.clear()
     assert read_balance(ledger, reconciler, 10) == []
 
 
