@@ -3795,10 +3795,18 @@ class StrategyView:
         """Won that limits and the account leave for one more order now."""
         return self.ask_cash(self.symbol)
 
+    @cash_krw.setter
+    def cash_krw(self, value: int) -> None:  # for tests of strategies
+        self.ask_cash = lambda symbol: value
+
     @property
     def open_orders(self) -> int:
         """Orders of the symbol that are or may be alive at the broker."""
         return self.ask_orders(self.symbol)
+
+    @open_orders.setter
+    def open_orders(self, value: int) -> None:
+        self.ask_orders = lambda symbol: value
 
     def shown(self) -> tuple[Any, ...]:
         """Return what the engine goes by, to compare it and to bring it back."""
@@ -4761,6 +4769,11 @@ class Core(DayFacts):
         """Tell a person."""
         self.out.append(Alert(code, values))
 
+    def alert_of(self, intent: OrderIntent, code: str, /, **values: Any) -> None:
+        """Tell of an order: stock, side and shares of its intent, and what else."""
+        of_it = {"symbol": intent.symbol, "side": intent.side, "quantity": intent.quantity}
+        self.out.append(Alert(code, {**of_it, **values}))
+
     def ask(self, what: Question, symbol: str = "") -> None:
         """Have the broker asked soon."""
         self.out.append(Ask(what, symbol))
@@ -4852,10 +4865,10 @@ class Core(DayFacts):
         if not order.own:
             return
         left = intent.quantity - order.filled_quantity
-        self.alert(
-            "filled" if left <= 0 else "partly_filled", symbol=intent.symbol, side=intent.side,
-            quantity=shares, price=price, left=left, reason=intent.reason,
-            total=order.filled_quantity, average=order.filled_amount_krw / order.filled_quantity,
+        self.alert_of(
+            intent, "filled" if left <= 0 else "partly_filled", quantity=shares, price=price,
+            left=left, reason=intent.reason, total=order.filled_quantity,
+            average=order.filled_amount_krw / order.filled_quantity,
         )  # fmt: skip
         self.on_fill(order, shares, price)
         self.ask("cash")
@@ -4880,11 +4893,8 @@ class Core(DayFacts):
             _E.REJECTED: "order_rejected",
         }.get(update.event)  # fmt: skip
         if code and order.own:
-            intent = order.intent
-            self.alert(
-                code, symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-                order_no=order.order_no, note=update.note, reason=intent.reason,
-            )  # fmt: skip
+            number, reason = order.order_no, order.intent.reason
+            self.alert_of(order.intent, code, order_no=number, note=update.note, reason=reason)
 
 
 def name_of(core: Core, symbol: str) -> str:
@@ -5109,9 +5119,6 @@ class EntryDesk:
             return
         if state.waiting and state.waiting.signal == request.signal:
             return  # its price is on the way
-        if state is not core.symbols.get(request.symbol):
-            core.record("refusal", request.symbol, code="SYMBOL", numbers="not the view's symbol")
-            return
         facts = self._facts(state, intent)
         refusal = check_order(facts, intent)
         if refusal and refusal.code == "NO_QUOTE" and ask_again:
@@ -5178,10 +5185,7 @@ class EntryDesk:
         key = intent.intent_id
         self._core.record("refusal", key, symbol=symbol, code="NO_QUOTE", numbers=why)
         if state.waiting.owners:  # he waits for an answer
-            self._core.alert(
-                "refused", symbol=symbol, side=intent.side, quantity=intent.quantity,
-                code="NO_QUOTE", numbers=why,
-            )  # fmt: skip
+            self._core.alert_of(intent, "refused", code="NO_QUOTE", numbers=why)
         state.waiting = None
         state.refused.add(key)
 
@@ -5222,20 +5226,15 @@ class EntryDesk:
             late = intent.leg != OWNERS_LEG and core.clock(core.settings.last_entry)
             as_set = refusal.code == "SESSION" and late and core.now >= late
             if not as_set and not (again and refusal.code == "RATE"):
-                core.alert(
-                    "refused", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-                    code=refusal.code, numbers=refusal.numbers,
-                )  # fmt: skip
+                core.alert_of(intent, "refused", code=refusal.code, numbers=refusal.numbers)
             return refusal
         core.apply(intent)
         if core.ledger.orders[intent.intent_id].intent is not intent:
             return Refusal("TWICE", intent.intent_id)
         core.call("new", core.ledger.orders[intent.intent_id])
         if not again:
-            core.alert(
-                "order_sent", symbol=intent.symbol, side=intent.side, quantity=intent.quantity,
-                price=intent.price, kind=intent.kind.name, reason=intent.reason,
-            )  # fmt: skip
+            price, kind = intent.price, intent.kind.name
+            core.alert_of(intent, "order_sent", price=price, kind=kind, reason=intent.reason)
         return None
 
     def _facts(self, state: SymbolState, intent: OrderIntent) -> RiskFacts:
@@ -5688,32 +5687,6 @@ def ask_whose(core: Core, external: Mapping[str, int]) -> None:
         core.alert("journal_empty", what=", ".join(unknown))
 
 
-def tell_refusal(core: Core, order: Order, is_new: bool, note: str) -> None:
-    """Tell that the broker refused an order, or its change."""
-    intent = order.intent
-    core.alert(
-        "order_refused" if is_new else "change_refused", symbol=intent.symbol,
-        side=intent.side, quantity=intent.quantity, note=note, reason=intent.reason,
-    )  # fmt: skip
-
-
-class Refusals:
-    """Which refusals of new orders were told: an exit that fails alike at every try is told hourly."""
-
-    def __init__(self) -> None:
-        self._told: dict[tuple[str, str], datetime] = {}  # by stock and code
-
-    def are_news(self, intent: OrderIntent, note: str, now: datetime) -> bool:
-        """Tell whether one is to be told."""
-        key = intent.symbol, note.partition(" ")[0]
-        last = self._told.get(key, NEVER)
-        if intent.purpose == "exit" and last <= now < last + timedelta(hours=1):
-            return False
-        if intent.purpose == "exit":
-            self._told[key] = now
-        return True
-
-
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
@@ -5722,7 +5695,7 @@ class BrokerDesk:
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = NEVER
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
-        self._refusals = Refusals()
+        self._told: dict[tuple[str, str], datetime] = {}  # refused exits, by stock and code
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
             Instrument: self._on_price, OrderList: self._on_orders, Balance: self._on_balance,
             Cash: self._on_cash, PastBars: self._on_past_bars,
@@ -5792,9 +5765,10 @@ class BrokerDesk:
             self._entries.paced.append(order)
             return
         self._unchanged[intent.intent_id] += not is_new  # often it is filled by then, which is told
-        told = is_new and self._refusals.are_news(intent, note, core.now)
-        if told or self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD:
-            tell_refusal(core, order, is_new, note)
+        often = self._unchanged[intent.intent_id] == REFUSED_CHANGES_UNTOLD
+        if (is_new and self._is_news(intent, note)) or often:
+            code = "order_refused" if is_new else "change_refused"
+            core.alert_of(intent, code, note=note, reason=intent.reason)
         core.ask("cash")
         if run and order.status is OrderStatus.NOT_SENT and not too_fast:
             self._exits.reached_nobody(run)
@@ -5803,6 +5777,17 @@ class BrokerDesk:
             self._exits.back_off(run, stronger=new_exit)
             core.ask("holdings")
         brake_refusals(core, intent.symbol)
+
+    def _is_news(self, intent: OrderIntent, note: str) -> bool:
+        """Tell whether to tell of a refusal: an exit that fails alike at every try is told hourly."""
+        if intent.purpose != "exit":
+            return True
+        key, now = (intent.symbol, note.partition(" ")[0]), self._core.now
+        last = self._told.get(key, NEVER)
+        if last <= now < last + timedelta(hours=1):
+            return False
+        self._told[key] = now
+        return True
 
     def _on_orders(self, seen: OrderList, asked_at: datetime) -> None:
         """Book what a list proves, then let every exit go on with what is known now."""
@@ -5837,17 +5822,15 @@ class BrokerDesk:
             core.hold("orders", on=False)
         self._leave_start_up()
         for order in self._entries.try_again(asked_at):
-            tell_refusal(core, order, True, order.note)
+            intent, note = order.intent, order.note
+            core.alert_of(intent, "order_refused", note=note, reason=intent.reason)
         for state in core.symbols.values():
             self._exits.work(state)
 
     def _on_external(self, entry: OrderIntent, seen: OrderList) -> None:
         """Tell of an order that is not ours; at start-up it may be ours and the journal too old."""
         core = self._core
-        core.alert(
-            "external_order", symbol=entry.symbol, side=entry.side, quantity=entry.quantity,
-            order_no=entry.signal,
-        )  # fmt: skip
+        core.alert_of(entry, "external_order", order_no=entry.signal)
         row = next(each for each in seen.rows if each.order_no == entry.signal)
         at = time_of_row(row, entry.trade_date) or core.now
         if "starting" in core.holds and entry.symbol in core.symbols and at > core.journal_end:
@@ -6723,11 +6706,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, datetime | date | clock_time):
         return value.isoformat()
-    if hasattr(value, "__dataclass_fields__"):
-        shown = {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-        return {"type": type(value).__name__, **shown}
-    if hasattr(value, "_asdict"):
-        return {"type": type(value).__name__, **{k: _plain(v) for k, v in value._asdict().items()}}
+    names = getattr(value, "__dataclass_fields__", None) or getattr(value, "_fields", None)
+    if names:
+        return {"type": type(value).__name__, **{n: _plain(getattr(value, n)) for n in names}}
     if isinstance(value, list | tuple | deque):
         return [_plain(item) for item in value]
     if isinstance(value, Decimal | Fraction):

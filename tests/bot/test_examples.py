@@ -235,10 +235,9 @@ def bar_of(n, close, high=None, gap=False, day=SESSION):
 def view_of(bars=(), **changes):
     """Return a view with cash and a VWAP, and bars already seen."""
     view = bot.StrategyView(SYMBOL, SESSION.open, SESSION, bot.Position(), deque(bars, maxlen=500))
-    view.day_vwap, view.ask_cash = 70_000.0, lambda symbol: 10_000_000
+    view.day_vwap, view.cash_krw = 70_000.0, 10_000_000
     for name, value in changes.items():
-        asked = {"cash_krw": "ask_cash", "open_orders": "ask_orders"}.get(name)
-        setattr(view, asked or name, (lambda symbol, v=value: v) if asked else value)
+        setattr(view, name, value)
     return view
 
 

@@ -345,13 +345,12 @@ def test_a_fresh_price_far_away_refuses():
 
 def test_a_wish_for_another_symbol_is_refused():
     """A strategy may only want what its view shows."""
-    bench = Bench().start()
-    bench.trade(70_000, OTHER)
-    bench.strategy.wishes = [wish(symbol=OTHER)]
-    bench.engine.core.symbols[OTHER].view.symbol = OTHER
-    request = replace(wish(), symbol=OTHER)
-    bench.engine.entries.consider(bench.state, request)
-    actions = bench.feed(bot.TimeEvent(bench.now))
+
+    class Stray(Scripted):
+        def on_trade(self, view, trade):
+            return wish(symbol=OTHER)
+
+    actions = Bench(strategy=Stray()).start().trade(70_000)
     assert [row.data["code"] for row in records(actions, "refusal")] == ["SYMBOL"]
 
 

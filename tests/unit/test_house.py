@@ -613,15 +613,16 @@ def test_an_order_leaves_by_one_method_and_one_line():
 def alerts() -> list[tuple[set[str], set[str] | None]]:
     """Return each place that tells a person something: possible codes, names of the values."""
     found = []
-    for tail in (".alert", ".tell", ".Alert"):
+    for tail in (".alert", ".alert_of", ".tell", ".Alert"):
         for owner, call in calls(tail):
             if "watchdog" in ast.unparse(call.func):
                 continue
-            codes = constants(call.args[0])
-            if isinstance(call.args[0], ast.Name):
-                codes = assigned(owner, call.args[0].id)
+            code = call.args[tail == ".alert_of"]
+            codes = assigned(owner, code.id) if isinstance(code, ast.Name) else constants(code)
             given: set[str] | None = {each.arg for each in call.keywords if each.arg}
-            if tail == ".Alert":
+            if tail == ".alert_of":
+                given |= {"symbol", "side", "quantity"}
+            elif tail == ".Alert":
                 keys = call.args[1].keys if is_dict(call) else [None]
                 given = {each.value for each in keys} if all(keys) else None
             elif any(each.arg is None for each in call.keywords):

@@ -27,10 +27,9 @@ def bar_of(n, high, volume, close=None, gap=False, start=START):
 def view_of(bars=(), **changes):
     """Return a view with some bars already seen, cash for many shares, and a VWAP below."""
     view = bot.StrategyView(SYMBOL, START, SESSION, bot.Position(), deque(bars, maxlen=500))
-    view.day_vwap, view.ask_cash = 69_000.0, lambda symbol: 100_000_000
+    view.day_vwap, view.cash_krw = 69_000.0, 100_000_000
     for name, value in changes.items():
-        asked = {"cash_krw": "ask_cash", "open_orders": "ask_orders"}.get(name)
-        setattr(view, asked or name, (lambda symbol, v=value: v) if asked else value)
+        setattr(view, name, value)
     return view
 
 
@@ -140,7 +139,7 @@ def test_no_entry_no_cooldown():
     """A bar that could not be bought for lack of cash starts no pause."""
     strategy, view = breakout(), view_of(cash_krw=0)
     show(strategy, view, *CALM_BARS, RISE)
-    view.ask_cash = lambda symbol: 10**8
+    view.cash_krw = 10**8
     assert show(strategy, view, bar_of(4, 70_300, 400))[0] is not None
 
 
