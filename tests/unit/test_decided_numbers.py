@@ -54,6 +54,25 @@ TRADER: dict[str, Any] = {
     "LATE_MOST_S": 300.0, "EXIT_FAILED": 1, "EXIT_INTERNAL": 70, "EXIT_JOURNAL": 74,
     "EXIT_RUNNING": 75, "EXIT_SETTINGS": 78, "EXIT_INTERRUPTED": 130,
 }  # fmt: skip
+PROOFS: dict[str, Any] = {
+    "LIST_GRACE_S": 5.0, "PROOF_OF_ABSENCE_S": 180.0, "QUARANTINE_AFTER_S": 600.0,
+    "NOTICE_PATIENCE_S": 5.0, "HINT_PATIENCE_S": 15.0, "ARRIVAL_WINDOW_S": 60.0, "CALL_S": 15.0,
+    "LOOK_AFTER_S": (
+        1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540,
+    ),
+    "LIST_MAX_AGE_S": 180.0, "OLD_CLOSE_RATIO": 0.30, "ONCE_MORE_S": 20.0,
+    "REFUSALS_IN_A_ROW": 3, "REFUSALS_IN_ALL": 5, "REFUSED_CHANGES_UNTOLD": 2,
+    "WILD_JUMP": 10, "DEAF_TRADES": 3, "TRADE_AHEAD": timedelta(minutes=1),
+    "AUCTION_LONGEST": timedelta(minutes=5), "AUCTION_RACE": timedelta(seconds=2),
+    "CLOSE_SETTLES": timedelta(minutes=1),
+}  # fmt: skip
+EXITS: dict[str, Any] = {
+    "EXIT_KINDS": ("00", "03", "01"), "EXIT_DOUBT_RATIO": 0.10, "EXIT_NEAR": 0.10,
+    "EXIT_CONFIRMED_S": 60.0, "EXIT_WAIT_ALERT_S": 60.0, "EXIT_PAUSES": (1, 2, 4, 8, 16, 32),
+    "EXIT_PAUSE_MOST_S": 60.0, "TOO_FAST_PAUSES": (1.0, 1.0, 2.0, 4.0),
+    "CANCEL_PAUSES": (2.0, 4.0, 8.0, 60.0), "GONE_PAUSES": (15.0, 60.0, 300.0),
+    "GUARD_SILENCE_S": 10.0, "PRICE_RETRY_S": 30.0, "BARRED_RETRY_S": 600.0, "LIMITS_UNTOLD": 2,
+}  # fmt: skip
 OF_CLASSES: dict[Any, dict[str, Any]] = {
     bot.Redactor: {"_RUN": 8}, bot.LogThread: {"MOST_LINES": 5_000},
     bot.LogFile: {"MOST_BYTES": 5_000_000, "KEPT": 5}, bot.CallFigures: {"KEPT": 256},
@@ -62,7 +81,7 @@ OF_CLASSES: dict[Any, dict[str, Any]] = {
     bot.Journal: {"VERSION": 2, "READS": (1, 2), "PATIENCE_S": 30.0}, bot.ClockDoubt: {"FAR_S": 600.0},
 }  # fmt: skip
 TABLES = {"money": MONEY, "services": SERVICES, "rest": REST, "feed": FEED, "phone": PHONE,
-          "trader": TRADER}  # fmt: skip
+          "trader": TRADER, "proofs": PROOFS, "exits": EXITS}  # fmt: skip
 
 
 def plain(value: Any) -> Any:
