@@ -1,0 +1,442 @@
+"""Pure rules read a second time, plainly, over grids; and what a day shows of them step by step.
+
+Each family was found by mistakes planted afresh that no other test noticed.
+"""
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+import test_ledger as books
+from test_engine import (
+    NEXT_DAY,
+    OTHER,
+    SELL,
+    SYMBOL,
+    Bench,
+    K,
+    S,
+    alerts,
+    asks,
+    calls,
+    instrument,
+    orders_of,
+    records,
+    restarted,
+    wish,
+)
+from test_risk import ENTRY, FACTS
+from test_risk_model import step_of
+
+import kis_realtime_trading as bot
+
+FAR = bot.ExitPlan(50_000, 90_000)
+
+
+def valid(price):
+    """Tell whether a share may be ordered at a price, by the exchange's table."""
+    return price > 0 and price % step_of(price) == 0
+
+
+# --- a night with another price scale ---
+
+
+@pytest.mark.parametrize(
+    ("close", "base"),
+    [(70_000, 14_000), (70_000, 23_300), (8_290, 2_765), (1_000, 10_000), (69_900, 34_950),
+     (199_700, 66_500), (4_995, 1_665), (52_300, 51_100)],
+)  # fmt: skip
+@pytest.mark.parametrize("levels", [(0.97, 1.03), (0.991, 1.17), (0.5, 0.0)])
+def test_scaled_levels_are_the_nearest_valid_ones_on_the_careful_side(close, base, levels):
+    """The stop is the highest valid price not above the exact one, the target the lowest not below."""
+    stop, target = (int(close * each) for each in levels)
+    exact_stop, exact_target = Fraction(stop * base, close), Fraction(target * base, close)
+    found = bot.scaled_plan(bot.ExitPlan(stop, target, 0.01), close, base, False)
+    assert found.trail_ratio == 0.01
+    assert valid(found.stop_price) and found.stop_price <= exact_stop
+    assert not any(map(valid, range(found.stop_price + 1, int(exact_stop) + 1)))
+    if not target:
+        assert found.target_price == 0
+        return
+    assert valid(found.target_price) and found.target_price >= exact_target
+    assert not any(map(valid, range(-(-exact_target // 1), found.target_price)))
+
+
+@pytest.mark.parametrize("border", [2_000, 5_000, 20_000, 50_000, 200_000, 500_000])
+@pytest.mark.parametrize("up", [False, True])
+def test_one_step_of_the_higher_price_over_night_is_nothing(border, up):
+    """At the border of two bands the wider step counts, whichever of the two prices is the higher."""
+    wide = step_of(border)
+    for away in range(-3 * wide, 4 * wide, step_of(border - 1)):
+        close, base = (border - wide, border + away) if up else (border + away, border - wide)
+        same = abs(close - base) <= step_of(max(close, base))
+        assert (bot.classify_action(close, base, 10, 10) == "nothing") is same or base > close
+        assert (bot.classify_action(close, base, 10, 13) == "nothing") is same
+
+
+def action_waiting(plan):
+    """Return a bench in whose held stock a split waits for the owner's word."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=plan)
+    bench.engine.core.apply(bot.ActionSeen(SYMBOL, "split", 70_000, 35_000, 10, 20, bench.now))
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("plan", "word", "stop", "target"),
+    [(bot.ExitPlan(68_000, 75_000), "scale", 34_000, 37_500), (bot.ExitPlan(68_000), "keep", 68_000, 0),
+     (None, "scale", 0, 0)],
+)  # fmt: skip
+def test_an_answer_about_levels_is_told_with_what_holds_now(plan, word, stop, target):
+    """Word, shares, stop and target; answered once, a second answer is told to be none."""
+    bench = action_waiting(plan)
+    [told] = [
+        a for a in bench.command("levels", text=f"{SYMBOL}={word}") if isinstance(a, bot.Alert)
+    ]
+    assert (told.code, told.values) == (
+        "levels_set",
+        {"symbol": SYMBOL, "word": word, "quantity": 20, "stop": stop, "target": target},
+    )
+    assert alerts(bench.command("levels", text=f"{SYMBOL}={word}")) == ["error"]
+
+
+def test_shares_of_the_night_count_only_once_their_base_price_is_known():
+    """Before the first price of a morning the day has no result yet; then from yesterday's close on."""
+    first = Bench(flat_at=None).start()
+    first.hold_shares(plan=FAR)
+    bench = Bench(ledger=restarted(first).ledger, flat_at=None)
+    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    core = bench.engine.core
+    assert bench.ledger.overnight == {SYMBOL: (10, Fraction(700_000))}
+    bench.wait(2)
+    assert core.morning_equity_krw() == bench.ledger.morning_cash_krw
+    bench.seen(replace(instrument(price=71_000), base_price=70_500))
+    assert core.morning_equity_krw() == bench.ledger.morning_cash_krw + 705_000
+    assert core.day_result_krw() == 5_000
+
+
+# --- wishes ---
+
+
+def test_a_price_answer_without_a_price_refuses_the_wish_that_waited_for_it():
+    """It is asked once; an answer of 0 won is no reason to ask on and on."""
+    bench = Bench().start()
+    bench.strategy.wishes = [wish()]
+    bench.trade(70_000)
+    bench.at("10:05:00")
+    assert len(asks(bench.trade(70_000), "price")) == 1
+    done = bench.seen(instrument(price=0))
+    assert [row.data["code"] for row in records(done, "refusal")] == ["NO_QUOTE"]
+    assert (asks(done, "price"), bench.state.waiting) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("target", "refused"),
+    [(-1, False), (0, False), (1, True), (69_900, True), (70_000, True), (70_100, False)],
+)
+def test_a_target_stands_above_the_price_or_is_none(target, refused):
+    """One won is a target, at the price as much as far below it."""
+    intent = replace(ENTRY, plan=bot.ExitPlan(69_000, target))
+    assert (bot.rule_plan(FACTS, intent) is not None) is refused
+
+
+# --- what lists of other days and the night prove ---
+
+
+@pytest.mark.parametrize(
+    ("seconds", "event"), [(-0.1, "ambiguous"), (0, "absent"), (0.1, "absent")]
+)
+def test_the_night_proves_an_absence_from_the_patience_on(seconds, event):
+    """The last complete list was asked so long after the doubt began, to the moment."""
+    _, reconciler = books.unknown_order()
+    asked = 10 + bot.PROOF_OF_ABSENCE_S + seconds
+    seen, moment = bot.OrderList((books.KNOWN,)), books.after(asked)
+    assert list(reconciler.read_list(seen, moment, moment)) == []
+    done = {entry.intent_id: str(entry.event) for entry in reconciler.end_day(books.after(30_000))}
+    assert done["one"] == event
+
+
+def test_an_order_that_an_old_list_ends_is_ended_by_its_number_now():
+    """Its last row says until when: every field of the entry, with the reason in words."""
+    entries = []
+    for rows in ((books.row_of("0000000001"),), (books.row_of("0000000555"),)):
+        ledger = books.new_ledger(*books.working())
+        seen = bot.OrderList(rows, books.DAY)
+        entries += books.drive(
+            ledger, bot.Reconciler(ledger, False).read_old_list(seen, books.after(9))
+        )
+    ended = bot.OrderUpdate("one", books.E.EXPIRED, books.after(9), "0000000001", note="day ended")
+    assert entries == [ended, replace(ended, note="not in the list of its day")]
+
+
+@pytest.mark.parametrize(("filled", "held"), [(0, False), (4, True)])
+def test_an_old_list_has_the_account_taken_anew_only_when_it_books_shares(filled, held):
+    """Nothing booked, nothing to doubt: entries go on."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.answer(call)
+    order = orders_of(bench)[0]
+    row = bench.row(order, filled)
+    bench.ledger.day = NEXT_DAY
+    done = bench.seen(bot.OrderList((row,), order.intent.trade_date))
+    assert (order.status, order.filled_quantity) == (S.EXPIRED, filled)
+    assert ("account" in bench.engine.core.holds, asks(done, "holdings") != []) == (held, held)
+
+
+@pytest.mark.parametrize(
+    ("times", "found"),
+    [(("100001",), ["0"]), (("100020",), ["0"]), (("100001", "100020"), ["0"]),
+     (("100001", "100002"), ["0", "1"]), (("100020", "100030"), ["0", "1"]),
+     (("100001", "100002", "100020"), ["0", "1", "2"]), (("095950",), [])],
+)  # fmt: skip
+def test_of_several_rows_the_one_of_the_call_is_preferred_if_there_is_one(times, found):
+    """Two of its time, or none of it: all stay in doubt."""
+    rows = [books.row_of(str(n), moment=each) for n, each in enumerate(times)]
+    near = bot.candidates(books.intent_of(), rows, 60.0)
+    assert [row.order_no for row in near] == found
+
+
+# --- an exit in doubt ---
+
+
+def exit_sent(bench):
+    """Have the stop of a held position fire; return the call of its first sell."""
+    bench.hold_shares()
+    bench.wait(2)
+    bench.balance((SYMBOL, 10))
+    [call] = calls(bench.trade(68_900), "new")
+    assert (call.intent.side, call.intent.sellable_before) == (SELL, 10)
+    return call
+
+
+@pytest.mark.parametrize("sellable", [0, 5, 6, 10])
+def test_a_lone_sell_arrived_when_the_sellable_shares_fell(sellable):
+    """The shares themselves stay until it is filled: they witness nothing."""
+    bench = Bench().start()
+    call = exit_sent(bench)
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    bench.wait(8)
+    bench.balance((SYMBOL, 10, sellable))
+    [search] = bench.engine.core.reconciler.searches.values()
+    assert (search.witnesses, search.arrived) == (1, sellable <= 5)
+
+
+def test_an_exit_that_turns_up_late_is_worked_on_not_taken_back():
+    """The gateway refused it, and a list shows it all the same: it is what was wanted."""
+    bench = Bench().start()
+    call = exit_sent(bench)
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201")
+    order = bench.ledger.orders[call.intent.intent_id]
+    assert order.status is S.NOT_SENT
+    done = bench.list_of(*bench.rows(), bench.row(order, number="0000000888"))
+    assert (order.status, order.order_no) == (S.WORKING, "0000000888")
+    assert [each.action for each in calls(done)] in ([], ["change"])
+
+
+def test_a_round_that_earned_nothing_is_told_as_no_loss():
+    """Exactly 0 won after costs: an upward mark, and 0 per cent."""
+    bench = Bench(ledger=bot.Ledger(Decimal(0), Decimal(0))).start()
+    order = bench.hold_shares(plan=FAR)
+    bench.seen(replace(instrument(), fund=True))
+    done = bench.command("sell", text=SYMBOL)
+    [call] = calls(done, "new")
+    bench.answer(call)
+    [told] = [
+        each
+        for each in bench.fill(bench.ledger.orders[call.intent.intent_id], 10, 70_000)
+        if isinstance(each, bot.Alert) and each.code == "round_closed"
+    ]
+    assert order.filled_amount_krw == 700_000
+    assert (told.values["mark"], told.values["gain"], told.values["percent"]) == (
+        "▲",
+        "+0",
+        "+0.00",
+    )
+
+
+# --- what an exit meets ---
+
+
+@pytest.mark.parametrize("phase", [bot.Phase.CONTINUOUS, bot.Phase.CLOSING_AUCTION])
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("limits", [True, False])
+@pytest.mark.parametrize(
+    ("bid", "price"), [(69_900, 69_900), (70_400, 70_000), (48_000, 49_000), (0, 70_000)]
+)
+def test_kind_and_price_of_an_exit_by_step_phase_and_what_is_known(phase, step, limits, bid, price):
+    """A limit at the bid, never above the last trade nor below the band; a best limit but in the auction."""
+    bench = Bench().start("10:00:00" if phase is bot.Phase.CONTINUOUS else "15:21:00")
+    bench.trade(70_000)
+    bench.quote(bid)
+    if not limits:
+        bench.state.instrument = replace(bench.state.instrument, lower_limit=0, upper_limit=0)
+        price = bid if bid == 48_000 else price
+    kind = (K.LIMIT, K.MARKET if phase is bot.Phase.CLOSING_AUCTION else K.BEST_LIMIT, K.MARKET)[
+        step
+    ]
+    kind = kind if limits else K.LIMIT
+    expected = (kind, price if kind is K.LIMIT else 0)
+    run = bot.ExitRun("stop", step)
+    assert bench.engine.exits._kind_and_price(bench.state, run) == expected
+
+
+def test_an_exit_beside_a_buy_that_cannot_be_taken_back_yet_waits_without_a_word():
+    """Its cancel was refused a moment ago: nothing is refused or told meanwhile, the sell follows the next one."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()), "new")
+    bench.answer(call)
+    [buy] = orders_of(bench)
+    bench.fill(buy, 4)
+    [back] = calls(bench.command("cancel", text=buy.order_no))
+    bench.answer(back, bot.Outcome.REFUSED, code="APBK0000", text="busy")
+    assert buy.status is S.PARTIAL
+    done = bench.trade(68_900)
+    assert bench.state.exit and bench.state.exit.refusals == 0
+    assert (calls(done), records(done, "refusal"), alerts(done)) == ([], [], [])
+    assert [each.action for each in calls(bench.wait(4))] == ["cancel", "new"]
+
+
+@pytest.mark.parametrize(
+    ("owners", "shown", "sellable", "again"),
+    [(0, 10, 10, True), (0, 10, 9, False), (0, 11, 11, False), (0, 10, 0, False), (5, 10, 10, False),
+     (5, 15, 15, False)],
+)  # fmt: skip
+def test_a_second_sell_needs_all_shares_free_and_none_of_the_owner(owners, shown, sellable, again):
+    """Of shares that may be his nobody knows whose are free."""
+    bench = Bench().start()
+    call = exit_sent(bench)
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    bench.ledger.external[SYMBOL] = owners
+    bench.wait(8)
+    bench.balance((SYMBOL, shown, sellable))
+    assert bool(calls(bench.wait(8), "new")) is again
+
+
+@pytest.mark.parametrize(("later_s", "again"), [(0, False), (1, True)])
+def test_a_cancel_that_found_nothing_is_sent_again_only_after_a_list_of_later(later_s, again):
+    """One asked at the moment of the answer may be older than it."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.answer(call)
+    order = orders_of(bench)[0]
+    [back] = calls(bench.command("cancel", text=order.order_no))
+    bench.wait(1)
+    bench.answer(back, bot.Outcome.REFUSED, code="40330000", text="nothing left")
+    assert order.status is S.WORKING
+    answered = bench.now
+    bench.wait(later_s)
+    bench.list_of(*bench.rows(), asked_at=answered + timedelta(seconds=later_s))
+    bench.engine.core.ledger.level = bot.KillLevel.REDUCE_ONLY
+    assert bool(calls(bench.wait(20), "cancel")) is again
+
+
+# --- what counts anew ---
+
+
+def test_the_count_of_questions_for_limits_begins_anew_once_they_are_known():
+    """Asked in vain, answered, and asked in vain again: told a second time, not only once a day."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=FAR)
+    state, known, told = bench.state, bench.state.instrument, []
+    for limits in (None, known, None):
+        state.instrument = limits
+        before = len(bench.actions)
+        for _ in range(100):
+            bench.wait(1)
+            bench.trade(70_000)
+        told.append(alerts(bench.actions[before:]).count("no_limits"))
+    assert told == [1, 0, 1]
+
+
+def test_a_deaf_stock_believes_three_later_trades_in_a_row_whose_totals_grow():
+    """Against a plain count: from the last total that grew on, whatever higher one came before."""
+    for totals in (
+        (12, 8, 9, 10),
+        (5, 6, 7),
+        (5, 5, 6, 7),
+        (9, 8, 7, 8, 9),
+        (3, 4, 4, 5, 6),
+        (20, 3, 4, 5),
+    ):
+        bench = Bench().start()
+        bench.trade(70_000)
+        bench.totals[SYMBOL] = 49
+        bench.trade(70_000, volume=1)
+        run, last, expected, found = 0, 0, [], []
+        for total in totals:
+            run, last = (run + 1 if total > last else 1), total
+            expected.append(run == 3)
+            bench.wait(1)
+            bench.totals[SYMBOL] = total - 1
+            bench.trade(70_000, volume=1)
+            found.append(bench.state.builder.cum_volume == total)
+            if run == 3:
+                break
+        assert found == expected, totals
+
+
+def test_ages_count_from_the_new_clock_only_what_was_so_when_it_was_set():
+    """A state that began afterwards bears the time of the new clock."""
+    ledger = books.new_ledger(*books.working(), *books.working("two", "0000000002"))
+    ages = bot.Reconciler(ledger, False).ages
+    ages.begin_anew(books.after(-600))
+    ledger.apply(books.update(books.E.CANCEL_SENT, "two", moment=books.after(-590)))
+    moment = books.after(-500)
+    assert [ages.of(ledger.orders[key], moment) for key in ("one", "two")] == [100.0, 90.0]
+
+
+def test_a_fund_is_one_from_the_restart_on():
+    """Of its price answer of this morning; before the next one it is no share of another tick."""
+    first = Bench().start()
+    first.seen(replace(instrument(), fund=True))
+    second = restarted(first)
+    second.command("restarted")
+    second.command("day", session=bot.session_of(second.now.date()))
+    assert second.state.view.fund
+    assert not second.engine.core.symbols[OTHER].view.fund
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_resting_buy_takes_room_whoever_sent_it(own):
+    """3 million won of one stock rest: of 4 million one is left, whosever order it is."""
+    bench = Bench(limits={"max_order_krw": 4_000_000}).start()
+    if own:
+        [call] = calls(bench.want(wish(quantity=40, price=70_000, plan=FAR)), "new")
+        bench.answer(call)
+    else:
+        row = books.row_of("0000000800", 40, moment="10:00:00")
+        bench.list_of(row)
+    room = bench.engine.entries.room(SYMBOL)
+    assert room == 4_000_000 - 2_800_000
+
+
+@pytest.mark.parametrize(
+    ("listed_s", "cash_s", "again"), [(6, 6, True), (6, 3, False), (3, 6, False)]
+)
+def test_a_wish_turned_away_goes_again_once_list_and_cash_are_both_late_enough(
+    listed_s, cash_s, again
+):
+    """The older of the two says since when nothing is there."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
+    answered = bench.now
+    bench.wait(7)
+    bench.trade(70_000)
+    bench.seen(instrument())
+    bench.seen(bot.Cash(10_000_000), answered + timedelta(seconds=cash_s))
+    done = bench.list_of(asked_at=answered + timedelta(seconds=listed_s))
+    assert bool(calls(done, "new")) is again
+
+
+@pytest.mark.parametrize(("text", "taken_back"), [("cancel", True), ("", False)])
+def test_an_entry_accepted_after_the_stop_is_taken_back_only_when_all_are(text, taken_back):
+    """A stop that leaves what rests leaves this one too."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.command("stop", text=text)
+    assert bool(calls(bench.answer(call), "cancel")) is taken_back
