@@ -2196,11 +2196,9 @@ def classify_action(
         return "nothing"
     if shown == before:
         return "ex-date" if base < close else "unexplained"
-    expected = Fraction(before * close, base)
-    if abs(shown - expected) <= max(Fraction(1), expected / 50) and (shown > before) is (
-        base < close
-    ):
-        return "split" if shown > before else "reverse split"
+    expected, more = Fraction(before * close, base), shown > before
+    if abs(shown - expected) <= max(Fraction(1), expected / 50) and more is (base < close):
+        return "split" if more else "reverse split"
     return "unexplained"
 
 
@@ -3429,11 +3427,9 @@ class Ledger:
 
     def _forget_old_orders(self, day: date) -> None:
         """Drop the finished orders of earlier days; unresolved ones stay until they are resolved."""
-        self.orders = {
-            key: order
-            for key, order in self.orders.items()
-            if order.intent.trade_date == day or order.status in UNRESOLVED
-        }
+        orders = self.orders.values()
+        kept = [o for o in orders if o.intent.trade_date == day or o.status in UNRESOLVED]
+        self.orders = {order.intent.intent_id: order for order in kept}
         self._look_for_alive()
         numbers = self.by_number.items()
         self.by_number = {number: key for number, key in numbers if key in self.orders}
@@ -4341,13 +4337,12 @@ class Reconciler:
                 if each.status in tried and same and notice.action == "0":
                     yield NumberHeard(each.intent.intent_id, notice.order_no, now)
             return
+        taken_back = notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
         if notice.kind is NoticeKind.FILL:
             hint = self.hints.setdefault(notice.order_no, Hint(now))
             hint.quantity += notice.quantity
             hint.amount_krw += notice.quantity * notice.price
-        elif notice.kind is NoticeKind.REST_CANCELLED or (
-            notice.kind is NoticeKind.CONFIRMED and notice.action == "2"
-        ):
+        elif taken_back or notice.kind is NoticeKind.REST_CANCELLED:
             self.hints.setdefault(notice.original_no or notice.order_no, Hint(now)).cancelled = True
 
     def _use_hint(self, number: str, shares: int) -> None:
@@ -4689,28 +4684,26 @@ class DayFacts:
                 cost = position.cost
                 whole = cost.denominator == 1  # nearly always; a Fraction reckons slowly
                 result += price * position.quantity - (cost.numerator if whole else cost)
-        if not self.ledger.overnight:
-            return math.floor(result)
-        return math.floor(result - self._carried(lambda shares, cost, base: base * shares - cost))
+        worth, paid = self._carried()
+        return math.floor(result - worth + paid)
 
     def morning_equity_krw(self) -> int:
         """Return what the account was worth at yesterday's close: cash, and shares of ours."""
-        if not self.ledger.overnight:
-            return self.ledger.morning_cash_krw
-        held = self._carried(lambda shares, cost, base: Fraction(base * shares))
-        return self.ledger.morning_cash_krw + math.floor(held)
+        return self.ledger.morning_cash_krw + self._carried()[0]
 
-    def _carried(self, worth: Callable[[int, Fraction, int], Fraction]) -> Fraction:
-        """Add up a figure of the shares held over night: shares, cost, base price of today.
+    def _carried(self) -> tuple[int, int | Fraction]:
+        """Return what the shares held over night were worth at today's base price, and their cost.
 
         The base price is yesterday's close, or what the exchange puts in its place on an ex-day.
         """
-        total = Fraction(0)
+        worth = 0
+        spent: int | Fraction = 0
         for symbol, (shares, cost) in self.ledger.overnight.items():
             state = self.symbols.get(symbol)
             if state and state.instrument and state.instrument.base_price:
-                total += worth(shares, cost, state.instrument.base_price)
-        return total
+                worth += shares * state.instrument.base_price
+                spent += cost
+        return worth, spent
 
 
 class Core(DayFacts):
@@ -5243,12 +5236,11 @@ class EntryDesk:
         own = core.todays_own(symbol)
         if state.exit and state.exit.resell and intent.purpose == "exit":
             own = [order for order in own if order.status not in DOUBTFUL]
+        entry, sides = intent.purpose == "entry", {each.intent.side for each in own if rests(each)}
         blocking = [
-            order
-            for order in own
-            if order.status in UNRESOLVED
-            and (intent.purpose == "entry" or order.intent.side is Side.SELL)
-        ]
+            each for each in own
+            if each.status in UNRESOLVED and (entry or each.intent.side is Side.SELL)
+        ]  # fmt: skip
         last, result, worth = state.last_trade, core.day_result_krw(), self._worth()
         return RiskFacts(
             now=core.now,
@@ -5265,9 +5257,7 @@ class EntryDesk:
             positions=len(core.occupied() - {symbol}),
             position=state.view.position.quantity,
             open_sells=sum(each.remaining for each in own if each.intent.side is Side.SELL),
-            opposite_resting=any(
-                rests(each) and each.intent.side is not intent.side for each in own
-            ),
+            opposite_resting=bool(sides - {intent.side}),
             unresolved=f"{blocking[0].intent.leg} is {blocking[0].status}" if blocking else "",
             halted=state.halted or state.auction,
             exiting=state.exit.reason if state.exit else "",
@@ -5867,11 +5857,8 @@ class BrokerDesk:
     def _lone_unknown(self, side: Side) -> list[Order]:
         """Return unknown orders of one side since which nothing else moved the account."""
         core = self._core
-        unknown = [
-            order
-            for order in core.ledger.open_orders()
-            if order.status is OrderStatus.UNKNOWN and order.intent.side is side
-        ]
+        alive = core.ledger.open_orders()
+        unknown = [o for o in alive if o.status is OrderStatus.UNKNOWN and o.intent.side is side]
         newest = max((order.intent.at for order in core.ledger.orders.values()), default=NEVER)
         lone = len(unknown) == 1 and unknown[0].intent.at == newest > core.last_fill_at
         if not lone:
@@ -6651,9 +6638,8 @@ class Engine:
         core = self.core
         doubtful = UNRESOLVED - {_S.SUBMITTING, _S.QUARANTINED}
         for order in core.ledger.open_orders():
-            old = (
-                order.own and order.status in RESTING and order.intent.trade_date != core.ledger.day
-            )
+            today = order.intent.trade_date == core.ledger.day
+            old = order.own and order.status in RESTING and not today
             if order.status not in doubtful and not old:
                 continue
             key = f"{order.intent.intent_id} {order.since}"
