@@ -212,50 +212,48 @@ ALLOWED_HOSTS = frozenset({REAL_REST, PAPER_REST})  # and loopback; anything els
 
 
 class Endpoint(NamedTuple):
-    """One REST service: path, method, TR ids (None: not offered there), rows in a page."""
+    """One REST service: path, TR ids (None: not offered there), rows in a page, method."""
 
     path: str
-    method: Literal["GET", "POST"]
     real: str | None
     paper: str | None
     rows: int = 1
+    method: Literal["GET", "POST"] = "GET"
 
 
-_QUOTATIONS = "/uapi/domestic-stock/v1/quotations/"
-_TRADING = "/uapi/domestic-stock/v1/trading/"
-_OVERSEAS = "/uapi/overseas-price/v1/quotations/"
+_QUOTES = "/uapi/domestic-stock/v1/quotations/"
+_TRADE = "/uapi/domestic-stock/v1/trading/"
+_ABROAD = "/uapi/overseas-price/v1/quotations/"
 
 # doc, TR ids in force since NXT and SOR; the older TTTC08xxU ids may be blocked without notice.
 ENDPOINTS: dict[str, Endpoint] = {
-    "price": Endpoint(_QUOTATIONS + "inquire-price", "GET", "FHKST01010100", "FHKST01010100"),
+    "price": Endpoint(_QUOTES + "inquire-price", "FHKST01010100", "FHKST01010100"),
     "order_book": Endpoint(
-        _QUOTATIONS + "inquire-asking-price-exp-ccn", "GET", "FHKST01010200", "FHKST01010200"
+        _QUOTES + "inquire-asking-price-exp-ccn", "FHKST01010200", "FHKST01010200"
     ),
-    "trades": Endpoint(_QUOTATIONS + "inquire-ccnl", "GET", "FHKST01010300", "FHKST01010300", 30),
+    "trades": Endpoint(_QUOTES + "inquire-ccnl", "FHKST01010300", "FHKST01010300", 30),
     "daily_bars": Endpoint(
-        _QUOTATIONS + "inquire-daily-itemchartprice", "GET", "FHKST03010100", "FHKST03010100", 100
+        _QUOTES + "inquire-daily-itemchartprice", "FHKST03010100", "FHKST03010100", 100
     ),
     "minute_bars": Endpoint(
-        _QUOTATIONS + "inquire-time-itemchartprice", "GET", "FHKST03010200", "FHKST03010200", 30
+        _QUOTES + "inquire-time-itemchartprice", "FHKST03010200", "FHKST03010200", 30
     ),
     # doc: not on paper; one user got it to work there (2026-07-11), so it is tried: unconfirmed
     "past_minute_bars": Endpoint(
-        _QUOTATIONS + "inquire-time-dailychartprice", "GET", "FHKST03010230", "FHKST03010230", 120
+        _QUOTES + "inquire-time-dailychartprice", "FHKST03010230", "FHKST03010230", 120
     ),
-    "holidays": Endpoint(_QUOTATIONS + "chk-holiday", "GET", "CTCA0903R", None, 25),
-    "many_prices": Endpoint(_QUOTATIONS + "intstock-multprice", "GET", "FHKST11300006", None, 30),
-    "overseas_price": Endpoint(_OVERSEAS + "price", "GET", "HHDFS00000300", "HHDFS00000300"),
-    "overseas_daily_bars": Endpoint(
-        _OVERSEAS + "dailyprice", "GET", "HHDFS76240000", "HHDFS76240000", 100
-    ),
-    "buy": Endpoint(_TRADING + "order-cash", "POST", "TTTC0012U", "VTTC0012U"),
-    "sell": Endpoint(_TRADING + "order-cash", "POST", "TTTC0011U", "VTTC0011U"),
-    "change": Endpoint(_TRADING + "order-rvsecncl", "POST", "TTTC0013U", "VTTC0013U"),
-    "buying_power": Endpoint(_TRADING + "inquire-psbl-order", "GET", "TTTC8908R", "VTTC8908R"),
-    "sellable": Endpoint(_TRADING + "inquire-psbl-sell", "GET", "TTTC8408R", None),
-    "orders": Endpoint(_TRADING + "inquire-daily-ccld", "GET", "TTTC0081R", "VTTC0081R", 100),
-    "realized": Endpoint(_TRADING + "inquire-period-trade-profit", "GET", "TTTC8715R", None),
-    "balance": Endpoint(_TRADING + "inquire-balance", "GET", "TTTC8434R", "VTTC8434R", 50),
+    "holidays": Endpoint(_QUOTES + "chk-holiday", "CTCA0903R", None, 25),
+    "many_prices": Endpoint(_QUOTES + "intstock-multprice", "FHKST11300006", None, 30),
+    "overseas_price": Endpoint(_ABROAD + "price", "HHDFS00000300", "HHDFS00000300"),
+    "overseas_daily_bars": Endpoint(_ABROAD + "dailyprice", "HHDFS76240000", "HHDFS76240000", 100),
+    "buy": Endpoint(_TRADE + "order-cash", "TTTC0012U", "VTTC0012U", method="POST"),
+    "sell": Endpoint(_TRADE + "order-cash", "TTTC0011U", "VTTC0011U", method="POST"),
+    "change": Endpoint(_TRADE + "order-rvsecncl", "TTTC0013U", "VTTC0013U", method="POST"),
+    "buying_power": Endpoint(_TRADE + "inquire-psbl-order", "TTTC8908R", "VTTC8908R"),
+    "sellable": Endpoint(_TRADE + "inquire-psbl-sell", "TTTC8408R", None),
+    "orders": Endpoint(_TRADE + "inquire-daily-ccld", "TTTC0081R", "VTTC0081R", 100),
+    "realized": Endpoint(_TRADE + "inquire-period-trade-profit", "TTTC8715R", None),
+    "balance": Endpoint(_TRADE + "inquire-balance", "TTTC8434R", "VTTC8434R", 50),
 }
 OAUTH_TOKEN, OAUTH_REVOKE, OAUTH_APPROVAL = "/oauth2/tokenP", "/oauth2/revokeP", "/oauth2/Approval"
 HASHKEY = "/uapi/hashkey"
