@@ -3339,19 +3339,16 @@ class Ledger:
             return 0
         order.fills[number] = (update.quantity, update.amount_krw)
         if order.own:
-            self._move_position(order, quantity, amount, self._charge(order), update.at)
+            self._move_position(order, quantity, amount, update.at)
             self.today.fills += quantity > 0
         else:
-            self._charge(order)
             self._move_external(order, quantity, amount)
         return quantity
 
-    def _move_position(
-        self, order: Order, quantity: int, amount: int, costs: int, at: datetime
-    ) -> None:
+    def _move_position(self, order: Order, quantity: int, amount: int, at: datetime) -> None:
         """Move shares and cost; the plan of an entry is armed by its fill, a flat one is bare."""
         position = self.position(order.intent.symbol)
-        position.result -= costs
+        position.result -= self._charge(order)
         if order.intent.side is Side.BUY:
             if not position.quantity:
                 position.owners = order.intent.leg == OWNERS_LEG
@@ -3402,6 +3399,7 @@ class Ledger:
 
         His sell may be listed before our buy: then his count is below zero until ours is booked.
         """
+        self._charge(order)
         symbol, side = order.intent.symbol, order.intent.side
         left = self.external.get(symbol, 0) + side.sign * quantity
         self.external[symbol] = left + (self._take_away(symbol, -left) if left < 0 else 0)
@@ -4513,8 +4511,6 @@ class SymbolState:
 
     view: StrategyView
     builder: BarBuilder
-    day_start: datetime
-    day_end: datetime
     instrument: Instrument | None = None
     lower_limit: int = 1  # of the instrument, once it is known
     upper_limit: int = 1 << 40
@@ -5352,10 +5348,8 @@ class EntryDesk:
 class ExitDesk:
     """Closes positions: watches plans on every trade, works exit orders until nothing is left."""
 
-    def __init__(
-        self, core: Core, submit: Callable[[SymbolState, OrderIntent], Refusal | None]
-    ) -> None:
-        self._core, self._submit = core, submit
+    def __init__(self, core: Core, entries: EntryDesk) -> None:
+        self._core, self._entries = core, entries
 
     def watch(self, state: SymbolState, price: int, at: datetime) -> None:
         """Look at a price of a moment: stop, target, trailing stop."""
@@ -5565,7 +5559,7 @@ class ExitDesk:
             f"{run.reason}:{opened}", core.now, reason=run.reason,
             sellable_before=held.sellable if (held := core.holdings.value.get(symbol)) else -1,
         )  # fmt: skip
-        refusal = self._submit(state, intent)
+        refusal = self._entries.submit(state, intent)
         if refusal and refusal.code == "RATE":
             self.wait_for_room(run)
         elif refusal:
@@ -6259,13 +6253,9 @@ class CommandDesk:
             if symbol in old:
                 view.bars.extend(old[symbol].view.bars)
             builder = BarBuilder(symbol, session, core.settings.bar_minutes)
-            start = datetime.combine(session.day, clock_time(), KST)
             instrument = known.get(symbol)  # of this day, from before a restart
             view.fund = instrument is not None and instrument.fund
-            state = SymbolState(
-                view, builder, start, start + timedelta(days=1), instrument,
-                unasked=symbol in orphans,
-            )  # fmt: skip
+            state = SymbolState(view, builder, instrument, unasked=symbol in orphans)
             core.symbols[symbol] = state
             self._exits.resume(state)
         for symbol in orphans:
@@ -6365,7 +6355,7 @@ class Engine:
         self.strategy = strategy
         self.entries = EntryDesk(self.core, type(strategy).__name__)
         self.core.room = self.entries.room
-        self.exits = ExitDesk(self.core, self.entries.submit)
+        self.exits = ExitDesk(self.core, self.entries)
         broker = BrokerDesk(self.core, self.entries, self.exits)
         commands = CommandDesk(self.core, self.entries, self.exits)
         self.digest = hashlib.sha256()
@@ -6419,8 +6409,8 @@ class Engine:
     def _on_trade(self, trade: Trade) -> None:
         """Take a trade: refuse the impossible, then bars, then stops, then the strategy."""
         symbol, at, price, _, total, _, halted = trade
-        state = self.core.symbols.get(symbol)
-        if state is None or not state.day_start <= at < state.day_end:
+        state, session = self.core.symbols.get(symbol), self.core.session
+        if state is None or session is None or at.date() != session.day:
             return  # not ours, or of another day
         if not state.lower_limit <= price <= state.upper_limit:
             ask_price_again(self.core, state, PRICE_RETRY_S)  # or the limits changed in the day
