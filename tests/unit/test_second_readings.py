@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import pytest
 import test_ledger as books
+from test_codec import price_of
 from test_engine import (
     NEXT_DAY,
     OTHER,
@@ -440,3 +441,138 @@ def test_an_entry_accepted_after_the_stop_is_taken_back_only_when_all_are(text, 
     [call] = calls(bench.want(wish(plan=FAR)), "new")
     bench.command("stop", text=text)
     assert bool(calls(bench.answer(call), "cancel")) is taken_back
+
+
+# --- what is read, counted and asked ---
+
+
+@pytest.mark.parametrize("code", ["00", "51", "52", "53", "54", "57", "58", "59", ""])
+@pytest.mark.parametrize("stopped", ["Y", "N", ""])
+def test_a_stock_that_is_stopped_is_halted_whatever_else_it_is(code, stopped):
+    """A warning only bars entries; a halt holds exits back too and is told as one."""
+    found = price_of(iscd_stat_cls_code=code, temp_stop_yn=stopped)
+    assert found.halted is (stopped == "Y" or code == "58")
+    assert bool(found.blocked) is (stopped == "Y" or code in ("51", "52", "53", "58", "59"))
+
+
+@pytest.mark.parametrize(("closes", "kept"), [((100, 195), [100]), ((195, 100), [100]), ((100, 190), [100, 190]),
+                                              ((100, 195, 196), [195, 196]), ((100, 100, 195, 196), [100, 100])])  # fmt: skip
+def test_of_an_even_number_of_closes_the_lower_middle_one_measures(closes, kept):
+    """Within 1.9 times of it, upwards and downwards, whatever their order."""
+    bars = []
+    for n, close in enumerate(closes):
+        start = datetime(2026, 11, 20, 10, n, tzinfo=bot.KST)
+        end = start + timedelta(minutes=1)
+        bars.append(bot.Bar(SYMBOL, start, end, close, close, close, close, 1, close, 0))
+    assert [bar.close for bar in bot.sound_minutes(bars)] == kept
+
+
+def test_the_figures_of_a_day_count_the_orders_of_that_day():
+    """One left in doubt by another day and its shares are no order of today; nor is one without a number."""
+    ledger = books.new_ledger()
+    for key, day in (("one", books.DAY), ("two", books.NEXT_DAY), ("three", books.NEXT_DAY)):
+        for entry in books.working(key, f"{len(key):010d}", trade_date=day):
+            ledger.apply(entry)
+    ledger.apply(books.intent_of("four", trade_date=books.NEXT_DAY))
+    ledger.day = books.NEXT_DAY
+    assert bot.day_figures(ledger, 5, 6)["orders"] == 2
+
+
+@pytest.mark.parametrize(("ago", "counted"), [(59.9, 1), (60.0, 0), (60.1, 0), (0.0, 1), (-0.1, 0)])
+def test_an_order_counts_for_less_than_a_minute(ago, counted):
+    """One of exactly a minute ago counts no more, nor does one of a moment yet to come."""
+    bench = Bench().start()
+    core = bench.engine.core
+    core.apply(books.intent_of(at=core.now - timedelta(seconds=ago), leg="entry"))
+    assert core.sent_since(core.now - timedelta(minutes=1)) == counted
+
+
+def test_a_slow_answer_of_one_kind_delays_no_other():
+    """Each kind waits by its own last answer."""
+    now = datetime(2026, 11, 20, 10, tzinfo=bot.KST)
+    kinds = ("orders", "cash", "holdings")
+    for slow in kinds:
+        agenda = bot.Agenda()
+        for what in kinds:
+            agenda.note_asked(what, now)
+            agenda.note_answered(what, 100.0 if what == slow else 0.1)
+        due, moment = [], now + timedelta(seconds=61)
+        while (found := agenda.take(kinds, True, moment)[0]) is not None:
+            due.append(found.what)
+            agenda.note_asked(found.what, moment)
+        assert due == [each for each in kinds if each != slow]
+
+
+@pytest.mark.parametrize(("sure", "base", "new"), [
+    (False, 77_000, False), (False, 77_100, True), (False, 63_000, False), (False, 62_900, True),
+    (True, 70_100, False), (True, 70_200, True)])  # fmt: skip
+def test_a_close_of_before_the_last_auction_may_be_a_tenth_off(sure, base, new):
+    """To the won; one of the auction itself is the base price, to a tick."""
+    bench = Bench().start()
+    close = bot.CloseKept(SYMBOL, 70_000, books.DAY, sure, bench.now)
+    bench.ledger.closes[SYMBOL] = close
+    bench.engine.core.session = bot.session_of(NEXT_DAY)
+    bench.state.instrument = replace(instrument(), base_price=base)
+    assert bot.new_scale(bench.engine.core, SYMBOL) is new
+
+
+@pytest.mark.parametrize("known", [(0, 3), (2, 5), (5, 6), (3, 3)])
+@pytest.mark.parametrize("come", [(0, 3), (1, 4), (2, 8), (4, 6)])
+def test_past_bars_fill_in_before_and_after_what_is_known_and_never_twice(known, come):
+    """Each moment once, oldest first; nothing of what was there is replaced."""
+
+    def bars(span, price):
+        made = []
+        for n in range(*span):
+            start = datetime(2026, 11, 20, 9, n, tzinfo=bot.KST)
+            end = start + timedelta(minutes=1)
+            made.append(bot.Bar(SYMBOL, start, end, price, price, price, price, 1, price, 0))
+        return made
+
+    bench = Bench().start()
+    view = bench.state.view
+    view.bars.clear()
+    view.bars.extend(bars(known, 1))
+    bench.seen(bot.PastBars(SYMBOL, tuple(bars(come, 2))))
+    inside = range(*known)
+    ends = (known[0], known[-1]) if inside else (0, 0)
+    expected = {n: 1 for n in inside} | {
+        n: 2 for n in range(*come) if not inside or n < ends[0] or n >= ends[1]
+    }
+    assert [(bar.start.minute, bar.close) for bar in view.bars] == sorted(expected.items())
+
+
+@pytest.mark.parametrize(("after", "waits"), [(10, False), (20, True)])
+def test_only_a_scale_without_other_shares_is_taken_back_by_a_later_base_price(after, waits):
+    """Shares that changed are a fact: the owner answers, whatever the price says by now."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=FAR)
+    bench.engine.core.apply(bot.ActionSeen(SYMBOL, "split", 70_000, 35_000, 10, after, bench.now))
+    bench.seen(instrument())
+    assert (SYMBOL in bench.ledger.actions) is waits
+
+
+def test_no_trade_is_told_only_where_the_feed_is_up():
+    """While it is down its own alarm stands; the hold is there all the same."""
+    for up in (True, False):
+        bench = Bench().start("08:59:00")
+        bench.command("feed up" if up else "feed down")
+        bench.list_of()
+        bench.now = bench.now.replace(hour=9, minute=5, second=0)
+        told = alerts(bench.feed(bot.TimeEvent(bench.now)))
+        assert ("no_trades" in told, "no trades" in bench.engine.core.holds) == (up, True)
+
+
+def test_a_stock_that_the_settings_do_not_name_stays_guarded_only():
+    """Stopped and unlocked again, its strategy is not asked: nobody may buy it."""
+    first = Bench(flat_at=None).start()
+    first.hold_shares(plan=FAR)
+    bench = Bench(ledger=restarted(first).ledger, symbols=(OTHER,), flat_at=None)
+    bench.now = first.now
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(bench.now.date()))
+    assert bench.state.unasked
+    bench.engine.core.stop_symbol(SYMBOL, "why")
+    bench.command("unlock", text=SYMBOL)
+    assert bench.ledger.stopped == {}
+    assert bench.state.unasked
