@@ -1820,15 +1820,11 @@ class SettingsReader:
         if bool(token) != bool(chat):
             both = Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이")
             self._fault(TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0], NOTHING, both)
-        if self.faults:
-            ours = [fault for fault in self.faults if self._placeable(fault)]
-            others = [fault for fault in self.faults if not self._placeable(fault)]
+        if self.faults:  # real keys have a file of their own: such a fault has no line of this one
+            ours = [each for each in self.faults if each.key.startswith("bot") or not self._live]
+            others = [fault for fault in self.faults if fault not in ours]
             raise SettingsError([*placed(ours, self._text_read), *others])
         return Settings(profile, bot, Secret(token), chat)
-
-    def _placeable(self, fault: Fault) -> bool:
-        """Return whether a fault is one of the common file: real keys have a file of their own."""
-        return not self._live or fault.key.startswith("bot")
 
     def _fault(self, key: str, found: str, expected: str) -> None:
         self.faults.append(Fault(key, found, expected))
@@ -4049,13 +4045,10 @@ def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> b
 
 
 def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
-    """Return how many changes lie between a row and the first order of its chain."""
+    """Return how many changes lie between a row and the first order of its chain that is listed."""
     depth = 0
-    while row.original_no and depth < len(rows):
-        depth += 1
-        if row.original_no not in rows:
-            break
-        row = rows[row.original_no]
+    while row.original_no in rows and depth < len(rows):
+        depth, row = depth + 1, rows[row.original_no]
     return depth
 
 
@@ -5037,12 +5030,11 @@ def note_action(core: Core, symbol: str, shown: int | None) -> None:
     if shown and kind in ("split", "reverse split"):
         after = ours.quantity * shown // before
     core.apply(ActionSeen(symbol, kind, close, base, ours.quantity, after, core.now))
-    explained = kind != "unexplained" and core.settings.on_corporate_action == "scale"
     core.alert(
         "corporate_action", symbol=symbol, kind=kind, close=close, base=base,
         before=before, shown=shown or 0, ours=after,
     )  # fmt: skip
-    if explained:
+    if kind != "unexplained" and core.settings.on_corporate_action == "scale":
         answer_action(core, symbol, "scale", "as the settings say")
 
 
@@ -5661,14 +5653,6 @@ def take_old_list(core: Core, seen: OrderList) -> None:
         core.ask("holdings")
 
 
-def ask_whose(core: Core, external: Mapping[str, int]) -> None:
-    """Ask the owner about shares on the first day of a journal: perhaps it was lost."""
-    unknown = [f"{each} {external[each]}" for each in external if each in core.symbols]
-    if core.ledger.account_day is None and unknown:
-        core.hold("journal", on=True)
-        core.alert("journal_empty", what=", ".join(unknown))
-
-
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
@@ -5695,10 +5679,8 @@ class BrokerDesk:
         if order is None:  # only in the replay of a recording by another version or strategy
             core.record("stray", event.intent_id, answer=answer)
             return
-        outcome = {
-            Outcome.ACCEPTED: _E.ACCEPTED, Outcome.REFUSED: _E.REFUSED,
-            Outcome.NOT_SENT: _E.NOT_SENT, Outcome.UNKNOWN: _E.NO_ANSWER,
-        }[answer.outcome]  # fmt: skip
+        unknown = answer.outcome is Outcome.UNKNOWN  # the other outcomes are events of that name
+        outcome = _E.NO_ANSWER if unknown else _E[answer.outcome.name]
         core.end_call(event.intent_id)
         core.record("answer", event.intent_id, answer=answer)
         too_fast = answer.code == TOO_FAST  # the gate's word, not the broker's
@@ -5907,7 +5889,10 @@ class BrokerDesk:
                 core.alert("mismatch", what=what)
         if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
             return False
-        ask_whose(core, external)
+        whose = [f"{each} {external[each]}" for each in external if each in core.symbols]
+        if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
+            core.hold("journal", on=True)
+            core.alert("journal_empty", what=", ".join(whose))
         for symbol, theirs in missing.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
         self._missing = {}
@@ -5945,8 +5930,7 @@ class BrokerDesk:
         waits = core.ledger.actions.get(symbol)
         if waits and waits.before == waits.after and not new_scale(core, symbol):
             answer_action(core, symbol, "keep", "the base price is the close after all")
-        halted = instrument.halted
-        state.note_rest_halt(halted)
+        state.note_rest_halt(instrument.halted)
         self._entries.price_came(state)
         if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
             self._exits.watch(state, instrument.last_price, core.now)  # of the answer, not older
