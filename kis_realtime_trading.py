@@ -2476,7 +2476,9 @@ class FrameDecoder:
         if len(parts) != 4:  # five: a second frame in it, whose trades would be lost silently
             raise BadData("not of the form enc|tr_id|count|payload")
         mode, tr_id, count_text, payload = parts
-        count = _record_count(count_text)
+        count = _digits(count_text) if len(count_text) <= 4 else 0
+        if not count:
+            raise BadData(f"record count {count_text[:8]!r}")
         if mode == "0" and tr_id in ENCRYPTED_TRS:
             raise BadData(f"{tr_id} in plain text: order notices are only believed encrypted")
         if mode == "0":
@@ -2519,8 +2521,10 @@ class FrameDecoder:
         """
         if f[33] == self._day_text:
             moment = self._times.get(f[1]) or self._time(f[1])
-        else:
-            moment = self._other_day(f[33], f[1])
+        else:  # its own date: after a reconnect it may be yesterday's
+            moment = _moment(f[33], f[1])
+            if not self._day_text:  # order books carry none: theirs is that of the first trade
+                self.set_day(moment.date())
         price, volume = (self._numbers.get(text) or self._number(text) for text in (f[2], f[12]))
         total, value = _digits(f[13]), _digits(f[14])
         if not (0 < volume <= total and price and 0.1 <= value / (price * total) <= 10.0):
@@ -2560,16 +2564,6 @@ class FrameDecoder:
             SIDE_OF_CODE[f[4]], quantity, price, f[11],
         )  # fmt: skip
 
-    def _other_day(self, day: str, time_of_day: str) -> datetime:
-        """Return the time of a trade by its own BSOP_DATE: after a reconnect it may be yesterday's.
-
-        Order books carry no date. They keep that of set_day(), or of the first trade without one.
-        """
-        moment = _moment(day, time_of_day)
-        if not self._day_text:
-            self.set_day(moment.date())
-        return moment
-
     def _number(self, text: str) -> int:
         """Return a price or a number of shares, remembered for the next record unless it is 0."""
         number = _digits(text)
@@ -2605,13 +2599,6 @@ def _moment(day: str, time_of_day: str) -> datetime:
 
 def _day(text: str) -> date:
     return _moment(text, "000000").date()
-
-
-def _record_count(text: str) -> int:
-    count = _digits(text) if len(text) <= 4 else 0
-    if not count:
-        raise BadData(f"record count {text[:8]!r}")
-    return count
 
 
 def record_width(total: int, count: int) -> int:
@@ -3240,10 +3227,14 @@ class Ledger:
             self.closes[entry.symbol] = entry
         elif isinstance(entry, ActionSeen | ActionAnswered):
             self._apply_action(entry)
-        else:
+        else:  # a day begins: finished orders of earlier ones go, unresolved ones stay
             self.day, self.today, self.stopped = entry.day, DayTotals(), {}
             self.overnight = {key: (each.quantity, each.cost) for key, each in self.held().items()}
-            self._forget_old_orders(entry.day)
+            day, orders, numbers = entry.day, self.orders.values(), self.by_number.items()
+            kept = [o for o in orders if o.intent.trade_date == day or o.status in UNRESOLVED]
+            self.orders = {order.intent.intent_id: order for order in kept}
+            self.by_number = {number: key for number, key in numbers if key in self.orders}
+            self._look_for_alive()
         return 0
 
     def _apply_action(self, entry: ActionSeen | ActionAnswered) -> None:
@@ -3416,15 +3407,6 @@ class Ledger:
                 self.actions.pop(symbol, None)
                 position.clear()
         return quantity
-
-    def _forget_old_orders(self, day: date) -> None:
-        """Drop the finished orders of earlier days; unresolved ones stay until they are resolved."""
-        orders = self.orders.values()
-        kept = [o for o in orders if o.intent.trade_date == day or o.status in UNRESOLVED]
-        self.orders = {order.intent.intent_id: order for order in kept}
-        self._look_for_alive()
-        numbers = self.by_number.items()
-        self.by_number = {number: key for number, key in numbers if key in self.orders}
 
 
 def day_figures(ledger: Ledger, trades: int, bars: int) -> dict[str, Any]:
