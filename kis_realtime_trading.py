@@ -9584,6 +9584,12 @@ class JournalRow(NamedTuple):
     hash: str
 
 
+def reading_uri(path: Path) -> str:
+    """Return how SQLite opens a journal to read it; also where not even a lock can be written."""
+    sealed = not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal")
+    return f"file:{urllib.parse.quote(str(path))}?mode=ro{'&immutable=1' if sealed else ''}"
+
+
 class Journal:
     """Everything the bot decided, sent, was told and did: one SQLite file, rows only added.
 
@@ -9602,8 +9608,9 @@ class Journal:
     def __init__(self, path: Path, read_only: bool = False, patience_s: float = PATIENCE_S) -> None:
         self.path, self._tip = path, path.with_suffix(".tip")
         try:
-            mode = "ro" if read_only else "rwc"
-            uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
+            uri = (
+                reading_uri(path) if read_only else f"file:{urllib.parse.quote(str(path))}?mode=rwc"
+            )
             connect = functools.partial(
                 sqlite3.connect, uri=True, isolation_level=None, timeout=patience_s
             )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +56,7 @@ class JournalReader:
         self.path = path
         if not path.is_file():
             raise bot.JournalError(f"no journal {path}")
-        uri = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
+        uri = bot.reading_uri(path.absolute())
         try:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
             self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_ROW_BYTES)

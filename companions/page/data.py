@@ -6,7 +6,6 @@ import contextlib
 import json
 import sqlite3
 import time
-import urllib.parse
 from collections import deque
 from datetime import datetime
 from pathlib import Path
@@ -144,7 +143,7 @@ def premium(folder: Path) -> dict[str, list[dict[str, Any]]]:
     since = int(time.time()) // 60 - 24 * 60
     found: dict[str, list[dict[str, Any]]] = {}
     with contextlib.suppress(sqlite3.Error):
-        db = sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True, timeout=1.0)
+        db = sqlite3.connect(bot.reading_uri(path), uri=True, timeout=1.0)
         with contextlib.closing(db):
             asked = "SELECT coin, minute, c FROM minute WHERE minute >= ? ORDER BY minute"
             for coin, minute, ppm in db.execute(asked, (since,)):

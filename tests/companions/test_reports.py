@@ -202,3 +202,21 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     path.write_text("hello" * 1000)
     with pytest.raises(bot.JournalError):
         reports.read_report(path)
+
+
+def test_a_journal_on_a_disk_that_cannot_be_written_is_read(tmp_path, monkeypatch):
+    """A disk goes read-only when it fails, just when somebody looks: nothing is made beside the file.
+
+    While a bot writes, its newest rows stand in a second file, and that one is read too.
+    """
+    path = tmp_path / "journal-paper-0000.sqlite3"
+    journals.make_journal(path, days=1, bars=4).journal.close()
+    for each in ("-wal", "-shm"):
+        (tmp_path / (path.name + each)).unlink(missing_ok=True)
+    before = sorted(each.name for each in tmp_path.iterdir())
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert bot.reading_uri(path).endswith("?mode=ro&immutable=1")
+    assert len(reports.read_report(path).days) == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == before
+    (tmp_path / f"{path.name}-wal").touch()
+    assert bot.reading_uri(path).endswith("?mode=ro")
