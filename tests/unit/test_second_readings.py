@@ -576,3 +576,148 @@ def test_a_stock_that_the_settings_do_not_name_stays_guarded_only():
     bench.command("unlock", text=SYMBOL)
     assert bench.ledger.stopped == {}
     assert bench.state.unasked
+
+
+# --- ends of a program, halts, late arrivals ---
+
+
+@pytest.mark.parametrize(("text", "taken_back"), [("cancel", ["entry"]), ("", [])])
+def test_a_stop_takes_back_resting_entries_if_told_so_and_never_an_exit(text, taken_back):
+    """The sell of a stop goes on resting; the entry of another stock does or does not."""
+    bench = Bench().start()
+    bench.answer(exit_sent(bench))
+    [call] = calls(bench.want(wish("rests", OTHER, plan=FAR)), "new")
+    bench.answer(call)
+    done = calls(bench.command("stop", text=text), "cancel")
+    assert [each.intent.purpose for each in done] == taken_back
+
+
+HALTS = {  # R, r: REST says halted, or not; F, f: the feed does; g: a gap of the feed
+    "R": True, "Rr": False, "F": True, "Ff": False, "Fr": True, "FRr": True, "RFf": False, "Rg": True,
+    "Fg": False, "FRg": True, "RFrg": False, "RFRg": True, "FRrf": False, "FgR": True, "RgFrf": False,
+    "RFfg": True, "RrFg": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", HALTS)
+def test_who_halted_a_stock_lifts_it(said):
+    """What the feed halted only the feed lifts, or its gap; what REST halted REST lifts, or a trade."""
+    bench = Bench().start()
+    for letter in said:
+        bench.wait(1)
+        if letter in "Rr":
+            bench.seen(instrument(blocked=bot.HALTED if letter == "R" else ""))
+        elif letter in "Ff":
+            bench.trade(70_000, halted=letter == "F")
+        else:
+            bench.command("feed down")
+            bench.command("feed up")
+    assert bench.state.halted is HALTS[said]
+
+
+@pytest.mark.parametrize(
+    ("code", "taken", "bound"),
+    [("EGW00201", "100012", True), ("EGW00201", "100013", False), ("EGW00201", "095958", True),
+     ("EGW00201", "095957", False), ("", "100001", False), ("APBK0919", "100001", False)],
+)  # fmt: skip
+def test_a_row_is_ours_up_to_the_answer_of_the_gateway_and_the_clocks_difference(
+    code, taken, bound
+):
+    """It answered after 10 s: a row of 12 s may be ours, one of 13 s is the owner's."""
+    ledger = books.new_ledger(
+        books.intent_of(), books.update(books.E.NOT_SENT, moment=books.after(10), note=f"{code} no")
+    )
+    row = books.row_of("0000000077", moment=taken)
+    found = books.look(ledger, bot.Reconciler(ledger, False), row, asked=40)
+    assert (("one", books.E.FOUND) in found) is bound
+
+
+@pytest.mark.parametrize(
+    ("filled", "price", "kind", "followed"),
+    [
+        (0, 0, "00", False),
+        (3, 0, "00", True),
+        (0, 69_900, "00", True),
+        (0, 0, "01", True),
+        (3, 0, "", True),
+    ],
+)
+def test_the_row_of_a_cancel_is_followed_only_when_shares_are_filled_under_it(
+    filled, price, kind, followed
+):
+    """A change without a price is one when something was filled, or its kind asks for none."""
+    ledger = books.new_ledger(*books.working())
+    old = books.row_of("0000000001", cancelled_quantity=0 if filled else 10)
+    child = books.row_of(
+        "0000000002", price=price, kind=kind, original_no="0000000001", filled_quantity=filled,
+        filled_amount_krw=filled * 70_000,
+    )  # fmt: skip
+    books.look(ledger, bot.Reconciler(ledger, False), old, child)
+    assert (ledger.orders["one"].order_no == "0000000002") is followed
+    assert ledger.orders["one"].filled_quantity == filled
+
+
+@pytest.mark.parametrize("hour", ["100000", "100030", "100059"])
+def test_a_minute_begins_at_its_full_minute(hour):
+    """Whatever second the broker writes."""
+    row = {"stck_bsop_date": "20261120", "stck_cntg_hour": hour, "stck_oprc": "1", "stck_hgpr": "1",
+           "stck_lwpr": "1", "stck_prpr": "1", "cntg_vol": "1"}  # fmt: skip
+    [bar] = bot.parse_minute_bars(SYMBOL, {"output2": [row]})
+    start = datetime(2026, 11, 20, 10, tzinfo=bot.KST)
+    assert (bar.start, bar.end) == (start, start + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [("095900", False), ("100000", False), ("100001", True), ("", True), ("999999", True)],
+)
+def test_an_order_of_after_the_journals_end_makes_it_an_old_one(taken, told):
+    """At a start: of before that moment it is the owner's; one without a time counts as of now."""
+    bench = Bench()
+    bench.command("restarted", text=books.at("10:00:00").isoformat())
+    bench.now = books.at("10:05:00")
+    bench.command("day", session=bot.session_of(books.DAY))
+    done = bench.list_of(replace(books.row_of("0000000800"), time=taken))
+    assert ("journal_old" in alerts(done), "journal" in bench.engine.core.holds) == (told, told)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 9])
+def test_the_owner_may_write_an_order_number_with_fewer_zeros(cut):
+    """As brokers print it: the same order is taken back."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.answer(call, number="0000000007")
+    [back] = calls(bench.command("cancel", text="0000000007"[cut:]), "cancel")
+    assert back.intent is call.intent
+
+
+@pytest.mark.parametrize(("heard", "listed"), [(3, 3), (3, 5), (3, 2), (10, 4), (1, 10)])
+def test_what_a_list_books_leaves_only_the_rest_of_what_notices_said(heard, listed):
+    """Never less than nothing, when the list is ahead of the notices."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    bench.answer(call)
+    [order] = orders_of(bench)
+    told = books.notice(bot.NoticeKind.FILL, order.order_no, heard)
+    bench.feed(told)
+    bench.fill(order, listed)
+    hint = bench.engine.core.reconciler.hints[order.order_no]
+    left = max(0, heard - listed)
+    assert (hint.quantity, hint.amount_krw) == (left, left * 70_000)
+
+
+def test_stocks_that_matter_and_stocks_that_are_occupied():
+    """Matters: named, ever held, or ordered today by us. Occupied: held, or may be bought; a sell is neither."""
+    bench = Bench().start()
+    core, ledger = bench.engine.core, bench.ledger
+    ended = books.update(books.E.REFUSED, "refused")
+    for entry in (
+        books.intent_of("refused", symbol="000001"), ended,
+        books.intent_of("buy", symbol="000002"), books.intent_of("sell", books.SELL, symbol="000003"),
+        books.intent_of("his", symbol="000004", purpose="external"),
+    ):  # fmt: skip
+        ledger.apply(entry)
+    found = [core.matters(f"00000{n}") for n in range(1, 6)]
+    assert found == [True, True, True, False, False]
+    assert core.matters(SYMBOL) and core.matters(OTHER)
+    assert core.occupied() == {"000002"}
