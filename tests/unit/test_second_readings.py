@@ -3,6 +3,7 @@
 Each family was found by mistakes planted afresh that no other test noticed.
 """
 
+import random
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -721,3 +722,100 @@ def test_stocks_that_matter_and_stocks_that_are_occupied():
     assert found == [True, True, True, False, False]
     assert core.matters(SYMBOL) and core.matters(OTHER)
     assert core.occupied() == {"000002"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_next_question_by_a_plain_sorting(seed):
+    """Held stocks first, then those that waited ten seconds, the longest first, then by kind."""
+    pick, now = random.Random(seed), datetime(2026, 11, 20, 10, tzinfo=bot.KST)
+    kinds = ("orders", "cash", "price")
+    for _ in range(40):
+        agenda = bot.Agenda()
+        agenda.is_held = "held".__eq__
+        for what in ("orders", "cash", "holdings"):
+            agenda.note_asked(what, now)
+        wanted = [
+            bot.Ask("orders"),
+            bot.Ask("cash"),
+            bot.Ask("price", "held"),
+            bot.Ask("price", "other"),
+        ]
+        ages = {ask: pick.choice((0, 4, 9, 11, 12, 30)) for ask in pick.sample(wanted, 3)}
+        for ask, age in ages.items():
+            agenda.want(ask, now - timedelta(seconds=age))
+        rank = sorted(
+            ages, key=lambda a: (a.symbol != "held", -max(ages[a], 10), kinds.index(a.what))
+        )
+        assert agenda.take(kinds, True, now)[0] == rank[0], ages
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sent"),
+    [(10, 10), (15, 15), (16, 15), (999_999, 15), (1_000_000, 15), (1_000_001, None)],
+)
+def test_a_wish_for_more_than_the_limit_of_shares_becomes_one_of_the_limit(wanted, sent):
+    """Up to a million, which is no wish any more but a mistake: that is refused."""
+    bench = Bench(limits={"max_quantity": 15}).start()
+    found = [call.intent.quantity for call in calls(bench.want(wish(quantity=wanted)), "new")]
+    assert found == ([sent] if sent else [])
+
+
+@pytest.mark.parametrize(
+    ("stop", "ratio", "reason"),
+    [(70_000, 0.01, "trailing stop"), (69_900, 0.01, "stop"), (70_100, 0.01, "trailing stop"), (70_100, 0.0, "stop")],
+)  # fmt: skip
+def test_a_stop_that_trailed_to_the_cost_is_called_so(stop, ratio, reason):
+    """From break-even on it took nothing but gain away."""
+    bench = Bench().start()
+    bench.hold_shares(plan=FAR)
+    bench.ledger.position(SYMBOL).plan = bot.ExitPlan(stop, 0, ratio)
+    bench.trade(69_800)
+    assert bench.state.exit and bench.state.exit.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("later_s", "purpose", "news"),
+    [(0, "exit", False), (3_599, "exit", False), (3_600, "exit", True), (-1, "exit", True), (0, "entry", True)],
+)  # fmt: skip
+def test_a_refusal_of_an_exit_is_news_each_hour_and_after_a_clock_set_back(later_s, purpose, news):
+    """The same stock and code; entries are told each time."""
+    bench = Bench().start()
+    core, desk = bench.engine.core, bench.engine._handlers[bot.OrderAnswered].__self__
+    intent, began = replace(ENTRY, purpose=purpose), core.now
+    assert desk._is_news(intent, "APBK1 text")
+    core.now = began + timedelta(seconds=later_s)
+    assert desk._is_news(intent, "APBK1 other words") is news
+    assert desk._is_news(intent, "APBK2 text")
+
+
+@pytest.mark.parametrize("shares", [(10, 0), (0, 7), (10, 7), (3, 20)])
+def test_the_result_of_a_day_is_that_of_all_stocks_since_their_base_prices(shares):
+    """Held over night each counts from today's base price, however many there are; and the morning's worth."""
+    bench = Bench(flat_at=None).start()
+    core, ledger = bench.engine.core, bench.ledger
+    paid, base, now = (60_000, 30_000), (70_500, 29_000), (71_000, 28_500)
+    for symbol, count, cost in zip((SYMBOL, OTHER), shares, paid, strict=True):
+        for entry in (
+            books.bought(count, cost, symbol, symbol.zfill(10), symbol=symbol) if count else ()
+        ):
+            ledger.apply(entry)
+    ledger.apply(bot.DayOpened(NEXT_DAY, bench.now))
+    for symbol, first, last in zip((SYMBOL, OTHER), base, now, strict=True):
+        state = core.symbols[symbol]
+        state.instrument, state.last_trade = replace(instrument(symbol), base_price=first), None
+        state.quoted = bot.Known(last, bench.now)
+    rows = list(zip(shares, base, now, strict=True))
+    assert core.day_result_krw() == sum(count * (last - first) for count, first, last in rows)
+    worth = sum(count * first for count, first, _ in rows)
+    assert core.morning_equity_krw() == ledger.morning_cash_krw + worth
+
+
+def test_nothing_is_said_of_a_scale_before_the_price_of_the_day_came():
+    """A close is kept, the first answer is still on its way: no doubt yet, and no fault."""
+    bench = Bench().start()
+    close = bot.CloseKept(SYMBOL, 70_000, books.DAY, True, bench.now)
+    bench.ledger.closes[SYMBOL] = close
+    bench.engine.core.session = bot.session_of(NEXT_DAY)
+    for known in (None, replace(instrument(), base_price=0)):
+        bench.state.instrument = known
+        assert bot.new_scale(bench.engine.core, SYMBOL) is False
