@@ -3479,7 +3479,6 @@ class RiskFacts:
     holds: tuple[str, ...] = ()
     stopped: str = ""
     level: KillLevel = KillLevel.ACTIVE
-    stopping: bool = False
     entries_until: datetime | None = None
     orders_last_minute: int = 0
     orders_last_second: int = 0
@@ -3589,8 +3588,8 @@ def rule_holds(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     """Refuse entries while something is not known: start-up, feed, order list, kill switch."""
     if facts.stopped and _entry(intent):
         return Refusal("STOPPED", facts.stopped)
-    if _entry(intent) and (facts.holds or facts.stopping):
-        return Refusal("ON_HOLD", ", ".join(facts.holds) or "the program is stopping")
+    if _entry(intent) and facts.holds:
+        return Refusal("ON_HOLD", ", ".join(facts.holds))
     return None
 
 
@@ -4529,11 +4528,7 @@ class SymbolState:
 
     def note_auction(self, expected: bool, now: datetime) -> None:
         """A quote shows expected prices of an auction, or real ones."""
-        if not expected:
-            self.auction_since = None
-        elif self.auction_since is None:
-            self.auction_since = now
-        since = self.auction_since
+        since = self.auction_since = (self.auction_since or now) if expected else None
         self.auction = since is not None and now < since + AUCTION_LONGEST
 
     def end_auction(self) -> None:
@@ -4694,7 +4689,7 @@ class Core(DayFacts):
         self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
         self.last_fill_at = NEVER
         self.journal_end = NEVER  # time of the last row before this process
-        self.stopping = self.cancel_entries = False
+        self.cancel_entries = False
         self.clock_doubted = False  # today our clock was not the broker's
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
 
@@ -5233,7 +5228,6 @@ class EntryDesk:
             stopped=core.ledger.stopped.get(symbol, "")
             or ("a corporate action waits for an answer" if action_doubt(core, symbol) else ""),
             level=core.ledger.level,
-            stopping=core.stopping,
             entries_until=core.clock(core.settings.last_entry),
             orders_last_minute=core.sent_since(core.now - timedelta(minutes=1)),
             orders_last_second=core.sent_since(core.now - timedelta(seconds=1)),
@@ -5588,10 +5582,8 @@ class ExitDesk:
         """Tell that nobody buys: a lower limit lock, a halt. It is not sold before it is sold."""
         core = self._core
         run.waits_since = run.waits_since or core.now
-        waited = (core.now - run.waits_since).total_seconds()
-        if run.told_at is None and waited < EXIT_WAIT_ALERT_S:
-            return
-        if run.told_at and core.now < run.told_at + timedelta(hours=1):
+        first = run.waits_since + timedelta(seconds=EXIT_WAIT_ALERT_S)
+        if core.now < (run.told_at + timedelta(hours=1) if run.told_at else first):
             return
         run.told_at = core.now
         core.alert("exit_waits", symbol=state.view.symbol, quantity=quantity, reason=run.reason)
@@ -6190,7 +6182,7 @@ class CommandDesk:
     def _on_day(self, session: Session) -> None:
         """Prepare a trading day; exits under way before a restart go on."""
         core = self._core
-        core.session, core.stopping, core.cancel_entries = session, False, False
+        core.session, core.cancel_entries = session, False
         core.note_list(core.now)  # from here on one is missed
         core.hold("stopping", on=False)
         core.hold("old order list", on=False)
@@ -6244,7 +6236,7 @@ class CommandDesk:
 
     def _on_stop(self, cancel: bool) -> None:
         core = self._core
-        core.stopping, core.cancel_entries = True, cancel
+        core.cancel_entries = cancel
         core.hold("stopping", on=True)
         for order in core.ledger.open_orders():
             if cancel and order.intent.purpose == "entry":
@@ -6363,7 +6355,7 @@ class Engine:
         if call.action != "new" or call.intent.purpose != "entry":
             return ""
         state, level = core.symbols[call.intent.symbol], core.ledger.level
-        if core.stopping or core.holds or level is not KillLevel.ACTIVE:
+        if core.holds or level is not KillLevel.ACTIVE:
             return "entries were stopped before it left"
         if core.phase is not Phase.CONTINUOUS or state.halted or state.auction:
             return "trading was interrupted before it left"
@@ -7434,7 +7426,7 @@ REASON_WORDS = {
     "administrative issue": "관리종목", "investment risk": "투자위험종목", "investment warning": "투자경고종목",
     "short-term overheated": "단기과열종목", HALTED: "거래정지", "no REST price came": "현재가 조회에 답이 없음",
     "a corporate action waits for an answer": "권리락·분할에 대한 답을 기다림",
-    "the program is stopping": "종료하는 중", "orderable cash is not known": "주문가능금액을 아직 모름",
+    "orderable cash is not known": "주문가능금액을 아직 모름",
     "an own order of the other side rests in the book": "반대 방향의 봇 주문이 걸려 있음",
     # what an order is
     "submitting": "전송 중", "not sent": "보내지 못함", "rejected": "거부됨", "unknown": "결과 불명",

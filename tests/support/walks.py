@@ -311,7 +311,7 @@ class Walk:
             assert intent.quantity <= ledger.position(intent.symbol).quantity, "more than is held"
             return
         assert self.rows[-1].data is intent, "its row comes first"
-        assert ledger.level is bot.KillLevel.ACTIVE and not core.holds and not core.stopping
+        assert ledger.level is bot.KillLevel.ACTIVE and not core.holds
         assert intent.symbol in core.settings.symbols and intent.symbol not in ledger.stopped
         assert time(9) <= self.now.time() < core.settings.last_entry
         value = intent.quantity * (intent.price or core.symbols[intent.symbol].upper_limit)

@@ -82,7 +82,6 @@ CASES = [
     (bot.rule_level, "LEVEL", facts(level=bot.KillLevel.FLATTEN_AND_HALT), ENTRY,
      facts(level=bot.KillLevel.FLATTEN_AND_HALT), EXIT),
     (bot.rule_holds, "ON_HOLD", facts(holds=("feed",)), ENTRY, facts(holds=("feed",)), EXIT),
-    (bot.rule_holds, "ON_HOLD", facts(stopping=True), ENTRY, facts(stopping=True), EXIT),
     (bot.rule_holds, "STOPPED", facts(stopped="why"), ENTRY, facts(stopped="why"), EXIT),
     (bot.rule_session, "SESSION", facts(phase=bot.Phase.CLOSING_AUCTION), ENTRY,
      facts(phase=bot.Phase.CLOSING_AUCTION), EXIT),

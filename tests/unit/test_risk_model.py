@@ -48,7 +48,7 @@ def code_by_hand(f, i):
         return "LEVEL"
     if buys and f.stopped:
         return "STOPPED"
-    if buys and (f.holds or f.stopping):
+    if buys and f.holds:
         return "ON_HOLD"
     if buys and (f.phase is not PHASE.CONTINUOUS or (f.entries_until and f.now >= f.entries_until)):
         return "SESSION"
@@ -124,7 +124,7 @@ NEAR = {
     "symbol_krw": [2_299_999, 2_300_000, 2_300_001], "total_krw": [4_300_000, 4_300_001, 4_089_999, 4_090_001],
     "positions": [2, 3, 4], "position": [0, 1, 9, 10, 11], "open_sells": [0, 1, 10],
     "opposite_resting": [True], "unresolved": ["entry is unknown"], "halted": [True], "exiting": ["stop"],
-    "holds": [("feed",)], "stopped": ["why"], "level": list(bot.KillLevel), "stopping": [True],
+    "holds": [("feed",)], "stopped": ["why"], "level": list(bot.KillLevel),
     "entries_until": [None, NOW, NOW + timedelta(microseconds=1), NOW - timedelta(seconds=1)],
     "orders_last_minute": [5, 6, 7, 29, 30, 31], "orders_last_second": [2, 3, 4], "orders_today": [99, 100, 101],
     "day_loss_krw": [-5, 99_999, 100_000, 199_999, 200_000, 200_001], "drawdown_krw": [149_999, 150_000, 150_001],
@@ -227,7 +227,6 @@ MARKET with a price
 ENTRIES_OFF
 FLATTEN_AND_HALT
 feed
-the program is stopping
 why
 closing auction
 opening auction
