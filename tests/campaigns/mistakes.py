@@ -56,11 +56,17 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_calendar.py",
         "unit/test_rules.py",
     ),
-    "6. WIRE CODEC": ("unit/test_codec_plainly.py", "unit/test_fresh.py", "unit/test_codec.py"),
+    "6. WIRE CODEC": (
+        "unit/test_codec_plainly.py",
+        "unit/test_second_readings.py",
+        "unit/test_fresh.py",
+        "unit/test_codec.py",
+    ),
     "18. RUNTIME SERVICES": ("unit/test_services_in_a_row.py", "unit/test_services.py"),
     "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
     "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
     "8. LEDGER": (
+        "unit/test_second_readings.py",
         "unit/test_ledger_entries.py",
         "unit/test_walks.py",
         "unit/test_ledger.py",
@@ -76,6 +82,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_engine.py",
     ),
     "11. RECONCILER": (
+        "unit/test_second_readings.py",
         "unit/test_third_steps.py",
         "unit/test_walks.py",
         "unit/test_over_steps.py",
@@ -130,7 +137,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
-    "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py",
 )  # fmt: skip
 GROUPS = {
