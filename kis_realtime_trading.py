@@ -11384,15 +11384,16 @@ class Teller:
 
     def _of_stocks(self) -> Iterator[tuple[str, str]]:
         """Return what is wrong with single stocks."""
-        silent, last, quiet = self._trader.silence.missing, "", dict[str, list[str]]()
+        silent, quiet = self._trader.silence.missing, dict[str, list[tuple[str, str]]]()
         for symbol, state in self._core.symbols.items():
             name, quantity = self._bridge.name(symbol), state.view.position.quantity
             if state.halted and quantity:
                 yield f"halted {symbol}", f"trading halted: {name} {quantity:,}"
             if (at := silent.get(symbol)) and f"{self._trader.silence.heard(symbol):%H:%M:%S}" < at:
-                key, last = f"silent {symbol}" if quantity else "silent", max(last, at)
-                quiet.setdefault(key, []).append(name)  # a stop that is blind stands for itself
-        for key, names in quiet.items():
+                key = f"silent {symbol}" if quantity else "silent"
+                quiet.setdefault(key, []).append((at, name))  # a blind stop stands for itself
+        for key, found in quiet.items():
+            names, last = [name for _, name in found], max(found)[0]
             yield key, f"no trades of {shortened(names)} come, KIS had one at {last}"
 
     def _awake(self, now: datetime) -> bool:
