@@ -2703,6 +2703,12 @@ _BLOCKED_STATES = {
     "51": "administrative issue", "52": "investment risk", "53": "investment warning",
     "58": HALTED, "59": "short-term overheated",
 }  # fmt: skip
+# One code names one state; flags beside it name the same ones (doc), and the last days of a listing.
+_BLOCKED_FLAGS = (
+    ("sltr_yn", "Y", "liquidation trading"), ("mang_issu_cls_code", "Y", _BLOCKED_STATES["51"]),
+    ("mrkt_warn_cls_code", "03", _BLOCKED_STATES["52"]), ("short_over_yn", "Y", _BLOCKED_STATES["59"]),
+    ("mrkt_warn_cls_code", "02", _BLOCKED_STATES["53"]),
+)  # fmt: skip
 
 
 def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] = ()) -> Instrument:
@@ -2720,7 +2726,8 @@ def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] 
     by_tick = tick == tick_size(price, True) != tick_size(price, False)
     named = market_name in ("ETF", "ETN") or symbol.startswith("Q") or symbol in fund_codes
     fund = named or by_tick
-    blocked = _BLOCKED_STATES.get(text_of(record, "iscd_stat_cls_code"), "")
+    flags = (why for name, value, why in _BLOCKED_FLAGS if text_of(record, name) == value)
+    blocked = _BLOCKED_STATES.get(text_of(record, "iscd_stat_cls_code"), "") or next(flags, "")
     if text_of(record, "temp_stop_yn") == "Y":
         blocked = HALTED
     if not blocked and price > 0 and tick != tick_size(price, fund):
@@ -7423,6 +7430,7 @@ REASON_WORDS = {
     "the owner says so": "사용자 확인", "the owner": "직접 지시",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
+    "liquidation trading": "정리매매",
     "administrative issue": "관리종목", "investment risk": "투자위험종목", "investment warning": "투자경고종목",
     "short-term overheated": "단기과열종목", HALTED: "거래정지", "no REST price came": "현재가 조회에 답이 없음",
     "a corporate action waits for an answer": "권리락·분할에 대한 답을 기다림",

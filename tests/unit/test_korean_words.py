@@ -42,7 +42,10 @@ def refusals() -> list[str]:
     return sorted({text for text in texts if " " in text})
 
 
-@pytest.mark.parametrize("text", [*refusals(), *bot._BLOCKED_STATES.values(), *map(str, bot.Phase)])
+BARRED = {*bot._BLOCKED_STATES.values(), *(why for *_, why in bot._BLOCKED_FLAGS)}
+
+
+@pytest.mark.parametrize("text", [*refusals(), *sorted(BARRED), *map(str, bot.Phase)])
 def test_the_numbers_of_a_refusal_are_told_in_korean(text: str):
     """No English word is left; a refusal that is added needs its words."""
     korean = bot.in_korean(text)
