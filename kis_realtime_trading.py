@@ -419,11 +419,6 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C of the user, by our own handler: what a strategy raises itself is told apart from it."""
 
 
-def interrupt(*_: object) -> NoReturn:
-    """Handle SIGINT where a strategy's code runs without a loop: in a replay, in a backtest."""
-    raise Interrupted
-
-
 class KeysRefused(SettingsError):
     """KIS calls our app key or secret invalid. It is not asked again: a person must mend them."""
 
@@ -3915,12 +3910,6 @@ class Breakout(TradingStrategy):
         broke_out = bar.close > high and bar.volume >= p.volume_ratio * volume
         if not (broke_out and bar.close > view.day_vwap > 0):
             return None
-        return self._enter(view, bar, high, volume)
-
-    def _enter(
-        self, view: StrategyView, bar: Bar, high: float, volume: float
-    ) -> OrderRequest | None:
-        p = self.parameters
         entry = view.round_price(bar.close * (1 + p.slippage_pct / 100), up=True)
         stop = view.round_price(max(1.0, entry * (1 - p.stop_pct / 100)), up=False)
         target = view.round_price(entry * (1 + p.target_pct / 100), up=True) if p.target_pct else 0
@@ -3929,7 +3918,7 @@ class Breakout(TradingStrategy):
         quantity = min(p.risk_krw // (entry - stop), view.cash_krw // entry)
         if quantity <= 0:
             return None
-        self._wait[view.symbol] = p.cooldown_bars
+        self._wait[symbol] = p.cooldown_bars
         plan = ExitPlan(stop, target, p.trail_pct / 100)
         return view.buy(
             quantity, entry, f"{bar.end:%H%M}", plan, "breakout",

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import kis_realtime_trading as bot
 from companions.control import leave_control
@@ -34,10 +35,15 @@ def show_names(options: argparse.Namespace) -> int:
     return 0
 
 
+def interrupt(*_: object) -> NoReturn:
+    """Handle SIGINT where a strategy's code runs without a loop: Ctrl-C is not its fault."""
+    raise bot.Interrupted
+
+
 def run_command(options: argparse.Namespace) -> int:
     """Choose the command."""
-    if options.replay or options.backtest:  # a strategy's code runs there: Ctrl-C is not its fault
-        signal.signal(signal.SIGINT, bot.interrupt)
+    if options.replay or options.backtest:
+        signal.signal(signal.SIGINT, interrupt)
     if options.decode:
         use_utf8(sys.stdin, sys.stdout)
         return decode_lines(sys.stdin, sys.stdout, options.key, options.iv)

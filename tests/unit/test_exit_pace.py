@@ -7,6 +7,7 @@ import pytest
 from test_engine import OTHER, Bench, alerts, calls, instrument, orders_of, records, wish
 
 import kis_realtime_trading as bot
+from companions import command_line
 from companions.options import read_arguments
 
 FULL = "gate: 3 orders left within 1 s"
@@ -105,7 +106,7 @@ def test_ctrl_c_inside_a_strategy_ends_the_run_and_not_its_stock():
     """In a replay or a backtest the user's Ctrl-C is his, in whatever line it arrives."""
     bench = Bench(Interrupting()).start()
     bench.trade(70_000)
-    bench.strategy.armed, before = True, signal.signal(signal.SIGINT, bot.interrupt)
+    bench.strategy.armed, before = True, signal.signal(signal.SIGINT, command_line.interrupt)
     try:
         with pytest.raises(bot.Interrupted):
             bench.at("10:05:00")
@@ -117,13 +118,11 @@ def test_ctrl_c_inside_a_strategy_ends_the_run_and_not_its_stock():
 
 def test_a_replay_hears_ctrl_c_as_the_user_s(tmp_path):
     """The handler is in place before a strategy's code is read."""
-    from companions import command_line
-
     before = signal.getsignal(signal.SIGINT)
     options = read_arguments(["--replay", str(tmp_path / "none.gz")])
     try:
         with pytest.raises(bot.BotError):
             command_line.run_command(options)
-        assert signal.getsignal(signal.SIGINT) is bot.interrupt
+        assert signal.getsignal(signal.SIGINT) is command_line.interrupt
     finally:
         signal.signal(signal.SIGINT, before)
