@@ -1,0 +1,229 @@
+"""Borders of the world half: full boxes, last moments, what ends with its session, what is no sum."""
+
+import asyncio
+import json
+from collections import deque
+from datetime import timedelta
+from types import SimpleNamespace
+
+import edge
+import harness
+import pytest
+from mad_engine import HELD, Stage
+from test_calls_in_a_row import clients, good, token
+from test_gate import sell
+from test_phone_alone import phone
+from test_settings import LIVE_FILE, LIVE_KEYS
+from test_trader import SYMBOL
+from test_trader_in_a_row import parts
+from test_websocket import Ear, Fake, listening, taking_all, usual
+
+import kis_realtime_trading as bot
+
+SESSION = bot.session_of(edge.DAY)
+
+
+# --- REST and tokens ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("left_s", "asked"), [(599, 2), (600, 2), (601, 1)])
+def test_a_token_with_its_spare_to_the_second_is_renewed(tmp_path, left_s, asked):
+    """Good is what lives longer than the spare: exactly as long is not enough."""
+
+    async def main():
+        ends = (edge.at("10:05:30") + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+        desk, transport = clients(
+            tmp_path, (0, token(access_token_token_expired=ends)), (0, token("t2"))
+        )
+        await desk.auth.token()
+        await asyncio.sleep(3_600 - left_s)
+        await desk.auth.token()
+        return len(transport.calls)
+
+    assert harness.run_virtual(main()) == asked
+
+
+@pytest.mark.parametrize("mark", ["F", "M"])
+def test_a_page_that_leads_nowhere_is_not_followed(tmp_path, mark):
+    """More rows are said to come and no context says where: half a list is none, at once."""
+
+    async def main():
+        page = good(ctx_area_fk100="  ", ctx_area_nk100="", output1=[])
+        desk, transport = clients(
+            tmp_path, (0, token()), *[(0, page._replace(headers={"tr_cont": mark}))] * 3
+        )
+        with pytest.raises(bot.BadData, match="page 1 leads back"):
+            await desk.client.pages("orders", {})
+        return len(transport.calls)
+
+    assert harness.run_virtual(main()) == 2  # the token and one page
+
+
+# --- the feed -----------------------------------------------------------------------------------
+
+
+def test_a_session_that_failed_is_closed_before_the_next(tmp_path):
+    """The server lets one key have one session: an open one would refuse the next."""
+
+    async def main():
+        desk, made, open_then = edge.desk(tmp_path), [], []
+
+        async def connect(url):
+            open_then.append([each.closed.is_set() for each in made])
+            made.append(Fake(taking_all))
+            return made[-1]
+
+        ear = Ear(desk, usual(desk), connect)
+        async with listening(ear):
+            await asyncio.sleep(5)
+            for _ in range(3):
+                ear.socket.renew("enough")
+                made[-1].say('{"header":{"tr_id":"PINGPONG"}}')
+                await asyncio.sleep(30)
+        return open_then, made[-1].closed.is_set()
+
+    open_then, last = harness.run_virtual(main())
+    assert open_then == [[], [True], [True] * 2, [True] * 3] and last
+
+
+def test_a_stock_without_a_trade_was_heard_last_when_the_market_opened():
+    """Without a session it was heard just now; with a trade at its time in the exchange."""
+    state, now = SimpleNamespace(last_trade=None), edge.at("09:30:00")
+    core = SimpleNamespace(symbols={SYMBOL: state}, session=None, now=now)
+    silence = bot.Silence(core, None, None, None)
+    found = [silence.heard(SYMBOL)]
+    core.session = SESSION
+    found.append(silence.heard(SYMBOL))
+    state.last_trade = SimpleNamespace(ts_exchange=edge.at("09:10:00"))
+    found.append(silence.heard(SYMBOL))
+    assert found == [now, SESSION.open, edge.at("09:10:00")]
+
+
+# --- the phone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_an_outbox_is_full_at_five_hundred_and_the_oldest_goes(urgent):
+    """Nothing that waits may fill the memory; a webhook holds fifty."""
+    telegram, _ = phone()
+    for n in range(510):
+        telegram.post(f"{n}", urgent=urgent)
+    assert telegram.outbox == [f"{n}" for n in range(10, 510)]
+    doors = bot.SideDoors(
+        SimpleNamespace(webhook_url=bot.SecretStr("http://x"), heartbeat_url=bot.SecretStr(""))
+    )
+    for n in range(60):
+        doors.post(f"{n}")
+    assert doors.waiting == deque(f"{n}" for n in range(10, 60))
+
+
+async def test_an_end_of_telegram_is_told_once_and_a_usual_one_not(caplog):
+    """Cancelled, done, broken: only the last is a death."""
+
+    async def broken():
+        raise ValueError("odd")
+
+    tasks = [asyncio.create_task(asyncio.sleep(n)) for n in (0, 100)]
+    tasks.append(asyncio.create_task(broken()))
+    await asyncio.sleep(0.01)
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        bot._log_death(task)
+    assert [each.getMessage() for each in caplog.records] == [
+        "Telegram ended (ValueError: odd); alerts go to the log only"
+    ]
+
+
+# --- gate and trader ------------------------------------------------------------------------------
+
+
+def test_what_is_being_sold_is_no_part_of_what_is_being_bought(tmp_path):
+    """Held at cost and resting buys make the total; a resting sell of any price adds nothing."""
+    stage = Stage(tmp_path)
+    stage.hold(HELD, 20, 50_000)
+    for _ in range(2):
+        stage.write(stage.intent(quantity=10, price=95_000))
+    stage.write(sell(stage, quantity=10, price=90_000))
+    fits = stage.write(stage.intent(quantity=1, price=100_000))
+    over = stage.write(stage.intent(quantity=1, price=1))
+    assert bot.gate_total(stage.gate, fits) != "" and over is not None
+    stage.answer(over, bot.OrderEvent.NOT_SENT)
+    assert bot.gate_total(stage.gate, fits) == ""
+    stage.journal.close()
+
+
+def test_a_question_that_is_wanted_is_put_at_once():
+    """Who waits for the next one does not wait for the next round."""
+
+    async def story(life, trader):
+        loop, broker = asyncio.get_running_loop(), trader.broker
+        broker.agenda.is_held = lambda symbol: False
+        began = loop.time()
+        waiting = asyncio.create_task(broker.next_question(("price",), False))
+        await asyncio.sleep(1.0)
+        idle = not waiting.done()
+        broker.want(bot.Ask("price", SYMBOL))
+        ask = await waiting
+        return idle, ask, loop.time() - began
+
+    idle, ask, took_s = parts(story)
+    assert (idle, ask) == (True, bot.Ask("price", SYMBOL)) and took_s == pytest.approx(
+        1.0, abs=0.01
+    )
+
+
+@pytest.mark.parametrize("slept_s", [0.0, 3.9, 5.1, 600.0])
+def test_a_host_that_slept_shows_in_the_market_time_alone(slept_s):
+    """The loop's own time stood still with it: stops may have been missed all the same."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        timer = asyncio.create_task(trader._timer())
+        await asyncio.sleep(3.0)
+        life.world.clock._start += timedelta(seconds=slept_s)
+        life.world.clock._last = (-1.0, life.world.clock._start)
+        await asyncio.sleep(3.0)
+        timer.cancel()
+        await asyncio.gather(timer, return_exceptions=True)
+        return trader.counts["suspended"], trader.bridge.said["error"]
+
+    suspended = slept_s > bot.SUSPENDED_S
+    assert parts(story, start="09:30:00") == (suspended, suspended)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_a_fault_of_our_section_has_its_line_also_beside_real_keys():
+    """Those of the real keys have none: they stand in a file of their own."""
+    text = LIVE_FILE.replace("max_order_krw: 1000000", "max_order_krw: x")
+    with pytest.raises(bot.SettingsError) as caught:
+        bot.SettingsReader(text, {}, LIVE_KEYS.replace("my_sec", "my_secret")).read("real")
+    lines = {fault.key: fault.line for fault in caught.value.faults}
+    line = [n for n, each in enumerate(text.splitlines(), 1) if "max_order_krw" in each]
+    assert lines.pop("bot.limits.max_order_krw") == line[0]
+    assert lines and not any(lines.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("x" * 30, True), ("x" * 31, False), ("a\tb", False), ("a\x00b", False), ("한글", True)],
+)
+def test_a_key_is_shown_when_it_is_short_and_can_be_printed(key, shown):
+    """Thirty characters; one with a control character in it could be anything."""
+    assert bot._named(key) == (key if shown else f"(key of {len(key)} characters)")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("x" * 22, True), ("x" * 23, False), ("http://" + "x" * 53, True), ("http://" + "x" * 54, False),
+     (10**23, True), (10**24, False), ([1, 2], True), (["x" * 30], False)],
+)  # fmt: skip
+def test_a_value_is_shown_when_it_is_too_short_for_a_secret(value, shown):
+    """24 characters with its quotes, an address up to 62; of anything else only the kind is told."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    assert (bot._shown(value) == text) is shown
+    if not shown:
+        assert f"of {len(text)} characters" in bot._shown(value)
+        assert json.dumps(value)[1:20] not in bot._shown(value)
