@@ -20,6 +20,7 @@ from test_engine import (
     Bench,
     K,
     S,
+    Scripted,
     alerts,
     asks,
     calls,
@@ -819,3 +820,76 @@ def test_nothing_is_said_of_a_scale_before_the_price_of_the_day_came():
     for known in (None, replace(instrument(), base_price=0)):
         bench.state.instrument = known
         assert bot.new_scale(bench.engine.core, SYMBOL) is False
+
+
+class Grabbing(Scripted):
+    """Writes into one field of the position that it is shown, in place, at its first trade; fails or not."""
+
+    def __init__(self, name, fails):
+        super().__init__()
+        self.name, self.fails, self.done = name, fails, False
+
+    def on_trade(self, view, trade):
+        if trade.symbol == SYMBOL and view.position.quantity and not self.done:
+            self.done = True
+            had = getattr(view.position, self.name)
+            setattr(view.position, self.name, "mine" if isinstance(had, str) else 7)
+            if self.fails:
+                raise ValueError
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("name", list(bot.Position.__dataclass_fields__))
+def test_what_a_strategy_wrote_into_its_position_is_taken_out_again(name, fails):
+    """Field by field: shares, cost, plan and all the rest are what the ledger booked; the stock stops."""
+    bench = Bench(strategy=Grabbing(name, fails)).start()
+    bench.hold_shares(plan=FAR)
+    position = bench.ledger.position(SYMBOL)
+    before = position.values()
+    bench.wait(1)
+    bench.trade(70_000)
+    assert bench.strategy.done
+    assert position.values() == before
+    assert SYMBOL in bench.ledger.stopped
+
+
+@pytest.mark.parametrize("owners", [True, False])
+def test_a_wish_that_goes_again_is_still_the_owners_or_the_strategys(owners):
+    """Its position belongs to whoever wished it, also at the second try."""
+    bench = Bench().start()
+    if owners:
+        bench.trade(70_000)
+        done = bench.command("buy", text=f"{SYMBOL} 10 70000")
+        done += bench.seen(instrument()) if asks(done, "price") else []
+    else:
+        done = bench.want(wish(plan=FAR))
+    [call] = calls(done, "new")
+    bench.answer(call, bot.Outcome.NOT_SENT, code="EGW00201", text="too many")
+    bench.wait(7)
+    bench.trade(70_000)
+    bench.seen(instrument())
+    bench.seen(bot.Cash(10_000_000))
+    [again] = calls(bench.list_of(), "new")
+    assert again.intent.leg == call.intent.leg == (bot.OWNERS_LEG if owners else "entry")
+
+
+@pytest.mark.parametrize("holdings", [(), ((SYMBOL, 10, 0),), ((SYMBOL, 10, 4),)])
+def test_after_a_refusal_no_more_is_sold_than_a_newer_balance_frees(holdings):
+    """A balance without the stock frees none."""
+    bench = Bench().start()
+    call = exit_sent(bench)
+    bench.answer(call, bot.Outcome.REFUSED, code="APBK1", text="no")
+    bench.wait(1)
+    bench.balance(*holdings)
+    expected = [holdings[0][2]] if holdings and holdings[0][2] else []
+    assert [each.intent.quantity for each in calls(bench.wait(20), "new")] == expected
+
+
+def test_a_number_of_another_day_is_no_canary_of_today():
+    """An order of yesterday that the owner named today stands in no list of today: they are complete."""
+    ledger, reconciler = books.unknown_order()
+    for entry in books.working("old", "0000000333", trade_date=books.NEXT_DAY):
+        ledger.apply(entry)
+    for asked in (100, 150, 200):
+        assert books.look(ledger, reconciler, books.KNOWN, asked=asked) == []
+    assert reconciler.searches["one"].clean_lists == 3
