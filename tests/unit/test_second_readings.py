@@ -594,10 +594,10 @@ def test_a_stop_takes_back_resting_entries_if_told_so_and_never_an_exit(text, ta
     assert [each.intent.purpose for each in done] == taken_back
 
 
-HALTS = {  # R, r: REST says halted, or not; F, f: the feed does; g: a gap of the feed
+HALTS = {  # R, r: REST says halted, or not; F, f: the feed does; g: a gap of the feed; u: only its end
     "R": True, "Rr": False, "F": True, "Ff": False, "Fr": True, "FRr": True, "RFf": False, "Rg": True,
     "Fg": False, "FRg": True, "RFrg": False, "RFRg": True, "FRrf": False, "FgR": True, "RgFrf": False,
-    "RFfg": True, "RrFg": False,
+    "RFfg": True, "RrFg": False, "Fu": True, "Ffu": False, "Ru": True,
 }  # fmt: skip
 
 
@@ -612,8 +612,8 @@ def test_who_halted_a_stock_lifts_it(said):
         elif letter in "Ff":
             bench.trade(70_000, halted=letter == "F")
         else:
-            bench.command("feed down")
-            bench.command("feed up")
+            for word in ("feed down", "feed up") if letter == "g" else ("feed up",):
+                bench.command(word)
     assert bench.state.halted is HALTS[said]
 
 
@@ -893,3 +893,86 @@ def test_a_number_of_another_day_is_no_canary_of_today():
     for asked in (100, 150, 200):
         assert books.look(ledger, reconciler, books.KNOWN, asked=asked) == []
     assert reconciler.searches["one"].clean_lists == 3
+
+
+@pytest.mark.parametrize("ended", [books.E.CANCELLED, books.E.EXPIRED, books.E.REJECTED])
+def test_a_change_of_an_order_that_ended_is_not_followed(ended):
+    """Whatever a list shows under a later number: what is closed stays closed."""
+    ledger = books.new_ledger(*books.working(), books.update(ended, number="0000000001"))
+    child = books.row_of("0000000002", original_no="0000000001")
+    assert books.look(ledger, bot.Reconciler(ledger, False), child) == []
+
+
+@pytest.mark.parametrize(
+    ("account", "mine"),
+    [("5012345601", True), (" 5012345601 ", True), ("5012345602", False), ("5012345701", False), ("", False)],
+)  # fmt: skip
+def test_a_notice_of_another_account_of_the_id_is_dropped(account, mine):
+    """All ten digits: the product behind the number is another account as well."""
+    fields = [
+        "me",
+        account,
+        "7",
+        "",
+        "02",
+        "0",
+        "00",
+        "",
+        "005930",
+        "10",
+        "70000",
+        "100000",
+        "0",
+        "1",
+        "1",
+    ]
+    found = bot.FrameDecoder("5012345601")._notice([*fields, *[""] * 8])
+    assert (found is not None) is mine
+
+
+@pytest.mark.parametrize(
+    ("owners", "shown", "booked"), [(0, 10, True), (3, 13, True), (3, 10, False), (3, 12, False), (0, 13, False)]
+)  # fmt: skip
+def test_a_balance_confirms_notices_with_the_owners_shares_in_it(owners, shown, booked):
+    """It shows all shares of the account: his and those that the notices told of."""
+    ledger, reconciler = books.hinted(*books.FILLS)
+    ledger.external[SYMBOL] = owners
+    assert (books.read_balance(ledger, reconciler, shown, asked=30) == [books.E.FILL]) is booked
+
+
+@pytest.mark.parametrize(
+    ("filled", "cancelled", "rejected", "event"),
+    [(0, 10, 0, "cancelled"), (4, 6, 0, "cancelled"), (0, 0, 10, "rejected"), (4, 0, 6, "rejected"),
+     (4, 3, 3, "rejected"), (4, 5, 0, None), (4, 0, 5, None), (0, 9, 0, None)],
+)  # fmt: skip
+def test_the_end_of_an_order_by_the_shares_of_its_row(filled, cancelled, rejected, event):
+    """Filled, cancelled and rejected shares are all of it; a rejected rest says so."""
+    ledger = books.new_ledger(*books.working())
+    row = books.row_of(
+        "0000000001", filled_quantity=filled, filled_amount_krw=filled * 70_000,
+        cancelled_quantity=cancelled, rejected_quantity=rejected,
+    )  # fmt: skip
+    found = [
+        each.name.lower() for _, each in books.look(ledger, bot.Reconciler(ledger, False), row)
+    ]
+    assert found == (["fill"] if filled else []) + ([event] if event else [])
+
+
+def test_the_end_of_one_call_is_not_that_of_another():
+    """Two entries are being sent; the answer to one leaves the other under way."""
+    bench = Bench().start()
+    [first] = calls(bench.want(wish("one", plan=FAR)), "new")
+    [second] = calls(bench.want(wish("two", OTHER, plan=FAR)), "new")
+    assert bench.engine.core.calling == {first.intent.intent_id, second.intent.intent_id}
+    bench.answer(first)
+    assert bench.engine.core.calling == {second.intent.intent_id}
+
+
+def test_what_becomes_of_an_order_of_the_owner_is_not_told():
+    """That there is one is told once; its end is his own affair."""
+    bench = Bench().start()
+    row = books.row_of("0000000800", moment="10:00:00")
+    assert alerts(bench.list_of(row)) == ["external_order"]
+    assert alerts(bench.list_of(replace(row, cancelled_quantity=10))) == []
+    [order] = bench.ledger.orders.values()
+    assert order.status is S.CANCELLED
