@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections import deque
 from datetime import timedelta
 from types import SimpleNamespace
@@ -21,6 +23,27 @@ from test_websocket import Ear, Fake, listening, taking_all, usual
 import kis_realtime_trading as bot
 
 SESSION = bot.session_of(edge.DAY)
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def test_a_short_secret_inside_another_leaves_nothing_of_the_longer_one():
+    """The longest first, in whatever order they were learned."""
+    for words in (("abcd", "abcdef"), ("abcdef", "abcd")):
+        clean = bot.Redactor(bot.Secret(each) for each in words)
+        assert clean("x abcdef y abcd z") == "x *** y *** z"
+
+
+def test_a_disk_is_waited_for_as_long_as_was_said_and_no_longer():
+    """What is not over by then goes on; it is waited for again the next time."""
+    beside, go = bot.Beside(), threading.Event()
+    beside.begin(lambda: go.wait(30) and None)
+    began = time.monotonic()
+    assert not beside.end(0.01) and not beside.end(0.0)
+    assert time.monotonic() - began < 20.0
+    go.set()
+    assert beside.end(30.0) and beside.close()
 
 
 # --- REST and tokens ----------------------------------------------------------------------------
@@ -135,6 +158,34 @@ async def test_an_end_of_telegram_is_told_once_and_a_usual_one_not(caplog):
     ]
 
 
+async def test_a_sign_of_life_goes_out_with_the_first_beat_and_each_minute():
+    """No beat, no sign; without a new one the switch elsewhere is left to ring."""
+    asked, watchdog = [], SimpleNamespace(beats=0)
+
+    class Reply:
+        status = 200
+
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *error):
+            return None
+
+    session = SimpleNamespace(get=lambda url, **how: asked.append(url) or Reply())
+    doors = bot.SideDoors(
+        SimpleNamespace(webhook_url=bot.SecretStr(""), heartbeat_url=bot.SecretStr("http://x"))
+    )
+    for beats in (0, 1, 2):
+        watchdog.beats = beats
+        task = asyncio.create_task(doors._live(session, watchdog))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert asked == ["http://x"] * bool(beats)
+        asked.clear()
+    assert bot.How() == ("", False, "")
+
+
 # --- gate and trader ------------------------------------------------------------------------------
 
 
@@ -190,6 +241,31 @@ def test_a_host_that_slept_shows_in_the_market_time_alone(slept_s):
 
     suspended = slept_s > bot.SUSPENDED_S
     assert parts(story, start="09:30:00") == (suspended, suspended)
+
+
+def test_a_question_that_was_answered_is_no_longer_under_way():
+    """One left behind would starve the watchdog two minutes later, and end a sound bot."""
+
+    async def story(life, trader):
+        for what in ("cash", "orders", "holdings"):
+            await trader._put(bot.Ask(what), "account")
+        return dict(trader._busy_since)
+
+    assert parts(story, start="09:30:00") == {}
+
+
+def test_one_day_on_a_closed_day_says_that_there_is_none():
+    """A Saturday: told with the next session, ended at once, without a report of a day."""
+
+    async def story(life, trader):
+        life.world.clock._start = edge.at("10:00:00") + timedelta(days=1)
+        life.world.clock._last = (-1.0, life.world.clock._start)
+        await trader.run(one_day=True)
+        return [(row.ref, json.loads(row.body)) for row in trader.journal.rows("alert", "day")]
+
+    told = parts(story)
+    assert [ref for ref, _ in told] == ["started", "closed_day", "stopped"]
+    assert told[-1][1]["why"].startswith("no session now")
 
 
 # --- settings -------------------------------------------------------------------------------------
