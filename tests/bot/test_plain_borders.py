@@ -12,9 +12,10 @@ import edge
 import harness
 import pytest
 from mad_engine import HELD, Stage
+from telegram.error import ChatMigrated
 from test_calls_in_a_row import clients, good, token
 from test_gate import sell
-from test_phone_alone import phone
+from test_phone_alone import Api, phone, sending
 from test_settings import LIVE_FILE, LIVE_KEYS
 from test_trader import SYMBOL
 from test_trader_in_a_row import parts
@@ -138,6 +139,22 @@ def test_an_outbox_is_full_at_five_hundred_and_the_oldest_goes(urgent):
     for n in range(60):
         doors.post(f"{n}")
     assert doors.waiting == deque(f"{n}" for n in range(10, 60))
+
+
+def test_messages_stay_behind_in_a_chat_that_moved():
+    """A group became a supergroup: what would be edited there is a new message here."""
+
+    async def main():
+        telegram, _ = phone()
+        api = Api(None, ChatMigrated(-10042))
+        for text in ("sent", "filled", "closed"):
+            telegram.post(text, how=bot.How("a"))
+            await sending(telegram, api, 1.0)
+        return [each[:3] for each in api.sent]
+
+    assert harness.run_virtual(main()) == [
+        ("new", "42", "sent"), ("new", "-10042", "filled"), ("edit", "-10042", "closed"),
+    ]  # fmt: skip
 
 
 async def test_an_end_of_telegram_is_told_once_and_a_usual_one_not(caplog):
@@ -266,6 +283,22 @@ def test_one_day_on_a_closed_day_says_that_there_is_none():
     told = parts(story)
     assert [ref for ref, _ in told] == ["started", "closed_day", "stopped"]
     assert told[-1][1]["why"].startswith("no session now")
+
+
+def test_a_month_is_one_of_its_own_year():
+    """Last year's November is another one."""
+
+    async def story(life, trader):
+        for day, net in (
+            ("2025-11-20", 1_000),
+            ("2026-10-30", 100),
+            ("2026-11-19", 10),
+            ("2026-11-20", 1),
+        ):
+            trader.bridge.execute([bot.Record("day", day, {"net": net})])
+        return trader._teller._month("2026-11-20")
+
+    assert parts(story) == 11
 
 
 # --- settings -------------------------------------------------------------------------------------

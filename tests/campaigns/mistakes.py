@@ -62,9 +62,31 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_fresh.py",
         "unit/test_codec.py",
     ),
-    "18. RUNTIME SERVICES": ("unit/test_services_in_a_row.py", "unit/test_services.py"),
+    "18. RUNTIME SERVICES": (
+        "bot/test_plain_edges.py",
+        "bot/test_plain_borders.py",
+        "unit/test_services_in_a_row.py",
+        "unit/test_services.py",
+    ),
     "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
-    "3. DATA TYPES": ("unit/test_over_steps.py", "unit/test_ledger.py", "unit/test_engine.py"),
+    "4. SETTINGS": ("unit/test_decided_settings.py", "unit/test_settings.py"),
+    "29. COMMAND LINE": (
+        "bot/test_first_lines.py",
+        "bot/test_start_up.py",
+        "unit/test_start.py",
+        "bot/test_command_line.py",
+    ),
+    "22. KISMarketData": (
+        "bot/test_plain_edges.py",
+        "bot/test_requests.py",
+        "bot/test_market_data.py",
+    ),
+    "3. DATA TYPES": (
+        "unit/test_decided_settings.py",
+        "unit/test_over_steps.py",
+        "unit/test_ledger.py",
+        "unit/test_engine.py",
+    ),
     "8. LEDGER": (
         "unit/test_second_readings.py",
         "unit/test_ledger_entries.py",
@@ -92,12 +114,14 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "20. KISAuth": ("bot/test_calls_in_a_row.py", "bot/test_auth.py"),
     "21. REST": (
+        "bot/test_plain_edges.py",
         "bot/test_calls_in_a_row.py",
         "bot/test_rest.py",
         "bot/test_requests.py",
         "bot/test_auth.py",
     ),
     "23. KISWebSocket": (
+        "bot/test_plain_edges.py",
         "bot/test_feed_in_a_row.py",
         "bot/test_sessions.py",
         "bot/test_second_doors.py",
@@ -105,6 +129,8 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_doors.py",
     ),
     "24. TelegramBot": (
+        "bot/test_plain_edges.py",
+        "bot/test_plain_borders.py",
         "unit/test_services_in_a_row.py",
         "unit/test_phone_words.py",
         "bot/test_phone_alone.py",
@@ -122,6 +148,8 @@ RELATED: dict[str, tuple[str, ...]] = {
     "26. GATE": ("unit/test_gate_borders.py", "unit/test_gate.py", "bot/test_second_doors.py"),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
     "28. TRADER": (
+        "bot/test_plain_edges.py",
+        "bot/test_plain_borders.py",
         "bot/test_trader_in_a_row.py",
         "bot/test_trader_alone.py",
         "bot/test_polls.py",
