@@ -191,7 +191,7 @@ def test_those_who_waited_for_a_token_that_cannot_be_kept_use_it_all_the_same(tm
     """The file still holds the old one, which has ended: memory counts, one is asked for."""
 
     async def main():
-        first = token("t1", access_token_token_expired="2026-11-20 10:06:30")
+        first = token("t1", access_token_token_expired="2026-11-20 10:06:30", expires_in=60)
         desk, transport = clients(tmp_path, (0, first), (1.0, token("t2")))
         await desk.auth.token()  # in the file
         await asyncio.sleep(62)
