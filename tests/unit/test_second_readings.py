@@ -976,3 +976,87 @@ def test_what_becomes_of_an_order_of_the_owner_is_not_told():
     assert alerts(bench.list_of(replace(row, cancelled_quantity=10))) == []
     [order] = bench.ledger.orders.values()
     assert order.status is S.CANCELLED
+
+
+@pytest.mark.parametrize("wanted", list(K))
+@pytest.mark.parametrize("shown", ["", *K])
+def test_a_row_fits_an_order_of_its_own_kind_or_names_none(wanted, shown):
+    """A limit of the owner is no market order of ours."""
+    intent, row = (
+        books.intent_of(kind=wanted, price=0),
+        books.row_of("0000000077", price=0, kind=shown),
+    )
+    assert bot.fits(intent, row) is (shown in ("", wanted))
+
+
+@pytest.mark.parametrize(("owners", "told"), [(True, 1), (False, 0)])
+def test_a_wish_after_the_last_entry_is_told_to_the_owner_only(owners, told):
+    """The settings say so to a strategy; he waits for an answer."""
+    bench = Bench(flat_at=None, last_entry="14:30").start("14:40:00")
+    bench.trade(70_000)
+    bench.seen(instrument())
+    if owners:
+        done = bench.command("buy", text=f"{SYMBOL} 10 70000")
+    else:
+        bench.engine.entries.consider(bench.state, wish())
+        done = bench.feed(bot.TimeEvent(bench.now))
+    assert [row.data["code"] for row in records(done, "refusal")] == ["SESSION"]
+    assert alerts(done).count("refused") == told
+
+
+@pytest.mark.parametrize(("ahead_s", "refused"), [(2, False), (3, True), (-3, False), (-4, True)])
+def test_a_trade_of_a_moment_to_come_is_as_stale_as_an_old_one(ahead_s, refused):
+    """Beyond the tolerance of the clocks, one way, and beyond its age, the other."""
+    bench = Bench(limits={"max_data_age_s": 3.0}).start()
+    bench.trade(70_000, ts=bench.now + timedelta(seconds=ahead_s))
+    bench.seen(instrument())
+    bench.engine.entries.consider(bench.state, wish())
+    found = records(bench.feed(bot.TimeEvent(bench.now)), "refusal")
+    assert [row.data["code"] for row in found] == (["STALE"] if refused else [])
+
+
+@pytest.mark.parametrize(
+    ("by_price", "by_balance", "name"),
+    [("one", "two", "one"), ("", "two", "two"), ("one", None, "one"), (None, "two", "two"), (None, None, ""), ("", None, "")],
+)  # fmt: skip
+def test_a_stock_has_the_name_of_its_price_answer_or_of_the_balance(by_price, by_balance, name):
+    """The first of the two that names it."""
+    core = Bench().start().engine.core
+    known = None if by_price is None else replace(instrument(), name=by_price)
+    core.symbols[SYMBOL].instrument = known
+    lines = (
+        {} if by_balance is None else {SYMBOL: bot.Holding(SYMBOL, 1, 1, Decimal(1), by_balance)}
+    )
+    core.holdings = bot.Known(lines, core.now)
+    assert bot.name_of(core, SYMBOL) == name
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("price", "reason"),
+    [(71_900, None), (72_000, "target"), (72_100, "target"), (69_000, "stop"), (69_100, None)],
+)
+def test_a_plan_with_a_target_ends_there_whether_its_stop_trails_or_not(ratio, price, reason):
+    """Stop, then target, then the trailing of the stop: each at its price, to the tick."""
+    bench = Bench().start()
+    bench.hold_shares(plan=FAR)
+    bench.ledger.position(SYMBOL).plan = bot.ExitPlan(69_000, 72_000, ratio)
+    bench.trade(price)
+    assert (bench.state.exit.reason if bench.state.exit else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("halted", "auction"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_neither_a_halted_stock_nor_one_in_an_auction_is_bought(halted, auction):
+    """One of both is enough, for a wish and for what waits to be sent."""
+    bench = Bench().start()
+    bench.trade(70_000)
+    bench.seen(instrument())
+    bench.state.halted, bench.state.auction = halted, auction
+    bench.engine.entries.consider(bench.state, wish())
+    done = bench.engine.finish()
+    assert [row.data["code"] for row in records(done, "refusal")] == ["HALTED"] * (
+        halted or auction
+    )
+    assert len(calls(done, "new")) == (not halted and not auction)
