@@ -18,8 +18,8 @@ from test_gate import sell
 from test_phone_alone import Api, phone, sending
 from test_settings import LIVE_FILE, LIVE_KEYS
 from test_trader import SYMBOL
-from test_trader_in_a_row import parts
-from test_websocket import Ear, Fake, listening, taking_all, usual
+from test_trader_in_a_row import NO, parts, with_open_order_of_yesterday
+from test_websocket import Ear, Fake, ack, listening, taking_all, usual, wanted_in
 
 import kis_realtime_trading as bot
 
@@ -121,6 +121,32 @@ def test_a_stock_without_a_trade_was_heard_last_when_the_market_opened():
     state.last_trade = SimpleNamespace(ts_exchange=edge.at("09:10:00"))
     found.append(silence.heard(SYMBOL))
     assert found == [now, SESSION.open, edge.at("09:10:00")]
+
+
+def test_a_key_of_another_line_is_no_key_of_the_notices(tmp_path):
+    """Registered before us and told without a key: only a new session brings one."""
+
+    async def main():
+        desk, made = edge.desk(tmp_path), []
+        notice = bot.NOTICE_TRS[desk.profile.environment]
+
+        def answer(message):
+            pair = wanted_in(message)
+            if pair is None or pair[0] == notice:
+                return []
+            known = (notice, desk.profile.hts_id.reveal())
+            return [ack(*pair), ack(*known, "1", "OPSP0002", "ALREADY IN SUBSCRIBE")]
+
+        async def connect(url):
+            made.append(Fake(answer if not made else taking_all))
+            return made[-1]
+
+        ear = Ear(desk, usual(desk), connect)
+        async with listening(ear):
+            await asyncio.sleep(20)
+        return len(made), [up for up, _ in ear.changes]
+
+    assert harness.run_virtual(main()) == (2, [True])
 
 
 # --- the phone ----------------------------------------------------------------------------------
@@ -299,6 +325,37 @@ def test_a_month_is_one_of_its_own_year():
         return trader._teller._month("2026-11-20")
 
     assert parts(story) == 11
+
+
+def test_each_day_counts_its_own_trades_and_losses():
+    """What the day before counted stands in no report of this one."""
+
+    async def story(life, trader):
+        trader.counts |= {"Trade": 7, "bad frames": 2, "suspended": 1}
+        trader.inbox.lost = 3
+        trader.stop("enough")
+        await trader._trade_day(SESSION)
+        return sum(trader.counts.values()), trader.inbox.lost
+
+    assert parts(story, start="08:40:00") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "refusals", "asked"),
+    [("09:30:00", 9, 3), ("08:54:00", 9, 4), ("09:30:00", 2, 3), ("08:40:00", 9, 10)],
+)
+def test_the_list_of_an_earlier_day_is_given_up_when_the_market_waits(start, refusals, asked):
+    """Three refusals with the market open or five minutes before; earlier in the morning never."""
+
+    async def story(life, trader):
+        with_open_order_of_yesterday(trader)
+        await trader.broker.auth.token()
+        await asyncio.sleep(2)
+        life.wire.script["inquire-daily-ccld"] = [NO] * refusals
+        await trader.morning._end_earlier_day(SESSION)
+        return len(life.wire.of("inquire-daily-ccld"))
+
+    assert parts(story, start=start) == asked
 
 
 # --- settings -------------------------------------------------------------------------------------

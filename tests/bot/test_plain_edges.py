@@ -42,6 +42,7 @@ def test_libraries_speak_at_a_warning_and_the_bot_at_its_level():
     before = root.handlers[:], root.level, ours.level
     try:
         for level in (logging.DEBUG, logging.INFO):
+            root.setLevel(logging.DEBUG)
             bot.set_up_logging(str, None, level)
             assert (root.level, ours.level, len(root.handlers)) == (logging.WARNING, level, 1)
     finally:

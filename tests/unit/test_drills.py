@@ -114,7 +114,7 @@ async def test_a_redirected_handshake_is_not_followed():
     assert asked_elsewhere == []
 
 
-@pytest.mark.parametrize("how", ["soft link", "hard link", "for all to write"])
+@pytest.mark.parametrize("how", ["soft link", "hard link", "for all to write", "of another"])
 def test_a_control_file_that_is_not_the_owners_own_is_refused_without_its_words(tmp_path, how):
     """Through a link the lines of any file of the owner stood in the journal and on the phone."""
     secret, control = tmp_path / "secret", tmp_path / "control"
@@ -123,6 +123,11 @@ def test_a_control_file_that_is_not_the_owners_own_is_refused_without_its_words(
         control.symlink_to(secret)
     elif how == "hard link":
         os.link(secret, control)
+    elif how == "of another":
+        if os.geteuid():
+            pytest.skip("only root can give a file away")
+        control.write_text(secret.read_text())
+        os.chown(control, 65_534, -1)
     else:
         control.write_text(secret.read_text())
         control.chmod(0o666)
