@@ -1060,3 +1060,24 @@ def test_neither_a_halted_stock_nor_one_in_an_auction_is_bought(halted, auction)
         halted or auction
     )
     assert len(calls(done, "new")) == (not halted and not auction)
+
+
+def test_a_price_answer_says_whether_a_stock_is_a_fund_each_time():
+    """Its tick, its fee and its tax follow the newest answer; another stock stays what it is."""
+    bench = Bench().start()
+    for fund in (True, False, True):
+        bench.seen(replace(instrument(), fund=fund))
+        assert bench.state.view.fund is fund
+        assert not bench.engine.core.symbols[OTHER].view.fund
+
+
+def test_an_auction_lasts_by_our_own_time_not_by_that_of_its_quotes():
+    """Its quotes may bear a time that stands still: after five minutes it is over all the same."""
+    bench = Bench().start()
+    shown = bot.Quote(SYMBOL, bench.now, 70_100, 70_000, 5, 5, 70_000, "C")
+    seen = []
+    for seconds in (0, 299, 1, 1):
+        bench.wait(seconds)
+        bench.feed(shown)
+        seen.append(bench.state.auction)
+    assert seen == [True, True, False, False]
