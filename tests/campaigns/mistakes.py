@@ -77,6 +77,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_command_line.py",
     ),
     "22. KISMarketData": (
+        "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
         "bot/test_requests.py",
         "bot/test_market_data.py",
@@ -112,8 +113,9 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_second_steps.py",
         "unit/test_engine.py",
     ),
-    "20. KISAuth": ("bot/test_calls_in_a_row.py", "bot/test_auth.py"),
+    "20. KISAuth": ("bot/test_plain_borders.py", "bot/test_calls_in_a_row.py", "bot/test_auth.py"),
     "21. REST": (
+        "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
         "bot/test_calls_in_a_row.py",
         "bot/test_rest.py",
@@ -121,6 +123,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_auth.py",
     ),
     "23. KISWebSocket": (
+        "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
         "bot/test_feed_in_a_row.py",
         "bot/test_sessions.py",
@@ -145,7 +148,12 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_services.py",
         "bot/test_days_on_end.py",
     ),
-    "26. GATE": ("unit/test_gate_borders.py", "unit/test_gate.py", "bot/test_second_doors.py"),
+    "26. GATE": (
+        "bot/test_plain_borders.py",
+        "unit/test_gate_borders.py",
+        "unit/test_gate.py",
+        "bot/test_second_doors.py",
+    ),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
     "28. TRADER": (
         "bot/test_plain_edges.py",
