@@ -1,6 +1,7 @@
 """Borders of the world half: full boxes, last moments, what ends with its session, what is no sum."""
 
 import asyncio
+import base64
 import json
 import threading
 import time
@@ -34,6 +35,17 @@ def test_a_short_secret_inside_another_leaves_nothing_of_the_longer_one():
     for words in (("abcd", "abcdef"), ("abcdef", "abcd")):
         clean = bot.Redactor(bot.Secret(each) for each in words)
         assert clean("x abcdef y abcd z") == "x *** y *** z"
+
+
+@pytest.mark.parametrize("shift", range(3))
+@pytest.mark.parametrize("coded", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_either_alphabet_of_base64_is_taken_out(shift, coded):
+    """Plus and slash, or minus and underscore, at any offset of what holds it."""
+    secret = "~~~>>>???~~~>>>???~~~"
+    text = coded(b"x" * shift + secret.encode()).decode().rstrip("=")
+    assert not text.isalnum()
+    left = bot.Redactor([bot.Secret(secret)])(text)
+    assert "***" in left and len(left) <= 9
 
 
 def test_a_disk_is_waited_for_as_long_as_was_said_and_no_longer():
@@ -181,6 +193,28 @@ def test_messages_stay_behind_in_a_chat_that_moved():
     assert harness.run_virtual(main()) == [
         ("new", "42", "sent"), ("new", "-10042", "filled"), ("edit", "-10042", "closed"),
     ]  # fmt: skip
+
+
+def test_a_word_that_a_rule_refused_is_answered_as_not_done():
+    """Down at once, then a buy: the answer itself says that nothing was sent, and why."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await trader.broker.put(bot.Ask("price", SYMBOL), trader.feed)
+        trader.tighten_level(bot.KillLevel.ENTRIES_OFF, "owner")
+        answer = bot.Phone(trader)._do(bot.read_words(("buy", SYMBOL, "3")))
+        told = trader.bridge.said
+        return answer.text, told["refused"], told["error"], trader.bridge.calls.qsize()
+
+    text, refused, errors, calls = parts(story, start="09:30:00")
+    assert text.startswith("✋") and (refused, errors, calls) == (1, 0, 0)
+
+
+def test_a_new_phone_has_heard_and_told_nothing():
+    """The first word of its owner counts, the first stranger is logged."""
+    made, _ = phone()
+    assert (made.newest, made.strangers, made.sent, made.failed) == (0, 0, 0, 0)
+    assert (made.trouble, made.pairing, made.outbox) == ("", "", [])
 
 
 async def test_an_end_of_telegram_is_told_once_and_a_usual_one_not(caplog):
