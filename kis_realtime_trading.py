@@ -2265,7 +2265,7 @@ _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without 
 
 
 # Parts of patterns: a text, a number, a field that is counted only.
-_TEXT, _NUMBER, _SKIP = r"\^([^^]*+)", r"\^([0-9]{1,18}+)", r"\^[^^]*+"
+_TEXT, _NUMBER, _SKIP = r"\^([^|^]*+)", r"\^([0-9]{1,18}+)", r"\^[^|^]*+"
 
 
 def _usual_trade(day: str, width: int) -> str:

@@ -170,6 +170,19 @@ def test_the_short_way_agrees_with_the_long_way(tr_id, count, added, mutations):
         assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("tr_id", sorted(USUAL))
+@pytest.mark.parametrize("at", [5, 29])
+def test_the_short_way_takes_no_bar_inside_a_record(tr_id, at):
+    """A `|` among the fields may begin a second frame: refused by either way."""
+    fields = list(USUAL[tr_id])
+    decoder = bot.FrameDecoder(day=DAY)
+    usual = f"0|{tr_id}|001|" + "^".join(fields)
+    assert list(decoder.decode(usual)) == list(decoder.decode(usual))
+    fields[at] += "|"
+    with pytest.raises(bot.BadData, match="not of the form"):
+        decoder.decode(f"0|{tr_id}|001|" + "^".join(fields))
+
+
 def test_a_new_day_forgets_the_short_way():
     """After set_day() a late trade of the day before keeps its own date."""
     decoder = bot.FrameDecoder(day=DAY)
