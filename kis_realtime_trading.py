@@ -250,7 +250,6 @@ ENDPOINTS: dict[str, Endpoint] = {
     "sell": Endpoint(_TRADE + "order-cash", "TTTC0011U", "VTTC0011U", method="POST"),
     "change": Endpoint(_TRADE + "order-rvsecncl", "TTTC0013U", "VTTC0013U", method="POST"),
     "buying_power": Endpoint(_TRADE + "inquire-psbl-order", "TTTC8908R", "VTTC8908R"),
-    "sellable": Endpoint(_TRADE + "inquire-psbl-sell", "TTTC8408R", None),
     "orders": Endpoint(_TRADE + "inquire-daily-ccld", "TTTC0081R", "VTTC0081R", 100),
     "realized": Endpoint(_TRADE + "inquire-period-trade-profit", "TTTC8715R", None),
     "balance": Endpoint(_TRADE + "inquire-balance", "TTTC8434R", "VTTC8434R", 50),
@@ -7411,8 +7410,7 @@ REASON_WORDS = {
     "the day is over": "하루 매매를 마쳤습니다", "no session now": "지금은 장이 아닙니다",
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
-    "seen in order list": "주문 목록에서 확인", "paper": "모의투자", "real": "실전투자",
-    "paper (simulated)": "모의투자(시뮬레이터)",
+    "paper": "모의투자", "real": "실전투자", "paper (simulated)": "모의투자(시뮬레이터)",
     "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 중지(ENTRIES_OFF)",
     "REDUCE_ONLY": "축소만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
     "process ended": "프로그램이 끝남",
@@ -7485,7 +7483,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
         "증권사가 HTS ID(my_htsid)를 인정하지 않아 체결통보가 오지 않습니다. 체결은 조회로 확인합니다: "),
     (r"trading halted: (.+)", r"거래정지 중: \1주"),
     (r"no trades of (.+) come, KIS had one at (\S+)", r"\1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)"),
-    (r"no trades of (\S+) come$", r"\1 체결이 오지 않아 다시 연결"), (r"no trade came of: ", "체결가격이 오지 않은 종목: "),
+    (r"no trades of (\S+) come$", r"\1 체결이 오지 않아 다시 연결"),
     (r"no answer to: ", "증권사가 조회를 거부합니다: "), (r"control file: 'level \w+'", "명령행"),
     (r"control file: ('.*')", r"알 수 없는 명령 \1"),
     (r"no order (\S+) waits for an answer", r"\1: 답을 기다리는 주문이 아닙니다"),
@@ -8009,9 +8007,7 @@ class KISAuth:
         """Take the cached token if it is ours and readable by nobody else."""
         try:
             if stat.S_IMODE(self._file.stat().st_mode) & 0o077:
-                log.warning(
-                    "token file %s was readable by others; asking for a new token", self._file
-                )
+                log.warning("token file %s was readable by others", self._file)
                 return
             data = json.loads(self._file.read_text())
             expires = datetime.fromisoformat(data["expires"])
@@ -8284,10 +8280,9 @@ class Rest:
         """Return the figures of each service and what is left of the pace that all share."""
         calls = {name: each.figures() for name, each in self.figures.items()}
         errors = [item for each in self.figures.values() for item in each.errors.items()]
-        paced = [
-            n for code, n in errors if code == "HTTP 429" or meaning(code, "question") == "pace"
-        ]
-        return {"calls": calls, "budget": self.governor.budget() | {"too_many": sum(paced)}}
+        too_many = sum(n for code, n in errors if meaning(code, "question") == "pace")
+        too_many += sum(n for code, n in errors if code == "HTTP 429")
+        return {"calls": calls, "budget": self.governor.budget() | {"too_many": too_many}}
 
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str], body: Any = None,
@@ -8362,42 +8357,31 @@ class KISClient:
         Raises:
             RequestRefused: the broker refused. NoAnswer, NotSent, BadData: no usable answer.
         """
-        tr_id, renewed = self.tr_id(name), False
+        path, tr_id, renewed = ENDPOINTS[name].path, self.tr_id(name), False
         pauses = iter(QUERY_PAUSES)
         while True:
             try:
-                return await self._get_once(name, tr_id, params, lane, tr_cont)
+                token = await self.auth.token()
+                headers = self.headers(tr_id, token, tr_cont)
+                reply = await self.rest.call("GET", path, headers=headers, params=params, lane=lane)
+                body = reply.body()
+                self.raise_refusal(reply.status, body, token)
+                self._refused_since_s = math.inf
+                return body, reply.headers.get("tr_cont", "").strip()
             except TokenRefused:
                 if renewed:
                     raise
                 renewed = True
-            except RequestRefused as refusal:
+            except AskFailed as error:
+                code = getattr(error, "code", None)  # of a refusal; without an answer there is none
+                means = "passing" if code is None else meaning(code, "question")
                 pause = next(pauses, None)
-                means = meaning(refusal.code, "question")
                 if means not in ("pace", "passing") or pause is None:
                     raise
                 if means == "pace":
                     self.rest.governor.slow_down()
                 else:
                     await self._clock.sleep(pause)
-            except (NoAnswer, NotSent, BadData):
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
-                await self._clock.sleep(pause)
-
-    async def _get_once(
-        self, name: str, tr_id: str, params: Mapping[str, str], lane: int, tr_cont: str
-    ) -> tuple[dict[str, Any], str]:
-        token = await self.auth.token()
-        reply = await self.rest.call(
-            "GET", ENDPOINTS[name].path, headers=self.headers(tr_id, token, tr_cont), params=params,
-            lane=lane,
-        )  # fmt: skip
-        body = reply.body()
-        self.raise_refusal(reply.status, body, token)
-        self._refused_since_s = math.inf
-        return body, reply.headers.get("tr_cont", "").strip()
 
     def headers(self, tr_id: str, token: Secret, tr_cont: str = "") -> dict[str, str]:
         """Return the headers of a call (doc)."""
@@ -9515,7 +9499,7 @@ def _loop_time() -> float:
 FIGURES_S = 90.0  # an answer that takes longer is given up; below STUCK_S: the evening waits
 
 
-async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) -> Any:
+async def work_out(journal: Path, bot: BotSettings, *words: str) -> Any:
     """Have the folder companions work an answer out in a process of its own, within its time.
 
     None: it has none, or not in time. The process gets neither keys nor tokens.
@@ -9525,7 +9509,7 @@ async def work_out(journal: Path, language: str, bot: BotSettings, *words: str) 
     process = None
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "companions.phone_answers", str(journal.absolute()), language,
+            sys.executable, "-m", "companions.phone_answers", str(journal.absolute()), bot.language,
             str(bot.stock_fee_pct), str(bot.fund_fee_pct), *words, cwd=tools, env=kept,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -10325,37 +10309,6 @@ class KISOrder:
         body, _ = await self._client.get("buying_power", params)
         return whole(output_of(body, "output"), "nrcvb_buy_amt")
 
-    async def sellable(self, symbol: str) -> int:
-        """Return the shares that can be sold now; from the balance on paper."""
-        if self._client.profile.environment == "paper":
-            held = {each.symbol: each.sellable for each in (await self.balance()).holdings}
-            return held.get(symbol, 0)
-        params = {**self._client.account_params(), "PDNO": symbol}
-        body, _ = await self._client.get("sellable", params)
-        if meaning(str(body.get("msg_cd", "")).strip(), "question") == "empty":
-            return 0
-        record = rows_of(body, "output1", "output")
-        return whole(record[0], "ord_psbl_qty") if record else 0
-
-
-class KISAccount:
-    """All clients of one account at KIS."""
-
-    def __init__(
-        self, profile: Profile, bot: BotSettings, transport: Transport, connect: Connect,
-        folder: Path, clock: MarketClock,
-    ) -> None:  # fmt: skip
-        pace = bot.rest_calls_per_second or REST_CALLS_PER_SECOND[profile.environment]
-        self.rest = Rest(profile, transport, pace)
-        self.auth = KISAuth(profile, self.rest.call, folder, clock)
-        client = KISClient(profile, self.rest, self.auth, clock)
-        self.market = KISMarketData(client, bot.funds)
-        self.orders = KISOrder(client, bot.hashkey)
-        self.orders.cma = bot.cma
-        self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
-        pause = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
-        self.socket = KISWebSocket(profile.ws_url, self.auth, self.decoder, connect, pause)
-
 
 # ======================================================================================
 # === 28. TRADER ===
@@ -10423,15 +10376,22 @@ class Services:
     show_status: Callable[[Trader], None] = lambda trader: None
 
 
-class Broker(KISAccount):
-    """The account, and the engine's questions to it: which goes when, what came of it."""
+class Broker:
+    """All clients of one account, and the engine's questions to it: which goes when, what came of it."""
 
-    def __init__(self, settings: Settings, bot: BotSettings, services: Services) -> None:
-        self._clock = services.clock
-        super().__init__(
-            settings.profile, bot, services.transport, services.connect, services.folder,
-            services.clock,
-        )  # fmt: skip
+    def __init__(self, profile: Profile, bot: BotSettings, services: Services) -> None:
+        self._clock = clock = services.clock
+        pace = bot.rest_calls_per_second or REST_CALLS_PER_SECOND[profile.environment]
+        self.rest = Rest(profile, services.transport, pace)
+        self.auth = KISAuth(profile, self.rest.call, services.folder, clock)
+        client = KISClient(profile, self.rest, self.auth, clock)
+        self.market = KISMarketData(client, bot.funds)
+        self.orders = KISOrder(client, bot.hashkey)
+        self.orders.cma = bot.cma
+        self.decoder = FrameDecoder(profile.account.reveal() + profile.product)
+        pause_s = 0.0 if profile.simulated else REGISTER_PAUSE_S[profile.environment]
+        ws = profile.ws_url
+        self.socket = KISWebSocket(ws, self.auth, self.decoder, services.connect, pause_s)
         self.troubles: dict[str, str] = {}  # what is wrong now, by the keys of ALARMS
         self._day = date.min
         self._refusals: Counter[Ask] = Counter()  # in a row
@@ -10460,20 +10420,8 @@ class Broker(KISAccount):
                 async with asyncio.timeout(min(pause, POLL_OPEN_S) / self._clock.speed):
                     await self._asked.wait()
 
-    async def put(self, ask: Ask, feed: Callable[[Event], None]) -> None:
-        """Put a question to the broker; feed its answer, if one came."""
-        if seen := await self.answer(ask):
-            feed(seen)
-
     async def answer(self, ask: Ask) -> Seen | None:
         """Put a question to the broker. None: no answer, which says nothing."""
-        try:
-            return await self._answer(ask)
-        finally:
-            self.agenda.under_way.pop(ask, None)
-            self._asked.set()
-
-    async def _answer(self, ask: Ask) -> Seen | None:
         asked_at, began = self._clock.now(), asyncio.get_running_loop().time()
         self.agenda.note_asked(ask.what, asked_at)
         key = f"answer {ask.what} {ask.symbol}"
@@ -10494,6 +10442,9 @@ class Broker(KISAccount):
             if self._refusals[ask] >= REFUSALS_UNTOLD:
                 self.troubles[key] = f"no answer to: {ask.what} {ask.symbol}: {error}"
             return None
+        finally:
+            self.agenda.under_way.pop(ask, None)
+            self._asked.set()
         del self._refusals[ask]
         self.troubles.pop(key, None)
         took_s = asyncio.get_running_loop().time() - began
@@ -10894,17 +10845,17 @@ class Morning:
             async with asyncio.TaskGroup() as group:  # one that hangs holds no other
                 for ask in prices:
                     if ask.symbol in held:
-                        group.create_task(self._broker.put(ask, self._bridge.feed))
-                await self._ask_all(account)
-            return not self._stop.is_set()
-        await self._confirm_calendar(session)
-        await self._ask_all((*prices, *account))
+                        group.create_task(self._ask(ask))
+                await self._ask(*account)
+        else:
+            await self._confirm_calendar(session)
+            await self._ask(*prices, *account)
         return not self._stop.is_set()
 
-    async def _ask_all(self, asks: Iterable[Ask]) -> None:
+    async def _ask(self, *asks: Ask) -> None:
         for ask in asks:
-            if not self._stop.is_set():
-                await self._broker.put(ask, self._bridge.feed)
+            if not self._stop.is_set() and (seen := await self._broker.answer(ask)):
+                self._bridge.feed(seen)
 
     async def warm_up(self, session: Session) -> None:
         """Warm the strategy up; on the paper server this can take minutes, which is told once."""
@@ -11180,10 +11131,6 @@ class Phone:
         log.warning("%s", self._say(f"휴대폰이 연결되었습니다 (텔레그램 사용자 {user})",
             f"the phone is paired (Telegram user {user})"))  # fmt: skip
 
-    async def _work_out(self, *words: str) -> Any:
-        trader = self._trader
-        return await work_out(trader.journal.path, trader.bot.language, trader.bot, *words)
-
     def obey(self, word: PhoneWord) -> Answer:
         """Do a word, once its proof is there, and return the answer."""
         named = read_words((word.command,))
@@ -11298,11 +11245,12 @@ class Phone:
 
     async def _answer_asked(self) -> NoReturn:
         """Learn the names that companions know; then have one question after another worked out."""
-        self._trader.bridge.names |= await self._work_out("names") or {}
+        journal, settings = self._trader.journal.path, self._trader.bot
+        self._trader.bridge.names |= await work_out(journal, settings, "names") or {}
         while True:
             said, user = await self._asked.get()
             name = said.word.name
-            found = await self._work_out(name, *said.values)
+            found = await work_out(journal, settings, name, *said.values)
             if isinstance(found, dict):
                 photo = base64.b64decode(found.get("photo", ""))
                 answer = Answer(str(found.get("text", "")), self._next(name), photo)
@@ -11451,7 +11399,7 @@ class Teller:
         )  # fmt: skip
         trader, telegram = self._trader, self._bridge.telegram
         if telegram.hears and not trader.stopping() and self._bridge.noise["report"] != "off":
-            found = await work_out(trader.journal.path, trader.bot.language, trader.bot, "evening")
+            found = await work_out(trader.journal.path, trader.bot, "evening")
             telegram.reply(Answer(photo=base64.b64decode((found or {}).get("photo", ""))))
 
     def _month(self, day: str) -> int:
@@ -11507,7 +11455,7 @@ class Trader:
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self.watchdog = services.recorder, Watchdog()
-        self.broker = Broker(settings, self.bot, services)
+        self.broker = Broker(self.profile, self.bot, services)
         self.bridge = Bridge(settings, self.bot, strategy, services, past, self.broker.want)
         self.engine, self.feed, self.tell = self.bridge.engine, self.bridge.feed, self.bridge.tell
         self._stop = asyncio.Event()
@@ -11609,9 +11557,8 @@ class Trader:
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
         socket.expects_data, socket.missed = self.engine.expects_data, self.silence.any
         async with asyncio.TaskGroup() as group:
-            loops: list[asyncio.Task[Any]] = [
-                group.create_task(each) for each in (self._pump(), self._timer(), self._call_lane())
-            ]
+            steady = self._pump(), self._timer(), self._call_lane()
+            loops: list[asyncio.Task[Any]] = [group.create_task(each) for each in steady]
             if await self.morning.prepare(session):
                 socket.registrations = registrations_of(self.profile, self.engine.core.symbols)
                 questions = self._prices(), self._questions("orders", "cash", "holdings")
@@ -11770,7 +11717,8 @@ class Trader:
 
     async def _put(self, ask: Ask, lane: str) -> None:
         self._busy_since[lane] = asyncio.get_running_loop().time()
-        await self.broker.put(ask, self.feed)
+        if seen := await self.broker.answer(ask):
+            self.feed(seen)
         del self._busy_since[lane]
 
     # --- the end ---

@@ -425,25 +425,6 @@ async def test_an_answer_to_another_call_ends_the_use_of_its_connections_and_no_
 
 
 @pytest.mark.parametrize(
-    ("answer", "shares"),
-    [({"output1": {"ord_psbl_qty": "7"}}, 7), ({"output": [{"ord_psbl_qty": "7"}]}, 7),
-     ({"output1": []}, 0), ({"msg_cd": "KIOK0560", "rt_cd": "1"}, 0), ({"msg_cd": " KIOK0560 "}, 0)],
-)  # fmt: skip
-def test_what_can_be_sold_is_what_the_answer_says_and_nothing_without_a_row(
-    tmp_path, answer, shares
-):
-    """A record, a list of one, an empty list, "nothing to show" in either spelling."""
-
-    async def main():
-        body = {"rt_cd": "0", "msg_cd": "K", **answer}
-        desk, _ = clients(tmp_path, (0, token()), (0, reply(**body)))
-        real = desk.again(profile=bot.replace(desk.profile, environment="real"))
-        return await real.orders.sellable("005930")
-
-    assert run(main) == shares
-
-
-@pytest.mark.parametrize(
     ("times_s", "median", "worst"),
     [([], 0, 0), ([1], 1000, 1000), ([3, 1, 2], 2000, 3000), (range(1, 101), 50_500, 100_000),
      (range(1, 201), 100_500, 199_000), (range(1, 1001), 872_500, 998_000)],

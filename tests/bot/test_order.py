@@ -700,26 +700,6 @@ async def test_orderable_cash_is_without_receivables(tmp_path, environment):
         assert await desk.orders.orderable_cash(SYMBOL, low) <= after
 
 
-async def test_sellable_shares(tmp_path, environment):
-    """By its own service on the real server, from the balance on paper."""
-    async with edge.served(tmp_path, environment=environment, holdings={SYMBOL: (9, 70_000)}) as (
-        desk,
-        _,
-    ):
-        assert await desk.orders.sellable(SYMBOL) == 9
-        _, high = band(desk)
-        await desk.orders.submit(intent(high, side=bot.Side.SELL, quantity=4))
-        assert await desk.orders.sellable(SYMBOL) == 5
-        assert (desk.requests("psbl-sell") > 0) is (environment == "real")
-
-
-@pytest.mark.parametrize("where", ["paper", "real"])
-async def test_of_a_stock_that_is_not_held_nothing_can_be_sold(tmp_path, where):
-    """ "Nothing to show" means 0 here, not an answer that cannot be read."""
-    async with edge.served(tmp_path, environment=where, symbols=edge.SYMBOLS) as (desk, _):
-        assert await desk.orders.sellable("000660") == 0
-
-
 async def test_the_brokers_result_of_the_day(tmp_path, environment):
     """Realised result on the real server; paper has none and is not asked."""
     async with edge.served(tmp_path, environment=environment, holdings={SYMBOL: (9, 70_000)}) as (

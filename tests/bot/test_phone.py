@@ -273,7 +273,7 @@ async def test_a_process_that_cannot_begin_costs_an_answer_and_nothing_else(
         assert "만들지 못했습니다" in (await chat.ask("/daily")).text
         assert "오늘" in (await chat.ask("/status")).text
         trader = chat.trader
-        assert await bot.work_out(trader.journal.path, "ko", trader.bot, "evening") is None
+        assert await bot.work_out(trader.journal.path, trader.bot, "evening") is None
 
 
 async def test_answers_do_not_ask_where_the_bot_was_started(tmp_path: Any, monkeypatch: Any):
@@ -281,7 +281,7 @@ async def test_answers_do_not_ask_where_the_bot_was_started(tmp_path: Any, monke
     monkeypatch.chdir(tmp_path)
     bot.Journal(Path("journal-paper-x.sqlite3")).close()
     settings = bot.BotSettings.model_validate({"symbols": ["005930"], "limits": harness.LIMITS})
-    found = await bot.work_out(Path("journal-paper-x.sqlite3"), "ko", settings, "stats")
+    found = await bot.work_out(Path("journal-paper-x.sqlite3"), settings, "stats")
     assert found == {"text": "아직 기록이 없습니다"}
 
 

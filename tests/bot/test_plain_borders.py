@@ -200,7 +200,7 @@ def test_a_word_that_a_rule_refused_is_answered_as_not_done():
 
     async def story(life, trader):
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        await trader.broker.put(bot.Ask("price", SYMBOL), trader.feed)
+        trader.feed(await trader.broker.answer(bot.Ask("price", SYMBOL)))
         trader.tighten_level(bot.KillLevel.ENTRIES_OFF, "owner")
         answer = bot.Phone(trader)._do(bot.read_words(("buy", SYMBOL, "3")))
         told = trader.bridge.said

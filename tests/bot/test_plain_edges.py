@@ -297,7 +297,7 @@ def test_phases_of_a_day_are_named_for_people():
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
         found["unknown"] = bot.phase_word(trader)
         for symbol in trader.engine.core.symbols:
-            await trader.broker.put(bot.Ask("price", symbol), trader.feed)
+            trader.feed(await trader.broker.answer(bot.Ask("price", symbol)))
         for clock in ("08:29:59", "08:30:00", "09:00:00", "15:19:59", "15:20:00", "15:30:00"):
             trader.engine.handle(bot.TimeEvent(edge.at(clock)))
             found[clock] = bot.phase_word(trader)
@@ -338,7 +338,7 @@ def test_a_status_is_what_the_books_say_field_by_field():
         row, _ = let_go(trader, side=bot.Side.BUY, purpose="entry")
         ledger, now = core.ledger, trader.clock.now()
         for symbol in core.symbols:
-            await trader.broker.put(bot.Ask("price", symbol), trader.feed)
+            trader.feed(await trader.broker.answer(bot.Ask("price", symbol)))
         held = ledger.position(SYMBOL)
         price = core.symbols[SYMBOL].instrument.last_price
         base = core.symbols[SYMBOL].instrument.base_price

@@ -80,10 +80,6 @@ QUERIES = {
         {**ACCOUNT, "PDNO": "", "ORD_UNPR": "", "ORD_DVSN": "01", "CMA_EVLU_AMT_ICLD_YN": "N",
          "OVRS_ICLD_YN": "N"},
     ),
-    "sellable": (
-        lambda desk: desk.orders.sellable("005930"), f"{DOMESTIC}/trading/inquire-psbl-sell",
-        "TTTC8408R", NOT_OFFERED, {**ACCOUNT, "PDNO": "005930"},
-    ),
     "realised": (
         lambda desk: desk.orders.realized_today(date(2026, 11, 20)),
         f"{DOMESTIC}/trading/inquire-period-trade-profit", "TTTC8715R", NOT_OFFERED,

@@ -76,7 +76,7 @@ def test_the_trades_of_a_batch_reach_the_engine_also_behind_a_bad_frame():
         from test_codec import trade_frame
 
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        await trader.broker.put(bot.Ask("price", SYMBOL), trader.feed)
+        trader.feed(await trader.broker.answer(bot.Ask("price", SYMBOL)))
         price = trader.engine.core.symbols[SYMBOL].instrument.last_price
         good = (
             trade_frame(
