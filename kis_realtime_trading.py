@@ -7518,7 +7518,7 @@ def in_korean(text: str) -> str:
     if text in REASON_WORDS:
         return REASON_WORDS[text]
     if text in REFUSAL_WORDS:
-        return f"{text} {REFUSAL_WORDS[text]}"
+        return f"{REFUSAL_WORDS[text]}({text})"
     if HOLDS.keys() >= set(text.split(", ")):
         return ", ".join(HOLDS[name].ko for name in text.split(", "))
     text, rest = text[:LONGEST_REASON], text[LONGEST_REASON:]  # a broker's page is not searched
@@ -11150,7 +11150,11 @@ class Phone:
                 said, code = less, values[-1]
         if not isinstance(said, Said):
             usage = known.usage(self._trader.bot.language)
-            return Answer(self._say(f"이렇게 쓰십시오: /{usage}", f"write: /{usage}"))
+            ko, en = f"이렇게 쓰십시오: /{usage}", f"write: /{usage}"
+            if "STOCK" in "".join(known.arguments[:1]) and not "".join(values).isascii():
+                stock = values[0].partition("=")[0]
+                ko, en = f"{stock}: 모르는 종목입니다. {ko}", f"no stock {stock} is known. {en}"
+            return Answer(self._say(ko, en))
         if known.danger is Danger.ASK:
             return self._tell(said, word.user)
         what = {"user": word.user, "command": known.name, "arguments": list(said.values)}
@@ -11168,9 +11172,10 @@ class Phone:
         bridge = self._trader.bridge
         known = bridge.names | {each: bridge.name(each) for each in bridge.engine.core.symbols}
         text, equals, answer = text.partition("=")  # of /levels
-        found = [
-            code for code, name in known.items() if name.replace(" ", "").lower() == text.lower()
-        ]
+        names = {code: name.replace(" ", "").lower() for code, name in known.items()}
+        exact = [code for code, name in names.items() if name == text.lower()]
+        partly = [code for code, name in names.items() if text.lower() in name]
+        found = exact or ([] if text.isascii() else partly)  # /sell 하이닉스
         code = found[0] if len(found) == 1 else text.upper() if text.isascii() else text
         return code + equals + answer.lower()
 

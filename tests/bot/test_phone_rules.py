@@ -100,6 +100,37 @@ def test_selling_wants_a_tap(action: str):
     at_a_desk(story)
 
 
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("sell 삼성전자", "⚠ 삼성전자: "),
+        ("sell 하이닉스", "⚠ SK하이닉스: "),  # a part that only one has
+        ("sell 삼성", "삼성: 모르는 종목입니다. 이렇게 쓰십시오: /sell 종목"),  # two have it
+        (
+            "levels 없는것=keep",
+            "없는것: 모르는 종목입니다. 이렇게 쓰십시오: /levels 종목=scale|keep",
+        ),
+        ("sell 9", "이렇게 쓰십시오: /sell 종목"),  # no part of a number
+        ("cancel 삼성전자", "이렇게 쓰십시오: /cancel 주문번호"),
+        ("resume 삼성", "이렇게 쓰십시오: /resume"),
+    ],
+)
+def test_a_stock_is_named_whole_or_by_a_part_that_only_one_has(said: str, answer: str):
+    """A name that is none, or that two share, is said to be unknown: it is nobody's order."""
+
+    def story(desk: Desk) -> None:
+        names = {
+            "005930": "삼성전자",
+            "028260": "삼성물산",
+            "000660": "SK하이닉스",
+            "999999": "9 자리",
+        }
+        desk.trader.bridge.names |= names
+        assert desk.say(said).text.startswith(answer) and not desk.acted
+
+    at_a_desk(story)
+
+
 @pytest.mark.parametrize("action", ["stop", "stopentry", "reduce", "cancel 12"])
 def test_what_lowers_risk_is_done_at_once(action: str):
     """Also from a button, also while another program reads the bot's messages."""

@@ -416,7 +416,7 @@ def test_every_text_is_used_and_every_urgent_code_exists():
     ("english", "korean"),
     [
         ("trailing stop", "추적 손절"),
-        ("STALE", "STALE 시세가 오래됨"),
+        ("STALE", "시세가 오래됨(STALE)"),
         ("the day is over; held without a guard: 005930 7",
          "하루 매매를 마쳤습니다; 봇 없이 남는 보유: 005930 7"),
         ("SIGTERM received", "SIGTERM 신호를 받았습니다"),

@@ -284,7 +284,7 @@ def test_a_row_of_the_journal_is_shown_in_words(language: str, words: str):
     [
         ("hold", "feed", {"on": False}, "실시간 시세 끊김 · 걸림 아니요"),
         ("bar", "005930", {"open": 1000, "vwap": 1000.126}, "삼성전자 · 시가 1,000 · VWAP 1,000.13"),
-        ("refusal", "x", {"symbol": "005930", "code": "STALE"}, "종목 삼성전자 · 코드 STALE 시세가 오래됨"),
+        ("refusal", "x", {"symbol": "005930", "code": "STALE"}, "종목 삼성전자 · 코드 시세가 오래됨(STALE)"),
         ("alert", "no such alert", {"odd": ["x"]}, "odd ['x']"),
     ],
 )  # fmt: skip
