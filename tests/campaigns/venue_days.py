@@ -18,6 +18,7 @@ import random
 import resource
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -103,7 +104,7 @@ async def scene(
     heard: list[tuple[int, str, Any]] = []
     values: dict[str, list[Any]] = {coin: [] for coin in SETTINGS.kimchi.coins}
     decide = monitor.board.second
-    away = 0
+    away, dark = 0, Counter[str]()  # seconds without both lines; with them again, but without a figure
 
     def second(now_s: int) -> list[tuple[str, Any]]:
         news = decide(now_s)
@@ -127,8 +128,8 @@ async def scene(
             elif live and figures and figures.usdt != truth:
                 result.wrong += 1
             values[coin].append(figures.usdt if figures else None)
-            if live and figures is None and away > 5:
-                result.missed += 1  # both lines speak again, and it still shows nothing
+            dark[coin] = dark[coin] + 1 if live and not figures and (away > 5 or dark[coin]) else 0
+            result.missed += dark[coin] > over_wire  # over sockets the first frames may be on their way
         if live and away:
             result.away_s.append(away)
         away = 0 if live else away + 1
