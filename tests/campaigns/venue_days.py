@@ -104,7 +104,8 @@ async def scene(
     heard: list[tuple[int, str, Any]] = []
     values: dict[str, list[Any]] = {coin: [] for coin in SETTINGS.kimchi.coins}
     decide = monitor.board.second
-    away, dark = 0, Counter[str]()  # seconds without both lines; with them again, but without a figure
+    away = 0  # seconds without both lines
+    dark = Counter[str]()  # seconds with both again, but without a figure
 
     def second(now_s: int) -> list[tuple[str, Any]]:
         news = decide(now_s)
@@ -129,7 +130,7 @@ async def scene(
                 result.wrong += 1
             values[coin].append(figures.usdt if figures else None)
             dark[coin] = dark[coin] + 1 if live and not figures and (away > 5 or dark[coin]) else 0
-            result.missed += dark[coin] > over_wire  # over sockets the first frames may be on their way
+            result.missed += dark[coin] > over_wire  # there the first frames may be on their way
         if live and away:
             result.away_s.append(away)
         away = 0 if live else away + 1
