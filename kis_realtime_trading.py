@@ -4442,7 +4442,7 @@ HOLDS: dict[str, Hold] = {
     "calendar": Hold("all", "the broker's calendar", "row",
         "증권사가 오늘을 휴장으로 표시함", "the broker calls this day closed"),
     "level": Hold("all", "the owner, or the next day when a rule moved it", "row",
-        "멈춤 단계가 걸려 있음", "the kill switch is on"),
+        "매수를 멈춰 둠, 다시 하려면 --level ACTIVE 또는 /resume", "off until --level ACTIVE or /resume"),
     "stopped": Hold("stock", "the next trading day", "row",
         "오늘은 이 종목 신규 중지", "no more entries in this stock today"),
     "action": Hold("stock", "the owner: --levels, or on_corporate_action", "row",
@@ -7804,7 +7804,8 @@ def morning_lines(core: Core, names: Callable[[str], str]) -> list[Alert]:
     doubts = sum(order.status in UNRESOLVED for order in core.ledger.open_orders())
     if doubts:
         lines.append(Alert("doubts_line", {"count": doubts}))
-    return lines + [Alert("hold_line", {"what": name}) for name in core.ledger.holds]
+    halted = () if core.ledger.level is KillLevel.ACTIVE else ("level",)
+    return lines + [Alert("hold_line", {"what": name}) for name in (*core.ledger.holds, *halted)]
 
 
 def alert_again(kept: Any) -> Alert:
@@ -7827,6 +7828,8 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = "".join("\n" + say(alert_again(each), language) for each in value)
         elif language == "ko" and isinstance(value, str):
             shown[key] = in_korean(value)
+        elif alert.code == "hold_line":
+            shown[key] = HOLDS[value].en
         else:
             shown[key] = value
     return TEXTS[alert.code][language != "ko"].format_map(shown)
@@ -10801,6 +10804,12 @@ class Bridge:
         known = name_of(self.engine.core, symbol)  # the balance forgets it with the last share
         return self.names.setdefault(symbol, known) if known else self.names.get(symbol, symbol)
 
+    def held(self) -> str:
+        """Return what is held, by name, with its shares."""
+        held = self.engine.core.ledger.positions.items()
+        named = ((self.name(symbol), each.quantity) for symbol, each in held)
+        return ", ".join(f"{name} {quantity:,}" for name, quantity in named if quantity)
+
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
         symbol = alert.values.get("symbol")
@@ -11204,6 +11213,8 @@ class Phone:
             return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
         named, *more = (*map(self._trader.bridge.name, said.values), "")
         does = f"{named}: {self._say(said.word.ko, said.word.en)}".removeprefix(": ")
+        if said.word.name == "flatten":
+            does += f" ({self._trader.bridge.held() or self._say('보유 없음', 'nothing is held')})"
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
@@ -11289,18 +11300,12 @@ class Teller:
             start = f"{session.open - START_BEFORE_OPEN:%H:%M}"
             self._bridge.tell("before_start", start=start, next=f"{session.open:%H:%M}")
         elif today:
-            held = self._held() if self._core.settings.flat_at else ""
+            held = self._bridge.held() if self._core.settings.flat_at else ""
             late = f"; should have been sold: {held}" if held else ""
             self._bridge.tell("session_over", next=following, held=late)
         else:
             why = f"{now:%A}" if now.weekday() > 4 else "holiday"
             self._bridge.tell("closed_day", why=why, next=following)
-
-    def _held(self) -> str:
-        """Return what is held, by name, with its shares."""
-        held = self._core.ledger.positions.items()
-        named = ((self._bridge.name(symbol), each.quantity) for symbol, each in held)
-        return ", ".join(f"{name} {quantity:,}" for name, quantity in named if quantity)
 
     def look(self) -> None:
         """Show the alarms what is wrong now, and tell what they decide."""
@@ -11326,7 +11331,7 @@ class Teller:
                 standing["recording"] = recorder.broken
         if inbox.lost:
             standing["slow"] = f"this computer is too slow: {inbox.lost} frames lost"
-        held = self._held() if "broker" in standing else ""
+        held = self._bridge.held() if "broker" in standing else ""
         unguarded = f"; not guarded: {held}" if held else ""
         alerts = self._alarms.look(now, standing, self._awake(now), unguarded)
         if alerts:
@@ -11394,7 +11399,7 @@ class Teller:
         worth = self._core.ledger.positions.items()
         equity = figures["cash"] + sum(self._core.fresh_price(s) * p.quantity for s, p in worth)
         net = figures["net"]
-        held = self._held() or ("없음" if self._trader.bot.language == "ko" else "nothing")
+        held = self._bridge.held() or ("없음" if self._trader.bot.language == "ko" else "nothing")
         shown = {**figures, "net": f"{net:+,}", "positions": held, "equity": equity}
         before = equity - net
         self._bridge.tell(

@@ -102,7 +102,8 @@ def health_line(told: Mapping[str, Any], word: Callable[..., str]) -> str:
         f"{word(key)} {process[name]} MB"
         for key, name in (("memory", "memory_mb"), ("journal", "journal_mb")) if name in process
     ]  # fmt: skip
-    return "   ".join(parts)
+    kept = (part if len(part) > 30 else part.replace(" ", "\u00a0") for part in parts)
+    return "   ".join(kept)  # a line ends between them: no figure stands without its unit
 
 
 def status_file(options: argparse.Namespace) -> Path:

@@ -131,6 +131,33 @@ def test_a_stock_is_named_whole_or_by_a_part_that_only_one_has(said: str, answer
     at_a_desk(story)
 
 
+def test_selling_all_says_first_what_it_would_sell():
+    """The tap is asked for with names and shares; also when there is nothing to sell."""
+
+    def story(desk: Desk) -> None:
+        assert "전부 팔고 멈춥니다 (보유 없음)" in desk.say("flatten").text
+        desk.trader.bridge.names["005930"] = "삼성전자"
+        desk.trader.engine.core.ledger.position("005930").quantity = 1_300
+        assert "전부 팔고 멈춥니다 (삼성전자 1,300)" in desk.say("flatten").text
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_morning_under_a_lower_level_says_how_trading_goes_on(language: str):
+    """A level holds over restarts: who forgot it reads both ways back, and no line when it is ACTIVE."""
+
+    def story(desk: Desk) -> None:
+        core = desk.trader.engine.core
+        assert bot.morning_lines(core, str) == []
+        core.ledger.level = bot.KillLevel.FLATTEN_AND_HALT
+        [line] = bot.morning_lines(core, str)
+        told = bot.say(line, language)
+        assert "--level ACTIVE" in told and "/resume" in told and told.startswith("⏸")
+
+    at_a_desk(story)
+
+
 @pytest.mark.parametrize("action", ["stop", "stopentry", "reduce", "cancel 12"])
 def test_what_lowers_risk_is_done_at_once(action: str):
     """Also from a button, also while another program reads the bot's messages."""

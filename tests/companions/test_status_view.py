@@ -58,7 +58,12 @@ def test_an_old_status_is_said_to_be_old(tmp_path):
     """A file that nobody keeps up to date is a failure, with how old it is."""
     file = tmp_path / "status.json"
     file.write_text(json.dumps(SAMPLE))
-    for hours, said in ((0.01, "36초 전의"), (0.7, "42분 전의"), (30, "30시간 전의 마지막 상태")):
+    for hours, said in (
+        (0.002, "7초 전의"),
+        (0.01, "36초 전의"),
+        (0.7, "42분 전의"),
+        (30, "30시간 전의 마지막 상태"),
+    ):
         at = time.time() - hours * 3_600
         os.utime(file, (at, at))
         with open(os.devnull, "w") as nothing:
@@ -122,7 +127,7 @@ def test_what_is_left_of_calls_token_and_memory_stands_below(tmp_path):
         with open(os.devnull, "w") as nothing:
             console = Console(width=160, record=True, file=nothing)
             console.print(status.draw_status(SAMPLE | more, 0.0, language, 160))
-        text = console.export_text()
+        text = console.export_text().replace("\u00a0", " ")
         assert [part for part in parts if part not in text] == []
     more["budget"]["too_many"] = 0
     assert "속도 초과" not in status.health_line(
@@ -147,6 +152,19 @@ def test_a_bot_that_is_off_is_told_from_one_that_hangs(tmp_path):
         )
         if lock:
             lock.release()
+
+
+def test_a_bot_that_writes_every_ten_seconds_at_night_is_on(tmp_path, capsys):
+    """Its lock is held: a status of seven seconds is neither old nor a last one."""
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps(SAMPLE))
+    os.utime(file, (time.time() - 7, time.time() - 7))
+    lock = bot.AccountLock(bot.Secret("status of 2"), tmp_path)
+    try:
+        assert status.show_status(options(tmp_path)) == 0
+    finally:
+        lock.release()
+    assert "⚠" not in capsys.readouterr().out
 
 
 def test_after_the_close_nothing_is_said_to_be_traded():
