@@ -22,7 +22,6 @@ from typing import Any
 import kis_realtime_trading as bot
 from companions import reports, why
 from companions.names import names_of, spelled
-from companions.report_view import named
 from companions.status import STATUS_NAME, name_stocks, read_status
 
 WEEKDAYS = {"ko": "월화수목금토일", "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")}
@@ -48,7 +47,7 @@ class Asked:
 
     def report(self) -> reports.Report:
         """Read the whole journal; stocks are named."""
-        return named(reports.read_report(self.journal, fees=self.fees), self.journal.parent)
+        return reports.named(reports.read_report(self.journal, fees=self.fees), self.journal.parent)
 
     def won(self, amount: int) -> str:
         """Return an amount of a result."""

@@ -13,7 +13,6 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +26,7 @@ from rich.text import Text
 import kis_realtime_trading as bot
 from companions import reports
 from companions.control import folder_to_read
-from companions.names import known_code, names_of
+from companions.names import known_code
 
 MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
 CSV_COLUMNS = (
@@ -305,16 +304,6 @@ def day_of(text: str, option: str) -> date | None:
         ) from None
 
 
-def named(report: reports.Report, folder: Path) -> reports.Report:
-    """Return a report that names each stock: as the journal does, else as the tables do."""
-    told = {symbol: name for symbol, name in report.names.items() if name}
-    names = {**names_of(folder), **told}
-    trips = tuple(
-        replace(trip, name=trip.name or names.get(trip.symbol, "")) for trip in report.trips
-    )
-    return replace(report, names=names, trips=trips)
-
-
 def show_report(options: argparse.Namespace, console: Console | None = None) -> int:
     """Print the report of each journal of the state folder."""
     language, fees = settings_of(options)
@@ -322,7 +311,7 @@ def show_report(options: argparse.Namespace, console: Console | None = None) -> 
     first, last = day_of(options.first, "--from"), day_of(options.last, "--to")
     symbol = known_code(options.symbol or "", folder)
     found = reports.read_folder(folder, first, last, symbol, fees)
-    found = [named(report, folder) for report in found]
+    found = [reports.named(report, folder) for report in found]
     console = console or Console()
     for report in found:
         console.print(Text(report.journal, "dim")) if len(found) > 1 else None

@@ -16,7 +16,7 @@ Reading takes no lock and changes nothing, also while the bot runs (see journal_
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -45,6 +45,7 @@ from companions.figures import (
     won,
 )  # fmt: skip
 from companions.journal_reader import JournalReader, Row, find_journals
+from companions.names import names_of
 
 # --- reading ----------------------------------------------------------------------------
 
@@ -359,3 +360,13 @@ __all__ = [
     "Refused", "Report", "RoundTrip", "Statistics", "drawdown", "group", "group_key", "price_before",
     "read_folder", "read_report", "statistics", "streaks", "to_json", "won",
 ]  # fmt: skip
+
+
+def named(report: Report, folder: Path) -> Report:
+    """Return a report that names each stock: as the journal does, else as the tables do."""
+    told = {symbol: name for symbol, name in report.names.items() if name}
+    names = {**names_of(folder), **told}
+    trips = tuple(
+        replace(trip, name=trip.name or names.get(trip.symbol, "")) for trip in report.trips
+    )
+    return replace(report, names=names, trips=trips)

@@ -16,13 +16,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 import kis_realtime_trading as bot
+from companions import reports
 from companions.backtest import html, metrics, recorded, sweep_view
 from companions.backtest.broker import Rules
 from companions.backtest.history import History
 from companions.backtest.run import BacktestResult, Options, run
 from companions.backtest.sweep import Job, Source, history_of
 from companions.backtest.trials import Trial, Trials, asked_of, code_of
-from companions.report_view import day_of, draw_report, named
+from companions.report_view import day_of, draw_report
 
 MOST_S = 20.0  # a run that takes longer is not repeated under other rules
 VARIANTS = {
@@ -114,7 +115,9 @@ def show_backtest(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences or result.failed else 0
-    console.print(draw_report(named(result.report, folder), settings.language, console.width))
+    console.print(
+        draw_report(reports.named(result.report, folder), settings.language, console.width)
+    )
     say_end(console, words, result)
     for each in result.official:
         print(*each.said(settings.language), sep="\n")
@@ -155,7 +158,7 @@ def show_recorded(file: Path, name: str, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return bot.EXIT_FAILED if result.differences or result.failed else 0
-    console.print(draw_report(named(result.report, folder), language, console.width))
+    console.print(draw_report(reports.named(result.report, folder), language, console.width))
     if found.journal.is_file():
         compared = recorded.compare(found.journal, result.journal, sorted(found.trades))
         print(*recorded.said(compared, language), sep="\n")

@@ -9,7 +9,11 @@ ours      the bot's Trader as a real start wires it: KISWebSocket, inbox, record
           frames that ask for it. With the journal's durable write before each order, and without
           (the journal then takes rows and writes nothing).
 watched   the same with the journal, while the page serves as many open browsers as it lets in, each
-          reading every status (--page; two processes more on the same cores).
+          reading every status (--page; two processes more on the same cores). The bot writes its
+          status, which it does not in the ways above: that is a part of the price.
+screened  the same with the live screen in a terminal of 120x40 (--page; one process more).
+told      with the journal, and every order told to a Telegram that answers (--phone).
+cut       the same, and Telegram takes the connection and says nothing, from the first to the last order.
 official  websockets, pandas.read_csv for each frame, requests.post for each order: a connection each.
 
 In: everything between the two stamps, the server's own write and read too. Set aside for ours: the
@@ -29,6 +33,8 @@ import contextlib
 import importlib.util
 import json
 import logging
+import os
+import pty
 import re
 import signal
 import statistics
@@ -50,13 +56,16 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 import kis_realtime_trading as bot
+from companions import telegram_server
 from companions.page.server import MOST_STREAMS
 
+TOKEN, OWNER = "4242:an-invented-token-of-a-bench", 4242
 MARK = 777  # shares of the trades that ask for an order
 WARM_UP = 10  # orders that are not counted
 HERE = Path(__file__).resolve()
 LABELS = {
-    "without": "ours without journal", "durable": "ours with journal", "watched": "ours watched",
+    "without": "ours without journal", "durable": "ours with journal", "watched": "page open",
+    "screened": "screen open", "told": "Telegram told", "cut": "Telegram cut",
 }  # fmt: skip
 BUYING = bot.ENDPOINTS["buy"].path
 
@@ -237,6 +246,48 @@ async def watched(folder: Path) -> AsyncIterator[None]:
             await process.wait()
 
 
+@contextlib.asynccontextmanager
+async def screened(folder: Path) -> AsyncIterator[None]:
+    """Show the live screen of the client's folder in a terminal that somebody reads."""
+    ours, theirs = pty.openpty()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(ours, os.read, ours, 65_536)
+    (folder / bot.STATUS_FILE).write_text('{"version": 1}')  # the bot writes over it
+    screen = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE.parents[2] / "kis_realtime_trading.py"), "--screen", "--state", str(folder),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+    )  # fmt: skip
+    try:
+        yield
+        if screen.returncode is not None:
+            raise RuntimeError(f"the screen ended with exit code {screen.returncode}")
+    finally:
+        if screen.returncode is None:
+            screen.kill()
+        await screen.wait()
+        loop.remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Take every connection and answer nothing; yield the address."""
+    held: set[asyncio.StreamWriter] = set()
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.add(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in held:
+            writer.close()
+
+
 async def visit(url: str) -> None:
     """Hold every stream open that the page gives, and read what comes."""
     jar = aiohttp.CookieJar(unsafe=True)
@@ -266,9 +317,16 @@ async def waits_of(way: str, rate: int, orders: int, every: int, folder: Path) -
         ports = [str(next(iter(each.sockets)).getsockname()[1]) for each in (http, ws)]
         if way == "watched":
             await stack.enter_async_context(watched(folder))
+        if way == "screened":
+            await stack.enter_async_context(screened(folder))
+        telegram = api = None
+        if way == "told":
+            api, telegram = await stack.enter_async_context(telegram_server.serve(TOKEN, OWNER))
+        if way == "cut":
+            telegram = await stack.enter_async_context(silent())
         client = await asyncio.create_subprocess_exec(
             sys.executable, str(HERE), "--client", way, *ports, str(exchange.started), str(folder),
-            stdout=asyncio.subprocess.PIPE,
+            telegram or "", stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(30 + orders * every / rate * 10):
@@ -284,6 +342,8 @@ async def waits_of(way: str, rate: int, orders: int, every: int, folder: Path) -
     waits = [each / 1_000 for each in exchange.waits_ns[WARM_UP:]]
     if len(waits) < orders * 0.9:
         raise RuntimeError(f"the client {way} sent {len(waits)} orders of {orders}")
+    if api and not api.sent:
+        raise RuntimeError("nothing was told to Telegram")
     return {"waits": waits, **(json.loads(said) if said.strip() else {})}
 
 
@@ -337,7 +397,7 @@ class TimedJournal(bot.Journal):
             self.spent_us.append((time.perf_counter_ns() - began) / 1_000)
 
 
-async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> None:
+async def run_ours(way: str, ports: list[str], started: float, folder: Path, telegram: str) -> None:
     """Run the bot until told to stop."""
     profile = bot.Profile(
         environment="paper", rest_url=f"http://127.0.0.1:{ports[0]}", product="01", agent="bench",
@@ -346,10 +406,12 @@ async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> 
         hts_id=bot.Secret("INVENTED"),
     )  # fmt: skip
     anchor = bot.ClockAnchor(unix=started, market=desk.moment_of(frames.DAY, 10 * 3_600))
+    told: dict[str, Any] = {"telegram_api": telegram, "telegram_users": [OWNER]} if telegram else {}
     section = desk.settings_of(
-        frames.SYMBOLS, parameters={}, market_clock=anchor, rest_calls_per_second=1_000
+        frames.SYMBOLS, parameters={}, market_clock=anchor, rest_calls_per_second=1_000, **told
     )
-    settings = bot.Settings(profile, section, bot.Secret(""), "")
+    token, chat = (TOKEN, str(OWNER)) if telegram else ("", "")
+    settings = bot.Settings(profile, section, bot.Secret(token), chat)
     strategy, clock = OnDemand(), bot.MarketClock(anchor)
     kind = NoJournal if way == "without" else TimedJournal
     journal = kind(folder / f"{way}-{ports[0]}.sqlite3")
@@ -357,6 +419,8 @@ async def run_ours(way: str, ports: list[str], started: float, folder: Path) -> 
     services = bot.Services(
         clock, bot.AiohttpTransport(), bot.connect_websocket, journal, folder, recorder
     )
+    if way in ("watched", "screened"):
+        services = bot.replace(services, show_status=bot.StatusFile(folder).show)
     trader = bot.Trader(settings, strategy, services, bot.read_past(journal, bot.Ledger()))
     strategy.core, trader.bridge.gate.left = trader.engine.core, Uncounted()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, trader.stop, "told to")
@@ -412,8 +476,8 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
     has_requests = importlib.util.find_spec("requests") is not None
     if has_requests:
         ways[1:1] = [("official", options.rate), ("official", slow)]
-    if options.page:
-        ways.append(("watched", options.rate))
+    seen = ("watched", "screened") * options.page + ("told", "cut") * options.phone
+    ways += [(way, options.rate) for way in seen]
     waits: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
     writes: list[float] = []
     for _ in range(options.rounds):
@@ -449,22 +513,22 @@ def figures(options: argparse.Namespace) -> Iterator[measure.Figure]:
         yield measure.at_least(
             f"official at {slow:,} frames/s / ours, 99 %", tail[rested] / tail[ours], 4
         )
-    if options.page:
-        seen = ("watched", options.rate)
-        yield measure.plain("tick to order, watched / not, median", middle[seen] / middle[durable])
-        yield measure.plain("tick to order, watched / not, 99 %", tail[seen] / tail[durable])
+    for way in seen:
+        label, beside = f"tick to order, {LABELS[way]} / not", (way, options.rate)
+        yield measure.plain(f"{label}, median", middle[beside] / middle[durable])
+        yield measure.plain(f"{label}, 99 %", tail[beside] / tail[durable])
     write = statistics.median(writes)
     yield measure.plain("journal's durable write of an order: median", write, "us")
     yield measure.plain("its share of tick to order", write / middle[durable] * 100, "%")
 
 
 def run_client(arguments: Sequence[str]) -> int:
-    """Be one of the clients: WAY, two ports, unix time of the start, folder."""
-    way, http, ws, started, folder = arguments
+    """Be one of the clients: WAY, two ports, unix time of the start, folder, address of Telegram."""
+    way, http, ws, started, folder, telegram = arguments
     if way == "official":
         asyncio.run(run_official([http, ws]))
     else:
-        asyncio.run(run_ours(way, [http, ws], float(started), Path(folder)))
+        asyncio.run(run_ours(way, [http, ws], float(started), Path(folder), telegram))
     return 0
 
 
@@ -479,7 +543,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = measure.parser_of(__doc__, 2)
     parser.add_argument("--rate", type=int, default=1_000, help="frames a second (default 1000)")
     parser.add_argument("--orders", type=int, default=100, help="orders a round (default 100)")
-    parser.add_argument("--page", action="store_true", help="measure with the page open as well")
+    parser.add_argument(
+        "--page", action="store_true", help="measure with page and screen open as well"
+    )
+    parser.add_argument(
+        "--phone", action="store_true", help="measure while Telegram is told, and cut"
+    )
     parser.add_argument("--folder", type=Path, help="where the journal is written (default: temp)")
     options = measure.read_options(parser, given)
     return measure.show(figures(options), options)
