@@ -17,10 +17,13 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from companions.simulator import words
 from companions.simulator.config import LAGS, SimulatorConfig, parse_bars_csv
 from companions.simulator.shell import Served, serve
 from companions.simulator.tables import DEFAULT_SYMBOLS, KST
 from companions.simulator.tools import midnight_ms, parse_clock, to_moment, to_ms
+
+MOST_SPEED = 100_000
 
 
 def config_yaml(served: Served) -> str:
@@ -87,49 +90,33 @@ def write_config(directory: Path, text: str) -> Path:
     return path
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(language: str = "ko") -> words.Parser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m companions.simulator",
-        allow_abbrev=False,
-        description="A KIS broker server on loopback, with a market of its own. Nothing is real.",
-        epilog="When it listens it prints one line: READY {json}. Stop it with Ctrl-C. While it "
-        "runs: curl http://127.0.0.1:PORT/simulator/state (also books, clock, faults). A client that "
-        "lives on the clock on the wall: --date of today. One that knows old frames only: --set "
-        "trade_fields=46 --set book_fields=59 --set notice_fields=23. "
-        'A fault rule: {"match": {"path": "order-cash", "nth": 1}, "effect": {"do": "lose", '
-        '"executed": true}}; a wrong one is answered with what is possible.',
-    )
-    usual, add = SimulatorConfig(), parser.add_argument
+    parser = words.Parser(language)
+    usual, add = SimulatorConfig(), parser.add
     codes, day = ",".join(DEFAULT_SYMBOLS), date.fromisoformat
-    add("--host", default="127.0.0.1", help="loopback address to listen on (%(default)s)")
-    add("--port", type=int, default=0, help="port of REST and WebSocket; 0 picks a free one")
-    add("--ws-port", type=int, help="a second port for the WebSocket (default: the same)")
-    add("--date", type=day, default=usual.day, help="trading day, YYYY-MM-DD (%(default)s)")
-    add("--start", default="08:40", help="market time at the beginning (%(default)s)")
-    add("--until", help="end by itself at this market time, HH:MM")
-    add("--until-eof", action="store_true", help="end when standard input ends, as with its maker")
-    add("--hold", type=float, default=0.0, help="seconds the clock stands still after READY")
-    add("--speed", type=float, default=1.0, help="market seconds per second (%(default)g)")
-    add("--seed", type=int, default=usual.seed, help="another seed: another market, other keys")
-    add("--symbols", default=codes, help="stock codes, comma separated (%(default)s)")
-    add("--environment", choices=("paper", "real"), default="paper", help="which host is played")
-    add("--csv", type=Path, help="minute bars: symbol,time,open,high,low,close,volume")
-    add("--cash", type=int, default=usual.initial_cash_krw, help="won to begin with (%(default)s)")
-    add("--density", type=float, default=usual.density, help="trades a minute (%(default)g)")
-    add("--limit", type=int, help="requests per market second (1 on paper, 18 on real)")
-    add("--lag", choices=sorted(LAGS), default="none", help="how late lists and balances are")
-    add("--faults", type=Path, metavar="FILE", help="JSON list of fault rules (see faults.py)")
-    add("--events", type=Path, metavar="FILE", help="JSON list: at, type, symbol, seconds")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="any other setting of "
-        "SimulatorConfig, for example trade_fields=46 or past_minutes_on_paper=false",
-    )
-    add("--write-config", type=Path, metavar="DIR", help="write DIR/kis_devlp.yaml for a client")
+    add("language", choices=("ko", "en"), default="ko")
+    add("host", default="127.0.0.1")
+    add("port", type=int, default=0)
+    add("ws-port", type=int)
+    add("date", type=day, default=usual.day)
+    add("start", default="08:40")
+    add("until")
+    add("until-eof", action="store_true")
+    add("hold", type=float, default=0.0)
+    add("speed", type=float, default=1.0)
+    add("seed", type=int, default=usual.seed)
+    add("symbols", default=codes)
+    add("environment", choices=("paper", "real"), default="paper")
+    add("csv", type=Path)
+    add("cash", type=int, default=usual.initial_cash_krw)
+    add("density", type=float, default=usual.density)
+    add("limit", type=int)
+    add("lag", choices=sorted(LAGS), default="none")
+    add("faults", type=Path, metavar="FILE")
+    add("events", type=Path, metavar="FILE")
+    add("set", action="append", default=[], metavar="NAME=VALUE")
+    add("write-config", type=Path, metavar="DIR")
     return parser
 
 
@@ -150,6 +137,8 @@ def config_from(arguments: argparse.Namespace) -> SimulatorConfig:
     bars = parse_bars_csv(arguments.csv.read_text("utf-8")) if arguments.csv else {}
     more = {name: _setting(value) for name, _, value in (s.partition("=") for s in arguments.set)}
     unknown = [name for name in more if name not in SimulatorConfig.__dataclass_fields__]
+    if not 0 < arguments.speed <= MOST_SPEED:
+        raise ValueError(f"--speed {arguments.speed:g}")
     if unknown:
         raise ValueError(f"--set knows no {', '.join(unknown)}")
     symbols = tuple(code.strip() for code in arguments.symbols.split(",") if code.strip())
@@ -178,6 +167,8 @@ async def run(arguments: argparse.Namespace) -> None:
     every call when the market day lies in the past, so it is shown later by that distance.
     """
     config = config_from(arguments)
+    if parse_clock(arguments.start) >= 86_400:
+        raise ValueError(f"expected HH:MM or HH:MM:SS, was {arguments.start!r}")
     start = to_moment(midnight_ms(config.day) + parse_clock(arguments.start) * 1000)
     if config.expiry_shift_s is None:
         past = (datetime.now(KST) - start).total_seconds()
@@ -229,9 +220,11 @@ async def _wait(served: Served, stop: asyncio.Event, until: int | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server; return the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    language = words.language_in(given)
     try:
-        asyncio.run(run(build_parser().parse_args(argv)))
+        asyncio.run(run(build_parser(language).parse_args(given)))
     except (ValueError, OSError) as error:
-        print(f"simulator: {error}", file=sys.stderr)
+        print(words.told(str(error), language), file=sys.stderr)
         return 2
     return 0

@@ -252,20 +252,30 @@ async def screened(folder: Path) -> AsyncIterator[None]:
     ours, theirs = pty.openpty()
     loop = asyncio.get_running_loop()
     loop.add_reader(ours, os.read, ours, 65_536)
-    (folder / bot.STATUS_FILE).write_text('{"version": 1}')  # the bot writes over it
-    screen = await asyncio.create_subprocess_exec(
-        sys.executable, str(HERE.parents[2] / "kis_realtime_trading.py"), "--screen", "--state", str(folder),
-        stdin=theirs, stdout=theirs, stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
-    )  # fmt: skip
+
+    async def show() -> None:
+        while not (list(folder.glob("journal-*")) and (folder / bot.STATUS_FILE).is_file()):
+            await asyncio.sleep(0.05)
+        screen = await asyncio.create_subprocess_exec(
+            sys.executable, str(HERE.parents[2] / "kis_realtime_trading.py"), "--screen",
+            "--state", str(folder), stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+        )  # fmt: skip
+        try:
+            raise RuntimeError(f"the screen ended with exit code {await screen.wait()}")
+        finally:
+            if screen.returncode is None:
+                screen.kill()
+                await screen.wait()
+
+    shown = asyncio.create_task(show())
     try:
         yield
-        if screen.returncode is not None:
-            raise RuntimeError(f"the screen ended with exit code {screen.returncode}")
+        if shown.done():
+            await shown
     finally:
-        if screen.returncode is None:
-            screen.kill()
-        await screen.wait()
+        shown.cancel()
+        await asyncio.gather(shown, return_exceptions=True)
         loop.remove_reader(ours)
         os.close(ours)
         os.close(theirs)
@@ -414,7 +424,7 @@ async def run_ours(way: str, ports: list[str], started: float, folder: Path, tel
     settings = bot.Settings(profile, section, bot.Secret(token), chat)
     strategy, clock = OnDemand(), bot.MarketClock(anchor)
     kind = NoJournal if way == "without" else TimedJournal
-    journal = kind(folder / f"{way}-{ports[0]}.sqlite3")
+    journal = kind(folder / f"journal-{way}-{ports[0]}.sqlite3")
     recorder = bot.Recorder(folder / f"records-{ports[0]}", clock.now(), {})
     services = bot.Services(
         clock, bot.AiohttpTransport(), bot.connect_websocket, journal, folder, recorder

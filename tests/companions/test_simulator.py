@@ -26,7 +26,15 @@ from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
 import companions.simulator as ks
-from companions.simulator import KST, Reply, Session, Simulator, SimulatorConfig
+from companions.simulator import (
+    KST,
+    Reply,
+    Session,
+    Simulator,
+    SimulatorConfig,
+    command_line,
+    words,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS_FILE = ROOT.parent / "shared" / "kis-fields.json"
@@ -2322,6 +2330,48 @@ def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
         shown = json.loads(answer.read())["access_token_token_expired"]
     left = datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST) - datetime.now(KST)
     assert timedelta(hours=23) < left < timedelta(hours=25)
+
+
+@pytest.mark.parametrize(
+    ("given", "korean", "english"),
+    [
+        ("--sped 3", "--sped: 그런 옵션은 없습니다. 혹시 --speed입니까?", "Did you mean --speed?"),
+        ("--speed x", "--speed 'x'은(는) 쓸 수 없는 값입니다.", "--speed 'x' cannot be used."),
+        ("--speed 0", "--speed 0: 0보다 크고", "--speed 0: above 0"),
+        ("--start 25:00", "'25:00': 시각은 HH:MM", "'25:00' is no time"),
+        ("--lag much", "none, typical, wild 가운데 하나", "is none of none, typical, wild."),
+        ("--port", "--port 뒤에 값이 있어야 합니다.", "--port needs a value."),
+        ("--set nothing=1", "그런 이름은 없습니다: nothing", "--set knows no nothing"),
+        ("--host 8.8.8.8", "이 컴퓨터 안의 주소", "on loopback only"),
+        ("--csv /no/file", "/no/file: 그런 파일이 없습니다.", "/no/file: there is no such file."),
+        ("--faults /dev/null", "JSON이 아닙니다", "That is no JSON"),
+    ],
+)
+def test_command_line_tells_a_mistake_in_both_languages(
+    given: str, korean: str, english: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and what to write in its place; Korean unless --language says otherwise."""
+    for more, said in ((), korean), (("--language", "en"), english):
+        try:
+            code: Any = command_line.main([*given.split(), *more])
+        except SystemExit as ended:
+            code = ended.code
+        told = capsys.readouterr()
+        assert (code, told.out) == (2, "") and said in told.err, told.err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [((), "사용법:"), (("--language=en",), "usage:"), (("--language", "de"), "사용법")],
+)
+def test_command_line_helps_in_both_languages(
+    more: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every option has its words in both."""
+    with pytest.raises(SystemExit):
+        command_line.main(["--help", *more])
+    told = capsys.readouterr().out
+    assert told.startswith(said) and all(f"--{name}" in told for name in words.HELP)
 
 
 def test_command_line_ends_at_a_market_time() -> None:
