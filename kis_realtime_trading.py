@@ -766,6 +766,12 @@ class BrokerOrder:
     rejected_quantity: int
     time: str  # HHMMSS
 
+    @property
+    def alive(self) -> int:
+        """Shares that may still be filled under this number."""
+        ended = self.filled_quantity + self.cancelled_quantity + self.rejected_quantity
+        return self.quantity - ended
+
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
@@ -4170,7 +4176,9 @@ class Reconciler:
         replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
         if replaced and age < PROOF_OF_ABSENCE_S:
             return  # its rest may live on under a number that the list does not show yet
-        if over >= order.intent.quantity and (row.cancelled_quantity or row.rejected_quantity):
+        # of a changed order: part of it was cancelled before, under a number of then
+        gone = row.alive <= 0 and nothing_left(order.note) and age >= 2 * HINT_PATIENCE_S
+        if gone or (over >= intent.quantity and (row.cancelled_quantity or row.rejected_quantity)):
             event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
             yield OrderUpdate(key, event, now, row.order_no)
         elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
@@ -4188,10 +4196,11 @@ class Reconciler:
             followed.add(root.intent.intent_id)
             yield from self._read_row(root, row, asked_at, now)
             return
-        alive = row.quantity - row.filled_quantity - row.cancelled_quantity - row.rejected_quantity
         unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
         is_cancel = not row.price and row.kind in unpriced
-        if root.status not in OPEN_STATUSES or not (alive > 0 or row.filled_quantity):
+        if root.status not in OPEN_STATUSES and row.filled_quantity:  # listed after its end was
+            yield from self._read_row(root, row, asked_at, now)
+        if root.status not in OPEN_STATUSES or not (row.alive > 0 or row.filled_quantity):
             return
         if is_cancel and not row.filled_quantity:
             return
@@ -7912,6 +7921,7 @@ class KISAuth:
         self._expires = NEVER
         self._dead = Secret("")
         self._next_issue = -math.inf  # loop time
+        self._worked = False  # these keys gave a good token since they were last refused
         self._cause: BotError | None = None  # why the last issue failed
 
     async def token(self, spare: timedelta = TOKEN_SPARE) -> Secret:
@@ -7921,7 +7931,8 @@ class KISAuth:
 
         Raises:
             KeysRefused: app key or secret are invalid; KIS is not asked with them again.
-            RequestRefused: the broker gives none (EGW00133: wait a minute).
+            RequestRefused: the broker gives none (EGW00133: wait a minute), or calls keys invalid that
+                worked until now: one such answer may be false, a second one is not.
             NoAnswer, NotSent, BadData: asked and got nothing usable; try again later.
         """
         if self._is_good(spare):
@@ -7981,7 +7992,9 @@ class KISAuth:
             self._next_issue = loop.time()  # the server saw nothing: its minute did not begin
             raise
         except RequestRefused as refusal:
-            if meaning(refusal.code, "question") in ("appkey", "secret"):
+            invalid = meaning(refusal.code, "question") in ("appkey", "secret")
+            worked, self._worked = self._worked, self._worked and not invalid
+            if invalid and not worked:
                 raise self._refused_keys(refusal.code) from None
             raise
         token = Secret(_needed(body, "access_token"))
@@ -7991,6 +8004,7 @@ class KISAuth:
             raise RequestRefused("EGW00121", "the server gave a dead token again; revoked it", 403)
         Redactor.learn(token)
         self._token, self._expires, self._cause = token, _token_expiry(body, asked), None
+        self._worked = True
         if not done_in_time(self._store):
             log.warning("the token is not kept yet for a restart: the disk does not answer")
 
@@ -8019,6 +8033,7 @@ class KISAuth:
             if data["mark"] == self._mark:
                 self._token, self._expires = Secret(_needed(data, "token")), expires
                 Redactor.learn(self._token)
+                self._worked |= self._is_good(TOKEN_SPARE)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, BadData, RecursionError):
@@ -8396,7 +8411,7 @@ class KISClient:
     def raise_refusal(self, status: int, body: Mapping[str, Any], token: Secret) -> None:
         """Raise when a body says no; business refusals come with HTTP 200, gateway ones with 500."""
         code = code_of(body)
-        if str(body.get("rt_cd", "")) == "0" or meaning(code, "question") == "empty":
+        if str(body.get("rt_cd", "")).strip() == "0" or meaning(code, "question") == "empty":
             return
         text = self.clean(str(body.get("msg1") or body.get("error_description") or ""))
         if meaning(code, "question") == "token":

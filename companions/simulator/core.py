@@ -183,9 +183,14 @@ class Simulator:
         ticket = Ticket(symbol, side, kind, quantity, price, source)
         return self._number(self._exchange.place(ticket, self._agenda.now))
 
-    def manual_cancel(self, order_no: str) -> str:
-        """Cancel the rest of an order as the owner; return the number of the cancel."""
-        wanted = Change(order_no, True, True, 0, "00", 0, "owner")
+    def manual_cancel(self, order_no: str, quantity: int = 0) -> str:
+        """Cancel an order as the owner, its rest or some shares; return the number of the cancel."""
+        wanted = Change(order_no, True, not quantity, quantity, "00", 0, "owner")
+        return self._number(self._exchange.change(wanted, self._agenda.now))
+
+    def manual_change(self, order_no: str, price: int) -> str:
+        """Give the rest of an order another limit as the owner; return its new number."""
+        wanted = Change(order_no, False, True, 0, "00", price, "owner")
         return self._number(self._exchange.change(wanted, self._agenda.now))
 
     @staticmethod

@@ -512,6 +512,7 @@ def test_a_body_that_is_no_object_is_bad_data(text, status):
     [
         ({"rt_cd": "0"}, None),
         ({"rt_cd": 0}, None),
+        ({"rt_cd": " 0 ", "msg_cd": "KIOK0510"}, None),
         ({"rt_cd": "1", "msg_cd": "70070000"}, None),
         ({"rt_cd": "1", "msg_cd": "KIOK0560"}, None),
         ({"rt_cd": "1", "msg_cd": "EGW00123"}, bot.TokenRefused),

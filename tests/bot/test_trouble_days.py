@@ -68,19 +68,22 @@ def test_a_wrong_key_ends_the_program_and_says_what_to_do(key, line):
     assert bot._explain_failure(told.ended) == bot.EXIT_SETTINGS == 78
 
 
-def test_a_key_that_is_revoked_in_the_day_is_no_reason_to_ask_again():
-    """The token dies, the new one is refused for its key: the program ends; shares are named."""
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_key_that_is_refused_in_the_day_is_asked_for_once_more(times):
+    """The token dies, the new one is refused for its key: once may be false, and what is held stays
+    guarded; twice, a minute apart, ends the program, and shares are named."""
     told = troubles.live(
         **DAY, wishes=BUY, faults=[
-            {"match": {"path": "tokenP", "from": "10:00"},
+            {"match": {"path": "tokenP", "from": "10:00", "times": times},
              "effect": {"do": "error", "code": "EGW00103", "status": 403}},
             {"match": {"kind": "account", "from": "10:00", "times": 1},
              "effect": {"do": "token", "code": "EGW00121"}},
         ],
     )  # fmt: skip
-    assert told.codes[-1] == "keys_refused"
-    assert "005930 5" in told.lines[-1][1]
-    assert [name for _, name in told.requests].count("tokenP") == 2
+    assert [name for _, name in told.requests].count("tokenP") == 3
+    assert ("keys_refused" in told.codes) is (times > 1)
+    assert told.codes[-1] == ("keys_refused" if times > 1 else "stopped")
+    assert times == 1 or "005930 5" in told.lines[-1][1]
 
 
 @pytest.mark.parametrize(

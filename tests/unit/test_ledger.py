@@ -929,6 +929,38 @@ def test_an_order_changed_twice_between_two_lists_is_followed():
     assert ledger.orders["one"].status is S.WORKING
 
 
+def test_a_changed_order_that_is_listed_after_the_end_of_the_old_one_is_booked():
+    """The row with its shares moved away comes first: the fills of the new number are ours."""
+    ledger, reconciler = changing()
+    look(ledger, reconciler, row_of("0000000001", cancelled_quantity=10))
+    assert ledger.orders["one"].status is S.CANCELLED
+    moved = row_of("0000000001", cancelled_quantity=10)
+    child = {"original_no": "0000000001", "filled_quantity": 10, "filled_amount_krw": 700_000}
+    assert look(ledger, reconciler, moved, row_of("0000000002", **child)) == [("one", E.FILL)]
+    assert look(ledger, reconciler, moved, row_of("0000000002", **child)) == []
+    assert ledger.position(SYMBOL).quantity == 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "filled", "ends"), [(30, 3, True), (29, 3, False), (70, 2, False)]
+)
+def test_a_changed_order_of_which_a_part_was_cancelled_ends_with_its_rest(asked, filled, ends):
+    """Ten, seven of them cancelled under the old number, the rest changed: the broker says that nothing
+    is left, and half a minute later a row of three, all filled, says the same."""
+    ledger, reconciler = changing(E.REPLACE_SENT, price=0, kind="03")
+    ledger.apply(update(E.ACCEPTED, number="0000000002"))
+    ledger.apply(fill("one", filled, filled * 70_000, "0000000002"))
+    ledger.apply(update(E.REPLACE_SENT, price=0, kind="01"))
+    ledger.apply(update(E.REFUSED, note="40330000 nothing is left to change"))
+    left = {"quantity": 3, "filled_quantity": filled, "filled_amount_krw": filled * 70_000}
+    rows = (
+        row_of("0000000001", cancelled_quantity=10),
+        row_of("0000000002", original_no="0000000001", **left),
+    )
+    events = look(ledger, reconciler, *rows, asked=asked)
+    assert events == [("one", E.CANCELLED)][:ends]
+
+
 def test_the_newest_child_explains_the_ones_before_it():
     """1 -> 2 is known, 3 is not yet: row 2 with its shares moved on is no cancelled order."""
     ledger = new_ledger(
