@@ -169,7 +169,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "companions/test_telegram_server.py",
     ),
     "12. STATE": ("unit/test_agenda.py", "bot/test_polls.py", "bot/test_second_doors.py"),
-    "13. ENTRIES": ("bot/test_commands.py",),
+    "13. ENTRIES": ("bot/test_commands.py", "bot/test_days_of_others.py"),
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (

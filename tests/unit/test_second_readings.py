@@ -3,6 +3,7 @@
 Each family was found by mistakes planted afresh that no other test noticed.
 """
 
+import itertools
 import random
 from dataclasses import replace
 from datetime import datetime, time, timedelta
@@ -1081,3 +1082,95 @@ def test_an_auction_lasts_by_our_own_time_not_by_that_of_its_quotes():
         bench.feed(shown)
         seen.append(bench.state.auction)
     assert seen == [True, True, False, False]
+
+
+# --- what a night leaves to the next day ---
+
+
+def test_the_close_of_today_says_nothing_about_the_scale_of_today():
+    """A restart in the evening: the close was kept minutes ago, far from this morning's base price."""
+    bench = Bench().start()
+    bench.ledger.closes[SYMBOL] = bot.CloseKept(SYMBOL, 70_000, books.DAY, True, bench.now)
+    bench.state.instrument = replace(instrument(), base_price=60_000)
+    assert bot.new_scale(bench.engine.core, SYMBOL) is False
+    bench.engine.core.session = bot.session_of(NEXT_DAY)
+    assert bot.new_scale(bench.engine.core, SYMBOL) is True
+
+
+@pytest.mark.parametrize(("shown", "new"), [(25, True), (13, False), (20, False), (0, False)])
+def test_a_split_of_days_ago_is_seen_in_all_shares_of_the_account(shown, new):
+    """Ten of ours and ten of the owner's: 25 after 5 for 4; what ours alone would give is none."""
+    bench = Bench().start()
+    bench.hold_shares(bot.ExitPlan(50_000, 90_000))
+    bench.ledger.external[SYMBOL] = 10
+    bench.ledger.closes[SYMBOL] = bot.CloseKept(SYMBOL, 70_000, books.DAY, True, bench.now)
+    later = bot.next_trading_day(bot.next_trading_day(books.DAY))
+    bench.engine.core.session = bot.session_of(later)
+    bench.state.instrument = replace(instrument(), base_price=56_000)
+    assert bot.new_scale(bench.engine.core, SYMBOL, shown) is new
+
+
+def test_until_the_account_was_taken_a_new_scale_alone_holds_the_stop():
+    """The first trade comes before the first balance: nobody could say yet what happened."""
+    bench = Bench().start()
+    bench.hold_shares()
+    core = bench.engine.core
+    bench.ledger.closes[SYMBOL] = bot.CloseKept(SYMBOL, 70_000, books.DAY, True, bench.now)
+    core.session = bot.session_of(NEXT_DAY)
+    bench.state.instrument = replace(instrument(), base_price=14_000)
+    assert bot.action_doubt(core, SYMBOL) is False
+    core.hold("account", on=True)
+    assert bot.action_doubt(core, SYMBOL) is True
+    assert calls(bench.trade(13_500)) == []
+
+
+def test_the_kill_switch_sells_what_waits_for_an_answer_about_a_split():
+    """A stop of another scale fires nothing; `flatten` is a word about shares, not about prices."""
+    bench = Bench().start()
+    bench.hold_shares()
+    seen = bot.ActionSeen(SYMBOL, "unexplained", 70_000, 14_000, 10, 10, bench.now)
+    bench.ledger.apply(seen)
+    assert calls(bench.trade(68_000)) == []
+    bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="owner")
+    sent = bench.wait(1)
+    assert [(each.intent.side, each.intent.quantity) for each in calls(sent)] == [(SELL, 10)]
+
+
+def test_a_trailing_stop_of_a_fine_tick_is_a_row_at_each_thousandth_not_at_each_tick():
+    """A fund of 30,000 won moves by 5: seven ticks and more are a row, less is none."""
+    bench = Bench().start()
+    bench.hold_shares(bot.ExitPlan(69_000, 0, 0.01))
+    bench.state.view.fund = True
+    rows = []
+    for price in range(70_000, 70_300, 5):
+        rows += records(bench.trade(price), "ledger")
+    stops = [row.data.plan.stop_price for row in rows]
+    assert len(stops) == 5
+    assert all(new * 1000 >= old * 1001 for old, new in itertools.pairwise([69_000, *stops]))
+
+
+def test_an_order_of_another_day_is_not_taken_back_by_its_number():
+    """Numbers begin anew each morning: the same one is somebody else's today."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call)
+    order = bench.ledger.orders[call.intent.intent_id]
+    exits = bench.engine.exits
+    bench.ledger.day = NEXT_DAY
+    exits.cancel(order)
+    assert order.status is bot.OrderStatus.WORKING
+    bench.ledger.day = books.DAY
+    exits.cancel(order)
+    assert order.status is bot.OrderStatus.CANCEL_PENDING
+
+
+def test_a_partly_filled_sell_binds_only_what_is_left_of_it():
+    """Ten out, four filled: six shares are out, not ten."""
+    bench = Bench().start()
+    bench.hold_shares()
+    [sell] = calls(bench.trade(68_900))
+    bench.answer(sell)
+    order = bench.ledger.orders[sell.intent.intent_id]
+    bench.fill(order, 4, 68_900)
+    facts = bench.engine.entries._facts(bench.state, sell.intent)
+    assert (facts.open_sells, facts.position) == (6, 6)
