@@ -174,7 +174,7 @@ RELATED: dict[str, tuple[str, ...]] = {
 }
 OF_THE_ENGINE = (
     "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
-    "unit/test_third_steps.py",
+    "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip
 GROUPS = {
     "engine": ("12.", "13.", "14.", "15.", "16.", "17."),
