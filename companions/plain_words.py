@@ -50,6 +50,13 @@ def in_plain_words(
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush, too
             return 0
+        except ValueError:
+            if not sys.stdout.closed:
+                raise
+            raise bot.BotError(bot.Both(
+                "the code of the strategy closed the output (sys.stdout.close()): take that line out",
+                "전략 코드가 출력을 닫았습니다(sys.stdout.close()). 그 줄을 지우십시오",
+            )) from None  # fmt: skip
         except ConnectionError:
             raise
         except OSError as error:

@@ -1,5 +1,7 @@
 """Odd uses of the commands that read: each is answered with a sentence that says what to do."""
 
+import argparse
+import io
 import os
 import pty
 import subprocess
@@ -10,7 +12,7 @@ import pytest
 from journals import make_journal
 
 import kis_realtime_trading as bot
-from companions import names
+from companions import names, plain_words
 
 BOT = Path(bot.__file__)
 
@@ -83,6 +85,21 @@ def test_a_reader_that_goes_leaves_no_trace(words: tuple[str, ...], state: Path)
         told = process.stderr.read()
         process.wait(60)
     assert told == b""
+
+
+def test_a_strategy_that_closes_the_output_is_named(monkeypatch: pytest.MonkeyPatch):
+    """No trace at the end of a demo: one sentence names the line to take out; other faults stay."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+
+    def closes(options: argparse.Namespace) -> int:
+        if options.closes:
+            sys.stdout.close()
+        raise ValueError("of another kind")
+
+    with pytest.raises(ValueError, match="of another kind"):
+        plain_words.in_plain_words(closes)(argparse.Namespace(closes=False))
+    with pytest.raises(bot.BotError, match=r"sys\.stdout\.close\(\)"):
+        plain_words.in_plain_words(closes)(argparse.Namespace(closes=True))
 
 
 @pytest.mark.parametrize("where", ["C", "POSIX", "ko_KR.EUC-KR"])
