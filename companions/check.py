@@ -23,6 +23,7 @@ from typing import Any, Literal
 import kis_realtime_trading as bot
 from companions.control import running_folders
 from companions.names import names_of
+from companions.plain_words import start_of_command
 from kis_realtime_trading import Both
 
 LEAST_DISK_MB = 200  # the journal and a day's recording
@@ -233,7 +234,7 @@ class Check:
             self.board.show("!", "settings", Both(
                 "no section `bot`: --paper will ask for symbols and limits",
                 "bot 부분이 없습니다. 매매하려면 종목과 한도를 적어야 합니다",
-            ), Both("python kis_realtime_trading.py --setup", "python kis_realtime_trading.py --setup"))  # fmt: skip
+            ), Both(f"{start_of_command()} --setup", f"{start_of_command()} --setup"))  # fmt: skip
             return
         name = self.options.strategy or self.bot.strategy
         faults = bot.strategy_faults(self.options, self.bot)
@@ -548,7 +549,7 @@ async def check_set_up(options: argparse.Namespace, transport: bot.Transport | N
         for flag, value in (("--config", options.config), ("--state", options.state))
         if value
     ]
-    command = f"python {bot.PROGRAM} {command}{''.join(given)}"
+    command = f"{start_of_command()} {command}{''.join(given)}"
     if failed:
         end = Both(f"{failed} to mend", f"고칠 것 {failed}가지")
     elif check.busy:

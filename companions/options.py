@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import kis_realtime_trading as bot
+from companions.plain_words import start_of_command
 
 EXIT_WRONG_WORDS = 2
 
@@ -327,7 +328,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if wrong or options is None:
         more = bot.Both("All options, with examples:", "전체 옵션과 예:")
         print(bot.in_language(wrong, language), file=sys.stderr)
-        print(f"{bot.in_language(more, language)} python {bot.PROGRAM} --help", file=sys.stderr)
+        print(f"{bot.in_language(more, language)} {start_of_command()} --help", file=sys.stderr)
         raise SystemExit(EXIT_WRONG_WORDS)
     return options
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -35,6 +36,14 @@ def words_of(error: OSError, what: object = "") -> bot.Both:
     korean, english = WHAT_TO_DO.get(error.errno or 0, (str(error.strerror), str(error.strerror)))
     head = f"{name}: " if name else ""
     return bot.Both(f"{head}{english}", f"{head}{korean}")
+
+
+def start_of_command() -> str:
+    """Return the program as this person starts it from here: on a bare machine there is no `python`."""
+    usual, mine = shutil.which("python"), sys.executable
+    words = [mine, str(bot.HERE / bot.PROGRAM)]
+    near = [path if (short := os.path.relpath(path)).startswith("..") else short for path in words]
+    return " ".join(["python", near[1]] if usual and os.path.abspath(usual) == mine else near)
 
 
 def in_plain_words(

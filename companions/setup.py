@@ -23,6 +23,7 @@ import yaml
 import kis_realtime_trading as bot
 from companions import names
 from companions.check import Check, send_message
+from companions.plain_words import start_of_command
 from kis_realtime_trading import Both
 
 EXAMPLE = bot.HERE / "kis_devlp.yaml.example"
@@ -266,7 +267,7 @@ class Setup:
         bot.write_private(self.path, text)
         self.write_telegram()
         config = f" --config {self.path}" if self.options.config else ""
-        command = f"python {bot.PROGRAM} --paper{config}"
+        command = f"{start_of_command()} --paper{config}"
         self.say("done", path=self.path, count=self.terminal.count, command=command)
         return 0
 

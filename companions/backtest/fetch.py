@@ -29,6 +29,7 @@ from rich.progress import Progress
 
 import kis_realtime_trading as bot
 from companions.backtest.history import COLUMNS, MANIFEST, STOCKS
+from companions.plain_words import start_of_command
 from companions.report_view import day_of
 
 USUAL_DAYS = 20
@@ -38,13 +39,13 @@ WORDS = {
         "what": "{symbol} {day}", "done": "{symbol}: {days}일, 분봉 {rows:,}개 ({first} – {last})",
         "empty": "{symbol} {day}: 분봉이 없습니다(거래정지, 상장 전, 또는 서버가 보관하지 않는 날)",
         "split": "{symbol} {day}: 수정계수 {factor} (액면분할이나 권리락)",
-        "next": "이제 돌려 보십시오: python kis_realtime_trading.py --backtest --data {folder}",
+        "next": "이제 돌려 보십시오: {program} --backtest --data {folder}",
     },
     "en": {
         "what": "{symbol} {day}", "done": "{symbol}: {days} days, {rows:,} minutes ({first} – {last})",
         "empty": "{symbol} {day}: no minutes (halted, not listed yet, or further back than the server keeps)",
         "split": "{symbol} {day}: factor {factor} (a split or an ex-date)",
-        "next": "now try it: python kis_realtime_trading.py --backtest --data {folder}",
+        "next": "now try it: {program} --backtest --data {folder}",
     },
 }  # fmt: skip
 
@@ -238,7 +239,7 @@ def show_fetch(options: argparse.Namespace) -> int:
         store.save()
         lock.release()
     tell(console, words, store, symbols)
-    print(words["next"].format(folder=folder))
+    print(words["next"].format(folder=folder, program=start_of_command()))
     return 0
 
 

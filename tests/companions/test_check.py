@@ -11,6 +11,7 @@ import time_machine
 import kis_realtime_trading as bot
 from companions import check, simulator, telegram_server
 from companions.options import build_parser
+from companions.plain_words import start_of_command
 
 ALL = [
     "settings", "strategy", "disk", "calendar", "token", "account", "limits", "stock", "approval",
@@ -238,7 +239,7 @@ async def test_the_loss_of_a_day_is_the_one_that_will_hold(home, capsys):
 async def test_the_next_command_names_the_same_files(home, capsys):
     """Who checked another settings file is told to trade with that one."""
     board = await checked(home, capsys)
-    assert f"Next: python kis_realtime_trading.py --paper --config {home}" in board.out
+    assert f"Next: {start_of_command()} --paper --config {home}" in board.out
 
 
 async def test_a_stock_dearer_than_an_order_is_told(home, capsys):

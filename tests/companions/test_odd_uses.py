@@ -143,3 +143,18 @@ def test_the_screen_needs_a_terminal_and_says_what_does_not(state: Path):
     os.close(main)
     os.close(other)
     assert process.returncode == 1 and "--state" in told and "Traceback" not in told
+
+
+def test_the_next_command_is_one_that_this_person_can_type(monkeypatch, tmp_path: Path):
+    """A bare machine has no `python`: the interpreter of the clone is named; `python` only where it is ours."""
+    monkeypatch.chdir(BOT.parent)
+    monkeypatch.setattr(sys, "executable", str(BOT.parent / ".venv/bin/python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert plain_words.start_of_command() == ".venv/bin/python kis_realtime_trading.py"
+    other = tmp_path / "python"
+    other.touch(0o755)
+    assert plain_words.start_of_command() == ".venv/bin/python kis_realtime_trading.py"
+    monkeypatch.setattr(sys, "executable", str(other))
+    assert plain_words.start_of_command() == "python kis_realtime_trading.py"
+    monkeypatch.chdir(tmp_path)
+    assert plain_words.start_of_command() == f"python {BOT}"

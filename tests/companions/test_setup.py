@@ -104,7 +104,7 @@ async def test_nine_answers_make_a_file_that_is_read(home, capsys):
     assert settings.bot.symbols == ("005930",)
     assert (limits.max_total_krw, limits.max_daily_loss_krw) == (10_000_000, 200_000)
     assert settings.bot.parameters == {"risk_krw": 66_000}
-    assert out.rstrip().endswith("python kis_realtime_trading.py --paper")
+    assert out.rstrip().endswith("kis_realtime_trading.py --paper")
     assert "# of a simulator" in path.read_text()
     assert script.hidden[:2] == [True, True]
     for secret in (data["paper_app"], data["paper_sec"], data["my_paper_stock"]):
