@@ -6863,6 +6863,9 @@ class LogFile:
     def write(self, text: str) -> None:
         """Append a text. Raises OSError when it cannot be; the next text tries anew."""
         data = text.encode("utf-8", "backslashreplace")
+        if self._place >= 0 and self._is_gone():
+            os.close(self._place)
+            self._place = -1
         if self._place >= 0 and self._size + len(data) > self.MOST_BYTES:
             os.close(self._place)
             self._place = -1
@@ -6877,6 +6880,13 @@ class LogFile:
         self._size += len(data)
         while data:
             data = data[os.write(self._place, data) :]
+
+    def _is_gone(self) -> bool:
+        """Tell whether somebody moved or deleted the file: logrotate, or a full disk's owner."""
+        try:
+            return os.stat(self._path).st_ino != os.fstat(self._place).st_ino
+        except FileNotFoundError:
+            return True
 
 
 def log_by_thread(path: Path, silent: Callable[[], bool] = lambda: False) -> Callable[[], None]:

@@ -154,6 +154,21 @@ def test_the_log_file_is_rotated_and_its_owners_only(tmp_path):
     assert numbers == list(range(numbers[0], 60)) and numbers[0] > 0
 
 
+@pytest.mark.parametrize("gone", ["moved", "deleted", "replaced"])
+def test_a_log_that_somebody_took_away_is_begun_anew(tmp_path, gone):
+    """logrotate moves it, the owner of a full disk deletes it: the next line stands in a new file."""
+    path, aside = tmp_path / "bot.log", tmp_path / "old.log"
+    log = bot.LogFile(path)
+    log.write("one\n")
+    path.unlink() if gone == "deleted" else path.rename(aside)
+    if gone == "replaced":
+        path.touch()
+    log.write("two\n")
+    log.write("three\n")
+    assert path.read_text() == "two\nthree\n"
+    assert gone == "deleted" or aside.read_text() == "one\n"
+
+
 def test_a_link_is_no_log_file(tmp_path):
     """What another user put there is not written into."""
     (tmp_path / "target").write_text("theirs")
