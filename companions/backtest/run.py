@@ -390,6 +390,7 @@ class Stage:
                 before, price = self.last[symbol], way[n - 1]
                 legs.append(Leg(symbol, times[n - 1], times[n], before, price, room))
             self._walk(legs, times[n])
+            self._look()  # what was under way may have come on the way
             for leg in legs:
                 volume = max(1, volumes[leg.symbol][n == 3] - leg.extra)
                 self.meet(leg.symbol, leg.end, leg.last, volume, leg.room, single)
