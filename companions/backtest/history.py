@@ -52,12 +52,14 @@ class History:
         if self._digest[0] != count:
             said = hashlib.sha256()
             for symbol, bars in sorted(self.minutes.items()):
-                days: dict[date, str] = {}
+                day, head, rows = date.min, "", list[str]()
                 for bar in bars:
-                    at, day = bar.start, bar.start.date()
-                    head = days.get(day) or days.setdefault(day, f"{symbol}{day:%Y%m%d}")
-                    said.update(f"{head}{at.hour:02}{at.minute:02}{bar.open},{bar.high},{bar.low},"
-                                f"{bar.close},{bar.volume};".encode())  # fmt: skip
+                    at = bar.start
+                    if (today := at.date()) != day:
+                        day, head = today, f"{symbol}{today:%Y%m%d}"
+                    prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+                    rows.append("%s%02d%02d%d,%d,%d,%d,%d;" % (head, at.hour, at.minute, *prices))
+                said.update("".join(rows).encode())
             self._digest = count, said.hexdigest()[:16]
         return self._digest[1]
 

@@ -277,6 +277,7 @@ class Stage:
         self._show(session, minutes)
         while self.due <= session.close + MINUTE:
             self.full_minute()
+            self._skip_to(session.close)
         self._close(session)
         for symbol, each in minutes.items():
             if each and not self._options.bars:
@@ -500,7 +501,7 @@ class Stage:
         if target - self.due < 5 * MINUTE or self.later or core.ledger.open_orders():
             return
         states = core.symbols.values()
-        if any(s.waiting or s.exit or s.builder.end >= self.due for s in states):
+        if any(s.waiting or s.exit or not s.builder.idle for s in states):
             return
         self.due = target.replace(second=0, microsecond=0)
         self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time
@@ -522,7 +523,8 @@ class Stage:
 
     def _happen(self) -> None:
         due, self._reach = heapq.heappop(self.later), None
-        self.feed(bot.TimeEvent(due.at))
+        if self.engine.core.now < due.at:  # what waits for its time is looked at with the prices
+            self.engine.core.now = due.at
         due.happen(due.at)
 
     def feed(self, event: bot.Event) -> None:
