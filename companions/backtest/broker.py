@@ -230,6 +230,10 @@ class Broker:
 
     # --- what questions are answered with ---
 
+    def has_news(self) -> bool:
+        """Tell whether a list would show a row."""
+        return bool(self._live)
+
     def order_list(self) -> bot.OrderList:
         """Return today's list, without rows that were shown in their last state already.
 

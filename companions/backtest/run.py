@@ -35,6 +35,7 @@ ANSWER = timedelta(seconds=0.3)
 PATIENCE_S = 300.0  # for the disk
 OPENS = timedelta(minutes=20)  # the morning's questions, before the open
 LEAST_AGE_S = 61.0  # four prices a minute are no measure of a feed: no rule may call them old
+LIST = bot.Ask("orders")
 MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 
 
@@ -203,6 +204,7 @@ class Stage:
         self._ticket = itertools.count()
         self._asked: set[bot.Ask] = set()
         self._rows: list[tuple[str, str, Any]] = []
+        self._listed_at = bot.EPOCH  # of the last list that told a fill
         self._arrived: list[str] = []  # stocks of orders that came to the exchange
         self.last: dict[str, int] = {}  # price by symbol
         self.totals: dict[str, list[int]] = {}  # shares and won of the day
@@ -480,6 +482,7 @@ class Stage:
             self.feed(bot.TimeEvent(at))
         filled = self.broker.meet(symbol, price, room, at, single)
         if filled:  # what was bought is held at this very price: it may be its stop
+            self._listed_at = at
             self.feed(bot.Seen(self.broker.order_list(), at))
         self.feed(bot.Trade(symbol, at, price, volume, totals[0], totals[1], False))
         return filled
@@ -498,18 +501,27 @@ class Stage:
         flat_at = core.clock(core.settings.flat_at)
         if flat_at and self.due <= flat_at:
             target = min(target, flat_at - MINUTE)
-        if target - self.due < 5 * MINUTE or self.later or core.ledger.open_orders():
+        if target - self.due < 5 * MINUTE or not self._idle():
             return
-        states = core.symbols.values()
-        if any(s.waiting or s.exit or not s.builder.idle for s in states):
+        if not all(state.builder.idle for state in core.symbols.values()):
             return
         self.due = target.replace(second=0, microsecond=0)
         self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time
 
+    def _idle(self) -> bool:
+        """Tell whether no order, exit, question or hold is under way that an answer would move."""
+        core = self.engine.core
+        if self.later or core.holds or core.ledger.open_orders():
+            return False
+        return not any(state.waiting or state.exit for state in core.symbols.values())
+
     def usual_questions(self) -> None:
         """Ask what is asked every other minute, and go on to the next one."""
         if self.due.minute % LIST_EVERY == 0:
-            self._ask(bot.Ask("orders"), self.due)
+            if self._idle() and not self.broker.has_news():
+                self.engine.core.list_asked_at = self.due  # an empty list tells that it came
+            else:
+                self._ask(LIST, self.due)
         if self.due.minute % ACCOUNT_EVERY == 0:
             self._ask(bot.Ask("holdings"), self.due)
             self._ask(bot.Ask("cash"), self.due)
@@ -523,6 +535,9 @@ class Stage:
 
     def _happen(self) -> None:
         due, self._reach = heapq.heappop(self.later), None
+        if due.order == LIST and due.at - ANSWER <= self._listed_at:
+            self._asked.discard(LIST)  # what it asks was told meanwhile
+            return
         if self.engine.core.now < due.at:  # what waits for its time is looked at with the prices
             self.engine.core.now = due.at
         due.happen(due.at)
