@@ -117,6 +117,7 @@ import itertools
 import json
 import logging
 import math
+import operator
 import os
 import queue
 import re
@@ -3355,8 +3356,9 @@ class Ledger:
             if self.external.get(symbol, 0) < 0:  # the owner's sell was listed before this fill
                 self.external[symbol] += self._take_away(symbol, -self.external[symbol])
         else:
-            whole, held = 0 < position.quantity <= quantity, position.quantity  # nearly always
-            out = position.cost if whole else position.cost * Fraction(min(quantity, held), held or 1)
+            held, out = position.quantity, position.cost
+            if not 0 < held <= quantity:  # not all of it, as nearly always
+                out *= Fraction(min(quantity, held), held or 1)
             gain = amount - out
             self.today.gross += gain
             position.result += gain
@@ -6447,7 +6449,7 @@ class Engine:
         try:
             request = method(view, *seen)
             check_request(request)
-            same = all(now is then for now, then in zip(view.shown(), shown, strict=True))
+            same = all(map(operator.is_, view.shown(), shown))
             if not same or held.values() != before:
                 raise TypeError("a view and its position are shown to be read")
         except Interrupted:

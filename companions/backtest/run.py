@@ -299,7 +299,7 @@ class Stage:
 
     def _show(self, session: bot.Session, minutes: dict[str, list[bot.Bar]]) -> None:
         """Show the day's prices, minute by minute or, where nothing can happen, many at once."""
-        bars = by_minute(minutes)
+        bars, self._reach = by_minute(minutes), None
         self.thin.open_day(session, bars)
         at = 0
         while at < len(bars):
@@ -370,12 +370,14 @@ class Stage:
         """Show a minute's prices: all opens, then all first extremes, the second ones, closes."""
         share = self._options.rules.share
         single = start >= session.auction_start
-        self._reach = None
         times = [start + offset for offset in OFFSETS]
         self.pass_time(times[0])
         self._look()
-        volumes = {bar.symbol: parts(bar.volume) for bar in bars}
         opening = single or start == session.open
+        if not opening and all(map(self._sleeps, bars)):
+            self._pass_quietly(times, bars)
+            return
+        volumes = {bar.symbol: parts(bar.volume) for bar in bars}
         for bar in bars:
             volume = volumes[bar.symbol][0]
             self.meet(bar.symbol, times[0], bar.open, volume, int(volume * share), opening)
@@ -409,6 +411,29 @@ class Stage:
         """Tell whether a price wakes nothing: then nobody needs to know the second of it."""
         of = self._reach.get(symbol) if self._reach and not self.later else None
         return of is not None and of.floor < price < of.roof
+
+    def _sleeps(self, bar: bot.Bar) -> bool:
+        """Tell whether no price of a bar wakes anything."""
+        of = self._reach.get(bar.symbol) if self._reach and not self.later else None
+        return of is not None and of.floor < bar.low and bar.high < of.roof
+
+    def _pass_quietly(self, times: Sequence[datetime], bars: Sequence[bot.Bar]) -> None:
+        """Show a minute that wakes nothing: as `meet` would, which looks at each price anew."""
+        meet, handle, share = self.broker.meet, self.engine.handle, self._options.rules.share
+        shown = [
+            (bar.symbol, self.totals[bar.symbol], (bar.open, *self._way(bar)), parts(bar.volume))
+            for bar in bars
+        ]
+        for n, at in enumerate(times):
+            for symbol, totals, prices, volumes in shown:
+                price, volume = prices[n], volumes[n == 3]
+                totals[0] += volume
+                totals[1] += volume * price
+                self.last[symbol] = price
+                meet(symbol, price, int(volume * share), at)
+                trade = bot.Trade(symbol, at, price, volume, totals[0], totals[1], False)
+                if actions := handle(trade):
+                    self.obey(actions)
 
     def _way(self, bar: bot.Bar) -> tuple[int, int, int]:
         """Return first extreme, second extreme and close."""
@@ -497,6 +522,8 @@ class Stage:
 
     def _skip_to(self, start: datetime) -> None:
         """Leave out empty minutes in which nothing is under way and no bar is open: only time passes."""
+        if start - self.due < 7 * MINUTE:
+            return
         core, target = self.engine.core, start - 2 * MINUTE
         flat_at = core.clock(core.settings.flat_at)
         if flat_at and self.due <= flat_at:
@@ -505,7 +532,7 @@ class Stage:
             return
         if not all(state.builder.idle for state in core.symbols.values()):
             return
-        self.due = target.replace(second=0, microsecond=0)
+        self.due, self._reach = target.replace(second=0, microsecond=0), None
         self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time
 
     def _idle(self) -> bool:
@@ -549,7 +576,7 @@ class Stage:
 
     def obey(self, actions: Iterable[bot.Action]) -> None:
         """Keep rows, put questions and orders on their way."""
-        now = self.engine.core.now
+        now, self._reach = self.engine.core.now, None
         for action in actions:
             if isinstance(action, bot.Record):
                 self._rows.append(action)

@@ -168,8 +168,9 @@ class ThinLane:
                 return None  # it refused a price: the next trade shows it what it missed
             if state.instrument is None or state.auction or symbol in stage.broker.quiet_until:
                 return None
-            bounds = list(self.bounds(symbol, state))
-            floor, roof = max(low for _, low, _ in bounds), min(high for _, _, high in bounds)
+            floor, roof = -MOST, MOST
+            for _, low, high in self.bounds(symbol, state):
+                floor, roof = max(floor, low), min(roof, high)
             shares = state.view.position.quantity
             before = state.view.position.values()
             found[symbol] = Watched(state, floor, roof, shares, stage.totals[symbol], before)
