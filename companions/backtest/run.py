@@ -545,8 +545,8 @@ class Stage:
     def usual_questions(self) -> None:
         """Ask what is asked every other minute, and go on to the next one."""
         if self.due.minute % LIST_EVERY == 0:
-            if self._idle() and not self.broker.has_news():
-                self.engine.core.list_asked_at = self.due  # an empty list tells that it came
+            if self.thin.lean and self._idle() and not self.broker.has_news():
+                self.engine.core.list_asked_at = self.due  # all that an empty list tells
             else:
                 self._ask(LIST, self.due)
         if self.due.minute % ACCOUNT_EVERY == 0:
@@ -565,8 +565,7 @@ class Stage:
         if due.order == LIST and due.at - ANSWER <= self._listed_at:
             self._asked.discard(LIST)  # what it asks was told meanwhile
             return
-        if self.engine.core.now < due.at:  # what waits for its time is looked at with the prices
-            self.engine.core.now = due.at
+        self.feed(bot.TimeEvent(due.at))
         due.happen(due.at)
 
     def feed(self, event: bot.Event) -> None:

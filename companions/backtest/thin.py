@@ -90,6 +90,7 @@ class ThinLane:
         self._bars: Sequence[tuple[datetime, Sequence[bot.Bar]]] = []
         self._from = self._until = bot.EPOCH
         self.minutes = 0
+        self.lean = self._engine is not None  # not each event need be told: nobody replays them
 
     def open_day(
         self, session: bot.Session, bars: Sequence[tuple[datetime, Sequence[bot.Bar]]]

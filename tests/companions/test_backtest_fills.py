@@ -320,7 +320,7 @@ def test_whole_minutes_change_nothing(seed: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "seed"), [("stop", 0), ("target", 2), ("trail", 0), ("doubt", 22)]
+    ("name", "seed"), [("stop", 0), ("target", 2), ("trail", 0), ("doubt", 50)]
 )
 def test_a_thin_lane_that_sleeps_through_a_level_is_told(name: str, seed: int, tmp_path: Path):
     """A planted fault makes other rows than the exact lane (campaign: --planted)."""

@@ -29,7 +29,7 @@ TREE = ast.parse(SOURCE)
 # what makes it shorter now is fewer promises, not tidying. What makes a reader lose the thread is the length of the parts,
 # and those are held below: functions, classes, sections. Lower MOST_LINES whenever the file gets shorter; raise
 # it only in a commit that says what safety the lines buy.
-MOST_LINES = 12_438
+MOST_LINES = 12_448
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -46,8 +46,8 @@ PURE_IMPORTS = frozenset({
     "AES", "BaseModel", "Callable", "ConfigDict", "Counter", "Decimal", "Field", "Fraction", "Generic",
     "Iterable", "Literal", "Mapping", "NamedTuple", "SecretStr", "UTC", "ValidationError", "abc", "binascii",
     "clock_time", "dataclass", "date", "datetime", "deque", "difflib", "enum", "field",
-    "field_validator", "functools", "get_args", "hashlib", "heapq", "hmac", "itertools", "json", "math", "re", "replace",
-    "TypeVar", "timedelta", "timezone", "urllib", "yaml",
+    "field_validator", "functools", "get_args", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator",
+    "re", "replace", "TypeVar", "timedelta", "timezone", "urllib", "yaml",
 })  # fmt: skip
 # And of what needs no import: no files, no console, no code made at run time.
 IMPURE_NAMES = frozenset(
