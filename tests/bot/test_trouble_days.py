@@ -173,7 +173,7 @@ def test_the_evening_tells_the_day_in_one_message():
     [report] = [
         text for (_, text), code in zip(told.lines, told.codes, strict=True) if code == "day_report"
     ]
-    for words in ("매도차익 ", "수수료 ", "매매 1번", "최고 삼성전자 ", "ORDER_VALUE 1회 한도 1건", "평가금액 ", "이번 달 ",
+    for words in ("매도차익 ", "수수료 ", "매매 1번", "최고 삼성전자 ", "1회 한도(ORDER_VALUE) 1건", "평가금액 ", "이번 달 ",
                   "보유: 없음", "다음 개장: 2026-11-23 09:00"):  # fmt: skip
         assert words in report
 
