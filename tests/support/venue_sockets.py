@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import fcntl
 import selectors
+import struct
+import termios
 import time
 
 from aiohttp import WSMsgType, web
@@ -10,14 +13,23 @@ from venue_stage import HandMarket, LoopClock
 
 from venues.monitor import Hosts
 from venues.simulators.binance import BinanceSimulator
-from venues.simulators.server import Server
+from venues.simulators.server import Server, answering
 from venues.simulators.upbit import UpbitSimulator
 
-QUIET_S = 0.001  # so long nothing came over loopback: everything that was sent has arrived
+QUIET_S, ON_ITS_WAY_S = 0.001, 5.0  # nothing came for so long; a loaded machine may need so long
+
+
+def _on_its_way(descriptor):
+    """Tell whether a socket has sent what the other end's system has not confirmed yet."""
+    try:
+        raw = fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4)
+    except OSError:  # no socket, or one that listens
+        return False
+    return struct.unpack("i", raw)[0] > 0
 
 
 class _Patient(selectors.DefaultSelector):
-    """Looks at the sockets first; only when they are quiet the time goes on to the next timer."""
+    """Looks at the sockets first; the time goes on to the next timer when they are quiet and nothing is on its way."""
 
     loop = None
 
@@ -25,8 +37,12 @@ class _Patient(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
-        if ready := super().select(QUIET_S):
-            return ready
+        until = time.monotonic() + ON_ITS_WAY_S
+        while True:
+            if ready := super().select(QUIET_S):
+                return ready
+            if time.monotonic() > until or not any(map(_on_its_way, list(self.get_map()))):
+                break
         if timeout is None:
             return super().select(0.05)
         self.loop.jump(max(0.0, timeout))
@@ -95,14 +111,15 @@ class CutServer(Server):
         names, transport = self._core.opened(request.raw_path, first), request.transport
         self.opened += 1
         self._transports.append(transport)
-        while transport in self._transports and not transport.is_closing():
-            await asyncio.sleep(int(loop.time() + 1e-6) + 1 - loop.time())
-            if self.mute or transport not in self._transports:
-                continue
-            with contextlib.suppress(ConnectionError):  # the client went away
-                for frame in self._core.beat(names) or ():
-                    await socket.send_bytes(frame)
-                self.beaten = loop.time()
+        async with answering(socket):
+            while transport in self._transports and not transport.is_closing():
+                await asyncio.sleep(int(loop.time() + 1e-6) + 1 - loop.time())
+                if self.mute or transport not in self._transports:
+                    continue
+                with contextlib.suppress(ConnectionError):  # the client went away
+                    for frame in self._core.beat(names) or ():
+                        await socket.send_bytes(frame)
+                    self.beaten = loop.time()
         self._transports = [each for each in self._transports if each is not transport]
         return socket
 

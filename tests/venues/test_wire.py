@@ -4,9 +4,14 @@ import asyncio
 
 import pytest
 from harness import run_virtual
+from websockets.asyncio.client import connect
 
 from kis_realtime_trading import BadData, NotSent
+from venues import upbit
 from venues.common import FeedChange
+from venues.simulators.market import Market
+from venues.simulators.server import Server
+from venues.simulators.upbit import UpbitSimulator
 from venues.wire import (
     LANE_EXIT,
     LANE_QUERY,
@@ -134,3 +139,19 @@ def test_a_foreign_host_gets_nothing():
         assert transport._session is None
 
     asyncio.run(scene())
+
+
+def test_a_simulated_venue_answers_pings():
+    """Who does not is left by the client after a minute: the demo's lines were opened anew each minute and a half."""
+
+    async def scene():
+        server = Server(UpbitSimulator(Market(), Clock().wall_ms), True)
+        await server.start()
+        try:
+            async with connect(f"ws://127.0.0.1:{server.port}/websocket/v1", proxy=None) as socket:
+                await socket.send(upbit.subscription("t", ["KRW-BTC"]))
+                return await asyncio.wait_for(await socket.ping(), 10.0)
+        finally:
+            await server.stop()
+
+    assert asyncio.run(scene()) >= 0

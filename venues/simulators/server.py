@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple, Protocol
 
 from aiohttp import WSMsgType, web
@@ -31,6 +31,22 @@ class Core(Protocol):
 
     def beat(self, names: list[str]) -> list[bytes] | None:
         """Return the frames of now; None: the venue ends the connection."""
+
+
+@contextlib.asynccontextmanager
+async def answering(socket: web.WebSocketResponse) -> AsyncIterator[None]:
+    """Read beside what is sent: only who reads answers the pings of the other end."""
+
+    async def read() -> None:
+        async for _ in socket:
+            pass
+
+    reading = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
 
 
 class Server:
@@ -84,12 +100,10 @@ class Server:
             first = message.data
         names = self._core.opened(request.raw_path, first)
         with contextlib.suppress(ConnectionError):  # the client went away
-            while not socket.closed:
-                frames = self._core.beat(names)
-                if frames is None:
-                    await socket.close()
-                    break
-                for frame in frames:
-                    await socket.send_bytes(frame)
-                await asyncio.sleep(self._beat_s)
+            async with answering(socket):
+                while not socket.closed and (frames := self._core.beat(names)) is not None:
+                    for frame in frames:
+                        await socket.send_bytes(frame)
+                    await asyncio.sleep(self._beat_s)
+            await socket.close()
         return socket
