@@ -123,6 +123,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_auth.py",
     ),
     "23. KISWebSocket": (
+        "bot/test_fourth_doors.py",
         "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
         "bot/test_feed_in_a_row.py",
@@ -156,6 +157,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
     "28. TRADER": (
+        "bot/test_fourth_doors.py",
         "bot/test_plain_edges.py",
         "bot/test_plain_borders.py",
         "bot/test_trader_in_a_row.py",

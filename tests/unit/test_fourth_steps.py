@@ -3,11 +3,12 @@
 Each was found by a mistake planted in a step that nothing else looked at.
 """
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 from test_engine import (
     BUY,
+    NEXT_DAY,
     OTHER,
     SELL,
     SYMBOL,
@@ -19,6 +20,7 @@ from test_engine import (
     instrument,
     paced_entry,
     records,
+    restarted,
     wish,
 )
 from test_third_steps import FAR, next_day, notice, sending
@@ -215,3 +217,47 @@ def test_orders_are_looked_at_again_after_each_gap_from_its_own_moment():
     assert "orders" in bench.engine.core.holds
     bench.list_of()
     assert "orders" not in bench.engine.core.holds
+
+
+# --- answers that are about something else ---
+
+
+@pytest.mark.parametrize(("symbol", "held"), [("000660", True), ("123450", False)])
+def test_an_order_of_a_stock_that_is_none_of_ours_says_nothing_about_the_journal(symbol, held):
+    """At a start the owner's order of today is told; only one of a stock of ours may be a lost row."""
+    bench = Bench(symbols=(SYMBOL, "000660"))
+    bench.now = bench.now.replace(hour=10)
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(bench.now.date()))
+    row = bot.BrokerOrder(
+        "0000000123", "", "06010", symbol, BUY, "00", 3, 70_000, 0, 0, 0, 0, "095000"
+    )
+    done = bench.list_of(row)
+    assert "external_order" in alerts(done)
+    assert ("journal" in bench.engine.core.holds) is held
+
+
+@pytest.mark.parametrize(
+    ("at", "sold"), [("08:55:00", False), ("15:19:59", True), ("15:25:00", False)]
+)
+def test_a_rest_price_fires_a_stop_in_continuous_trading_only(at, sold):
+    """In an auction it is an expected price, or that of before."""
+    first = Bench(flat_at=None).start()
+    first.hold_shares()
+    bench = Bench(ledger=restarted(first).ledger, flat_at=None)
+    bench.now = datetime.combine(NEXT_DAY, time(8, 35), bot.KST)
+    bench.start("08:40:00", holdings=[(SYMBOL, 10)])
+    bench.at(at)
+    bench.seen(instrument(price=68_900))
+    assert bool(bench.state.exit) is sold
+
+
+def test_a_refused_entry_makes_no_exit_stronger():
+    """It was on its way when the stop fired: the price of the sell was not what was refused."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    entry, _ = sending(bench, "more")
+    [sell] = calls(bench.trade(68_900), "new")
+    assert sell.intent.side is SELL
+    bench.answer(entry, bot.Outcome.REFUSED, code="APBK0919")
+    assert (bench.state.exit.step, bench.state.exit.reason) == (0, "stop")
