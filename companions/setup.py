@@ -13,7 +13,7 @@ import getpass
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -407,13 +407,19 @@ class Setup:
         usual = "삼성전자, SK하이닉스"
         while True:
             text = self.ask("stocks", usual=usual) or usual
-            codes = [
-                self.code_of(word.strip()) for word in re.split(r"[,;、·]", text) if word.strip()
-            ]
+            codes = [self.code_of(word) for word in self.stocks_in(text)]
             if codes and all(codes) and self.look_up(list(dict.fromkeys(codes))):
                 break
         unique = list(dict.fromkeys(codes))
         self.answers.put("bot.symbols", "[" + ", ".join(map(quoted, unique)) + "]")
+
+    def stocks_in(self, text: str) -> Iterator[str]:
+        """Return the stocks of an answer: between commas, or between blanks where each is one."""
+        for part in filter(None, map(str.strip, re.split(r"[,;、·]", text))):
+            pieces = part.split()
+            known = (CODE.fullmatch(p.upper()) or names.find(p, self.options.state) for p in pieces)
+            whole = names.find(part, self.options.state)  # KODEX 200
+            yield from [part] if whole or not all(known) else pieces
 
     def code_of(self, word: str) -> str:
         """Return the code that a word means; asks when several stocks have it in their name."""

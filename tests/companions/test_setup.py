@@ -111,6 +111,16 @@ async def test_nine_answers_make_a_file_that_is_read(home, capsys):
         assert secret not in out
 
 
+async def test_stocks_stand_between_commas_or_blanks(home):
+    """A name with a blank in it stays whole."""
+    given = [*ALL[:4], "삼성전자 하이닉스, KODEX 200", *ALL[5:]]
+    served = {"symbols": ("005930", "000660", "069500")}
+    code, script, _ = await talk(home, *given, served=served)
+    assert (code, script.count) == (0, 9)
+    settings = bot.SettingsReader((home / bot.SETTINGS_NAME).read_text(), {}).read("paper")
+    assert settings.bot.symbols == ("005930", "000660", "069500")
+
+
 async def test_each_answer_is_tested_at_once_and_asked_again(home, capsys):
     """Wrong secret, wrong account, unknown stock: told with what to do, then asked once more."""
     answers = [
