@@ -155,7 +155,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_gate.py",
         "bot/test_second_doors.py",
     ),
-    "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py"),
+    "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py", "bot/test_calls_in_a_row.py"),
     "28. TRADER": (
         "bot/test_fourth_doors.py",
         "bot/test_plain_edges.py",

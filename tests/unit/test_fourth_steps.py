@@ -261,3 +261,61 @@ def test_a_refused_entry_makes_no_exit_stronger():
     assert sell.intent.side is SELL
     bench.answer(entry, bot.Outcome.REFUSED, code="APBK0919")
     assert (bench.state.exit.step, bench.state.exit.reason) == (0, "stop")
+
+
+# --- what is told, kept and counted ---
+
+
+def test_an_exit_that_reaches_nobody_is_told_as_sent_once():
+    """Each later try is the same sell: a dead line is told as such, not by a word at each step."""
+    bench = Bench(exit_step_s=5).start()
+    bench.hold_shares()
+    before = alerts(bench.actions).count("order_sent")
+    [call] = calls(bench.trade(68_900), "new")
+    for _ in range(3):
+        bench.answer(call, bot.Outcome.NOT_SENT)
+        [call] = calls(bench.wait(40), "new")[:1]
+    assert alerts(bench.actions).count("order_sent") == before + 1
+
+
+def test_an_entry_that_our_own_gate_turned_away_is_told_and_not_wished_again():
+    """Only what the broker's gateway counted may be tried once more: our ceilings are a brake."""
+    bench = Bench().start()
+    [call] = calls(bench.want(wish(plan=FAR)), "new")
+    done = bench.answer(call, bot.Outcome.NOT_SENT, code=bot.TOO_FAST, text="gate: 5 orders left")
+    assert alerts(done) == ["order_refused"]
+    bench.wait(6)
+    done = bench.trade(70_000) + bench.seen(instrument()) + bench.seen(bot.Cash(10_000_000))
+    assert calls(done + bench.list_of()) == []
+
+
+def test_a_cancel_that_was_taken_has_a_quarter_of_a_minute():
+    """A list of ten seconds later may not show its end yet; one of sixteen says that it lives."""
+    bench = Bench().start()
+    order = resting(bench)
+    [cancel] = calls(bench.command("cancel", text=order.order_no), "cancel")
+    bench.answer(cancel, number="0000000777")
+    for seconds, status in ((10, S.CANCEL_PENDING), (6, S.WORKING)):
+        bench.wait(seconds)
+        bench.list_of(bench.row(order))
+        assert order.status is status
+
+
+def test_a_sell_remembers_the_shares_that_were_free_before_it():
+    """An order of the owner binds three of ten: of these seven the balance will lack what was sold."""
+    bench = Bench().start()
+    bench.hold_shares()
+    bench.balance((SYMBOL, 10, 7))
+    [call] = calls(bench.trade(68_900), "new")
+    assert call.intent.sellable_before == 7
+
+
+def test_shares_of_the_night_bring_no_result_before_their_base_price_is_known():
+    """Neither what they cost nor what they are worth counts in a day that has no figure of them."""
+    first = Bench(flat_at=None).start()
+    first.hold_shares(plan=FAR)
+    bench = Bench(ledger=restarted(first).ledger, flat_at=None)
+    bench.now = datetime.combine(NEXT_DAY, time(8, 35), bot.KST)
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    assert bench.engine.core.day_result_krw() == 0
