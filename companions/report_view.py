@@ -50,7 +50,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "win_rate": ("승률", "win rate"), "factor": ("손익비", "profit factor"),
     "expectancy": ("1회 평균 손익", "mean of a trip"), "streak": ("최장 연승·연패", "longest wins / losses"),
     "fall": ("최대 낙폭", "deepest fall"), "best": ("최고·최저", "best / worst trip"),
-    "held": ("보유 중", "still held"), "refused": ("주문하지 않은 신호", "refused wishes"),
+    "held": ("보유 중", "Still held"), "refused": ("주문하지 않은 신호", "Refused wishes"),
     "rule": ("규칙", "rule"), "times": ("횟수", "times"), "total": ("합계", "total"),
     "more": ("앞의 {n}건은 생략했습니다. 전체는 --csv 파일로 볼 수 있습니다",
              "{n} earlier lines left out; --csv FILE has all"),

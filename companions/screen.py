@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The bot ended without a word. Start it again with the same command: it goes on from its "
         "journal. Log: {file}"),
     "paper": ("모의투자", "paper"), "real": ("실전투자", "REAL MONEY"),
-    "simulated": ("시뮬레이터", "simulator"),
+    "simulated": ("시뮬레이터", "simulated"),
     "no_screen": ("--screen은 터미널에서 실행합니다. 한 번만 보려면 --status를 쓰십시오",
                   "--screen needs a terminal; --status prints the same once"),
 }  # fmt: skip

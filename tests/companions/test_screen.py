@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 import kis_realtime_trading as bot
-from companions import picture, report_view, reports, screen, status
+from companions import picture, reports, screen, status
 from companions.control import running_folders
 from companions.names import names_of
 from companions.options import build_parser
@@ -81,7 +81,7 @@ def test_every_part_is_there(width: int, height: int, language: str):
         "ko": ("당일손익", "10,006,500", "매매 중", "연결됨 0초 전", "장중", "삼성전자", "SK하이닉스",
                "매수 4/13 @ 70,500", "알림 8번", "q 화면 닫기", "모의투자 (시뮬레이터)"),
         "en": ("result", "10,006,500", "ACTIVE", "connected 0s ago", "trading", "삼성전자",
-               "buy 4/13 @ 70,500", "알림 8번", "q closes", "paper (simulator)"),
+               "buy 4/13 @ 70,500", "알림 8번", "q closes", "paper (simulated)"),
     }[language]  # fmt: skip
     for part in (*words, "50%", "69,000", "73,000", "-6,500", "-0.7%", "13", "▁", "╺╋╸"):
         assert part in text, part
@@ -255,7 +255,7 @@ def test_names_stand_where_the_journal_and_the_status_know_none(tmp_path: Path):
     path = tmp_path / "journal-paper-1.sqlite3"
     bot.Journal(path).close()
     [report] = reports.read_folder(tmp_path)
-    assert report_view.named(report, tmp_path).names["000660"] == "하닉"
+    assert reports.named(report, tmp_path).names["000660"] == "하닉"
     assert picture.read_drawn(path).names["005930"] == "삼성전자"
 
 
