@@ -6845,6 +6845,8 @@ class LogThread(logging.Handler):
 
     def _write(self, text: str) -> None:
         """Write past the stream's buffer: a lock held in there would abort the end of the program."""
+        if self._stream is None:  # closed by whoever started us
+            return
         try:
             place = self._stream.fileno()
         except (OSError, AttributeError):  # no file at all
@@ -8104,7 +8106,8 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(fresh, "w", opener=functools.partial(os.open, mode=0o600)) as file:
+        own = functools.partial(os.open, mode=0o600)
+        with open(fresh, "w", encoding="utf-8", opener=own) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -12238,7 +12241,8 @@ class ScreenBeside:
 
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self._folder = folder
-        terminal = all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr))
+        ends = sys.stdin, sys.stdout, sys.stderr  # None: closed by whoever started us
+        terminal = all(each is not None and each.isatty() for each in ends)
         wanted = (options.paper or options.live) and not options.plain and not options.verbose
         self._wanted = wanted and terminal and (HERE / "companions").is_dir()
         self._process: subprocess.Popen[bytes] | None = None

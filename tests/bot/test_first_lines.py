@@ -432,6 +432,10 @@ def test_a_screen_opens_only_in_a_terminal_beside_a_bot_that_trades(tmp_path, mo
     assert not opens(wanted, here=tmp_path)
     for n in range(3):
         assert not opens(wanted, tuple(each != n for each in range(3)))
+    for name in streams:  # closed by whoever started us: Python has None there
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, name, None)
+            assert not bot.ScreenBeside(tmp_path, wanted)._wanted
     with bot.ScreenBeside(tmp_path, options()) as screen:
         screen.start()
         assert not screen.is_open()

@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 
@@ -145,6 +147,24 @@ def test_lines_that_were_dropped_are_told_once_each(tmp_path):
     assert thread.end(5.0)
     told = [text for text in written if "dropped" in text]
     assert len(written) == 4 and len(told) == 1 and "(3 lines" in told[0]
+
+
+def test_without_a_terminal_lines_go_to_the_file_alone():
+    """Whoever started us closed the streams: the thread takes its lines, and none is left waiting."""
+    thread = bot.LogThread(None)
+    for _ in range(3):
+        thread.emit(logging.LogRecord("x", 20, "", 0, "line", (), None))
+    assert thread.end(5.0)
+
+
+@pytest.mark.parametrize("where", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}])
+def test_a_private_file_is_utf8_whatever_the_locale_says(tmp_path, where):
+    """status.json holds Korean names: in a locale of other letters its thread died at the first."""
+    code = f"import sys, pathlib, kis_realtime_trading as bot; bot.write_private(pathlib.Path(sys.argv[1]), {'삼성'!a})"
+    plain = {"PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(bot.HERE), **where}
+    command = [sys.executable, "-c", code, str(tmp_path / "status.json")]
+    subprocess.run(command, env={**os.environ, **plain}, check=True, timeout=60)
+    assert (tmp_path / "status.json").read_bytes() == "삼성".encode()
 
 
 def test_a_word_of_the_control_file_is_there_until_it_was_obeyed(tmp_path):
