@@ -319,3 +319,70 @@ def test_shares_of_the_night_bring_no_result_before_their_base_price_is_known():
     bench.command("restarted")
     bench.command("day", session=bot.session_of(NEXT_DAY))
     assert bench.engine.core.day_result_krw() == 0
+
+
+def test_each_wish_waits_its_own_time_for_its_price():
+    """The patience of a wish of minutes ago is over; this one has just begun."""
+    bench = Bench().start()
+    resting(bench, "one")
+    bench.at("10:31:00")
+    bench.strategy.wishes.append(wish("two", plan=FAR))
+    bench.trade(70_000)
+    bench.at("10:35:00")
+    assert asks(bench.trade(70_000), "price")
+    assert records(bench.wait(3), "refusal") == []
+    bench.trade(70_000)
+    assert [call.intent.signal for call in calls(bench.seen(instrument()), "new")] == ["two"]
+
+
+@pytest.mark.parametrize("doubted", [True, False])
+def test_lists_of_a_doubted_clock_end_no_order(doubted):
+    """Whether they were asked after the close is not known: two of a sound clock are needed."""
+    bench = Bench(flat_at=None, last_entry="15:10").start("14:50:00")
+    order = resting(bench)
+    if doubted:
+        bench.command("hold", text="clock")
+    for text in ("15:33:00", "15:35:00", "15:45:00"):
+        bench.at(text)
+    if doubted:
+        bench.command("release", text="clock")
+    bench.wait(2)
+    assert order.status is (S.WORKING if doubted else S.EXPIRED)
+
+
+def test_no_order_ends_by_a_time_that_may_be_wrong():
+    """It is over for the broker once the clock is believed again, not before."""
+    bench = Bench(flat_at=None, last_entry="15:10").start("14:50:00")
+    order = resting(bench)
+    for text in ("15:33:00", "15:35:00"):
+        bench.at(text)
+    bench.command("hold", text="clock")
+    bench.at("15:46:00")
+    bench.wait(5)
+    assert order.status is S.WORKING
+    bench.command("release", text="clock")
+    bench.wait(2)
+    assert order.status is S.EXPIRED
+
+
+@pytest.mark.parametrize(("quoted", "price"), [(True, 70_300), (False, 70_200)])
+def test_the_owner_buys_at_two_ticks_above_the_offer_or_the_last_price(quoted, price):
+    """He named no price: near enough to be filled, and no further."""
+    bench = Bench().start()
+    bench.trade(70_000)
+    bench.seen(instrument())
+    if quoted:
+        bench.quote(70_000)
+    [call] = calls(bench.command("buy", text=f"{SYMBOL} 3"), "new")
+    assert (call.intent.price, call.intent.quantity) == (price, 3)
+
+
+def test_limits_that_changed_in_the_day_are_those_that_count():
+    """The newest answer says what is possible: a trade between the old and the new limit is one."""
+    bench = Bench().start()
+    bench.trade(70_000)
+    bench.trade(93_000)
+    assert bench.engine.core.last_price(SYMBOL) == 70_000
+    bench.seen(bot.replace(instrument(), upper_limit=95_000))
+    bench.trade(93_000)
+    assert bench.engine.core.last_price(SYMBOL) == 93_000
