@@ -17,6 +17,7 @@ from venues.common import VQuote
 MOST_AGE_MS, MOST_AHEAD_MS = 15_000, 5_000
 LEAST_RATE, MOST_RATE = 500, 5_000  # won a dollar
 JUMP, JUMP_S = Fraction(3, 100), 60  # a rate that moves so much in so many seconds is held
+GAP_S = 5  # a process that slept so long has not seen what lay between
 PARKED_FROM = Fraction(30, 100)  # a first premium beyond it: perhaps two coins of one name
 
 
@@ -156,15 +157,18 @@ class CoinAlert:
         self._further_since: int | None = None
         self._last: dict[Zone, tuple[int, Fraction]] = {}  # when and with which value it was told
         self._silent_since: int | None = None
-        self._silence_told = False
+        self._silence_told, self._asked = False, 0
 
     def second(self, now_s: int, value: Fraction | None) -> tuple[News, ...]:
         """Return what to tell now.
 
-        A zone must hold `hold_s` without a break. The same side is told again after `cooldown_s`
+        A zone must hold `hold_s` without a break, seen all the time. The same side is told again after `cooldown_s`
         at the earliest, unless it stood `step_pct` further for `hold_s`; what was held back is told
         when the time is over, if it still stands; while it stands it is told again each `repeat_s`.
         """
+        if now_s - self._asked > GAP_S:
+            self._next, self._further_since = self.zone, None
+        self._asked = now_s
         if value is None:
             return self._no_value(now_s)
         back, self._silent_since, self._silence_told = self._silence_told, None, False

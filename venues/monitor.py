@@ -151,7 +151,7 @@ class Monitor:
             environment.telegram_token, environment.telegram_chat, environment.telegram_api
         )
         self.redact = Redactor(environment.secrets())  # what a venue says may echo a key
-        self._seconds = 0
+        self._seconds, self._status_s = 0, -STATUS_EVERY_S
         self.store: PremiumStore | None = None
         self.told: list[str] = []  # the newest last
         self.more: Callable[[int], dict[str, Any]] = lambda now_ms: {}  # for the status file
@@ -203,7 +203,10 @@ class Monitor:
                 self._keep_figures(self.store, now_ms, now_s)
             except sqlite3.Error as error:  # figures are lost; orders and alerts go on
                 log.warning("premium.sqlite3: %s", error)
-        if self._keep and now_s % STATUS_EVERY_S == 0:
+        if (
+            self._keep and now_s - self._status_s >= STATUS_EVERY_S
+        ):  # also when seconds were skipped
+            self._status_s = now_s
             try:
                 write_private(self.folder / STATUS_FILE, json.dumps(self.status(now_ms)))
             except OSError as error:

@@ -81,3 +81,14 @@ def test_silence_and_return_are_told_once():
     """Two minutes without a figure, then one again."""
     values = [Fraction(0)] * 5 + [None] * 500 + [Fraction(0)] * 5
     assert heard(CoinAlert(RULE), values) == [(125, News.SILENT), (505, News.BACK)]
+
+
+def test_what_nobody_saw_does_not_count_as_held():
+    """A process that slept six seconds begins the hold anew, of a zone and of a step; five seconds are a slow moment."""
+    six, seven = Fraction(6, 100), Fraction(7, 100)
+    for gap, first in ((5, 11), (6, 21)):
+        coin = CoinAlert(RULE)
+        seconds = [*range(1, 6), *range(5 + gap, 60)]
+        assert [at for at in seconds if coin.second(at, six)] == [first]
+        further = [*range(60, 65), *range(64 + gap, 90)]
+        assert [at for at in further if coin.second(at, seven)] == [59 + first]
