@@ -24,6 +24,7 @@ from venues.common import (
     read_each,
     rounded,
     text_field,
+    told,
 )
 from venues.wire import Call, Limit, LineEnds, LinePlan, Pacer
 
@@ -100,12 +101,13 @@ def _quote(frame: Any, seen_ns: int) -> VQuote:
 
 
 def _mini(frame: Any, seen_ns: int) -> VTicker:
-    last, opened = _positive(field_of(frame, "c")), _positive(field_of(frame, "o"))
-    change = rounded((Fraction(last) - Fraction(opened)) / Fraction(opened) * 100, 4)
+    last, change = _positive(field_of(frame, "c")), None
+    if frame.get("o") is not None:
+        opened = _positive(frame["o"])
+        change = rounded((Fraction(last) - Fraction(opened)) / Fraction(opened) * 100, 4)
     return VTicker(
-        VENUE, text_field(frame, "s"), last, int_field(frame, "E"), change, None,
-        amount(field_of(frame, "h")), amount(field_of(frame, "l")),
-        amount(field_of(frame, "v")), amount(field_of(frame, "q")), seen_ns,
+        VENUE, text_field(frame, "s"), last, int_field(frame, "E"), change, None, told(frame, "h"),
+        told(frame, "l"), told(frame, "v"), told(frame, "q"), seen_ns,
     )  # fmt: skip
 
 

@@ -107,7 +107,10 @@ async def _kimchi(options: argparse.Namespace, settings: VenueSettings, given: E
                 async with asyncio.timeout(options.wait):
                     await monitor.run(_ending_when(monitor.board.complete))
             console.print(shown())
-            return 0 if monitor.board.complete() else 1
+            if monitor.board.complete():
+                return 0
+            print(say("find_why", settings.language))
+            return 1
         if options.plain:
             told = _news_printer(monitor)
             await monitor.run(told)

@@ -168,6 +168,12 @@ def field_of(record: Any, *names: str) -> Any:
     raise BadData(f"{names[0]} is missing")
 
 
+def told(record: Any, *names: str) -> Decimal | None:
+    """Return a figure that a venue need not tell, None where it does not; an odd one is refused as ever."""
+    there = any(record.get(name) is not None for name in names)
+    return amount(field_of(record, *names)) if there else None
+
+
 def text_field(record: Any, *names: str) -> str:
     """Return a field that must be a text (or a whole number, as text)."""
     value = field_of(record, *names)

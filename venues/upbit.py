@@ -23,6 +23,7 @@ from venues.common import (
     read_each,
     text_field,
     times,
+    told,
 )
 from venues.wire import Call, Limit, LineEnds, LinePlan, Pacer
 
@@ -112,14 +113,14 @@ def read_book(raw: bytes, seen_ns: int) -> list[VBook]:
 def _ticker(frame: Any, symbol: str, seen_ns: int) -> VTicker:
     state = frame.get("ms", frame.get("market_state", "ACTIVE"))
     halted = frame.get("its", frame.get("is_trading_suspended", False))
+    change = told(frame, "scr", "signed_change_rate")
+    at_ms = told(frame, "ttms", "trade_timestamp") and int_field(frame, "ttms", "trade_timestamp")
     return VTicker(
-        VENUE, symbol, _positive(field_of(frame, "tp", "trade_price")),
-        int_field(frame, "ttms", "trade_timestamp"), None,
-        times(amount(field_of(frame, "scr", "signed_change_rate")), Decimal(100)),
-        amount(field_of(frame, "hp", "high_price")), amount(field_of(frame, "lp", "low_price")),
-        amount(field_of(frame, "atv24h", "acc_trade_volume_24h")),
-        amount(field_of(frame, "atp24h", "acc_trade_price_24h")),
-        seen_ns, state == "ACTIVE" and not halted,
+        VENUE, symbol, _positive(field_of(frame, "tp", "trade_price")), at_ms or None, None,
+        None if change is None else times(change, Decimal(100)), told(frame, "hp", "high_price"),
+        told(frame, "lp", "low_price"), told(frame, "atv24h", "acc_trade_volume_24h"),
+        told(frame, "atp24h", "acc_trade_price_24h"), seen_ns,
+        state == "ACTIVE" and not halted,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{typed}: 어느 옵션인지 알 수 없습니다: {all}",
         "{typed}: it could be any of {all}",
     ),
+    "find_why": ("원인 찾기: python -m venues check", "To find the cause: python -m venues check"),
     "perhaps": ("혹시 {near}입니까?", "Did you mean {near}?"),
     "all_options": ("전체 옵션: {program} --help", "All options: {program} --help"),
     "m_trouble": (

@@ -23,7 +23,7 @@ from kis_realtime_trading import (
     SettingsError,
     Side,
 )
-from venues import binance_orders, book_cli, kiwoom, monitor, upbit, upbit_orders
+from venues import binance, binance_orders, book_cli, kiwoom, monitor, upbit, upbit_orders
 from venues.binance_orders import BinanceOrders, read_rules
 from venues.checks import Check
 from venues.common import Market
@@ -341,3 +341,37 @@ def test_without_a_figure_from_before_six_lists_are_enough_and_five_are_not(tmp_
     status, counts = on_desk(tmp_path, act)[1]
     assert status is S.LOST
     assert counts[-1] == 6
+
+
+@pytest.mark.parametrize("value", [None, "absent", "odd"])
+@pytest.mark.parametrize("name", ["ttms", "scr", "hp", "lp", "atv24h", "atp24h"])
+def test_a_figure_that_upbit_does_not_tell_is_unknown_and_an_odd_one_is_refused(name, value):
+    """Price and code are what a ticker needs; the rest may be missing or null, not something else."""
+    frame = {"ty": "ticker", "cd": "KRW-BTC", "tp": 7, "ttms": 5, "scr": 0.01, "hp": 9, "lp": 3, "atv24h": 11, "atp24h": 13}  # fmt: skip
+    field = {"ttms": "last_ts_ms", "scr": "change_day_pct", "hp": "high", "lp": "low", "atv24h": "base_24h",
+             "atp24h": "quote_24h"}[name]  # fmt: skip
+    frame[name] = value
+    if value == "absent":
+        del frame[name]
+    raw = json.dumps(frame).encode()
+    if value == "odd":
+        with pytest.raises(BadData):
+            upbit.read_frame(raw, 1)
+        return
+    (ticker,) = upbit.read_frame(raw, 1)
+    assert [each for each in ticker._fields if getattr(ticker, each) is None] == [
+        each for each in ticker._fields if each in ("change_24h_pct", field)
+    ]
+
+
+@pytest.mark.parametrize("name", ["o", "h", "l", "v", "q"])
+def test_a_figure_that_binance_does_not_tell_is_unknown(name):
+    """Symbol, price and time are what a ticker needs."""
+    frame = {"e": "24hrMiniTicker", "E": 5, "s": "BTCUSDT", "c": "7", "o": "5", "h": "9", "l": "3", "v": "11", "q": "13"}  # fmt: skip
+    field = {"o": "change_24h_pct", "h": "high", "l": "low", "v": "base_24h", "q": "quote_24h"}[name]  # fmt: skip
+    del frame[name]
+    (ticker,) = binance.read_frame(json.dumps(frame).encode(), 1)
+    empty = {each for each in ticker._fields if getattr(ticker, each) is None}
+    assert empty == {"change_day_pct", field}
+    with pytest.raises(BadData):
+        binance.read_frame(json.dumps({**frame, name: "x"}).encode(), 1)

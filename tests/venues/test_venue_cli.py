@@ -122,3 +122,11 @@ def test_quotes_fit_eighty_columns_without_a_cut(language, capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "…" not in shown
     assert {"ko": "바이낸스", "en": "Binance"}[language] in shown
+
+
+@pytest.mark.parametrize(("language", "word"), [("ko", "원인 찾기"), ("en", "To find the cause")])
+def test_a_table_without_figures_names_the_command_that_finds_the_cause(language, word, capsys):
+    """Nothing came in the time that was given: the exit code is 1, and the last line says what to do."""
+    assert main(["kimchi", "--demo", "--once", "--wait", "0", "--language", language]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert word in last and "venues check" in last
