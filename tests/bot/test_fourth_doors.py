@@ -106,3 +106,20 @@ def test_a_session_that_we_gave_up_is_told_by_our_own_reason(tmp_path):
 
     (up, _), (down, why) = run(main)[:2]
     assert (up, down, why) == (True, False, "silent for 60 s")
+
+
+def test_each_day_registers_its_own_stocks():
+    """A stock that was sold yesterday and is not in the settings takes no place today."""
+
+    async def story(life):
+        trader, running = await life.begin()
+        trader.broker.socket.registrations = [("H0STCNT0", "999999")]  # of the day before
+        await life.world.until("09:25:00")
+        stocks = {key for tr_id, key in trader.broker.socket.registrations if tr_id == "H0STCNT0"}
+        ours = set(trader.engine.core.symbols)
+        trader.stop("the end")
+        await running
+        trader.journal.close()
+        return stocks == ours
+
+    assert Life().play(story)
