@@ -386,3 +386,22 @@ def test_limits_that_changed_in_the_day_are_those_that_count():
     bench.seen(bot.replace(instrument(), upper_limit=95_000))
     bench.trade(93_000)
     assert bench.engine.core.last_price(SYMBOL) == 93_000
+
+
+def test_the_room_of_a_stock_is_less_what_all_others_hold_and_buy():
+    """Of two millions in all, seven hundred thousand lie in another stock, part filled, part bought."""
+    bench = Bench(limits={"max_total_krw": 2_000_000}).start()
+    other = resting(bench, "other", OTHER)
+    bench.fill(other, 4)
+    assert bench.engine.entries.room(SYMBOL) == 1_300_000
+
+
+def test_the_owners_word_cancels_no_exit():
+    """It closes a position: the kill switch and its own steps decide about it."""
+    bench = Bench(exit_step_s=60).start()
+    bench.hold_shares()
+    [call] = calls(bench.trade(68_900), "new")
+    bench.answer(call)
+    order = bench.ledger.orders[call.intent.intent_id]
+    done = bench.command("cancel", text=order.order_no)
+    assert (calls(done), alerts(done)) == ([], ["error"])
