@@ -26,7 +26,7 @@ from kis_realtime_trading import (
 from venues import binance, binance_orders, book_cli, kiwoom, monitor, upbit, upbit_orders
 from venues.binance_orders import BinanceOrders, read_rules
 from venues.checks import Check
-from venues.common import Market
+from venues.common import Kind, Market
 from venues.keeping import STEADY_S, Kept
 from venues.kiwoom import FillSum, read_fills
 from venues.kiwoom_client import KiwoomClient
@@ -375,3 +375,31 @@ def test_a_figure_that_binance_does_not_tell_is_unknown(name):
     assert empty == {"change_day_pct", field}
     with pytest.raises(BadData):
         binance.read_frame(json.dumps({**frame, name: "x"}).encode(), 1)
+
+
+BUY_FOR = {"kind": Kind.BUY_FOR, "quantity": None, "price": None, "funds": "20000"}
+SELL = {"kind": Kind.SELL_AT_MARKET, "side": Side.SELL, "price": None}
+FIELDS = [
+    ({}, "side=bid ord_type=limit volume=0.001 price=89000000 smp_type=cancel_taker",
+     "side=BUY type=LIMIT timeInForce=GTC quantity=0.001 price=89000000"),
+    ({"kind": Kind.LIMIT_IOC}, "side=bid ord_type=limit volume=0.001 price=89000000 time_in_force=ioc smp_type=cancel_taker",
+     "side=BUY type=LIMIT timeInForce=IOC quantity=0.001 price=89000000"),
+    ({"kind": Kind.POST_ONLY, "side": Side.SELL}, "side=ask ord_type=limit volume=0.001 price=89000000 time_in_force=post_only",
+     "side=SELL type=LIMIT_MAKER quantity=0.001 price=89000000"),
+    (BUY_FOR, "side=bid ord_type=price price=20000 smp_type=cancel_taker", "side=BUY type=MARKET quoteOrderQty=20000"),
+    (SELL, "side=ask ord_type=market volume=0.001 smp_type=cancel_taker", "side=SELL type=MARKET quantity=0.001"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "upbit_wants", "binance_wants"), FIELDS)
+def test_an_order_of_each_kind_has_exactly_the_fields_of_the_documentation(
+    changes, upbit_wants, binance_wants
+):
+    """Names, values and order of them; nothing more, as a price too many is refused."""
+    made = intent(**changes)
+    seen = [" ".join("=".join(pair) for pair in module.order_fields(made)) for module in (upbit_orders, binance_orders)]  # fmt: skip
+    assert seen == [
+        f"market=KRW-BTC {upbit_wants} identifier={made.client_id}",
+        f"symbol=KRW-BTC {binance_wants} newClientOrderId={made.client_id} newOrderRespType=FULL"
+        " selfTradePreventionMode=EXPIRE_TAKER",
+    ]
