@@ -16,6 +16,7 @@ from kis_realtime_trading import (
     BadData,
     HttpReply,
     NoAnswer,
+    NotSent,
     OrderEvent,
     OrderStatus,
     Outcome,
@@ -34,7 +35,16 @@ from venues.settings import Environment, VenueSettings, read_settings
 from venues.spot import SpotLedger, Update, refusals
 from venues.spot_venue import order_line
 from venues.upbit_orders import UpbitOrders
-from venues.wire import LANE_ORDER, LANE_QUERY, Budget, CallStats, Clock, Limit, Pacer
+from venues.wire import (
+    LANE_ORDER,
+    LANE_QUERY,
+    Budget,
+    CallStats,
+    Clock,
+    Limit,
+    Pacer,
+    VenueTransport,
+)
 
 D, S, E = Decimal, OrderStatus, OrderEvent
 
@@ -403,3 +413,34 @@ def test_an_order_of_each_kind_has_exactly_the_fields_of_the_documentation(
         f"symbol=KRW-BTC {binance_wants} newClientOrderId={made.client_id} newOrderRespType=FULL"
         " selfTradePreventionMode=EXPIRE_TAKER",
     ]
+
+
+def test_a_named_host_is_reached_by_tls_only():
+    """The venue's own host passes the gate; without TLS, or one letter off, it does not."""
+    transport = VenueTransport(["api.upbit.com"])
+    transport._check("https://api.upbit.com/v1/accounts")
+    for url in ("http://api.upbit.com/v1", "https://api.upbit.co/v1", "https://xapi.upbit.com/v1"):
+        with pytest.raises(NotSent):
+            transport._check(url)
+
+
+@pytest.mark.parametrize(("code", "asked"), [(-1021, 1), (-1013, 0), (-1022, 0)])
+def test_only_a_wrong_clock_asks_for_the_time_anew(code, asked):
+    """-1021: the difference is measured for the next order; this one is not sent again."""
+    seen = []
+
+    class Wire:
+        clock = Clock()
+
+        async def once(self, make, veto=None):
+            seen.append(make().method)
+            return HttpReply(400, json.dumps({"code": code, "msg": "x"}), {})
+
+        async def query(self, make):
+            seen.append(make().name)
+            return HttpReply(200, '{"serverTime":5}', {})
+
+    port = BinanceOrders(Wire(), Secret("key"), Secret("secret"), "https://x")
+    asyncio.run(port.submit(intent(), lambda: ""))
+    assert seen == ["POST", *["time"] * asked]
+    assert (port.offset_ms != 0) == bool(asked)
