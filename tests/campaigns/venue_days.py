@@ -130,7 +130,7 @@ async def scene(
                 result.wrong += 1
             values[coin].append(figures.usdt if figures else None)
             dark[coin] = dark[coin] + 1 if live and not figures and (away > 5 or dark[coin]) else 0
-            result.missed += dark[coin] > over_wire  # there the first frames may be on their way
+            result.missed += dark[coin] > 0
         if live and away:
             result.away_s.append(away)
         away = 0 if live else away + 1
