@@ -7859,7 +7859,7 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = "".join("\n" + say(alert_again(each), language) for each in value)
         elif language == "ko" and isinstance(value, str):
             shown[key] = in_korean(value)
-        elif alert.code == "hold_line":
+        elif alert.code == "hold_line" and value in HOLDS:
             shown[key] = HOLDS[value].en
         else:
             shown[key] = value

@@ -60,7 +60,7 @@ def in_plain_words(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush, too
             return 0
         except ValueError:
-            if not sys.stdout.closed:
+            if sys.stdout is None or not sys.stdout.closed:
                 raise
             raise bot.BotError(bot.Both(
                 "the code of the strategy closed the output (sys.stdout.close()): take that line out",

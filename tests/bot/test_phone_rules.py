@@ -154,6 +154,7 @@ def test_a_morning_under_a_lower_level_says_how_trading_goes_on(language: str):
         [line] = bot.morning_lines(core, str)
         told = bot.say(line, language)
         assert "--level ACTIVE" in told and "/resume" in told and told.startswith("⏸")
+        assert "of before" in bot.say(bot.Alert("hold_line", {"what": "of before"}), language)
 
     at_a_desk(story)
 

@@ -100,6 +100,9 @@ def test_a_strategy_that_closes_the_output_is_named(monkeypatch: pytest.MonkeyPa
         plain_words.in_plain_words(closes)(argparse.Namespace(closes=False))
     with pytest.raises(bot.BotError, match=r"sys\.stdout\.close\(\)"):
         plain_words.in_plain_words(closes)(argparse.Namespace(closes=True))
+    monkeypatch.setattr(sys, "stdout", None)  # closed by whoever started us: the fault stays itself
+    with pytest.raises(ValueError, match="of another kind"):
+        plain_words.in_plain_words(closes)(argparse.Namespace(closes=False))
 
 
 @pytest.mark.parametrize("where", ["C", "POSIX", "ko_KR.EUC-KR"])
