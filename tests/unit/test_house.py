@@ -683,3 +683,14 @@ def test_both_languages_say_the_same(code):
     assert re.search("[가-힣]", korean) and not re.search("[가-힣]", english)
     given = [values for codes, values in alerts() if code in codes and values is not None]
     assert [values for values in given if not fields(korean) <= values] == []
+
+
+def test_no_rule_writes_into_the_facts_that_all_rules_share():
+    """They are not frozen, for their speed: a rule that moved one would decide for those behind it."""
+    names = {"facts", "RiskFacts"}
+    stored = [
+        node.lineno for node in ast.walk(TREE)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)
+        and isinstance(node.value, ast.Name) and node.value.id in names
+    ]  # fmt: skip
+    assert stored == []
