@@ -355,13 +355,6 @@ def read_folder(
     return [read_report(path, first, last, symbol, fees) for path in find_journals(folder)]
 
 
-__all__ = [
-    "Accountant", "DayResult", "DaySymbol", "Drawdown", "GroupBy", "GroupLine", "OpenPosition", "OrderLine",
-    "Refused", "Report", "RoundTrip", "Statistics", "drawdown", "group", "group_key", "price_before",
-    "read_folder", "read_report", "statistics", "streaks", "to_json", "won",
-]  # fmt: skip
-
-
 def named(report: Report, folder: Path) -> Report:
     """Return a report that names each stock: as the journal does, else as the tables do."""
     told = {symbol: name for symbol, name in report.names.items() if name}
@@ -370,3 +363,10 @@ def named(report: Report, folder: Path) -> Report:
         replace(trip, name=trip.name or names.get(trip.symbol, "")) for trip in report.trips
     )
     return replace(report, names=names, trips=trips)
+
+
+__all__ = [
+    "Accountant", "DayResult", "DaySymbol", "Drawdown", "GroupBy", "GroupLine", "OpenPosition", "OrderLine",
+    "Refused", "Report", "RoundTrip", "Statistics", "drawdown", "group", "group_key", "named", "price_before",
+    "read_folder", "read_report", "statistics", "streaks", "to_json", "won",
+]  # fmt: skip

@@ -203,9 +203,7 @@ class Monitor:
                 self._keep_figures(self.store, now_ms, now_s)
             except sqlite3.Error as error:  # figures are lost; orders and alerts go on
                 log.warning("premium.sqlite3: %s", error)
-        if (
-            self._keep and now_s - self._status_s >= STATUS_EVERY_S
-        ):  # also when seconds were skipped
+        if self._keep and now_s - self._status_s >= STATUS_EVERY_S:  # seconds may be skipped
             self._status_s = now_s
             try:
                 write_private(self.folder / STATUS_FILE, json.dumps(self.status(now_ms)))

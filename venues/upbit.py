@@ -114,9 +114,10 @@ def _ticker(frame: Any, symbol: str, seen_ns: int) -> VTicker:
     state = frame.get("ms", frame.get("market_state", "ACTIVE"))
     halted = frame.get("its", frame.get("is_trading_suspended", False))
     change = told(frame, "scr", "signed_change_rate")
-    at_ms = told(frame, "ttms", "trade_timestamp") and int_field(frame, "ttms", "trade_timestamp")
+    stamp = "ttms", "trade_timestamp"
+    at_ms = int_field(frame, *stamp) if told(frame, *stamp) else None
     return VTicker(
-        VENUE, symbol, _positive(field_of(frame, "tp", "trade_price")), at_ms or None, None,
+        VENUE, symbol, _positive(field_of(frame, "tp", "trade_price")), at_ms, None,
         None if change is None else times(change, Decimal(100)), told(frame, "hp", "high_price"),
         told(frame, "lp", "low_price"), told(frame, "atv24h", "acc_trade_volume_24h"),
         told(frame, "atp24h", "acc_trade_price_24h"), seen_ns,

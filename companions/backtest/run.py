@@ -546,7 +546,7 @@ class Stage:
         """Ask what is asked every other minute, and go on to the next one."""
         if self.due.minute % LIST_EVERY == 0:
             if self.thin.lean and self._idle() and not self.broker.has_news():
-                self.engine.core.list_asked_at = self.due  # all that an empty list tells
+                self.engine.core.note_list(self.due)  # all that an empty list tells
             else:
                 self._ask(LIST, self.due)
         if self.due.minute % ACCOUNT_EVERY == 0:

@@ -29,7 +29,7 @@ def text_of(messages: list[dict[str, Any]]) -> str:
     lines = []
     for each in messages:
         mark = ">" if each["mine"] else " "
-        extra = (" [그림]" if each["photo"] else "") + f" (x{each['edits'] + 1})" * bool(
+        extra = (" [picture]" if each["photo"] else "") + f" (x{each['edits'] + 1})" * bool(
             each["edits"]
         )
         lines.append(f"{mark} " + each["text"].replace("\n", "\n    ") + extra)
