@@ -157,6 +157,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py", "bot/test_calls_in_a_row.py"),
     "28. TRADER": (
+        "bot/test_trader_again.py",
         "bot/test_fourth_doors.py",
         "bot/test_plain_edges.py",
         "bot/test_plain_borders.py",
@@ -175,7 +176,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
-    "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip
 GROUPS = {
