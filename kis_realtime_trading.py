@@ -5978,6 +5978,11 @@ class OwnersWord(NamedTuple):
     ko: str
     en: str
 
+    @property
+    def need(self) -> int:
+        """Return how many arguments it cannot do without."""
+        return sum(not form.startswith("[") for form in self.arguments)
+
     def usage(self, language: str) -> str:
         """Return the word with its arguments, as a person types it."""
         forms = (form for form in self.arguments if form != "[CODE]")
@@ -6068,9 +6073,8 @@ def read_words(words: Sequence[str]) -> Said | OwnersWord | None:
     if word is None:
         return None
     values = tuple(words[1:])
-    need = sum(not form.startswith("[") for form in word.arguments)
     forms = [ARGUMENTS[form.strip("[]")] for form in word.arguments[: len(values)]]
-    right = need <= len(values) == len(forms)
+    right = word.need <= len(values) == len(forms)
     if right and all(re.fullmatch(f, v, re.ASCII) for f, v in zip(forms, values, strict=True)):
         return Said(word, values)
     return word
@@ -7423,18 +7427,26 @@ URGENT = frozenset({
 })  # fmt: skip
 
 
-# The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
+# What a rule means that refused, Korean and English.
 REFUSAL_WORDS = {
-    "NO_INSTRUMENT": "가격제한폭 미확인", "QUANTITY": "수량", "PRICE": "가격", "TICK": "호가단위",
-    "BAND": "가격제한폭 밖", "COLLAR": "현재가와 차이 큼", "NO_QUOTE": "확인 시세 없음",
-    "STALE": "시세가 오래됨", "SESSION": "주문 시간 아님", "HALTED": "거래정지", "BLOCKED": "주의 종목",
-    "STOPPED": "종목 중지", "ON_HOLD": "확인 중", "LEVEL": "매매 단계", "UNRESOLVED": "결과 불명 주문",
-    "OPPOSITE": "반대 주문 대기", "EXITING": "청산 중", "SIDE": "매매 방향", "POSITION": "보유 수량 초과",
-    "POSITIONS": "보유 종목 수", "PLAN": "손절·목표가", "ORDER_VALUE": "1회 한도", "CASH": "현금 부족",
-    "SYMBOL_VALUE": "종목 한도", "TOTAL_VALUE": "전체 한도", "RATE": "주문 속도", "DAY_RATE": "하루 주문 수",
-    "DAY_LOSS": "하루 손실 한도", "DRAWDOWN": "고점 대비 손실", "LOSING_STREAK": "연속 손실",
-    "TWICE": "같은 신호",
+    "NO_INSTRUMENT": ("가격제한폭 미확인", "no price limits known"), "QUANTITY": ("수량", "shares"),
+    "PRICE": ("가격", "price"), "TICK": ("호가단위", "price step"),
+    "BAND": ("가격제한폭 밖", "outside the price limits"), "COLLAR": ("현재가와 차이 큼", "far from the market"),
+    "NO_QUOTE": ("확인 시세 없음", "no confirmed price"), "STALE": ("시세가 오래됨", "old prices"),
+    "SESSION": ("주문 시간 아님", "not at this hour"), "HALTED": ("거래정지", "trading halt"),
+    "BLOCKED": ("주의 종목", "warned stock"), "STOPPED": ("종목 중지", "stock stopped"),
+    "ON_HOLD": ("확인 중", "on hold"), "LEVEL": ("매매 단계", "level"),
+    "UNRESOLVED": ("결과 불명 주문", "order of unknown outcome"),
+    "OPPOSITE": ("반대 주문 대기", "order of the other side"), "EXITING": ("청산 중", "being sold"),
+    "SIDE": ("매매 방향", "side"), "POSITION": ("보유 수량 초과", "more than held"),
+    "POSITIONS": ("보유 종목 수", "stocks held"), "PLAN": ("손절·목표가", "stop or target"),
+    "ORDER_VALUE": ("1회 한도", "limit of one order"), "CASH": ("현금 부족", "cash"),
+    "SYMBOL_VALUE": ("종목 한도", "limit of one stock"), "TOTAL_VALUE": ("전체 한도", "limit of all"),
+    "RATE": ("주문 속도", "orders in a minute"), "DAY_RATE": ("하루 주문 수", "orders in a day"),
+    "DAY_LOSS": ("하루 손실 한도", "loss of the day"), "DRAWDOWN": ("고점 대비 손실", "fall from the peak"),
+    "LOSING_STREAK": ("연속 손실", "losses in a row"), "TWICE": ("같은 신호", "same signal"),
 }  # fmt: skip
+# The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
 REASON_WORDS = {
     "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
     "end of day": "장 마감 청산", "kill switch": "비상 청산", "strategy": "전략", "a new day": "새 거래일",
@@ -7445,7 +7457,7 @@ REASON_WORDS = {
     "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 중지(ENTRIES_OFF)",
     "REDUCE_ONLY": "축소만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
     "process ended": "프로그램이 끝남",
-    "the owner says so": "사용자 확인", "the owner": "직접 지시",
+    "the owner says so": "사용자 확인", "the owner": "직접 지시", "nothing": "없음",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
     "liquidation trading": "정리매매",
@@ -7549,7 +7561,7 @@ def in_korean(text: str) -> str:
     if text in REASON_WORDS:
         return REASON_WORDS[text]
     if text in REFUSAL_WORDS:
-        return f"{REFUSAL_WORDS[text]}({text})"
+        return f"{REFUSAL_WORDS[text][0]}({text})"
     if HOLDS.keys() >= set(text.split(", ")):
         return ", ".join(HOLDS[name].ko for name in text.split(", "))
     text, rest = text[:LONGEST_REASON], text[LONGEST_REASON:]  # a broker's page is not searched
@@ -7849,7 +7861,7 @@ def say(alert: Alert, language: str) -> str:
     """Return an alert in the language of the user; numbers with thousands separators."""
     shown: dict[str, Any] = {"mark": ""}  # rows of older programs have none
     for key, value in alert.values.items():
-        if isinstance(value, Side):
+        if isinstance(value, Side) or (key == "side" and value in SIDE_WORDS[language]):  # a row's
             shown[key] = SIDE_WORDS[language][value]
         elif isinstance(value, float):
             shown[key] = f"{value:,.1f}".removesuffix(".0")
@@ -7859,6 +7871,8 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = "".join("\n" + say(alert_again(each), language) for each in value)
         elif language == "ko" and isinstance(value, str):
             shown[key] = in_korean(value)
+        elif key == "code" and value in REFUSAL_WORDS:
+            shown[key] = f"{REFUSAL_WORDS[value][1]} ({value})"
         elif alert.code == "hold_line" and value in HOLDS:
             shown[key] = HOLDS[value].en
         else:
@@ -9053,6 +9067,20 @@ def phone_word(
     return PhoneWord(number, user, match[1], tuple(match[2].split()), tapped)
 
 
+def hint_for(text: str, korean: bool) -> Answer:
+    """Answer what is no command, "/STOP" or "상태": what was meant hangs below as a button."""
+    words = {face: each for each, face in BUTTON_WORDS.items()} | {
+        each.name: each.name for each in COMMANDS.values() if "phone" in each.doors
+    }
+    near = [words[each] for each in near_words(text.lstrip("/ ").partition(" ")[0], words)]
+    told, english = "명령은 /와 영어 소문자로 적습니다", "a command is / and small letters"
+    told, meant = (told, " 혹시:") if korean else (english, " Perhaps:")
+    buttons = tuple((f"/{each}", f"/{each}") for each in near if not COMMANDS[each].need)
+    return Answer(
+        f"{told}. /help{'.' + meant if near else ''}{''.join(f' /{n}' for n in near)}", buttons
+    )
+
+
 class PhoneCodes:
     """Codes of one use for what needs proof: bound to action and person, 60 s, three tries."""
 
@@ -9334,7 +9362,8 @@ class TelegramBot:
             if self.strangers == 1:
                 log.warning("somebody who is not in telegram_users wrote to the bot")
         elif word == "no command" and "message" in update:
-            self.post("/help", chat=str(update["message"]["chat"]["id"]))
+            said = update["message"]
+            self.reply(hint_for(str(said.get("text")), self.language == "ko"), said["chat"]["id"])
         return word
 
     def _pair(self, update: Mapping[str, Any], now: float) -> bool:
@@ -10775,7 +10804,7 @@ class Bridge:
     def say(self, alert: Alert, row: int = 0) -> None:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
         self.said[alert.code] += 1
-        text, named = say(alert, self._language), say(self._named(alert), self._language)
+        named = say(self._named(alert), self._language)
         key, line = self._threads.key(alert), f"{self.clock.now():%H:%M:%S} {named}"
         if key:  # one line follows an order, as its message on the phone does
             with contextlib.suppress(ValueError):
@@ -10783,7 +10812,7 @@ class Bridge:
             self._lines = dict([*self._lines.items(), (key, line)][-200:])
         self.messages.append(line)
         urgent = alert.code in URGENT
-        log.log(logging.WARNING if urgent else logging.INFO, "%s", text)
+        log.log(logging.WARNING if urgent else logging.INFO, "%s", named)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
         held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
         if urgent or alert.code.startswith("trouble"):
@@ -10830,10 +10859,7 @@ class Bridge:
         after = (self.clock.now() - timedelta(days=1)).isoformat()
         late = [row for row in self._untold if row.at >= after]
         for row in late[-TelegramBot.OUTBOX // 10 :]:
-            values = json.loads(row.body)
-            if "side" in values:
-                values["side"] = Side(values["side"])
-            text = say(self._named(Alert(row.ref, values)), self._language)
+            text = say(self._named(Alert(row.ref, json.loads(row.body))), self._language)
             mark = "늦은 알림" if self._language == "ko" else "late"
             self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
 
@@ -10846,7 +10872,8 @@ class Bridge:
         """Return what is held, by name, with its shares."""
         held = self.engine.core.ledger.positions.items()
         named = ((self.name(symbol), each.quantity) for symbol, each in held)
-        return ", ".join(f"{name} {quantity:,}" for name, quantity in named if quantity)
+        unit = "주" if self._language == "ko" else ""
+        return ", ".join(f"{name} {quantity:,}{unit}" for name, quantity in named if quantity)
 
     def _named(self, alert: Alert) -> Alert:
         """Return an alert with the name of its stock instead of the code, where it is known."""
@@ -10990,7 +11017,12 @@ def status_of(trader: Trader) -> dict[str, Any]:
     core, profile, clock = trader.engine.core, trader.profile, trader.clock
     ledger, now = core.ledger, clock.now()
     book = trader.broker.decoder.books.get
-    symbols = [_status_of_symbol(core, each, now) | {"book": book(each)} for each in core.symbols]
+    named = trader.bridge.name  # the code where nobody knows one
+    symbols = [
+        _status_of_symbol(core, each, now)
+        | {"name": named(each).removeprefix(each), "book": book(each)}
+        for each in core.symbols
+    ]
     ages = [each["age_s"] for each in symbols if each["age_s"] is not None]
     logs = [each for each in logging.getLogger().handlers if isinstance(each, LogThread)]
     opened = sum(each["gain_krw"] for each in symbols)
@@ -11063,7 +11095,7 @@ def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
     price = trade.price if trade else (instrument.last_price if instrument else 0)
     gain = round(price * position.quantity - position.cost) if price else 0
     return {
-        "symbol": symbol, "name": name_of(core, symbol), "price": price,
+        "symbol": symbol, "price": price,
         "age_s": round((now - trade.ts_exchange).total_seconds(), 1) if trade else None,
         "prev_close": base, "change_pct": round(100 * (price / base - 1), 2) if base else 0.0,
         "position": position.quantity, "average": round(position.average_price, 2),
@@ -11183,7 +11215,7 @@ class Phone:
         named = read_words((word.command,))
         known = named.word if isinstance(named, Said) else named
         if known is None or "phone" not in known.doors:
-            return self._tell(Said(COMMANDS["help"]), word.user)
+            return hint_for(word.command, self._korean)
         values = [
             self._code_of(value) if form.strip("[]").startswith("STOCK") else value
             for form, value in itertools.zip_longest(known.arguments, word.arguments, fillvalue="")
@@ -11198,8 +11230,8 @@ class Phone:
         if not isinstance(said, Said):
             usage = known.usage(self._trader.bot.language)
             ko, en = f"이렇게 쓰십시오: /{usage}", f"write: /{usage}"
-            if "STOCK" in "".join(known.arguments[:1]) and not "".join(values).isascii():
-                stock = values[0].partition("=")[0]
+            stock = values[0].partition("=")[0] if values else ""
+            if "STOCK" in "".join(known.arguments[:1]) and not stock.isascii():
                 ko, en = f"{stock}: 모르는 종목입니다. {ko}", f"no stock {stock} is known. {en}"
             return Answer(self._say(ko, en))
         if known.danger is Danger.ASK:
@@ -11222,7 +11254,10 @@ class Phone:
         names = {code: name.replace(" ", "").lower() for code, name in known.items()}
         exact = [code for code, name in names.items() if name == text.lower()]
         partly = [code for code, name in names.items() if text.lower() in name]
-        found = exact or ([] if text.isascii() else partly)  # /sell 하이닉스
+        partly = [code for code in partly if code in self._trader.bot.symbols] or partly
+        found = exact or (
+            [] if text.isascii() else partly
+        )  # /sell 하이닉스, of many 삼성 the traded one
         code = found[0] if len(found) == 1 else text.upper() if text.isascii() else text
         return code + equals + answer.lower()
 
@@ -11437,7 +11472,7 @@ class Teller:
         worth = self._core.ledger.positions.items()
         equity = figures["cash"] + sum(self._core.fresh_price(s) * p.quantity for s, p in worth)
         net = figures["net"]
-        held = self._bridge.held() or ("없음" if self._trader.bot.language == "ko" else "nothing")
+        held = self._bridge.held() or "nothing"
         shown = {**figures, "net": f"{net:+,}", "positions": held, "equity": equity}
         before = equity - net
         self._bridge.tell(

@@ -14,7 +14,7 @@ import itertools
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import timedelta
 
 from rich.cells import cell_len
@@ -42,11 +42,13 @@ def raw_line(row: Row) -> str:
     return _shown(f"{row.seq:>6} {row.at[:19]} {row.kind:9} {row.ref:18} {in_short(row)}")
 
 
-def line_of(row: Row, language: str, names: Mapping[str, str]) -> str:
-    """Return a row as one line in the reader's words."""
+def line_of(
+    row: Row, language: str, names: Mapping[str, str], orders: MutableMapping[str, str]
+) -> str:
+    """Return a row as one line in the reader's words; `orders` remembers the stocks of orders."""
     data = row.data()
     data = data["bar"] if row.kind == "bar" and isinstance(data.get("bar"), dict) else data
-    said = row_words.in_words(row.kind, row.ref, data, language, names)
+    said = row_words.in_words(row.kind, row.ref, data, language, names, orders)
     return _shown(f"{row.seq:>6} {row.at[:19]} {row.kind:10} {said}")
 
 
@@ -128,16 +130,17 @@ def show_journal(options: argparse.Namespace) -> int:
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     kinds, some = kinds_of(options), bool(options.first or options.last or options.symbol)
     for path in find_journals(folder_to_read(options)):
-        wanted, names = chooser(options), names_of(path.parent)
+        wanted, names, orders = chooser(options), names_of(path.parent), dict[str, str]()
         with JournalReader(path) as reader:
             if not (kinds or some or options.follow):
                 count = reader.verify()
                 korean = f"{path}: {count:,}줄의 해시 사슬이 온전합니다"
                 print(f"{path}: chain of {count:,} rows verified" if language == "en" else korean)
-            source = followed(reader, kinds) if options.follow else reader.rows(kinds)
+            read = (*kinds, "intent") if kinds else ()  # which say of what stock the others are
+            source = followed(reader, read) if options.follow else reader.rows(read)
             for row in source:
-                if wanted(row):
-                    line = line_of(row, language, names)
+                line, shown = line_of(row, language, names, orders), not kinds or row.kind in kinds
+                if wanted(row) and shown:
                     print(*folded([line], wide, 38), sep="\n", flush=options.follow)
     return 0
 

@@ -77,7 +77,9 @@ class Words:
 
     def rule(self, code: str) -> str:
         """Return a rule that refused a wish as the user reads it."""
-        return bot.in_korean(code) if self.korean else code
+        if self.korean or code not in bot.REFUSAL_WORDS:
+            return bot.in_korean(code) if self.korean else code
+        return f"{bot.REFUSAL_WORDS[code][1]} ({code})"
 
     def won(self, amount: int) -> str:
         """Return an amount with its unit."""

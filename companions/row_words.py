@@ -6,7 +6,7 @@ names, the key that the row stands under, empty values) is. A foreign row is sho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import kis_realtime_trading as bot
@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "stray": ("주인 없는 응답", "stray answer"),
 }  # fmt: skip
 WORDS: dict[str, tuple[str, str]] = {
+    "event": ("", ""), "outcome": ("", ""),  # what happened stands first, by itself
     "symbol": ("종목", "stock"), "side": ("구분", "side"), "quantity": ("수량", "shares"),
     "price": ("가격", "price"), "reason": ("사유", "reason"), "stop_price": ("손절", "stop"),
     "target_price": ("목표", "target"), "trail_ratio": ("추적", "trail"), "status": ("상태", "state"),
@@ -35,8 +36,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "close": ("종가", "close"), "volume": ("거래량", "volume"),
     "value_krw": ("거래대금", "value"), "trade_count": ("체결 수", "trades"),
     "average_volume": ("평균 거래량", "average volume"), "highest": ("직전 최고", "highest"),
-    "vwap": ("VWAP", "VWAP"), "action": ("동작", "action"), "event": ("사건", "event"),
-    "outcome": ("결과", "outcome"), "kind": ("종류", "kind"), "purpose": ("목적", "purpose"),
+    "vwap": ("VWAP", "VWAP"), "action": ("요청", "action"),
+    "kind": ("종류", "kind"), "purpose": ("목적", "purpose"),
     "trade_date": ("거래일", "day"), "up": ("연결", "connected"), "on": ("걸림", "on"),
     "base_price": ("기준가", "base"), "upper_limit": ("상한가", "upper limit"),
     "lower_limit": ("하한가", "lower limit"), "last_price": ("현재가", "last price"), "name": ("이름", "name"),
@@ -52,7 +53,14 @@ VALUES: dict[str, str] = {
     "fill": "체결", "received": "접수", "confirmed": "확인", "new": "신규", "cancel": "취소", "replace": "정정",
     "cancel sent": "취소 전송", "replace sent": "정정 전송", "cancelled": "취소됨", "filled": "체결",
     "rest cancelled": "잔량 취소", "rejected": "거부됨", "unknown": "결과 불명", "KOSPI": "코스피",
-    "KOSDAQ": "코스닥", "True": "예", "False": "아니요",
+    "KOSDAQ": "코스닥", "True": "예", "False": "아니요", "change": "정정",
+}  # fmt: skip
+ACTIONS = {"1": "change", "2": "cancel"}  # of a notice, as KIS numbers them
+# Kinds of orders, as KIS numbers them (ORD_DVSN). Korean, English.
+ORDER_KINDS: dict[str, tuple[str, str]] = {
+    "01": ("시장가", "market"), "03": ("최유리지정가", "best limit"), "04": ("최우선지정가", "priority limit"),
+    "11": ("지정가 IOC", "limit IOC"), "12": ("지정가 FOK", "limit FOK"), "13": ("시장가 IOC", "market IOC"),
+    "14": ("시장가 FOK", "market FOK"), "15": ("최유리 IOC", "best IOC"), "16": ("최유리 FOK", "best FOK"),
 }  # fmt: skip
 # For programs: the key above says it already, or nobody but the bot can use it.
 SILENT = frozenset({
@@ -71,22 +79,29 @@ def kind_word(kind: str, language: str) -> str:
 
 
 def in_words(
-    kind: str, ref: str, data: Mapping[str, Any], language: str, names: Mapping[str, str]
-) -> str:
-    """Return a row's body in a few words; an alert as the owner read it."""
+    kind: str, ref: str, data: Mapping[str, Any], language: str, names: Mapping[str, str],
+    orders: MutableMapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """Return a row's body in a few words; an alert as the owner read it.
+
+    `orders` remembers the stock of each order from row to row: its answers and fills do not name it.
+    """
     if kind == "alert" and ref in bot.TEXTS:
         try:
             said = bot.say(bot.Alert(ref, dict(data)), language)
             return with_names(said.replace("\n", " · ").replace("· • ", "· "), names)
         except (KeyError, ValueError, IndexError, TypeError):  # of an earlier version, or foreign
             pass
+    if orders is not None and kind in ("intent", "decision", "refusal") and data.get("symbol"):
+        orders[ref] = str(data["symbol"])
+    symbol = (orders or {}).get(ref, ref)
     parts = list(_parts(data, language, names, kind in WHOLE_DAY))
     if kind == "hold" and ref in bot.HOLDS:
         parts.insert(0, bot.HOLDS[ref].en if language == "en" else bot.HOLDS[ref].ko)
     elif kind == "command":
         parts.insert(0, ref if language == "en" else COMMAND_WORDS.get(ref, ref))
-    elif ref in names and "symbol" not in str(data):
-        parts.insert(0, names[ref])
+    elif symbol in names and "symbol" not in str(data):
+        parts.insert(0, names[symbol])
     return " · ".join(parts)[:MOST_TEXT]
 
 
@@ -113,7 +128,7 @@ def _parts(
             if value or (false_too and key in ("up", "on", "halted")):
                 yield f"{_word(key, language)} {_value(key, str(value), language, names)}"
         elif value != 0 and not (key in ("kind", "action") and str(value) in ("0", "00")):
-            yield f"{_word(key, language)} {_value(key, value, language, names)}"
+            yield f"{_word(key, language)} {_value(key, value, language, names)}".lstrip()
 
 
 def _word(key: str, language: str) -> str:
@@ -129,7 +144,9 @@ def _value(key: str, value: Any, language: str, names: Mapping[str, str]) -> str
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
-    text = str(value)
+    text = ACTIONS.get(str(value), str(value)) if key == "action" else str(value)
+    if key == "kind" and text in ORDER_KINDS:
+        return ORDER_KINDS[text][language == "en"]
     if key == "symbol":
         return names.get(text, text)
     if key == "start":

@@ -161,16 +161,20 @@ def journal_rows(folder: Path, kind: str, text: str, language: str) -> list[dict
     """Return the newest rows of a kind ("" for all but bars) that contain a text, newest first."""
     found: deque[dict[str, Any]] = deque(maxlen=MOST_JOURNAL_ROWS)
     known = names_of(folder)
-    codes = {name: code for code, name in known.items()}
+    codes, orders = {name: code for code, name in known.items()}, dict[str, str]()
     text = codes.get(text.strip(), text.strip())  # a stock may be searched by its name
     with JournalReader(newest_journal(folder)) as reader:
-        for row in reader.rows((kind,) if kind else (), after=max(0, reader.last_seq - 20_000)):
+        kinds = (kind, "intent") if kind else ()  # which say of what stock the others are
+        for row in reader.rows(kinds, after=max(0, reader.last_seq - 20_000)):
             if not kind and row.kind in ("bar", "hold"):
                 continue
             data = row.data()
             data = data.get("bar", data) if row.kind == "bar" else data
-            said = row_words.in_words(row.kind, row.ref, data, language, known)
-            if text and not any(text in each for each in (row.ref, row.body, said)):
+            said = row_words.in_words(row.kind, row.ref, data, language, known, orders)
+            if kind and row.kind != kind:
+                continue
+            about = row.ref, row.body, said, orders.get(row.ref, "")
+            if text and not any(text in each for each in about):
                 continue
             kind_word = row_words.kind_word(row.kind, language)
             found.append({"seq": row.seq, "at": row.at[:19], "kind": kind_word, "text": said})

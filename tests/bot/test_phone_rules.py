@@ -105,7 +105,13 @@ def test_selling_wants_a_tap(action: str):
     [
         ("sell 삼성전자", "⚠ 삼성전자: "),
         ("sell 하이닉스", "⚠ SK하이닉스: "),  # a part that only one has
-        ("sell 삼성", "삼성: 모르는 종목입니다. 이렇게 쓰십시오: /sell 종목"),  # two have it
+        ("sell 삼성", "⚠ 삼성전자: "),  # two have it, one of them is traded here
+        ("sell 삼성물", "⚠ 삼성물산: "),
+        (
+            "sell 주식",
+            "주식: 모르는 종목입니다. 이렇게 쓰십시오: /sell 종목",
+        ),  # two have it
+        ("buy 삼성전자 열주", "이렇게 쓰십시오: /buy 종목 수량 [가격]"),  # not the stock is wrong
         (
             "levels 없는것=keep",
             "없는것: 모르는 종목입니다. 이렇게 쓰십시오: /levels 종목=scale|keep",
@@ -124,9 +130,38 @@ def test_a_stock_is_named_whole_or_by_a_part_that_only_one_has(said: str, answer
             "028260": "삼성물산",
             "000660": "SK하이닉스",
             "999999": "9 자리",
+            "111111": "가주식",
+            "222222": "나주식",
         }
         desk.trader.bridge.names |= names
         assert desk.say(said).text.startswith(answer) and not desk.acted
+
+    at_a_desk(story)
+
+
+@pytest.mark.parametrize(
+    ("said", "korean", "button"),
+    [
+        ("/STOP", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /stop", "/stop"),
+        ("상태", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /status", "/status"),
+        ("/Flaten", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /flatten", "/flatten"),
+        ("/sel 삼성전자", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /sell", ""),  # of what?
+        ("안녕하세요", "명령은 /와 영어 소문자로 적습니다. /help", ""),
+        ("", "명령은 /와 영어 소문자로 적습니다. /help", ""),
+    ],
+)
+def test_what_is_no_command_is_answered_with_what_was_meant(said: str, korean: str, button: str):
+    """The nearest word hangs below as a button; a word that needs a stock is only named."""
+    assert bot.hint_for(said, korean=True) == bot.Answer(korean, ((button, button),) * bool(button))
+    assert "small letters" in bot.hint_for(said, korean=False).text
+
+
+def test_a_word_nearly_right_does_nothing_and_is_answered():
+    """/stautus is no /status: not the whole help comes, but the word that was meant."""
+
+    def story(desk: Desk) -> None:
+        answer = desk.say("stautus")
+        assert answer.text.endswith("혹시: /status") and not desk.acted
 
     at_a_desk(story)
 
@@ -138,7 +173,7 @@ def test_selling_all_says_first_what_it_would_sell():
         assert "전부 팔고 멈춥니다 (보유 없음)" in desk.say("flatten").text
         desk.trader.bridge.names["005930"] = "삼성전자"
         desk.trader.engine.core.ledger.position("005930").quantity = 1_300
-        assert "전부 팔고 멈춥니다 (삼성전자 1,300)" in desk.say("flatten").text
+        assert "전부 팔고 멈춥니다 (삼성전자 1,300주)" in desk.say("flatten").text
 
     at_a_desk(story)
 

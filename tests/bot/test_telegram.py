@@ -19,6 +19,7 @@ import telegram.ext  # noqa: F401  not while a hurried clock runs
 from aiohttp import web
 
 import kis_realtime_trading as bot
+from companions import report_view
 
 TOKEN = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890"
 CHAT = "4242"
@@ -441,6 +442,33 @@ def test_every_refusal_has_korean_words():
     source = inspect.getsource(bot)
     codes = set(re.findall(r'Refusal\(\s*"([A-Z_]+)"', source))
     assert codes == set(bot.REFUSAL_WORDS)
+
+
+def test_a_rule_is_told_in_words_of_both_languages():
+    """A bare code says nothing to who meets it for the first time; the code stays beside its words."""
+    refused = {
+        "symbol": "삼성전자",
+        "side": "BUY",
+        "quantity": 3,
+        "code": "SESSION",
+        "numbers": "closed",
+    }
+    assert "[주문 시간 아님(SESSION)] 휴장" in bot.say(bot.Alert("refused", refused), "ko")
+    assert "[not at this hour (SESSION)] closed" in bot.say(bot.Alert("refused", refused), "en")
+    line = bot.Alert("refusal_line", {"code": "DAY_LOSS", "count": 2})
+    assert bot.say(line, "en") == "• loss of the day (DAY_LOSS) 2"
+    assert report_view.Words("en").rule("DAY_LOSS") == "loss of the day (DAY_LOSS)"
+    assert report_view.Words("ko").rule("DAY_LOSS") == "하루 손실 한도(DAY_LOSS)"
+
+
+def test_a_row_is_said_in_a_language_other_than_that_of_its_day():
+    """What the journal keeps of a message names no language: side, and that nothing is held."""
+    values = dict.fromkeys(words_in(bot.TEXTS["day_report"][0]), 0) | {
+        "positions": "nothing",
+        "lines": [],
+    }
+    assert "보유: 없음" in bot.say(bot.Alert("day_report", values), "ko")
+    assert "held: nothing" in bot.say(bot.Alert("day_report", values), "en")
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

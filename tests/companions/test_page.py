@@ -19,6 +19,8 @@ from journals import make_journal
 
 import kis_realtime_trading as bot
 from companions import reports, row_words
+from companions.journal_reader import JournalReader
+from companions.names import names_of
 from companions.page import data, server
 from venues.store import PremiumStore
 
@@ -286,11 +288,31 @@ def test_a_row_of_the_journal_is_shown_in_words(language: str, words: str):
         ("bar", "005930", {"open": 1000, "vwap": 1000.126}, "삼성전자 · 시가 1,000 · VWAP 1,000.13"),
         ("refusal", "x", {"symbol": "005930", "code": "STALE"}, "종목 삼성전자 · 코드 시세가 오래됨(STALE)"),
         ("alert", "no such alert", {"odd": ["x"]}, "odd ['x']"),
+        ("alert", "filled", {"symbol": "005930", "side": "SELL", "total": 3, "average": 70_000, "reason": "stop"},
+         "✔ 삼성전자 3주 매도 체결 70,000 (손절)"),
+        ("request", "x", {"action": "change", "kind": "03"}, "요청 정정 · 종류 최유리지정가"),
+        ("notice", "x", {"notice": {"kind": "confirmed", "action": "1", "order_no": "7"}},
+         "주문번호 7 · 요청 정정 · 종류 확인"),
+        ("ledger", "x", {"event": "fill", "quantity": 3, "amount_krw": 210_000},
+         "체결 · 수량 3 · 금액 210,000"),
     ],
 )  # fmt: skip
 def test_rows_of_other_kinds_are_worded_too(kind: str, ref: str, body: dict, korean: str):
     """Holds by their text, bars by their stock, rules with their meaning; a foreign row as it is."""
     assert row_words.in_words(kind, ref, body, "ko", {"005930": "삼성전자"}) == korean
+
+
+@pytest.mark.parametrize(("kind", "count"), [("", 5), ("ledger", 2)])
+def test_rows_of_an_order_name_its_stock_and_are_found_by_it(folder: Path, kind: str, count: int):
+    """An answer and a fill name no stock: the order's own row does, also where it is not shown."""
+    journal = data.newest_journal(folder)
+    with JournalReader(journal) as reader:
+        first = next(reader.rows(("intent",)))
+        symbol, of_it = first.data()["symbol"], [r for r in reader.rows() if r.ref == first.ref]
+    name = names_of(folder)[symbol]
+    found = [row for row in data.journal_rows(folder, kind, name, "ko") if name in row["text"]]
+    assert {row.seq for row in of_it if kind in ("", row.kind)} <= {row["seq"] for row in found}
+    assert len(found) >= count and "SELL" not in str(found)
 
 
 def test_the_page_has_a_word_for_each_phase_level_and_kind():
