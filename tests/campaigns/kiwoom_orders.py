@@ -170,8 +170,11 @@ def compare(world: World, order: SpotOrder, label: str, result: Seen, what: str)
     else:
         filled, amount, fees, state = truth(world, label)
         off = abs(int(order.filled_funds) - amount)
+        asked = world.core.orders[world.arrived[label][0]]
         if order.status not in ENDS[state]:
             wrong = f"it is {state}"
+        elif (order.intent.quantity, order.intent.price or 0) != (asked.quantity, asked.price):
+            wrong = f"Kiwoom was asked for {asked}"
         elif order.filled != filled:
             wrong = f"filled {filled}, booked {order.filled}"
         elif off > (0 if world.core.fill_rows else filled):
@@ -282,6 +285,8 @@ def faulted(orders: int, seed: int, folder: Path, a_world: int = 60, mock: bool 
             check_moved(world, desk, result)
 
         run_virtual(scene())
+        world.sent_bodies = [body for _, body in world.bodies]
+        world.over(result, path)
     return result
 
 
@@ -356,6 +361,8 @@ def kills(folder: Path, every: int = 1) -> tuple[Seen, int]:
                        if had and label not in known]  # fmt: skip
         check_moved(world, desk, seen)
         seen.settled += world.settled
+        world.sent_bodies = [body for _, body in world.bodies]
+        world.over(seen, path)
         return died
 
     return order_stage.kills(one, every)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import random
 import sys
 import tempfile
@@ -109,6 +110,8 @@ class World(Steps):
         self.step()
         target = "/" + url.split("/", 3)[3]
         names = {name.lower(): value for name, value in headers.items()}
+        if body:
+            self.sent_bodies.append(body)
         posts = method == "POST" and target.split("?")[0] in ("/v1/orders", "/api/v3/order")
 
         def arrive() -> HttpReply:
@@ -200,8 +203,11 @@ def compare(world: World, order: SpotOrder, result: Seen, what: str) -> None:
         if fee is None:
             fee = (one.executed(now) if one.buys else funds) * world.core.matching.fee
         state = one.state(now)
+        meant = order.intent.quantity or one.quantity, order.intent.funds or one.funds
         if order.status not in ENDS.get(state, {OrderStatus.WORKING, OrderStatus.PARTIAL}):
             wrong = f"it is {state}"
+        elif meant != (one.quantity, one.funds) or (order.intent.price or one.price) != one.price:
+            wrong = f"the venue was asked for {one}"
         elif (order.filled, order.filled_funds) != (one.executed(now), funds):
             wrong = f"filled {one.executed(now)} for {funds}, booked {order.filled} for {order.filled_funds}"
         elif sum(order.fees.values(), Decimal(0)) != fee:
@@ -301,6 +307,7 @@ def faulted(venue: str, orders: int, seed: int, folder: Path) -> Seen:
             check_moved(world, desk, result)
 
         run_virtual(scene())
+        world.over(result, path)
     return result
 
 
@@ -364,6 +371,7 @@ def kills(venue: str, folder: Path, every: int = 1) -> tuple[Seen, int]:
                        for o in world.core.matching.orders.values() if o.client_id not in known]  # fmt: skip
         check_moved(world, desk, seen)
         seen.settled += world.settled
+        world.over(seen, path)
         return died
 
     return order_stage.kills(one, every)
@@ -378,6 +386,7 @@ def main() -> int:
     parser.add_argument("--kills", action="store_true")
     parser.add_argument("--venue", choices=("upbit", "binance"))
     parser.add_argument("--seed", type=int, default=1)
+    logging.disable(logging.WARNING)  # of each look that failed: thousands
     options = parser.parse_args()
     good = True
     with tempfile.TemporaryDirectory() as name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Steps:
 
     def __init__(self) -> None:
         self.steps, self.kill_at = 0, -1
+        self.journals: list[Journal] = []
+        self.sent_bodies: list[bytes] = []
 
     def step(self) -> None:
         """Count one; die at the one that was asked for."""
@@ -57,6 +60,7 @@ class Steps:
     def journal(self, path: Path) -> Journal:
         """Open a journal whose writes are steps."""
         journal = Journal(path)
+        self.journals.append(journal)
         append = journal.append
 
         def stepped(*given: Any) -> None:
@@ -66,6 +70,20 @@ class Steps:
 
         journal.append = stepped  # type: ignore[method-assign]
         return journal
+
+    def over(self, seen: Seen, path: Path) -> None:
+        """End a world: look for floats in its rows and requests, let go of its journals.
+
+        A journal that stays open keeps its thread, and with it the whole world.
+        """
+        while self.journals:
+            self.journals.pop().close()
+        reader = Journal(path, read_only=True)
+        for row in reader.rows():
+            seen.looked_for_floats(row.body)
+        reader.close()
+        for body in self.sent_bodies:
+            seen.looked_for_floats(body)
 
 
 def lost() -> Any:
@@ -98,14 +116,25 @@ class Seen:
     refused: Counter[str] = field(default_factory=Counter)
     changes: int = 0
     cancels: int = 0
+    texts: int = 0  # rows and bodies in which a float was looked for
+    floats: list[str] = field(default_factory=list)
+
+    def looked_for_floats(self, text: str | bytes) -> None:
+        """Look for a JSON number with a point or an exponent in a row or in the body of a request."""
+        self.texts += 1
+        json.loads(text, parse_float=self.floats.append)
 
     @property
     def good(self) -> bool:
-        """Tell whether nothing was posted twice and nothing ended in another way than in truth."""
-        return not (self.doubled or self.wrong) and self.orders > 0
+        """Tell whether nothing was posted twice, ended in another way than in truth, or was a float."""
+        return (
+            not (self.doubled or self.wrong or self.floats) and self.orders > 0 and self.texts > 0
+        )
 
     def ended(self, order: Any, posts: int, what: str) -> bool:
         """Count an order; False: only its owner can say how it ended."""
+        figures = (order.filled, order.filled_funds, order.reserve, *order.fees.values())
+        self.floats += [f"{what}: {each!r}" for each in figures if type(each) is not Decimal]
         self.doubled += max(0, posts - 1)
         self.posts += posts
         self.ends[order.status.value] += 1
@@ -118,9 +147,10 @@ class Seen:
         which = Counter(each.partition(" ")[2] for each in self.undecided).most_common(8)
         return "\n".join([
             f"{self.orders} orders, {self.posts} posts, {self.changes} changes, {self.cancels} cancels, doubled {self.doubled}, "
-            f"wrong ends {len(self.wrong)}, undecided {len(self.undecided)}, settled by the owner {self.settled}; {seconds:.0f} s",
+            f"wrong ends {len(self.wrong)}, floats {len(self.floats)} in {self.texts:,} texts, undecided {len(self.undecided)}, "
+            f"settled by the owner {self.settled}; {seconds:.0f} s",
             "  " + ", ".join(f"{end} {count}" for end, count in self.ends.most_common()),
-            f"  refused by rules: {dict(self.refused)}", f"  undecided: {which}", *self.wrong[:15],
+            f"  refused by rules: {dict(self.refused)}", f"  undecided: {which}", *self.wrong[:15], *self.floats[:5],
         ])  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """Orders at Kiwoom: one POST an intent, found by likeness; the whole by tests/campaigns/kiwoom_orders.py."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import kiwoom_orders
+import order_stage
 import pytest
 from harness import run_virtual
 from kiwoom_orders import World
@@ -57,15 +59,32 @@ async def place(world, desk, made, fault="", plan=((0, 100),)):
 def test_orders_under_faults_end_as_kiwoom_says(mock, tmp_path):
     """Lost, late, lagging, lying; notices dropped, doubled, reordered: 0 doubled POSTs, 0 wrong ends."""
     result = kiwoom_orders.faulted(40, 21, tmp_path, mock=mock)
-    assert (result.doubled, result.wrong) == (0, [])
+    assert (result.doubled, result.wrong, result.floats) == (0, [], [])
+    assert result.texts > 500
     assert {"filled", "cancelled", "lost", "not sent"} <= set(result.ends)
 
 
 def test_a_kill_at_any_step_loses_and_doubles_nothing(tmp_path):
     """Every twentieth journal write and request of a scripted day: a restart knows every order."""
+    threads = threading.active_count()
     result, count = kiwoom_orders.kills(tmp_path, every=20)
-    assert (result.doubled, result.wrong) == (0, [])
+    assert (result.doubled, result.wrong, result.floats) == (0, [], [])
     assert count >= 9
+    assert (
+        threading.active_count() <= threads + 1
+    )  # a kill that leaves its journal open leaves a world
+
+
+def test_a_float_in_a_row_or_a_figure_is_seen():
+    """The campaigns look for JSON numbers with a point, and for figures that are no Decimal."""
+    seen = order_stage.Seen(orders=1)
+    seen.looked_for_floats('{"filled":"0.1","at_ms":1,"price":7E4}')
+    assert seen.floats == ["7E4"]
+    meant = Intent("i", "c", "kiwoom", "005930", "005930/KRW", Side.BUY, Kind.LIMIT, Decimal(1), None,
+                   Decimal(1), Purpose.ENTRY, "l", "s", TEN)  # fmt: skip
+    assert seen.ended(SpotOrder(meant, fees={"KRW": 0.5}), 1, "w1")
+    assert seen.floats[1:] == ["w1: 0.5"]
+    assert not seen.good
 
 
 # --- the only way out -------------------------------------------------------------------

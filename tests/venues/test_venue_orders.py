@@ -88,7 +88,8 @@ def view(
 def test_orders_under_faults_end_as_the_venue_says(venue, tmp_path):
     """Lost, late, doubled, cut and lying answers: 0 doubled POSTs, 0 wrong ends, fees to the digit."""
     result = venue_orders.faulted(venue, 50, 11, tmp_path)
-    assert (result.doubled, result.undecided, result.wrong) == (0, [], [])
+    assert (result.doubled, result.undecided, result.wrong, result.floats) == (0, [], [], [])
+    assert result.texts > 150
     assert {"filled", "cancelled", "lost", "not sent"} <= set(result.ends)
 
 
@@ -96,7 +97,7 @@ def test_orders_under_faults_end_as_the_venue_says(venue, tmp_path):
 def test_a_kill_at_any_step_loses_and_doubles_nothing(venue, tmp_path):
     """Every fifteenth journal write and request of a scripted day: a restart knows every order."""
     result, count = venue_orders.kills(venue, tmp_path, every=15)
-    assert (result.doubled, result.wrong) == (0, [])
+    assert (result.doubled, result.wrong, result.floats) == (0, [], [])
     assert count >= 9
 
 
