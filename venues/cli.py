@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,12 @@ from rich.table import Table
 
 from kis_realtime_trading import Redactor, run_guarded, set_up_logging
 from venues import binance, book_cli, kiwoom, kiwoom_cli, orders_cli, upbit
-from venues.arguments import Parser
 from venues.board import WIDE
 from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
 from venues.manager import Manager, venues_in
 from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
+from venues.options import build_parser, with_action
 from venues.overview import balances_table, calls_table, lines_table
 from venues.report import report_text
 from venues.settings import (
@@ -41,7 +40,7 @@ from venues.settings import (
 from venues.store import PremiumStore, plot
 from venues.venue import Context
 from venues.wire import Clock
-from venues.words import helped, hundred_millions, percent, price, say
+from venues.words import hundred_millions, percent, price, say
 
 OLD_STATUS_S = 60
 
@@ -351,71 +350,12 @@ async def _check(options: argparse.Namespace, settings: VenueSettings, given: En
     return 0 if all(finding.good for finding in findings) else 1
 
 
-def build_parser(language: str = "ko") -> argparse.ArgumentParser:
-    """Return the arguments, their help in a language."""
-    t = functools.partial(helped, language=language)
-    parser = Parser(prog="python -m venues", language=language)
-    commands = parser.add_subparsers(dest="command")
-
-    def command(name: str, text: str, wait: float = 10.0) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-        made.add_argument("--settings", type=Path, help=t("venues.yaml by default"))
-        made.add_argument("--language", choices=("ko", "en"), help=t("the settings', else ko"))
-        if name != "status":
-            made.add_argument("--demo", action="store_true", help=t("simulated venues, no network"))
-            made.add_argument("--wait", type=float, default=wait, help=t("seconds to wait at most"))
-        return made
-
-    kimchi = command("kimchi", t("the kimchi premium; needs no key"))
-    kimchi.add_argument("--once", action="store_true", help=t("print one table and end"))
-    kimchi.add_argument("--plain", action="store_true", help=t("print alerts only, for a service"))
-    kimchi.add_argument("--history", action="store_true", help=t("draw what was kept, and end"))
-    kimchi.add_argument("--hours", type=int, default=24, help=t("of --history"))
-    kimchi.add_argument("--coin", help=t("one coin only, of --history"))
-    kimchi.add_argument(
-        "--store", type=Path, help=t("premium.sqlite3 of the state folder by default")
-    )
-    watch = command("watch", t("live prices of the markets in the settings; needs no key"))
-    watch.add_argument(
-        "--book", metavar="SYMBOL", help=t("ten levels of one market: KRW-BTC, BTCUSDT, 005930")
-    )
-    watch.add_argument("--once", action="store_true", help=t("print one table and end"))
-
-    def common(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--settings", type=Path, help=t("venues.yaml by default"))
-        made.add_argument("--language", choices=("ko", "en"), help=t("the settings', else ko"))
-        made.add_argument("--demo", action="store_true", help=t("simulated venues, no network"))
-        made.add_argument("--wait", type=float, default=10.0, help=t("seconds to look at most"))
-
-    orders_cli.add_parser(commands, common, t)
-    searched = command(
-        "conditions", t("Kiwoom's condition search: names, members, who comes and goes")
-    )
-    searched.add_argument(
-        "--once", metavar="NAME", help=t("print the stocks of one condition and end")
-    )
-    searched.add_argument("--list", action="store_true", help=t("print the names and end"))
-    searched.add_argument(
-        "--prices", action="store_true", help=t("the stocks in them with live prices, as a table")
-    )
-    searched.add_argument(
-        "--seconds", type=float, default=0.0, help=t("follow so long; 0: until Ctrl-C")
-    )
-    run = command("run", t("all of it as a service: premium, balances, open orders, day report"))
-    run.add_argument("--seconds", type=float, default=0.0, help=t("end after so long; 0: never"))
-    report = command("report", t("what a day came to: orders, fees, result, premium; asks nobody"))
-    report.add_argument("--day", type=date.fromisoformat, help=t("2026-11-27; today by default"))
-    command("status", t("lines and calls of the running monitor"))
-    command("check", t("find what keeps the monitor from working; sends no order"), 8.0)
-    return parser
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     typed = sys.argv[1:] if arguments is None else arguments
     english = "en" in typed[1:] or "--language=en" in typed
     parser = build_parser("en" if english else "ko")
-    options = parser.parse_args(orders_cli.with_action(typed))
+    options = parser.parse_args(with_action(typed))
     if options.command is None:
         parser.print_help()
         print(f"\n{say('try_this', 'en' if english else 'ko')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from kis_realtime_trading import (
 )
 from venues import kiwoom
 from venues.accounts import (
-    VENUES,
     Account,
     account_of,
     desk_of,
@@ -45,7 +44,6 @@ from venues.venue import Context
 from venues.wire import Clock
 from venues.words import REASONS, say, status_word
 
-_OF_LIST = ("--settings", "--language", "--demo", "--wait", *VENUES)
 CHANGING = (OrderStatus.REPLACE_PENDING, OrderStatus.REPLACE_UNKNOWN)
 KINDS = {"limit": Kind.LIMIT, "ioc": Kind.LIMIT_IOC, "post": Kind.POST_ONLY}
 
@@ -281,62 +279,3 @@ def _list(options: argparse.Namespace, settings: VenueSettings, given: Environme
     lines = [line for venue in venues.values() for line in venue.orders()]
     Console().print(table_of(lines, options.language, width, clock.wall_ms()))
     return 0
-
-
-def with_action(arguments: Sequence[str]) -> list[str]:
-    """Return what was typed; `orders` alone is `orders list`."""
-    typed = list(arguments)
-    if typed[:1] == ["orders"] and (not typed[1:] or typed[1] in _OF_LIST):
-        typed.insert(1, "list")
-    return typed
-
-
-def add_parser(commands: Any, common: Callable[[argparse.ArgumentParser], None], t: Callable[[str], str]) -> None:  # fmt: skip
-    """Add `orders` and its commands."""
-    text = t(
-        "orders at Upbit, Binance, Kiwoom; a dry run unless --send is given; alone: the table of all"
-    )
-    whole = commands.add_parser("orders", help=text, description=text)
-    actions = whole.add_subparsers(dest="action", required=True)
-
-    def action(name: str, words: str, venue: bool = True) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = actions.add_parser(name, help=words, description=words)
-        made.add_argument("venue", choices=tuple(VENUES), nargs=None if venue else "?")
-        common(made)
-        return made
-
-    action("list", t("what the journals say; asks nobody"), venue=False)
-    order = action("place", t("check one order; with --send it leaves, once"))
-    order.add_argument("side", choices=("buy", "sell"))
-    order.add_argument("symbol", help=t("KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom"))
-    order.add_argument("--quantity", help=t("of the coin or stock"))
-    order.add_argument("--money", help=t("what a market buy spends"))
-    order.add_argument("--price", help=t("of a limit order"))
-    order.add_argument("--kind", choices=("limit", "ioc", "post", "market"), default="limit")
-    order.add_argument(
-        "--cause", help=t("the same cause on the same day is the same order, sent once")
-    )
-    action("cancel", t("take one order back")).add_argument(
-        "id", help=t("as `orders list` shows it")
-    )
-    changed = action(
-        "change", t("another price of what is left, at Kiwoom; with --send it leaves, once")
-    )
-    changed.add_argument("id", help=t("as `orders list` shows it"))
-    changed.add_argument("--price", required=True, help=t("the new price"))
-    for made in (order, changed):
-        made.add_argument(
-            "--send", action="store_true", help=t("send it; without this it is only checked")
-        )
-        made.add_argument("--live", action="store_true", help=t("with --send: real money"))
-    settled = action(
-        "settle", t("say what became of an order that you had to look for; sends nothing")
-    )
-    settled.add_argument("id", help=t("as `orders list` shows it"))
-    said = settled.add_mutually_exclusive_group(required=True)
-    said.add_argument("--never", action="store_true", help=t("the venue has no such order"))
-    said.add_argument("--number", help=t("its order number at Kiwoom"))
-    action("resolve", t("look what became of open orders; sends none"))
-    moved = action("level", t("the kill switch: 0 on, 1 no entries, 2 take entries back as well"))
-    moved.add_argument("number", type=int, choices=(0, 1, 2))
-    action("pin", t("print the pin that real money needs in the settings"))

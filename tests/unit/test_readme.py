@@ -44,7 +44,7 @@ BOT_OPTIONS = options_of(build_parser())
 
 
 OF_VENUES = "".join(
-    (ROOT / "venues" / name).read_text("utf-8") for name in ("cli.py", "orders_cli.py")
+    (ROOT / "venues" / name).read_text("utf-8") for name in ("cli.py", "options.py")
 )
 
 

@@ -19,7 +19,8 @@ import pytest
 
 from companions import telegram_server
 from kis_realtime_trading import BotError, Redactor, Secret, SettingsError, set_up_logging
-from venues import cli, demo, orders_cli
+from venues import accounts, cli, demo
+from venues.options import VENUES
 from venues.settings import SECRETS, KimchiSettings, read_settings
 from venues.simulators import kiwoom as kiwoom_simulator
 from venues.simulators.server import Reply
@@ -189,7 +190,7 @@ def test_a_process_shows_its_keys_to_nobody(arguments, tmp_path):
             listed = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
         out, _ = process.communicate(timeout=150)
     assert process.returncode in (0, 1), out
-    assert orders_cli.VENUES
+    assert tuple(accounts.VENUES) == VENUES
     files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for text in (*PLANTED.values(), TOKEN):
         for form in forms(text):
