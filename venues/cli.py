@@ -1,4 +1,8 @@
-"""The door: `python -m venues kimchi | watch | run | orders | conditions | status | report | check`."""
+"""The door: `python -m venues kimchi | watch | run | orders | conditions | status | report | check`.
+
+A command is loaded when it is asked for: the monitor of the premium, which runs for months, needs none of
+the others.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +27,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import Redactor, run_guarded, set_up_logging
-from venues import binance, book_cli, kiwoom, kiwoom_cli, orders_cli, upbit
+from venues import binance, kiwoom, upbit
 from venues.board import WIDE
-from venues.checks import Check
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
-from venues.manager import Manager, venues_in
 from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
 from venues.options import build_parser, with_action
-from venues.overview import balances_table, calls_table, lines_table
-from venues.report import report_text
 from venues.settings import (
     Environment,
     VenueSettings,
     load_settings,
 )
 from venues.store import PremiumStore, plot
-from venues.venue import Context
 from venues.wire import Clock
 from venues.words import hundred_millions, percent, price, say
 
@@ -222,6 +221,8 @@ class Watched:
 
 async def _watch(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     if options.book:
+        from venues import book_cli
+
         async with venues_of(options.demo) as hosts:
             return await book_cli.run(options, settings, given, hosts)
     sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
@@ -232,6 +233,8 @@ async def _watch(options: argparse.Namespace, settings: VenueSettings, given: En
     async with venues_of(options.demo) as hosts, contextlib.AsyncExitStack() as more:
         feeds = Feeds(hosts, clock, symbols, watched.take, watched.changed)  # type: ignore[arg-type]
         if settings.kiwoom.use != "off":
+            from venues import kiwoom_cli
+
             feeds.lines.append(await more.enter_async_context(
                 kiwoom_cli.watch_line(settings, given, hosts, clock, watched.take, watched.changed)
             ))  # fmt: skip
@@ -278,6 +281,8 @@ def show_status(settings: VenueSettings) -> int:
         print(say("no_status", language, path=path))
         return 1
 
+    from venues.overview import balances_table, calls_table, lines_table
+
     console = Console()
     if status["accounts"]:
         console.print(balances_table(status, language))
@@ -291,6 +296,8 @@ def show_status(settings: VenueSettings) -> int:
 
 async def _run_all(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     """Keep the premium and every account until it is ended; print what is told."""
+    from venues.manager import Manager
+
     async with venues_of(options.demo) as hosts:
         manager = Manager(settings, given, hosts, Clock())
         names = ", ".join(
@@ -313,6 +320,10 @@ async def _run_all(options: argparse.Namespace, settings: VenueSettings, given: 
 
 async def _report(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
     """Print what a day came to, from the journals; asks nobody."""
+    from venues.manager import venues_in
+    from venues.report import report_text
+    from venues.venue import Context
+
     clock = Clock()
     day = day_of(clock.wall_ms())
     if options.day:
@@ -323,6 +334,8 @@ async def _report(options: argparse.Namespace, settings: VenueSettings, given: E
 
 
 async def _orders(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    from venues import orders_cli
+
     async with venues_of(options.demo) as hosts:
         return await orders_cli.run(options, settings, given, hosts)
 
@@ -337,11 +350,15 @@ def demo_account() -> tuple[VenueSettings, Environment]:
 async def _conditions(
     options: argparse.Namespace, settings: VenueSettings, given: Environment
 ) -> int:
+    from venues import kiwoom_cli
+
     async with venues_of(options.demo) as hosts:
         return await kiwoom_cli.conditions(options, settings, given, hosts)
 
 
 async def _check(options: argparse.Namespace, settings: VenueSettings, given: Environment) -> int:
+    from venues.checks import Check
+
     async with venues_of(options.demo) as hosts:
         findings = await Check(settings, given, hosts, Clock(), options.wait).run()
     redact = Redactor(given.secrets())

@@ -20,6 +20,7 @@ import pytest
 from companions import telegram_server
 from kis_realtime_trading import BotError, Redactor, Secret, SettingsError, set_up_logging
 from venues import accounts, cli, demo
+from venues.manager import Manager
 from venues.options import VENUES
 from venues.settings import SECRETS, KimchiSettings, read_settings
 from venues.simulators import kiwoom as kiwoom_simulator
@@ -140,7 +141,7 @@ def test_what_is_told_on_the_phone_holds_no_key(tmp_path, monkeypatch):
     async def scene():
         async with telegram_server.serve(TOKEN, 77) as (api, url), cli.venues_of(True) as hosts:
             phone = {"telegram_token": Secret(TOKEN), "telegram_chat": "77", "telegram_api": url}
-            manager = cli.Manager(settings, given.model_copy(update=phone), hosts, cli.Clock())
+            manager = Manager(settings, given.model_copy(update=phone), hosts, cli.Clock())
             manager._troubled("upbit", f"refused: {texts[0]}")
             manager.kept["upbit"].why = f"refused {' '.join(texts)}"
             task = asyncio.create_task(manager.run(lambda: None))
