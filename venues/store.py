@@ -15,6 +15,7 @@ from pathlib import Path
 from venues.common import rounded
 
 KEPT_MINUTES = 30 * 24 * 60
+CACHE_KIB = 256  # ranks read the whole month each minute: SQLite would keep 2 MB of it
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
@@ -28,6 +29,7 @@ class PremiumStore:
         mode = "ro" if read_only else "rwc"
         uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
         self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+        self._db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if not read_only:
             os.chmod(path, 0o600)
             self._db.execute("PRAGMA journal_mode=WAL")

@@ -42,3 +42,39 @@ def test_the_monitor_loaded_leaves_room_below_sixty_megabytes(tmp_path):
     for command in ("orders_cli", "kiwoom_cli", "book_cli", "checks", "manager", "spot"):
         assert f"venues.{command}" not in modules, command
     assert not {"pandas", "numpy", "matplotlib", "aiohttp.web", "ccxt"} & set(modules)
+
+
+MONTH = """
+import sqlite3, sys
+from pathlib import Path
+from venues.store import PremiumStore
+store, at = PremiumStore(Path(sys.argv[1])), 29_929_020
+rows = [(at - n, coin, 1, 1, 1, n % 30_000) for n in range(43_200) for coin in ("BTC", "ETH")]
+store._db.execute("BEGIN")
+store._db.executemany("INSERT INTO minute VALUES (?, ?, ?, ?, ?, ?)", rows)
+store._db.execute("COMMIT")
+store.close()
+"""
+RANKED = """
+import sys
+from pathlib import Path
+from venues.store import PremiumStore
+def pages():
+    return int(open("/proc/self/statm").read().split()[1])
+store = PremiumStore(Path(sys.argv[1]))
+store.rank("BTC", 5, 29_929_000 * 60_000)
+before = pages()
+ranks = [store.rank(coin, 15_000, 0) for coin in ("BTC", "ETH")]
+print(ranks[0], (pages() - before) * 4096)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_a_month_of_minutes_costs_no_memory(tmp_path):
+    """The rank of 30 days reads every minute of them, and keeps none."""
+    path = str(tmp_path / "premium.sqlite3")
+    subprocess.run([sys.executable, "-c", MONTH, path], cwd=ROOT, check=True)
+    done = subprocess.run([sys.executable, "-c", RANKED, path], cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
+    rank, grown = map(int, done.stdout.split())
+    assert rank in range(40, 70)
+    assert grown < 1_000_000, grown
