@@ -70,7 +70,7 @@ from venues.kiwoom_proof import (
     ways_of,
     window_s,
 )
-from venues.orders import Desk, Refused
+from venues.orders import Desk, MayBeIt, Refused
 from venues.spot import Facts, ProofRule, SpotLedger, SpotOrder, Update, refusals
 from venues.wire import LANE_EXIT, LANE_ORDER
 
@@ -169,6 +169,7 @@ class KiwoomOrders:
         """Look for an order in the lists of its day: by number, else by likeness.
 
         Raises:
+            MayBeIt: a row or a notice may be it; why nobody can tell, in its text.
             NoAnswer: what was seen proves nothing; why, in its text.
         """
         order, asked = self.ledger.orders[intent.intent_id], self.client.http.clock.wall_ms()
@@ -222,7 +223,7 @@ class KiwoomOrders:
             return await self._bind(order, verdict.bound.number, rows, asked_ms)
         if verdict.unclear:
             self._begin_anew(order)
-            raise NoAnswer(verdict.unclear)
+            raise MayBeIt(verdict.unclear)
         return await self._absent(order, rows, bool(known), late, asked_ms)
 
     async def _learn_ways(self, order: SpotOrder) -> None:
@@ -266,7 +267,7 @@ class KiwoomOrders:
             self.heard.pop(notice.number)
             return self._from_notice(order, notice, OrderSeen.WORKING)
         if named:
-            raise NoAnswer("a notice named " + ", ".join(sorted(each.number for each in named)))
+            raise MayBeIt("a notice named " + ", ".join(sorted(each.number for each in named)))
         if witness is True:
             raise NoAnswer("the account moved by its size")
         aged = order.ended_ms is not None and asked_ms - order.ended_ms >= BLIND_AFTER_MS

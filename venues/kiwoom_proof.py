@@ -8,6 +8,7 @@ Kiwoom takes no id of ours, so an order whose answer was lost is known by its li
              ├─ in 3 complete lists in a row nothing fits, the last 180 s after the call, no notice
              │  fits, and the account did not move by its size ────────────▶ LOST (found later: adopted)
              └─ several fit, or none of this in ten minutes ───────────────▶ QUARANTINED: the owner says
+    LOST ────── a row or a notice like it is seen later, and cannot be bound ─▶ QUARANTINED: the owner says
 
 Where an order was entered (`comm_ord_tp`) is what tells ours from an equal one that the owner typed on
 the same day. Its wording is learnt from rows whose numbers we know, of an earlier day if need be; before

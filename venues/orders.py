@@ -20,6 +20,7 @@ from kis_realtime_trading import (
     BotError,
     Journal,
     KillLevel,
+    NoAnswer,
     OrderAnswer,
     OrderEvent,
     OrderStatus,
@@ -70,6 +71,10 @@ RAMP_DAYS, RAMP_PART = 3, Fraction(1, 10)
 Veto = Callable[[], str]
 
 
+class MayBeIt(NoAnswer):
+    """A look saw what may be the order, and cannot tell: no proof either way."""
+
+
 class OrderPort(Protocol):
     """A venue's orders. Every method is one attempt; looks and lists may be repeated inside."""
 
@@ -85,7 +90,12 @@ class OrderPort(Protocol):
     async def cancel(self, order: SpotOrder) -> OrderAnswer: ...
 
     async def look(self, intent: Intent, lists: bool) -> VOrder | Absent:
-        """Ask for an order; with `lists` also the lists since it was meant. Raises NoAnswer, NotSent."""
+        """Ask for an order; with `lists` also the lists since it was meant.
+
+        Raises:
+            MayBeIt: something like it was seen.
+            NoAnswer, NotSent: nothing was proved.
+        """
 
     async def rules(self, symbol: str) -> Rules | None: ...
 
@@ -336,7 +346,7 @@ class Desk:
         except BotError as error:
             log.warning("%s: look: %s", order.intent.client_id, type(error).__name__)
             self._failed(order, asked)
-            self._quarantine(order)
+            self._quarantine(order, isinstance(error, MayBeIt))
             return
         self._failures.pop(intent_id, None)
         if isinstance(seen, VOrder):
@@ -360,14 +370,14 @@ class Desk:
             pause_s = min(WORKING_LOOK_S * failures, MOST_PAUSE_S)
             self._next_look[key] = asked + round(pause_s * 1_000)
 
-    def _quarantine(self, order: SpotOrder) -> None:
+    def _quarantine(self, order: SpotOrder, seen: bool = False) -> None:
+        """Ask the owner: ten minutes proved nothing, or what was believed lost may have been `seen`."""
         now = self._clock.wall_ms()
-        if (
-            order.status is _S.UNKNOWN
-            and now - (order.ended_ms or now) >= QUARANTINE_AFTER_S * 1_000
-        ):
+        aged = now - (order.ended_ms or now) >= QUARANTINE_AFTER_S * 1_000
+        if (order.status is _S.UNKNOWN and aged) or (order.status is _S.LOST and seen):
+            code = "doubted" if order.status is _S.LOST else "quarantined"
             self._write([Update(order.intent.intent_id, _E.AMBIGUOUS, now)])
-            self._tell("quarantined", order)
+            self._tell(code, order)
 
     def settle(self, order: SpotOrder) -> None:
         """Believe the owner, who looked: a quarantined order was never taken. Found later it is booked."""

@@ -63,6 +63,8 @@ ENDS = {
     OrderSeen.REJECTED: _E.REJECTED,
 }  # fmt: skip
 FIRST_SEEN = NEVER_EXISTED | DOUBTFUL
+# As the bot's, and: what may be an order that was believed lost puts it in doubt again.
+MOVES = {**TRANSITIONS, _S.LOST: {**TRANSITIONS[_S.LOST], _E.AMBIGUOUS: _S.QUARANTINED}}
 
 
 # --- rows -------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ class SpotLedger:
         order.note = update.note or order.note
         if order.status is _S.SUBMITTING:
             order.ended_ms = update.at_ms
-        after = TRANSITIONS[order.status].get(update.event)
+        after = MOVES[order.status].get(update.event)
         if after is None:
             raise IllegalTransition(
                 f"{order.intent.client_id}: {update.event} while {order.status}"

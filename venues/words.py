@@ -252,6 +252,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{id}: 10분 동안 확인하지 못했습니다. 거래소 앱에서 찾아보고 알려 주십시오: orders settle",
         "{id}: not known after ten minutes. Look for it in the venue's app, then say: orders settle",
     ),
+    "t_doubted": (
+        "{id}: 접수되지 않은 것으로 보았는데, 그 주문일 수 있는 것이 나타났습니다. 거래소 앱에서 확인하고 알려 주십시오: orders settle",
+        "{id}: it was believed lost, and something that may be it has appeared. Look in the venue's app, then say: orders settle",
+    ),
     "t_found_late": (
         "{id}: 없는 줄 알았던 주문이 나타났습니다. 장부에 넣었습니다.",
         "{id}: it was believed lost and exists after all; it is booked.",

@@ -89,7 +89,7 @@ class World(Steps, Wire):
         arrived = self.arrived.get(f"w{order.intent.signal}")
         if not arrived:
             desk.settle(order)
-        elif why := await desk.settle_as(order, arrived[0][1]):
+        elif why := await desk.settle_as(order, f"{arrived[0][1]:07d}"):
             raise AssertionError(f"{arrived}: the owner may not say so: {why}")
 
     def goes_on(self) -> None:

@@ -411,6 +411,57 @@ def test_a_request_that_arrives_after_the_proof_is_adopted(tmp_path):
     assert told == ["unknown", "lost", "found_late"]
 
 
+def test_a_late_row_that_may_be_a_lost_order_is_asked_of_its_owner(tmp_path):
+    """The list says nothing of where it was entered: not bound, and no longer believed lost."""
+    told = []
+
+    async def act(world, desk):
+        desk._tell = lambda code, order: told.append(code)
+        world.core.ways, world.late_s = ("", ""), 400.0
+        placed = await place(world, desk, wish(), "late")
+        assert await until(world, desk, placed, 300, S.LOST) is S.LOST
+        assert await until(world, desk, placed, 700, S.QUARANTINED) is S.QUARANTINED
+        again = world.opened(tmp_path / "orders.sqlite3").ledger.orders[placed.intent.intent_id]
+        assert again.status is S.QUARANTINED
+        assert await desk.place(wish("b")) == Refused(("unresolved",))
+        ((_, number),) = world.core.orders
+        assert not await desk.settle_as(placed, f"{number:07d}")
+        return placed
+
+    world, placed = on_desk(tmp_path, act)
+    assert (placed.status, placed.filled, sum(world.sent.values())) == (S.FILLED, 10, 1)
+    assert told == ["unknown", "lost", "doubted"]
+
+
+def test_a_late_notice_that_may_be_a_lost_order_is_asked_of_its_owner(tmp_path):
+    """No list shows it, but the exchange spoke of an order like the one that was believed lost."""
+    told = []
+
+    async def act(world, desk):
+        desk._tell = lambda code, order: told.append(code)
+        placed = await place(world, desk, wish(), "lost_before")
+        assert await until(world, desk, placed, 300, S.LOST) is S.LOST
+        desk.notice(notice(**{"9203": "0000777", "900": "10", "902": "6"}))
+        return await until(world, desk, placed, 700, S.QUARANTINED)
+
+    assert on_desk(tmp_path, act)[1] is S.QUARANTINED
+    assert told == ["unknown", "lost", "doubted"]
+
+
+def test_an_owner_who_said_never_is_not_asked_again(tmp_path):
+    """A row like it that comes afterwards is the owner's."""
+
+    async def act(world, desk):
+        placed = await place(world, desk, wish(), "lost_before")
+        world.core.ways = ("", "")
+        world.core.add("005930", True, 10, 70_000, "0", api=False)
+        assert await until(world, desk, placed, 700, S.QUARANTINED) is S.QUARANTINED
+        desk.settle(placed)
+        return await until(world, desk, placed, 700, S.QUARANTINED)
+
+    assert on_desk(tmp_path, act)[1] is S.LOST
+
+
 def test_an_order_does_not_outlive_its_day(tmp_path):
     """What rests at midnight in Seoul has ended, with what it filled."""
 
