@@ -5640,13 +5640,79 @@ def take_old_list(core: Core, seen: OrderList) -> None:
         core.ask("holdings")
 
 
+class AccountDesk:
+    """Takes the account of a day over, and compares it with ours from then on."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
+        self._missing_since = NEVER
+
+    def compare(self, seen: Balance, asked_at: datetime) -> None:
+        """Compare shares and cash with the broker's once nothing moved for a while.
+
+        Other shares stop entries until both agree; other cash (a withdrawal, a dividend) is told
+        and taken over.
+        """
+        core, ledger = self._core, self._core.ledger
+        quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
+        if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
+            return
+        different, held = [], core.holdings.value
+        moving = {order.intent.symbol for order in ledger.open_orders()}  # a fill may be on its way
+        for symbol in (each for each in core.symbols if each not in moving):
+            ours = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
+            theirs = held[symbol].quantity if symbol in held else 0
+            if ours != theirs:
+                different.append(f"{symbol} {ours} / {theirs}")
+        if different and "mismatch" not in core.holds:
+            core.alert("mismatch", what=", ".join(different))
+        core.hold("mismatch", on=bool(different) or ("mismatch" in core.holds and bool(moving)))
+        if not different and not moving and seen.settled_cash_krw != ledger.cash_krw:
+            core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
+            core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
+
+    def take(self, seen: Balance, asked_at: datetime) -> bool:
+        """Begin a day with the broker's figures; what is not in our ledger is the owner's.
+
+        Shares of ours that are missing must be missing in two balances some minutes apart before
+        they are given up: one balance may be empty or old. Until then return False.
+        """
+        core, ledger, held = self._core, self._core.ledger, self._core.holdings.value
+        for symbol in sorted(set(held) & set(ledger.positions)):
+            note_action(core, symbol, held[symbol].quantity)
+        external, missing = dict[str, int](), dict[str, int]()
+        for symbol in sorted({*held, *ledger.positions}):
+            ours = ledger.position(symbol).quantity
+            theirs = held[symbol].quantity if symbol in held else 0
+            if theirs < ours:
+                missing[symbol] = theirs
+            elif theirs > ours:
+                external[symbol] = theirs - ours
+        if missing != self._missing:
+            self._missing, self._missing_since = missing, asked_at
+            for symbol, theirs in missing.items():
+                what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
+                core.alert("mismatch", what=what)
+        if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
+            return False
+        whose = [f"{each} {external[each]}" for each in external if each in core.symbols]
+        if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
+            core.hold("journal", on=True)
+            core.alert("journal_empty", what=", ".join(whose))
+        for symbol, theirs in missing.items():
+            core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
+        self._missing = {}
+        core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
+        return True
+
+
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
     def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
         self._core, self._entries, self._exits = core, entries, exits
-        self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
-        self._missing_since = NEVER
+        self._account = AccountDesk(core)
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
         self._told: dict[tuple[str, str], datetime] = {}  # refused exits, by stock and code
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
@@ -5807,13 +5873,13 @@ class BrokerDesk:
             core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
         if "account" in core.holds:
             # the owner's orders of today come first: the balance has them in it already
-            if "orders" not in core.holds and self._take_account(seen, asked_at):
+            if "orders" not in core.holds and self._account.take(seen, asked_at):
                 core.hold("account", on=False)
                 self._leave_start_up()
             return
         for entry in core.reconciler.read_balance(core.holdings.value, asked_at, core.now):
             core.apply(entry)
-        self._compare_holdings(seen, asked_at)
+        self._account.compare(seen, asked_at)
 
     def _lone_unknown(self, side: Side) -> list[Order]:
         """Return unknown orders of one side since which nothing else moved the account."""
@@ -5828,64 +5894,6 @@ class BrokerDesk:
         intent = unknown[0].intent
         before = intent.cash_before_krw if side is Side.BUY else intent.sellable_before
         return unknown if before >= 0 else []
-
-    def _compare_holdings(self, seen: Balance, asked_at: datetime) -> None:
-        """Compare shares and cash with the broker's once nothing moved for a while.
-
-        Other shares stop entries until both agree; other cash (a withdrawal, a dividend) is told
-        and taken over.
-        """
-        core, ledger = self._core, self._core.ledger
-        quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
-        if not quiet or any(order.status in UNRESOLVED for order in ledger.open_orders()):
-            return
-        different, held = [], core.holdings.value
-        moving = {order.intent.symbol for order in ledger.open_orders()}  # a fill may be on its way
-        for symbol in (each for each in core.symbols if each not in moving):
-            ours = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
-            theirs = held[symbol].quantity if symbol in held else 0
-            if ours != theirs:
-                different.append(f"{symbol} {ours} / {theirs}")
-        if different and "mismatch" not in core.holds:
-            core.alert("mismatch", what=", ".join(different))
-        core.hold("mismatch", on=bool(different) or ("mismatch" in core.holds and bool(moving)))
-        if not different and not moving and seen.settled_cash_krw != ledger.cash_krw:
-            core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
-            core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
-
-    def _take_account(self, seen: Balance, asked_at: datetime) -> bool:
-        """Begin a day with the broker's figures; what is not in our ledger is the owner's.
-
-        Shares of ours that are missing must be missing in two balances some minutes apart before
-        they are given up: one balance may be empty or old. Until then return False.
-        """
-        core, ledger, held = self._core, self._core.ledger, self._core.holdings.value
-        for symbol in sorted(set(held) & set(ledger.positions)):
-            note_action(core, symbol, held[symbol].quantity)
-        external, missing = dict[str, int](), dict[str, int]()
-        for symbol in sorted({*held, *ledger.positions}):
-            ours = ledger.position(symbol).quantity
-            theirs = held[symbol].quantity if symbol in held else 0
-            if theirs < ours:
-                missing[symbol] = theirs
-            elif theirs > ours:
-                external[symbol] = theirs - ours
-        if missing != self._missing:
-            self._missing, self._missing_since = missing, asked_at
-            for symbol, theirs in missing.items():
-                what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
-                core.alert("mismatch", what=what)
-        if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
-            return False
-        whose = [f"{each} {external[each]}" for each in external if each in core.symbols]
-        if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
-            core.hold("journal", on=True)
-            core.alert("journal_empty", what=", ".join(whose))
-        for symbol, theirs in missing.items():
-            core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
-        self._missing = {}
-        core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
-        return True
 
     def _leave_start_up(self) -> None:
         """End the start-up hold once orders, account and cash have been seen."""
