@@ -932,6 +932,7 @@ class DayOpened:
 
     day: date
     at: datetime
+    waits: bool = False  # the owner's sells wait for the account of the day; False in older rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -3188,6 +3189,7 @@ class Ledger:
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken
+        self._waits = False  # whether the owner's sells wait for it
         self.level, self.level_by_rule = KillLevel.ACTIVE, False
         self.today = DayTotals()
         self.cash_krw = 0  # the broker's settled cash plus everything we booked since
@@ -3237,6 +3239,7 @@ class Ledger:
             self._apply_action(entry)
         else:  # a day begins: finished orders of earlier ones go, unresolved ones stay
             self.day, self.today, self.stopped = entry.day, DayTotals(), {}
+            self._waits = entry.waits
             self.overnight = {key: (each.quantity, each.cost) for key, each in self.held().items()}
             day, orders, numbers = entry.day, self.orders.values(), self.by_number.items()
             kept = [o for o in orders if o.intent.trade_date == day or o.status in UNRESOLVED]
@@ -3395,13 +3398,15 @@ class Ledger:
     def _move_external(self, order: Order, quantity: int, amount: int) -> None:
         """Follow the owner's own trades; what he sells beyond his own shares was ours.
 
-        His sell may be listed before our buy: then his count is below zero until ours is booked.
+        His sell may be listed before our buy: then his count is below zero until ours is booked; or
+        before the account of the day is taken, of what he bought while nobody looked.
         """
         self._charge(order)
-        symbol, side = order.intent.symbol, order.intent.side
-        left = self.external.get(symbol, 0) + side.sign * quantity
-        self.external[symbol] = left + (self._take_away(symbol, -left) if left < 0 else 0)
-        self.cash_krw -= side.sign * amount
+        symbol, waits = order.intent.symbol, self._waits and self.account_day != self.day
+        left = self.external.get(symbol, 0) + order.intent.side.sign * quantity
+        taken = self._take_away(symbol, -left) if left < 0 and not waits else 0
+        self.external[symbol] = left + taken
+        self.cash_krw -= order.intent.side.sign * amount
 
     def _take_away(self, symbol: str, quantity: int) -> int:
         """Remove shares at cost, no gain or loss of ours; return how many there were to remove."""
@@ -4560,6 +4565,7 @@ EXIT_WAIT_ALERT_S = 60.0  # a market exit that rests longer is told, then hourly
 TRADE_AHEAD = timedelta(minutes=1)  # a trade of a time so far ahead is none, if our clock is right
 CLOSE_SETTLES = timedelta(minutes=1)  # so long after the close the price of the auction may come
 AUCTION_RACE = timedelta(seconds=2)  # a trade and a quote of one moment may overtake each other
+ACCOUNT_SETTLES = timedelta(seconds=LIST_GRACE_S)  # then a list has every fill that a balance has
 REFUSALS_IN_A_ROW, REFUSALS_IN_ALL = 3, 5  # by the broker; then the symbol, or all entries, stop
 REFUSED_CHANGES_UNTOLD = 2  # of one order: then it is alive and cannot be changed
 GUARD_SILENCE_S = 10.0  # without a trade for so long, REST prices guard a position
@@ -5645,8 +5651,34 @@ class AccountDesk:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._first: Known[Balance] | None = None  # of a day, until a list of later confirms it
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = NEVER
+
+    def note_first(self, seen: Balance, asked_at: datetime) -> None:
+        """Keep the first balance of a day until a list of later confirms it."""
+        if self._first is None or asked_at < self._first.asked_at:  # a clock that was set back
+            self._first = Known(seen, asked_at)
+
+    def wants_list(self) -> bool:
+        """Tell whether a list asked now could confirm the first balance."""
+        core, due = self._core, self._first and self._first.asked_at + ACCOUNT_SETTLES
+        return due is not None and core.list_asked_at < due <= core.now
+
+    def confirm(self, asked_at: datetime) -> None:
+        """Take the first balance when a list, asked at this time, brought no fill since it was asked.
+
+        A fill between the last list and the balance stands in it already: booked again, what the owner
+        sold of his own would be taken out of ours, and the stop with it.
+        """
+        core, first = self._core, self._first
+        if first is None or asked_at < first.asked_at + ACCOUNT_SETTLES or "orders" in core.holds:
+            return
+        self._first = None
+        if core.last_fill_at > first.asked_at or first.asked_at.date() != asked_at.date():
+            core.ask("holdings")
+        elif self._take(first.value, first.asked_at):
+            core.hold("account", on=False)
 
     def compare(self, seen: Balance, asked_at: datetime) -> None:
         """Compare shares and cash with the broker's once nothing moved for a while.
@@ -5672,21 +5704,24 @@ class AccountDesk:
             core.alert("cash_differs", ours=ledger.cash_krw, theirs=seen.settled_cash_krw)
             core.apply(AccountTaken(seen.settled_cash_krw, dict(ledger.external), core.now))
 
-    def take(self, seen: Balance, asked_at: datetime) -> bool:
+    def _take(self, seen: Balance, asked_at: datetime) -> bool:
         """Begin a day with the broker's figures; what is not in our ledger is the owner's.
 
         Shares of ours that are missing must be missing in two balances some minutes apart before
         they are given up: one balance may be empty or old. Until then return False.
         """
-        core, ledger, held = self._core, self._core.ledger, self._core.holdings.value
+        core, ledger = self._core, self._core.ledger
+        held = {each.symbol: each for each in seen.holdings}
         for symbol in sorted(set(held) & set(ledger.positions)):
             note_action(core, symbol, held[symbol].quantity)
-        external, missing = dict[str, int](), dict[str, int]()
+        external, fewer, missing = dict[str, int](), dict[str, int](), dict[str, int]()
         for symbol in sorted({*held, *ledger.positions}):
             ours = ledger.position(symbol).quantity
             theirs = held[symbol].quantity if symbol in held else 0
             if theirs < ours:
-                missing[symbol] = theirs
+                fewer[symbol] = theirs
+                if ours + ledger.external.get(symbol, 0) != theirs:  # no sells of his explain it
+                    missing[symbol] = theirs
             elif theirs > ours:
                 external[symbol] = theirs - ours
         if missing != self._missing:
@@ -5700,7 +5735,7 @@ class AccountDesk:
         if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
             core.hold("journal", on=True)
             core.alert("journal_empty", what=", ".join(whose))
-        for symbol, theirs in missing.items():
+        for symbol, theirs in fewer.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
         self._missing = {}
         core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
@@ -5710,9 +5745,11 @@ class AccountDesk:
 class BrokerDesk:
     """Takes in what the broker says: answers to orders, lists, balances, prices, notices."""
 
-    def __init__(self, core: Core, entries: EntryDesk, exits: ExitDesk) -> None:
+    def __init__(
+        self, core: Core, entries: EntryDesk, exits: ExitDesk, account: AccountDesk
+    ) -> None:
         self._core, self._entries, self._exits = core, entries, exits
-        self._account = AccountDesk(core)
+        self._account = account
         self._unchanged: Counter[str] = Counter()  # refused changes, by the intent
         self._told: dict[tuple[str, str], datetime] = {}  # refused exits, by stock and code
         self._readers: dict[type, Callable[[Any, datetime], None]] = {
@@ -5837,6 +5874,7 @@ class BrokerDesk:
         core.note_list(asked_at)
         if asked_at >= core.holds.get("orders", NEVER):
             core.hold("orders", on=False)
+        self._account.confirm(asked_at)
         self._leave_start_up()
         for order in self._entries.try_again(asked_at):
             intent, note = order.intent, order.note
@@ -5872,10 +5910,7 @@ class BrokerDesk:
             fell_by = order.intent.sellable_before - (held.sellable if held else 0)
             core.reconciler.witness(order, fell_by, order.intent.quantity, asked_at)
         if "account" in core.holds:
-            # the owner's orders of today come first: the balance has them in it already
-            if "orders" not in core.holds and self._account.take(seen, asked_at):
-                core.hold("account", on=False)
-                self._leave_start_up()
+            self._account.note_first(seen, asked_at)
             return
         for entry in core.reconciler.read_balance(core.holdings.value, asked_at, core.now):
             core.apply(entry)
@@ -6222,7 +6257,7 @@ class CommandDesk:
                 core.journal_end = core.now
             for entry in core.reconciler.end_day(core.now):
                 core.apply(entry)
-            core.apply(DayOpened(session.day, core.now))
+            core.apply(DayOpened(session.day, core.now, waits=True))
             core.reconciler = Reconciler(core.ledger, core.empty_lists)
             if core.ledger.level_by_rule:
                 core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
@@ -6340,7 +6375,8 @@ class Engine:
         self.entries = EntryDesk(self.core, type(strategy).__name__)
         self.core.room = self.entries.room
         self.exits = ExitDesk(self.core, self.entries)
-        broker = BrokerDesk(self.core, self.entries, self.exits)
+        self.account = AccountDesk(self.core)
+        broker = BrokerDesk(self.core, self.entries, self.exits, self.account)
         commands = CommandDesk(self.core, self.entries, self.exits)
         self.digest = hashlib.sha256()
         self.bars_closed = 0
@@ -6580,6 +6616,8 @@ class Engine:
         if self.entries.paced:  # what was asked so soon after may not show them yet
             core.ask("orders")
             core.ask("cash")
+        if self.account.wants_list():
+            core.ask("orders")
         self._check_day_loss()
         self._check_quiet()
         self._keep_closes()
@@ -9650,7 +9688,7 @@ class Journal:
     a disk that does not answer makes them late, and holds no stop and no word of the owner.
     """
 
-    VERSION, READS = 2, (1, 2)  # 1 had no row HoldSet; verify() raises a sound one to 2
+    VERSION, READS = 3, (1, 2, 3)  # 1 had no HoldSet, 2 no DayOpened.waits; verify() raises them
     _FIRST_HASH = "0" * 64
 
     PATIENCE_S = 30.0  # of the opening, for a lock of another program; append() waits for no lock

@@ -654,7 +654,7 @@ def test_the_list_of_its_own_day_is_read_for_an_order_named_later():
     bench.seen(bot.OrderList((row,), order.intent.trade_date))
     assert order.status is bot.OrderStatus.FILLED
     assert bench.ledger.position(SYMBOL).quantity == 10
-    bench.balance((SYMBOL, 10))
+    bench.account((SYMBOL, 10), rows=[])
     assert bench.ledger.external.get(SYMBOL, 0) == 0
     bench.wait(300)
     assert "mismatch" not in bench.engine.core.holds

@@ -153,6 +153,11 @@ class Bench:
         lines = [bot.Holding(h[0], h[1], h[-1], Decimal(70_000)) for h in holdings]
         return self.seen(bot.Balance(cash, 0, cash, tuple(lines)), asked_at)
 
+    def account(self, *holdings, rows=None):
+        """Feed the first balance of a day and the list that confirms it; return what they cause."""
+        done = self.balance(*holdings) + self.wait(bot.LIST_GRACE_S)
+        return done + self.list_of(*(self.rows() if rows is None else rows))
+
     def start(self, text="10:00:00", holdings=()):
         """Run the morning: day, prices, list, balance, cash, feed up, list; go to a time."""
         self.command("restarted")
@@ -1989,16 +1994,17 @@ def test_shares_that_left_over_night_are_adjusted_and_told():
     bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
     bench.totals = dict.fromkeys(bench.totals, 0)
     bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.seen(instrument())
     bench.list_of()
-    assert alerts(bench.balance()) == ["mismatch"]
+    assert alerts(bench.account()) == ["mismatch"]
     bench.now += timedelta(seconds=60)
-    assert alerts(bench.balance((SYMBOL, 4))) == ["mismatch"]
+    assert alerts(bench.account((SYMBOL, 4))) == ["mismatch"]
     bench.now += timedelta(seconds=170)
-    assert alerts(bench.balance((SYMBOL, 4))) == []
+    assert alerts(bench.account((SYMBOL, 4))) == []
     assert bench.ledger.position(SYMBOL).quantity == 10
     assert "account" in bench.engine.core.holds
     bench.now += timedelta(seconds=10)
-    bench.balance((SYMBOL, 4))
+    bench.account((SYMBOL, 4))
     assert bench.ledger.position(SYMBOL).quantity == 4
     assert "account" not in bench.engine.core.holds
 
@@ -2011,12 +2017,11 @@ def test_the_account_is_not_taken_before_the_order_list_was_read():
     bench = Bench(ledger=restarted(first).ledger)
     bench.now = datetime.combine(NEXT_DAY, time(9, 10), bot.KST)
     bench.command("day", session=bot.session_of(NEXT_DAY))
-    bench.balance((SYMBOL, 10))
     assert "account" in bench.engine.core.holds
     his = bot.BrokerOrder("0000000900", "", "06010", SYMBOL, SELL, "00", 10, 70_000, 10, 700_000,
                           0, 0, "090500")  # fmt: skip
     bench.list_of(his)
-    bench.balance((SYMBOL, 10))
+    bench.account((SYMBOL, 10), rows=[his])
     assert "account" not in bench.engine.core.holds
     position = bench.ledger.position(SYMBOL)
     assert (position.quantity, position.plan, bench.ledger.external.get(SYMBOL, 0)) == (10, PLAN, 0)
@@ -2028,9 +2033,9 @@ def test_an_empty_balance_in_the_morning_takes_nothing_away():
     bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
     bench.command("day", session=bot.session_of(NEXT_DAY))
     bench.list_of()
-    bench.balance()
+    bench.account()
     bench.now += timedelta(seconds=60)
-    bench.balance((SYMBOL, 10))
+    bench.account((SYMBOL, 10))
     position = bench.ledger.position(SYMBOL)
     assert (position.quantity, position.plan) == (10, PLAN)
     assert "account" not in bench.engine.core.holds

@@ -311,7 +311,7 @@ def test_what_was_stopped_for_a_day_trades_on_the_next():
     held = dict(bench.engine.core.holds)
     assert {"orders", "account", "feed", "starting"} <= set(held)
     bench.list_of(*bench.rows())
-    bench.balance()
+    bench.account()
     assert "starting" in bench.engine.core.holds  # the cash of yesterday is not today's
     bench.seen(bot.Cash(10_000_000))
     assert set(bench.engine.core.holds) == {"feed"}
@@ -351,10 +351,10 @@ def test_shares_missing_on_two_mornings_are_waited_for_on_each():
         for symbol in (SYMBOL, OTHER):
             bench.seen(instrument(symbol))
         bench.list_of()
-        bench.balance((SYMBOL, 7))
+        bench.account((SYMBOL, 7))
         assert (day, bench.ledger.position(SYMBOL).quantity) == (day, 10)
         bench.now += timedelta(seconds=bot.PROOF_OF_ABSENCE_S + 1)
-        bench.balance((SYMBOL, 7))
+        bench.account((SYMBOL, 7))
         assert (day, bench.ledger.position(SYMBOL).quantity) == (day, 7)
         bench.seen(bot.Cash(10_000_000))
         bench.command("feed up")

@@ -139,7 +139,7 @@ def test_a_journal_of_the_first_format_is_raised_only_when_all_of_it_is_sound(jo
             reopened(path)
     else:
         assert len(reopened(path)) == 2
-    assert db.execute("PRAGMA user_version").fetchone()[0] == (1 if damage else 2)
+    assert db.execute("PRAGMA user_version").fetchone()[0] == (1 if damage else 3)
     db.close()
 
 

@@ -73,7 +73,7 @@ def test_an_exit_of_yesterday_waits_while_the_price_scale_is_in_doubt():
     bench.seen(half)
     bench.seen(instrument(OTHER))
     bench.list_of()
-    bench.balance((SYMBOL, 20))
+    bench.account((SYMBOL, 20))
     bench.seen(bot.Cash(10_000_000))
     bench.command("feed up")
     bench.list_of()
