@@ -89,6 +89,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_engine.py",
     ),
     "8. LEDGER": (
+        "unit/test_ledger_sums.py",
         "unit/test_second_readings.py",
         "unit/test_ledger_entries.py",
         "unit/test_walks.py",
@@ -105,6 +106,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_engine.py",
     ),
     "11. RECONCILER": (
+        "unit/test_judged.py",
         "unit/test_second_readings.py",
         "unit/test_third_steps.py",
         "unit/test_walks.py",
@@ -176,7 +178,8 @@ RELATED: dict[str, tuple[str, ...]] = {
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
-    "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
+    "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py",
+    "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip
 GROUPS = {

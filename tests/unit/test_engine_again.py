@@ -1,0 +1,71 @@
+"""Single steps of the engine over grids: what a clock that was set back leaves, whose wish counts."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from test_engine import BUY, SELL, SYMBOL, Bench, calls, instrument, records, wish
+
+import kis_realtime_trading as bot
+
+FAR = bot.ExitPlan(50_000, 90_000)
+
+
+def moments_of(value, path=""):
+    """Yield every moment that a state keeps, with where it stands."""
+    if isinstance(value, datetime):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from moments_of(each, f"{path}.{key}")
+    elif hasattr(value, "__slots__") and not isinstance(value, bot.BarBuilder):
+        for name in value.__slots__:
+            yield from moments_of(getattr(value, name), f"{path}.{name}")
+
+
+@pytest.mark.parametrize("back_s", [3, 60, 3_600])
+def test_nothing_waits_for_a_moment_of_a_clock_that_was_set_back(back_s):
+    """Of what a stock's state says to be due none is later than its pause from the new time on."""
+    bench = Bench(flat_at=None, exit_step_s=5).start("11:30:00")
+    bench.hold_shares(plan=FAR)
+    bench.engine.exits.start(bench.state, "stop")
+    [call] = calls(bench.actions)[-1:]
+    bench.answer(call, bot.Outcome.REFUSED)
+    bench.engine.entries.consider(bench.state, wish("waits"))
+    run = bench.state.exit
+    assert run.next_at > bench.now and bench.state.price_due
+    bench.now -= timedelta(seconds=back_s)
+    bench.feed(bot.TimeEvent(bench.now))
+    assert run.next_at <= bench.now + timedelta(seconds=5)
+    due = {"next_at", "price_due", "waiting_until"}
+    late = [
+        path for path, at in moments_of(bench.state)
+        if path.rpartition(".")[2] in due and at > bench.now + timedelta(seconds=30)
+    ]  # fmt: skip
+    assert late == []
+    assert bench.engine._next_second <= bench.now + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("owners", [False, True])
+@pytest.mark.parametrize("plan", [None, FAR])
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("symbol", [SYMBOL, "000660"])
+def test_a_wish_goes_where_it_may(owners, plan, side, symbol):
+    """Of its own stock only; no strategy sells what the owner bought, with a plan of a later buy or not."""
+    bench = Bench(flat_at=None).start()
+    position = bench.state.view.position
+    position.quantity, position.cost, position.owners, position.plan = 10, 700_000, owners, plan
+    bench.trade(70_000)
+    bench.seen(instrument())
+    request = bot.OrderRequest(symbol, side, 5, "s", price=70_000 if side is BUY else 0)
+    bench.engine.core.take_actions()
+    bench.engine._consult(bench.state, lambda view: request)
+    done = bench.engine.core.take_actions()
+    refused = [row.data["code"] for row in records(done, "refusal")]
+    if symbol != SYMBOL:
+        expected = ["SYMBOL"]
+    elif side is SELL and owners:
+        expected = ["SIDE"]
+    else:
+        expected = []
+    assert refused == expected
+    assert [call.intent.side for call in calls(done)] == ([] if expected else [side])

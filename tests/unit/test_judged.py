@@ -1,0 +1,182 @@
+"""What is proved about an order of ours: the reconciler's judgements over whole grids, read a second time."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from test_engine import BUY, DAY, OTHER, SELL, SYMBOL, K, S
+
+import kis_realtime_trading as bot
+
+E = bot.OrderEvent
+NOW = datetime.combine(DAY, bot.clock_time(10, 30), bot.KST)
+
+
+def ledger_with(status, age_s=60.0, decided_s=None, filled=0, note="", number="0000000001", **more):
+    """Return a ledger with an order of ours of ten shares in a status, and the order."""
+    ledger = bot.Ledger()
+    ledger.day = DAY
+    at = NOW - timedelta(seconds=age_s if decided_s is None else decided_s)
+    intent = bot.OrderIntent(
+        "ours",
+        DAY,
+        SYMBOL,
+        BUY,
+        K.LIMIT,
+        10,
+        70_000,
+        "entry",
+        "entry",
+        "s",
+        at,
+        reserve_krw=700_000,
+    )
+    ledger.apply(replace(intent, **more))
+    order = ledger.orders["ours"]
+    if number:
+        order.order_no = number
+        ledger.by_number[(DAY, number)] = "ours"
+    order.status, order.since, order.note = status, NOW - timedelta(seconds=age_s), note
+    if filled:
+        order.fills = {number: (filled, filled * 70_000)}
+    ledger._look_for_alive()
+    return ledger, order
+
+
+def applied(ledger, proof):
+    """Apply what is proved as the engine does, each before the next is made; return the events."""
+    found = []
+    for entry in proof:
+        found.append(entry)
+        if isinstance(entry, bot.OrderUpdate):
+            ledger.apply(entry)
+    return found
+
+
+def row_of(filled=0, cancelled=0, rejected=0, **more):
+    """Return the list's row of the order."""
+    row = bot.BrokerOrder(
+        order_no="0000000001", original_no="", branch="06010", symbol=SYMBOL, side=BUY, kind="00",
+        quantity=10, price=70_000, filled_quantity=filled, filled_amount_krw=filled * 70_000,
+        cancelled_quantity=cancelled, rejected_quantity=rejected, time="102900",
+    )  # fmt: skip
+    return replace(row, **more)
+
+
+HEARD = {
+    "nothing": (), "a free number": ("0000000008",), "a taken one": ("0000000009",),
+    "two free ones": ("0000000008", "0000000007"), "one of each": ("0000000008", "0000000009"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("heard", HEARD)
+@pytest.mark.parametrize(("age_s", "decided_s"), [
+    (5, 14), (5, 15), (179, 400), (180, 180), (299, 299), (300, 300),
+])  # fmt: skip
+@pytest.mark.parametrize("arrived", [False, True])
+def test_an_unknown_order_is_absent_there_or_open_by_what_lists_account_and_notices_say(
+    heard, age_s, decided_s, arrived
+):
+    """Absent: three complete lists in a row, three minutes, a witness that saw nothing, no number heard;
+    without a witness six lists and five minutes. There: its one number, and the account moved by its size."""
+    for clean, valid, witnesses, equal in itertools.product(
+        (0, 1, 2, 4, 5), (False, True), (0, 1), (0, 2)
+    ):
+        ledger, order = ledger_with(S.UNKNOWN, age_s, decided_s, number="")
+        taken = replace(order.intent, intent_id="another")
+        ledger.apply(taken)
+        ledger.by_number[(DAY, "0000000009")] = "another"
+        order.heard = list(HEARD[heard])
+        desk = bot.Reconciler(ledger, False)
+        desk.searches["ours"] = bot.Search(clean, witnesses, arrived)
+        rows = [row_of(order_no=f"000000010{n}") for n in range(equal)]
+        found = applied(ledger, desk._judge(order, rows, valid, NOW, NOW))
+        count = clean if equal else clean + 1 if valid else 0
+        witnessed = witnesses > 0 or (age_s >= 300 and count >= 6)
+        if equal:
+            expected = [(E.AMBIGUOUS, "")]
+        elif heard == "a free number" and arrived and decided_s >= 15:
+            expected = [(E.FOUND, "0000000008")]
+        elif heard == "nothing" and age_s >= 180 and count >= 3 and witnessed and not arrived:
+            expected = [(E.ABSENT, "")]
+        else:
+            expected = []
+        assert [(each.event, each.order_no) for each in found] == expected
+        assert desk.searches["ours"].clean_lists == count
+
+
+STATUSES = (
+    S.WORKING, S.PARTIAL, S.CANCEL_PENDING, S.CANCEL_UNKNOWN, S.REPLACE_PENDING, S.REPLACE_UNKNOWN,
+    S.CANCELLED, S.FILLED, S.REJECTED,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("age_s", [4, 5, 14, 15, 29, 30, 179, 180])
+@pytest.mark.parametrize("note", ["", "40330000 no rest"])
+def test_a_row_of_ours_tells_its_fills_and_then_whether_it_lives(status, age_s, note):
+    """Its end by its shares; alive again only when the call must have ended; a change by its own proof."""
+    shares_of = itertools.product((0, 4), (0, 4, 7, 10), (0, 3, 6, 10), (0, 10))
+    for had, filled, cancelled, rejected in shares_of:
+        if (had and status in (S.WORKING, S.REJECTED)) or filled + cancelled + rejected > 10:
+            continue
+        ledger, order = ledger_with(status, age_s, 400, had, note)
+        desk = bot.Reconciler(ledger, False)
+        rest = 10 - filled - cancelled - rejected
+        row = row_of(filled, cancelled, rejected)
+        found = [
+            (each.event, each.quantity)
+            for each in applied(ledger, desk._read_row(order, row, NOW, NOW))
+        ]
+        expected = [(E.FILL, filled)] if filled > had else []
+        shares = max(had, filled)
+        over = shares + cancelled + rejected
+        alive = status not in (S.CANCELLED, S.FILLED, S.REJECTED) and shares < 10
+        # the mark of a cancel that found nothing belongs to a status: a fill may give it another one
+        noted = note and not (status is S.WORKING and filled > had)
+        gone = rest <= 0 and noted and age_s >= 30
+        waits = status is S.REPLACE_PENDING or (
+            status is S.REPLACE_UNKNOWN and cancelled and age_s < 180
+        )
+        if alive and not waits:
+            patience_s = 15 if status is S.CANCEL_PENDING else 5
+            doubted = status in (S.CANCEL_PENDING, S.CANCEL_UNKNOWN, S.REPLACE_UNKNOWN)
+            if gone or (over >= 10 and (cancelled or rejected)):
+                expected.append((E.REJECTED if rejected else E.CANCELLED, 0))
+            elif doubted and age_s >= patience_s and over < 10:
+                expected.append((E.STILL_WORKING, 0))
+        assert found == expected, (had, filled, cancelled, rejected)
+
+
+@pytest.mark.parametrize("purpose", ["entry", "exit", "external"])
+@pytest.mark.parametrize(
+    ("changed", "stops"),
+    [({}, False), ({"symbol": OTHER}, True), ({"side": SELL}, True), ({"filled": 10}, False),
+     ({"filled": 11}, True), ({"filled": 7, "second": True}, True), ({"filled": 6, "second": True}, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_row_that_cannot_be_ours_books_nothing_and_stops_the_stock_once(
+    purpose, changed, stops, stopped
+):
+    """Another stock, another side, more shares than were sent under all its numbers together."""
+    changed = dict(changed)
+    filled, second = changed.pop("filled", 2), changed.pop("second", False)
+    ledger, order = ledger_with(S.WORKING, purpose=purpose)
+    if second:
+        order.fills["0000000005"] = (4, 280_000)
+    if stopped:
+        ledger.stopped[SYMBOL] = "before"
+    kept = dict(order.fills)
+    found = applied(
+        ledger, bot.Reconciler(ledger, False)._read_row(order, row_of(filled, **changed), NOW, NOW)
+    )
+    strange = "symbol" in changed or "side" in changed
+    if strange or (stops and purpose != "external"):
+        kinds = [type(each) for each in found]
+        assert kinds == ([] if stopped else [bot.SymbolStopped]) and order.fills == kept
+    else:
+        assert [each.event for each in found if isinstance(each, bot.OrderUpdate)] == [E.FILL]
+        assert order.fills == {**kept, "0000000001": (filled, filled * 70_000)}
