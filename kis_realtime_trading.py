@@ -6569,6 +6569,9 @@ class Engine:
                 if state.exit or core.settings.flat_at:
                     quantity, why = state.view.position.quantity, "end of day"
                     why = state.exit.reason if state.exit else why
+                    age_s = (core.now - core.list_asked_at).total_seconds()
+                    if state.exit and age_s > LIST_MAX_AGE_S:
+                        why += f"; perhaps sold, no order list since {core.list_asked_at:%H:%M}"
                     core.alert("unsold", symbol=symbol, quantity=quantity, reason=why)
             else:
                 ask_price_again(core, state, GUARD_SILENCE_S)
@@ -7565,6 +7568,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"^no connection: \w+", "인터넷에 연결되지 않습니다"),
     (r"KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
     (r"KIS cannot be reached: ", "증권사가 응답하지 않습니다: "), (r"realtime feed lost: ", "실시간 시세 끊김: "),
+    (r"perhaps sold, no order list since (\S+)", r"\1부터 주문 목록을 받지 못해 이미 팔렸을 수 있음"),
     (r"no order list for (\d+) min", r"주문 목록을 \1분 동안 받지 못했습니다"),
     (r"; not guarded: ", " · 손절을 볼 수 없는 보유: "), (r"; should have been sold: ", " · 팔렸어야 할 보유: "),
     (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "), (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),

@@ -438,6 +438,19 @@ def test_what_should_have_been_sold_is_told_by_name():
     assert "unsold" in bot.URGENT
 
 
+def test_a_sell_of_which_no_list_told_is_not_told_as_unsold_for_certain():
+    """The list stopped before its fill: the owner hears that the shares may be sold already."""
+    bench = Bench().start()
+    bench.hold_shares()
+    [sell] = calls(bench.at("15:13:00"), "new")
+    since = f"{bench.engine.core.list_asked_at:%H:%M}"
+    bench.answer(sell)
+    done = bench.wait(20 * 60)
+    [told] = [each for each in done if isinstance(each, bot.Alert) and each.code == "unsold"]
+    assert f"{since}부터 주문 목록을 받지 못해 이미 팔렸을 수 있음" in bot.say(told, "ko")
+    assert f"perhaps sold, no order list since {since}" in bot.say(told, "en")
+
+
 def test_an_amount_that_the_list_corrects_is_booked():
     """The same shares for another sum: the money follows the broker, the shares stay."""
     bench = Bench().start()
