@@ -377,6 +377,17 @@ CLOCK_TOLERANCE_S = 2.0  # small steps back of our clock are no time; the broker
 #         +-- NoAnswer        a byte left and no usable answer came: the outcome is UNKNOWN
 
 
+# What the system and SQLite refuse, in Korean; their English stays where a word is missing.
+SYSTEM_WORDS = {
+    "No space left on device": "디스크가 가득 참", "database or disk is full": "디스크가 가득 참",
+    "Read-only file system": "읽기 전용 디스크", "attempt to write a readonly database": "쓸 수 없는 파일",
+    "Permission denied": "권한 없음", "unable to open database file": "파일을 열 수 없음",
+    "disk I/O error": "디스크 오류", "database is locked": "다른 프로그램이 쓰는 중", "Not a directory": "폴더가 아님",
+    "File exists": "같은 이름의 파일이 있음", "Too many open files": "연 파일이 너무 많음",
+    "No such file or directory": "파일이나 폴더가 없음", "Is a directory": "파일이 아니라 폴더",
+}  # fmt: skip
+
+
 class Both(str):
     """An English text that carries its Korean; whoever shows it chooses (see in_language)."""
 
@@ -387,6 +398,14 @@ class Both(str):
         text = super().__new__(cls, en)
         text.ko = ko
         return text
+
+
+def system_words(error: Exception) -> Both:
+    """Return what the system or SQLite refused, in both languages, about which file."""
+    what = getattr(error, "strerror", None) or str(error)
+    file = getattr(error, "filename", None)
+    head = f"{file}: " if file else ""
+    return Both(f"{head}{what}", f"{head}{SYSTEM_WORDS.get(what, what)}")
 
 
 def in_language(text: object, language: str) -> str:
@@ -1585,25 +1604,35 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+NO_YAML = "(file)"  # the key of a fault of the whole file
+YAML_PROBLEMS = {  # what the parser says, and how a Korean is told; the first that fits
+    "'\\t'": "탭", "anchor, alias": "태그나 앵커", "mapping values are not allowed": "한 줄에 콜론(:)이 둘이거나 들여쓰기가 다름",
+    "expected ':'": "콜론(:)이 없음", "end of stream": "닫지 않은 따옴표나 괄호", "<block end>": "이 줄이나 위에 닫지 않은 따옴표, 또는 다른 들여쓰기",
+    "cannot start any token": "따옴표로 묶지 않은 기호", "escape": "큰따옴표 안의 \\",
+}  # fmt: skip
+
+
 def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
     """Read YAML text into a mapping; return it with the faults seen on the way."""
     try:
         if (size := len(text.encode())) > MAX_SETTINGS_BYTES:
             most = Both(f"at most {MAX_SETTINGS_BYTES}", f"{MAX_SETTINGS_BYTES}바이트 이하")
-            return {}, [Fault("(file)", f"{size} bytes", most)]
+            return {}, [Fault(NO_YAML, f"{size} bytes", most)]
         loader = _Loader(text)
         loader.doubled = []
         data = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(error, "problem_mark", None)
-        found = f"line {where.line + 1}: {getattr(error, 'problem', '')}" if where else "no YAML"
+        where, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", ""))
+        known = (korean for english, korean in YAML_PROBLEMS.items() if english in problem)
+        found = Both(problem or "no YAML", next(known, "YAML로 읽을 수 없는 글"))
         expected = Both(
-            "YAML text, two blanks a level, no tabs", "YAML 형식: 한 단계에 빈칸 두 개, 탭 없이"
+            "YAML text, two blanks a level, no tabs, quotes in pairs",
+            "YAML 형식: 한 단계에 빈칸 두 개, 탭 없이, 따옴표는 짝을 맞추어",
         )
-        return {}, [Fault("(file)", found, expected)]
+        return {}, [Fault(NO_YAML, found, expected, where.line + 1 if where else 0)]
     if data is not None and not isinstance(data, dict):
         lines = Both("lines of `key: value`", "`항목: 값`으로 된 줄")
-        return {}, [Fault("(file)", _kind_of(data), lines)]
+        return {}, [Fault(NO_YAML, _kind_of(data), lines)]
     return {str(key): value for key, value in (data or {}).items()}, loader.doubled
 
 
@@ -1649,6 +1678,8 @@ def _wanted(field: Any) -> Both:
     if field is None:
         return Both(*section)
     kinds, origin = get_args(field.annotation), getattr(field.annotation, "__origin__", None)
+    if origin is dict and getattr(kinds[1], "__origin__", None) is Literal:  # notify
+        origin, kinds = Literal, get_args(kinds[1])
     if origin is Literal:
         known = ", ".join(map(str, kinds))
         return Both(f"one of {known}", f"{known} 중 하나")
@@ -1811,6 +1842,10 @@ class SettingsReader:
         Raises:
             SettingsError: with all faults; nothing has been sent.
         """
+        if any(
+            fault.key == NO_YAML for fault in self.faults
+        ):  # or all that it holds would be missing
+            raise SettingsError(self.faults)
         self._check_keys()
         profile = self._read_profile(environment)
         self.simulated = profile.simulated
@@ -1949,7 +1984,7 @@ class SettingsReader:
         most = REST_CALLS_PER_SECOND[profile.environment]
         if clock and not profile.simulated:
             none = Both("nothing outside a simulator", "시뮬레이터가 아니면 비울 것")
-            found.append(Fault("bot.market_clock", str(clock), none))
+            found.append(Fault("bot.market_clock", Both("a clock", "시계가 적혀 있음"), none))
         if pace and pace > most and not profile.simulated:
             slower = Both(f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하")
             found.append(Fault("bot.rest_calls_per_second", str(pace), slower))
@@ -6673,7 +6708,10 @@ def _where(error: BaseException) -> str:
 
 
 def _fault_of(error: BaseException) -> str:
-    """Return the kind of a strategy's error and the last line of the user's own file in it."""
+    """Return the kind of a strategy's error, the last line of the user's own file in it, its text.
+
+    The text as Python or the strategy wrote it, cut, without addresses: a replay gives the same.
+    """
     trace, place = error.__traceback__, ""
     while trace:
         if trace.tb_frame.f_code is check_request.__code__:
@@ -6682,7 +6720,10 @@ def _fault_of(error: BaseException) -> str:
         own = file != __file__
         place = f" in line {trace.tb_lineno} of {file.rpartition('/')[2]}" if own else place
         trace = trace.tb_next
-    return type(error).__name__ + place if place else _where(error)
+    text = error.args[0] if error.args and type(error.args[0]) is str else ""
+    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split()))[:120]
+    text = text.encode("utf-8", "replace").decode()
+    return (type(error).__name__ + place if place else _where(error)) + (text and f": {text}")
 
 
 def canonical_json(value: Any) -> str:
@@ -7235,7 +7276,8 @@ class AccountLock:
             if error.errno not in (errno.EWOULDBLOCK, errno.EADDRINUSE):
                 raise JournalError(Both(
                     f"{path}: {error.strerror}; is the folder writable?",
-                    f"{path}: {error.strerror}. 폴더에 쓸 수 있는지 확인하십시오",
+                    f"{path}: {SYSTEM_WORDS.get(str(error.strerror), error.strerror)}. "
+                    "폴더에 쓸 수 있는지 확인하십시오",
                 )) from None  # fmt: skip
             raise AlreadyRunning(Both(
                 "another bot already trades this account; stop it first",
@@ -7550,6 +7592,9 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"(\d+) orders within a second", r"1초에 \1건"), (r"^(\d+) orders today", r"오늘 \1건"),
     (r"paused until (\S+)", r"\1까지 쉼"),
     # what else happens
+    (r"\b(on_\w+) of the strategy: ", r"전략의 \1: "),
+    (r"its answer: expected an OrderRequest or None, got (\w+)", r"OrderRequest나 None이 아니라 \1 값을 돌려줌"),
+    (r"its answer: ", "돌려준 주문이 틀림: "), (r"(\w+(?:Error|Exit|Exception)) in line (\d+) of (\S+\.py)", r"\3 \2행 \1"),
     (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"), (r"held without a guard: ", "봇 없이 남는 보유: "),
     (r"orders left at the broker: ", "증권사에 남은 주문: "),
     (r"stood still, or the clock was set, for (\d+) s",
@@ -7600,6 +7645,7 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     (r"(\d+) complete lists in (\d+) s without it", r"\2초 동안 목록 \1번에 없음"),
     (r"equal orders: ", "같은 주문이 여럿: "),
     (r"silent for (\d+) s", r"\1초 동안 조용함"), (r"no data for (\d+) s", r"\1초 동안 시세 없음"),
+    *((re.escape(english), korean) for english, korean in SYSTEM_WORDS.items()),
 ))  # fmt: skip
 
 
@@ -9719,7 +9765,7 @@ class Journal:
                 raise self._damage(str(error)) from None
             raise JournalError(Both(
                 f"{path}: {error}; check that the folder can be written",
-                f"{path}: {error}. 폴더에 쓸 수 있는지 확인하십시오",
+                f"{path}: {system_words(error).ko}. 폴더에 쓸 수 있는지 확인하십시오",
             )) from None  # fmt: skip
         self._older = version != self.VERSION and not read_only
         if version not in self.READS:
@@ -11987,7 +12033,8 @@ def run_guarded(options: argparse.Namespace, command: Callable[[argparse.Namespa
         tell(speak, f"failed: {error}", f"실패: {error.said('ko')}", sys.stderr)
         return EXIT_FAILED
     except OSError as error:
-        tell(speak, f"failed: {error}", f"실패: {error}", sys.stderr)
+        said = system_words(error)
+        tell(speak, f"failed: {said}", f"실패: {said.ko}", sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         tell(speak, "interrupted", "중단했습니다", sys.stderr)
@@ -12006,7 +12053,8 @@ def _run_mode(options: argparse.Namespace) -> int:
     try:
         return run_trader(settings, options)[0]
     except SettingsError as error:  # of the strategy
-        raise SettingsError(placed(error.faults, path.read_text("utf-8"))) from None
+        faults = of_command_line(options, error.faults)
+        raise SettingsError(placed(faults, path.read_text("utf-8"))) from None
 
 
 ALONE = Both(
@@ -12080,8 +12128,13 @@ def load_settings(
                 break
         place = path
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise wrong_setting(str(place), str(error), READABLE) from None
+    except UnicodeDecodeError as error:
+        where = Both(
+            f"no UTF-8, from byte {error.start} on", f"UTF-8이 아님({error.start}번째 바이트부터)"
+        )
+        raise wrong_setting(str(place), where, READABLE) from None
+    except OSError as error:
+        raise wrong_setting(str(place), system_words(error), READABLE) from None
     reader, faults = SettingsReader(text, environ), []
     try:
         settings = reader.read(environment, need_bot)
@@ -12183,7 +12236,7 @@ def _users_code() -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:  # of a line, a constructor; its sys.exit() is no end
         named = isinstance(error, SyntaxError)  # its text names file and line
-        found = f"{type(error).__name__ if named else _fault_of(error)}: {error}"
+        found = f"{type(error).__name__}: {error}" if named else _fault_of(error)
         expected = Both("a file that can be read", "오류 없이 읽히는 파일")
         raise wrong_setting("bot.strategy", found, expected) from None
 
@@ -12194,7 +12247,7 @@ def strategy_class(name: str) -> Any:
         return STRATEGIES[name]
     if name.endswith(".kis.yaml"):
         return _class_from_file(HERE / "strategies" / "kis_yaml.py", "KisYaml")
-    file, _, class_name = name.rpartition(":")
+    file, _, class_name = (name, "", "") if name.endswith(".py") else name.rpartition(":")
     return _class_from_file(Path(file), class_name)
 
 
@@ -12221,12 +12274,18 @@ def strategy_faults(options: argparse.Namespace, bot: BotSettings | None) -> Seq
         if bot:
             load_strategy(options.strategy or bot.strategy, bot.parameters)
     except SettingsError as error:
-        return error.faults
+        return of_command_line(options, error.faults)
     return ()
 
 
+def of_command_line(options: argparse.Namespace, faults: Sequence[Fault]) -> list[Fault]:
+    """Return faults of a strategy by the name of the option that asked for it, if one did."""
+    name = "--strategy" if options.strategy else "bot.strategy"
+    return [each._replace(key=name) if each.key == "bot.strategy" else each for each in faults]
+
+
 def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
-    if not file.is_file() or file.suffix != ".py" or not class_name:
+    if not file.is_file() or file.suffix != ".py":
         name = f"{file}:{class_name}".removeprefix(".:") if class_name else str(file)
         near = near_words(class_name, STRATEGIES) if file == Path() else []
         known = ", ".join(near or sorted(STRATEGIES))
@@ -12254,10 +12313,13 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
         ]
         named = f": {', '.join(there)}" if there else ""
         expected = Both(
-            f"a class derived from TradingStrategy{named}",
-            f"TradingStrategy를 상속한 클래스{named}",
+            f"{'' if class_name else 'FILE.py:CLASS, '}a class derived from TradingStrategy{named}",
+            f"{'' if class_name else '파일.py:클래스, '}TradingStrategy를 상속한 클래스{named}",
         )
-        found = Both(f"{class_name} in {file}", f"{file} 안의 {class_name}")
+        found = Both(
+            f"{class_name or 'no class'} in {file}",
+            f"{file} 안의 {class_name}" if class_name else f"{file}: 클래스 이름이 없음",
+        )
         raise wrong_setting("bot.strategy", found, expected)
     if wrong := list(_wrong_methods(kind)):
         raise SettingsError(wrong)

@@ -18,6 +18,8 @@ WHAT_TO_DO: dict[int, tuple[str, str]] = {
     errno.EACCES: ("읽거나 쓸 권한이 없습니다. 본인 소유의 폴더를 쓰십시오",
                    "you may not read or write it: use a folder of your own"),
     errno.EISDIR: ("폴더입니다. 파일 이름까지 적으십시오", "this is a folder: name a file in it"),
+    errno.EEXIST: ("같은 이름의 파일이 있어 폴더를 만들 수 없습니다. 다른 이름을 쓰십시오",
+                   "a file of that name is in the way of the folder: use another name"),
     errno.ENOTDIR: ("폴더가 아닙니다. 경로를 확인하십시오", "this is no folder: check the path"),
     errno.ENOSPC: ("디스크가 가득 찼습니다. 자리를 비운 뒤 다시 하십시오",
                    "the disk is full: make room and try again"),

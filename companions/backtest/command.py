@@ -192,7 +192,9 @@ def say_end(console: Console, words: dict[str, str], result: BacktestResult) -> 
     sure = "–" if deflated is None else f"{deflated:.0%}"
     console.print(words["trials"].format(count=result.trials[0], sure=sure))
     if result.failed:
-        told = words["failed"].format(count=len(result.failed), why=result.failed[0])
+        first = str(result.failed[0])
+        why = bot.in_korean(first) if words is WORDS["ko"] else first
+        told = words["failed"].format(count=len(result.failed), why=why)
         console.print(told, style="bold red")
     if result.differences:
         console.print(words["differ"] + "; ".join(result.differences), style="bold red")

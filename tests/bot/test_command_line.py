@@ -112,13 +112,14 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(home, capsys, argum
 
 STRATEGIES = {
     "nowhere.py:Any": "nowhere.py:Any",
-    "bare.py": "FILE.py:CLASS",
+    "bare.py": "--strategy: found no class in bare.py, expected FILE.py:CLASS",
+    "unmade.py": "expected FILE.py:CLASS, a class derived from TradingStrategy: Other",
     "bare.py:Missing": "Missing in bare.py",
     "bare.py:Other": "a class derived from TradingStrategy",
     "bare.txt:Other": "FILE.py:CLASS",
     "slip.py:Other": "SyntaxError",
     "lacks.py:Other": "ModuleNotFoundError",
-    "breaks.py:Other": "ZeroDivisionError in line 1 of breaks.py",
+    "breaks.py:Other": "ZeroDivisionError in line 1 of breaks.py: division by zero, expected",
     "leaves.py:Other": "SystemExit in line 2 of leaves.py",
     "unmade.py:Other": "ValueError in line 4 of unmade.py",
     "unmade.py:Another": "derived from TradingStrategy: Other",

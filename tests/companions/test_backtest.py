@@ -146,9 +146,19 @@ def test_a_failing_strategy_ends_a_backtest_and_a_trial_with_the_reason(tmp_path
     options = build_parser().parse_args([*given, "--strategy", f"{file}:Mine"])
     assert command_line.run_command(options) == bot.EXIT_FAILED
     told = " ".join(capsys.readouterr().out.split())
-    assert "AttributeError in line 4 of mine.py" in told and "(3 times)" in told
+    assert (
+        "AttributeError in line 4 of mine.py: 'Bar' object has no" in told and "(3 times)" in told
+    )
     job = sweep.Job(sweep.Source(days=1), f"{file}:Mine", SETTINGS)
     assert "AttributeError in line 4" in sweep.one(job, {}).error
+    options = build_parser().parse_args(
+        [*given[:3], "--state", str(tmp_path), "--strategy", f"{file}:Mine"]
+    )
+    assert command_line.run_command(options) == bot.EXIT_FAILED
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "전략의 on_bar: mine.py 4행 AttributeError: 'Bar' object has no attribute 'clsoe'" in told
+    )
 
 
 # --- history ----------------------------------------------------------------------------

@@ -35,6 +35,27 @@ def said(*words: str, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
+def test_a_settings_file_of_another_encoding_is_told_so(tmp_path: Path):
+    """Saved by a Korean editor of old: what to do stands there, no word of Python."""
+    file = tmp_path / "kis_devlp.yaml"
+    file.write_bytes("bot: {}  # 한글".encode("cp949"))
+    code, told = said("--paper", "--config", str(file), "--state", str(tmp_path))
+    assert code == bot.EXIT_SETTINGS
+    assert (
+        "UTF-8이 아님(11번째 바이트부터) → 읽을 수 있는 UTF-8 파일" in told and "codec" not in told
+    )
+
+
+def test_what_the_system_refuses_is_told_in_korean():
+    """The words of the system stand in Korean sentences too, also where the journal is late."""
+    assert (
+        bot.system_words(FileExistsError(17, "File exists", "/a")).ko
+        == "/a: 같은 이름의 파일이 있음"
+    )
+    late = bot.Alert("journal_late", {"why": "database or disk is full"})
+    assert "디스크가 가득 참" in bot.say(late, "ko") and "disk is full" in bot.say(late, "en")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "answer"),
     [

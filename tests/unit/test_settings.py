@@ -553,7 +553,39 @@ BOMB = "a0: &a0 [x,x,x,x]\n" + "".join(
 def test_aliases_that_multiply_do_not_explode():
     """The first anchor makes the file a fault: nothing is built, and the text is short."""
     fault = faults(BOMB + FILE)["(file)"]
-    assert fault.found == "line 1: a tag, anchor, alias or merge"
+    assert (fault.found, fault.line) == ("a tag, anchor, alias or merge", 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "korean"),
+    [
+        ('my_htsid: "trader1"', 'my_htsid: "trader1', 14, "따옴표"),
+        ('my_htsid: "trader1"', '\tmy_htsid: "trader1"', 11, "탭"),
+        ('my_htsid: "trader1"', "my_htsid: trader1: x", 11, "콜론(:)이 둘"),
+        ('my_htsid: "trader1"', "my_htsid: @trader1", 11, "따옴표로 묶지 않은 기호"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_told_alone_and_in_korean(old, new, line, korean):
+    """What it holds is not told as missing besides; the line is that of the parser."""
+    found = faults(changed(old, new))
+    assert list(found) == [bot.NO_YAML]
+    fault = found[bot.NO_YAML]
+    assert korean in fault.found.ko and fault.line == line
+    assert f"(file) ({line}행): " in fault.said("ko")
+
+
+def test_a_wrong_word_of_notify_is_told_with_those_that_are_known():
+    """Not as lines that are missing."""
+    text = FILE.replace("bot:\n", "bot:\n  notify: {entry: loud}\n", 1)
+    fault = faults(text)["bot.notify.entry"]
+    assert fault.said("ko").endswith("'loud' → on, silent, off 중 하나")
+
+
+def test_a_clock_outside_a_simulator_is_told_without_the_words_of_a_program():
+    """Its value is a long line of Python."""
+    clock = "  market_clock: {unix: 1, market: '2026-11-16T08:00:00+09:00', speed: 3}\n"
+    fault = faults(FILE.replace("bot:\n", f"bot:\n{clock}", 1))["bot.market_clock"]
+    assert fault.said("ko").endswith("시계가 적혀 있음 → 시뮬레이터가 아니면 비울 것")
 
 
 @pytest.mark.parametrize(
