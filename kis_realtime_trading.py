@@ -1607,7 +1607,8 @@ for _tag, _pattern, _first in (
 NO_YAML = "(file)"  # the key of a fault of the whole file
 YAML_PROBLEMS = {  # what the parser says, and how a Korean is told; the first that fits
     "'\\t'": "탭", "anchor, alias": "태그나 앵커", "mapping values are not allowed": "한 줄에 콜론(:)이 둘이거나 들여쓰기가 다름",
-    "expected ':'": "콜론(:)이 없음", "end of stream": "닫지 않은 따옴표나 괄호", "<block end>": "이 줄이나 위에 닫지 않은 따옴표, 또는 다른 들여쓰기",
+    "expected ':'": "콜론(:)이 없음", "end of stream": "닫지 않은 따옴표나 괄호",
+    "<block end>": "이 줄이나 위에 닫지 않은 따옴표, 또는 다른 들여쓰기",
     "cannot start any token": "따옴표로 묶지 않은 기호", "escape": "큰따옴표 안의 \\",
 }  # fmt: skip
 
