@@ -7595,7 +7595,8 @@ PHRASES = tuple((re.compile(english), korean) for english, korean in (
     # what else happens
     (r"\b(on_\w+) of the strategy: ", r"전략의 \1: "),
     (r"its answer: expected an OrderRequest or None, got (\w+)", r"OrderRequest나 None이 아니라 \1 값을 돌려줌"),
-    (r"its answer: ", "돌려준 주문이 틀림: "), (r"(\w+(?:Error|Exit|Exception)) in line (\d+) of (\S+\.py)", r"\3 \2행 \1"),
+    (r"its answer: ", "돌려준 주문이 틀림: "),
+    (r"(\w+(?:Error|Exit|Exception)) in line (\d+) of (\S+\.py)", r"\3 \2행 \1"),
     (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"), (r"held without a guard: ", "봇 없이 남는 보유: "),
     (r"orders left at the broker: ", "증권사에 남은 주문: "),
     (r"stood still, or the clock was set, for (\d+) s",
