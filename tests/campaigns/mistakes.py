@@ -115,7 +115,12 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_second_steps.py",
         "unit/test_engine.py",
     ),
-    "20. KISAuth": ("bot/test_plain_borders.py", "bot/test_calls_in_a_row.py", "bot/test_auth.py"),
+    "20. KISAuth": (
+        "bot/test_auth_again.py",
+        "bot/test_plain_borders.py",
+        "bot/test_calls_in_a_row.py",
+        "bot/test_auth.py",
+    ),
     "21. REST": (
         "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
@@ -178,7 +183,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "16. COMMANDS": ("bot/test_commands.py",),
 }
 OF_THE_ENGINE = (
-    "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py",
+    "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py", "unit/test_exits_again.py",
     "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip
