@@ -68,7 +68,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_services_in_a_row.py",
         "unit/test_services.py",
     ),
-    "7. BARS": ("unit/test_bars.py", "unit/test_fresh.py"),
+    "7. BARS": ("unit/test_bars_again.py", "unit/test_bars.py", "unit/test_fresh.py"),
     "4. SETTINGS": ("unit/test_decided_settings.py", "unit/test_settings.py"),
     "29. COMMAND LINE": (
         "bot/test_first_lines.py",
@@ -130,6 +130,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_auth.py",
     ),
     "23. KISWebSocket": (
+        "unit/test_silence_again.py",
         "bot/test_fourth_doors.py",
         "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
@@ -157,12 +158,18 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_days_on_end.py",
     ),
     "26. GATE": (
+        "unit/test_gate_pace.py",
         "bot/test_plain_borders.py",
         "unit/test_gate_borders.py",
         "unit/test_gate.py",
         "bot/test_second_doors.py",
     ),
-    "27. KISOrder": ("bot/test_requests.py", "bot/test_order.py", "bot/test_calls_in_a_row.py"),
+    "27. KISOrder": (
+        "bot/test_order_again.py",
+        "bot/test_requests.py",
+        "bot/test_order.py",
+        "bot/test_calls_in_a_row.py",
+    ),
     "28. TRADER": (
         "bot/test_trader_again.py",
         "bot/test_fourth_doors.py",
@@ -178,6 +185,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_days_on_end.py",
         "companions/test_telegram_server.py",
     ),
+    "19. WORDS": ("unit/test_alarms_again.py", "unit/test_alarms.py", "unit/test_phone_words.py"),
     "12. STATE": ("unit/test_agenda.py", "bot/test_polls.py", "bot/test_second_doors.py"),
     "13. ENTRIES": ("bot/test_commands.py", "bot/test_days_of_others.py"),
     "16. COMMANDS": ("bot/test_commands.py",),

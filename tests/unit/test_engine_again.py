@@ -3,7 +3,21 @@
 from datetime import datetime, timedelta
 
 import pytest
-from test_engine import BUY, SELL, SYMBOL, Bench, calls, instrument, records, wish
+from test_engine import (
+    BUY,
+    DAY,
+    SELL,
+    SYMBOL,
+    Bench,
+    K,
+    S,
+    alerts,
+    asks,
+    calls,
+    instrument,
+    records,
+    wish,
+)
 
 import kis_realtime_trading as bot
 
@@ -69,3 +83,59 @@ def test_a_wish_goes_where_it_may(owners, plan, side, symbol):
         expected = []
     assert refused == expected
     assert [call.intent.side for call in calls(done)] == ([] if expected else [side])
+
+
+@pytest.mark.parametrize("today", [False, True])
+@pytest.mark.parametrize("taken", ["", "today", "earlier", "both"])
+@pytest.mark.parametrize("status", [S.QUARANTINED, S.UNKNOWN, S.WORKING])
+@pytest.mark.parametrize("said", ["absent", "77", "0000000077", "00077"])
+def test_the_owners_answer_about_an_order_is_taken_for_its_own_day(today, taken, status, said):
+    """A number that is free on that day, or absent; the list of that day is asked for what it brought."""
+    bench = Bench(flat_at=None).start()
+    earlier = bot.previous_trading_day(DAY)
+    day = DAY if today else earlier
+    intent = bot.OrderIntent(
+        "q", day, SYMBOL, BUY, K.LIMIT, 10, 70_000, "entry", "entry", "s", bench.now
+    )
+    bench.ledger.apply(intent)
+    bench.ledger.orders["q"].status = status
+    bench.ledger.apply(bot.replace(intent, intent_id="other"))
+    for each in {"today": [DAY], "earlier": [earlier], "both": [DAY, earlier]}.get(taken, []):
+        bench.ledger.by_number[(each, "0000000077")] = "other"
+    done = bench.command("resolve", text=f"q={said}")
+    free = said == "absent" or not (taken == "both" or taken == ("today" if today else "earlier"))
+    order = bench.ledger.orders["q"]
+    if status is not S.QUARANTINED or not free:
+        assert (alerts(done), order.status, order.order_no) == (["error"], status, "")
+        return
+    if said == "absent":
+        assert (order.status, order.order_no) == (S.LOST, "")
+    else:
+        assert (order.status, order.order_no) == (S.WORKING, "0000000077")
+        assert bench.ledger.by_number[(day, "0000000077")] == "q"
+    assert asks(done, "orders") == [
+        bot.Ask("orders", "" if today or said == "absent" else earlier.isoformat())
+    ]
+
+
+@pytest.mark.parametrize("status", list(S))
+@pytest.mark.parametrize("purpose", ["entry", "exit", "external"])
+@pytest.mark.parametrize("said", ["77", "0000000077", "78"])
+def test_the_owners_cancel_takes_a_resting_entry_back_or_says_that_there_is_none(
+    status, purpose, said
+):
+    """By its number of today; what does not rest, an exit, and his own order are answered with a word."""
+    bench = Bench(flat_at=None).start()
+    side = SELL if purpose == "exit" else BUY
+    bench.ledger.apply(bot.OrderIntent(
+        "x", DAY, SYMBOL, side, K.LIMIT, 10, 70_000, purpose, purpose, "s", bench.now
+    ))  # fmt: skip
+    order = bench.ledger.orders["x"]
+    order.order_no, order.status = "0000000077", status
+    bench.ledger.by_number[(DAY, "0000000077")] = "x"
+    bench.ledger._look_for_alive()
+    done = bench.command("cancel", text=said)
+    rests = status in (S.WORKING, S.PARTIAL) and purpose == "entry" and said != "78"
+    assert [call.action for call in calls(done)] == (["cancel"] if rests else [])
+    assert alerts(done) == ([] if rests else ["error"])
+    assert order.status is (S.CANCEL_PENDING if rests else status)
