@@ -37,7 +37,8 @@ log = logging.getLogger("kis.venues")
 
 STATUS_FILE, STATUS_EVERY_S = "status.json", 10
 LISTS_EVERY_S, RANKS_EVERY_S = 60.0, 60
-GIVE_BACK_FIRST_S, GIVE_BACK_S = 5, 3_600  # the first connections need memory for a moment, too
+GIVE_BACK_FIRST_S, GIVE_BACK_S = 5, 60  # the first connections need memory for a moment, too
+THOROUGHLY_S = 3_600
 MONTH_MS = 30 * 86_400_000
 
 
@@ -194,7 +195,7 @@ class Monitor:
         now_ms, now_s = self._clock.wall_ms(), self._clock.mono_ns() // 10**9
         self._seconds += 1
         if self._seconds % GIVE_BACK_S == GIVE_BACK_FIRST_S:
-            give_back()
+            give_back(self._seconds % THOROUGHLY_S == GIVE_BACK_FIRST_S)
         if news := self.board.second(now_s):
             text = self.board.text_of(news, self.settings.language)
             self.tell(text)

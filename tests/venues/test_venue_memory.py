@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cached_cell_len
+
+from venues.monitor import Hosts, Monitor
+from venues.settings import Environment, KimchiSettings, VenueSettings
+from venues.wire import Clock
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = """
@@ -42,6 +47,18 @@ def test_the_monitor_loaded_leaves_room_below_sixty_megabytes(tmp_path):
     for command in ("orders_cli", "kiwoom_cli", "book_cli", "checks", "manager", "spot"):
         assert f"venues.{command}" not in modules, command
     assert not {"pandas", "numpy", "matplotlib", "aiohttp.web", "ccxt"} & set(modules)
+
+
+def test_the_widths_of_old_prices_are_forgotten_each_minute():
+    """The table of a second has prices that no other second has."""
+    settings = VenueSettings(kimchi=KimchiSettings(coins=("BTC",)))
+    monitor = Monitor(settings, Environment(), Hosts(), Clock(), keep=False)
+    for _ in range(64):
+        monitor.second()
+        cached_cell_len("1,234")
+    assert cached_cell_len.cache_info().currsize == 1
+    monitor.second()
+    assert cached_cell_len.cache_info().currsize == 0
 
 
 MONTH = """

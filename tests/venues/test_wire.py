@@ -1,10 +1,12 @@
 """The wire in virtual time: the pacer over whole runs, the line over cuts."""
 
 import asyncio
+import ssl
 
 import pytest
 from harness import run_virtual
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidMessage
 
 from kis_realtime_trading import BadData, NotSent
 from venues import upbit
@@ -22,6 +24,8 @@ from venues.wire import (
     Pacer,
     Statistics,
     VenueTransport,
+    connect_socket,
+    trusted,
 )
 
 
@@ -43,6 +47,29 @@ def test_an_exit_overtakes_and_the_limit_holds():
     gone = run_virtual(scene())
     assert (0.0, "exit") in gone
     assert all(sum(at - 1.0 < when <= at for when, _ in gone) <= 10 for at, _ in gone)
+
+
+@pytest.mark.parametrize(("scheme", "begin"), [("wss", b"\x16\x03"), ("ws", b"GE")])
+def test_a_secure_address_is_spoken_to_by_tls(scheme, begin):
+    """One context for all lines: it wants a certificate of a known authority, for this very host."""
+
+    async def scene():
+        heard = asyncio.get_running_loop().create_future()
+
+        async def hear(reader, writer):
+            heard.set_result(await reader.read(2))
+            writer.close()
+
+        server = await asyncio.start_server(hear, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises((OSError, EOFError, InvalidMessage)):
+                await connect_socket(f"{scheme}://127.0.0.1:{port}", {})
+            return await heard
+
+    assert asyncio.run(scene()) == begin
+    assert trusted() is trusted()
+    assert (trusted().verify_mode, trusted().check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_a_ban_stops_the_venue_and_is_told_once():
