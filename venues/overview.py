@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import OrderStatus, Side
-from venues.board import SEOUL, WIDE
+from venues.board import SEOUL
 from venues.venue import OrderLine
 from venues.words import say, status_word
 
 OLD_BALANCES_S = 90  # asked each 30 s
+WIDE_ORDERS = 120  # columns that a table of orders needs with everything in it
 
 
 def _table(title: str, language: str, left: Iterable[str], right: Iterable[str] = ()) -> Table:
@@ -90,7 +91,7 @@ def grouped(text: str) -> str:
 
 def orders_table(lines: Iterable[OrderLine], language: str, width: int, now_ms: int) -> Table:
     """Return every order of every venue, the newest last; open ones are bold."""
-    wide = width >= WIDE
+    wide = width >= WIDE_ORDERS
     heads: tuple[str, ...] = (
         "o_time",
         "venue",

@@ -295,6 +295,12 @@ def test_one_table_of_balances_and_of_orders_over_all_venues(tmp_path):
         for word in (total, "KRW-BTC", "BTCUSDT", "99,824,000"):
             assert word in shown, shown
         assert "…" not in shown
+    for width in (100, 119, 120):
+        console = Console(width=width, file=io.StringIO())
+        console.print(overview.orders_table(lines, "ko", width, now_ms))
+        shown = console.file.getvalue()
+        assert "…" not in shown, shown
+        assert ("(testnet)" in shown) is (width >= 120)
     held = {v: {h["asset"]: h for h in a["holdings"]} for v, a in status["accounts"].items()}
     assert held["upbit"]["KRW"]["won"] == 99_824_000
     assert held["binance"]["USDT"]["won"] == round(D(99_876) * 1_408)
