@@ -22,6 +22,7 @@ from venues.common import (
     int_field,
     parse_json,
     read_each,
+    records,
     rounded,
     text_field,
     told,
@@ -183,8 +184,8 @@ def markets_call(base: str, symbols: Collection[str]) -> Call:
 
 def read_markets(body: str) -> dict[str, tuple[Market, str]]:
     """Read the list: symbol -> (market, its state when it is not TRADING)."""
-    rows, found = field_of(parse_json(body), "symbols"), {}
-    for row in rows:
+    found = {}
+    for row in records(field_of(parse_json(body), "symbols")):
         symbol, state = text_field(row, "symbol"), text_field(row, "status")
         market = Market(VENUE, symbol, text_field(row, "baseAsset"), text_field(row, "quoteAsset"))
         found[symbol] = (market, "" if state == "TRADING" else state)

@@ -45,6 +45,7 @@ from venues.common import (
     parse_json,
     plain,
     plus,
+    records,
     sorted_fees,
     text_field,
 )
@@ -62,6 +63,7 @@ STREAMS = {  # of the WebSocket API, with the user data stream
     "live": "wss://ws-api.binance.com:443/ws-api/v3",
 }
 RECV_WINDOW_MS, CLOCK_MARGIN_MS = 5_000, 15_000
+MOST_ROWS = 1_000  # of a list; a full one says nothing of what it left out
 UNKNOWN = frozenset({-1000, -1001, -1006, -1007, -1008})
 NOT_SENT = frozenset({-1003, -1015, -1021, -1022, -2014, -2015})
 STATES = {
@@ -157,11 +159,11 @@ def read_order(body: Any, trades: Any, base: str) -> VOrder:
 
 def read_rules(body: str, symbol: str, fee: Decimal) -> Rules | None:
     """Read the filters of a market; a 0 means that this part is off."""
-    rows = field_of(parse_json(body), "symbols")
+    rows = records(field_of(parse_json(body), "symbols"))
     row = next((each for each in rows if each.get("symbol") == symbol), None)
     if row is None:
         return None
-    filters = {text_field(each, "filterType"): each for each in row.get("filters", ())}
+    filters = {text_field(each, "filterType"): each for each in records(row.get("filters"))}
 
     def part(names: str, field: str) -> Decimal:
         for name in names.split():
@@ -284,15 +286,21 @@ class BinanceOrders:
             symbol = ("symbol", intent.symbol)
             for path, asked, weight in (
                 ("/api/v3/openOrders", [symbol], 6),
-                ("/api/v3/allOrders", [symbol, ("startTime", since), ("limit", "1000")], 20),
+                (
+                    "/api/v3/allOrders",
+                    [symbol, ("startTime", since), ("limit", str(MOST_ROWS))],
+                    20,
+                ),
             ):
                 rows = await self._query(path, asked, weight)
-                found = parse_json(rows.text)
-                if rows.status != 200 or not isinstance(found, list):
+                if rows.status != 200:
                     raise NoAnswer(f"{path}: HTTP {rows.status}")
+                found = records(parse_json(rows.text))
                 for row in found:
                     if row.get("clientOrderId") == intent.client_id:
                         return await self._own(row, intent)
+                if len(found) >= MOST_ROWS:
+                    raise NoAnswer(f"{path}: {len(found)} orders and perhaps more")
         return Absent(str(code))
 
     async def _own(self, body: Any, intent: Intent) -> VOrder:
@@ -327,9 +335,7 @@ class BinanceOrders:
         reply = await self._query("/api/v3/account", [("omitZeroBalances", "true")], 20)
         if reply.status != 200:
             raise NoAnswer(f"account: HTTP {reply.status} {error_of(reply)[0]}")
-        rows = field_of(parse_json(reply.text), "balances")
-        if not isinstance(rows, list):
-            raise BadData("no list of balances")
+        rows = records(field_of(parse_json(reply.text), "balances"))
         return tuple(
             VBalance(text_field(row, "asset"), amount(field_of(row, "free")), amount(field_of(row, "locked")))
             for row in rows

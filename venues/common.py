@@ -168,6 +168,13 @@ def field_of(record: Any, *names: str) -> Any:
     raise BadData(f"{names[0]} is missing")
 
 
+def records(value: Any) -> list[dict[str, Any]]:
+    """Return a list of objects. Raises BadData."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise BadData("no list of objects")
+    return value
+
+
 def told(record: Any, *names: str) -> Decimal | None:
     """Return a figure that a venue need not tell, None where it does not; an odd one is refused as ever."""
     there = any(record.get(name) is not None for name in names)

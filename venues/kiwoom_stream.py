@@ -22,7 +22,17 @@ from venues.common import FeedChange, PartlyBad, parse_json
 from venues.kiwoom import ConditionPush, Event, code_of, read_real
 from venues.kiwoom_client import KiwoomToken
 from venues.kiwoom_conditions import ConditionChange, ConditionFeed
-from venues.wire import Clock, Connect, Line, LineEnds, LinePlan, Socket, Statistics, _Frames
+from venues.wire import (
+    Clock,
+    Connect,
+    Line,
+    LineEnds,
+    LinePlan,
+    Socket,
+    Statistics,
+    _Frames,
+    trusted,
+)
 
 SILENCE_S = 120.0
 OTHER_SESSION_S = 60.0  # after R10001: another program has this key; ours must not chase it away
@@ -38,6 +48,7 @@ async def connect_kiwoom(url: str, headers: Mapping[str, str]) -> Socket:
         await websocket_connect(
             url, additional_headers=dict(headers), compression=None, proxy=None, max_size=1 << 20,
             max_queue=1024, open_timeout=10, close_timeout=1, ping_interval=None,
+            ssl=trusted() if url.startswith("wss:") else None,
         )
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from venues.common import (
     int_field,
     parse_json,
     read_each,
+    records,
     text_field,
     times,
     told,
@@ -208,15 +209,16 @@ def markets_call(base: str) -> Call:
 
 def read_markets(body: str) -> dict[str, tuple[Market, str]]:
     """Read the list: symbol -> (market, letters of its warnings, "" for none)."""
-    rows, found = parse_json(body), {}
-    if not isinstance(rows, list):
-        raise BadData("no list of markets")
-    for row in rows:
+    found = {}
+    for row in records(parse_json(body)):
         symbol = text_field(row, "market")
         quote, _, base = symbol.partition("-")  # the venue's own definition of the code
         event = row.get("market_event") or {}
+        caution = (event.get("caution") or {}) if isinstance(event, dict) else None
+        if not isinstance(caution, dict):
+            raise BadData("no warnings of a market")
         letters = "W" if event.get("warning") else ""
-        letters += "C" if any((event.get("caution") or {}).values()) else ""
+        letters += "C" if any(caution.values()) else ""
         found[symbol] = (Market(VENUE, symbol, base, quote), letters)
     return found
 

@@ -20,6 +20,7 @@ from decimal import Decimal
 from typing import Any
 
 from kis_realtime_trading import (
+    KST,
     BadData,
     HttpReply,
     NoAnswer,
@@ -47,8 +48,10 @@ from venues.common import (
     parse_json,
     plain,
     plus,
+    records,
     sorted_fees,
     text_field,
+    told,
 )
 from venues.spot import ProofRule, SpotOrder
 from venues.wire import LANE_EXIT, LANE_LOOK, LANE_ORDER, ORDER_TIMEOUT_S, Call, Http, LinePlan
@@ -161,8 +164,8 @@ def read_order(body: Any, quote: str) -> VOrder:
         raise BadData("an unknown side")
     state, executed = text_field(body, "state"), amount(field_of(body, "executed_volume"))
     trades, kind = body.get("trades"), text_field(body, "ord_type")
-    funds = None
-    if isinstance(trades, list) and len(trades) == int(body.get("trades_count", len(trades))):
+    funds, count = None, told(body, "trades_count")
+    if isinstance(trades, list) and count in (None, len(trades)):
         funds = plus(*(amount(field_of(each, "funds")) for each in trades))
         if plus(*(amount(field_of(each, "volume")) for each in trades)) != executed:
             funds = None
@@ -274,12 +277,14 @@ class UpbitOrders:
             ]
             for path, pairs in (("/v1/orders/open", working), ("/v1/orders/closed", ended)):
                 rows = await self._query(path, pairs)
-                found = parse_json(rows.text)
-                if rows.status != 200 or not isinstance(found, list):
+                if rows.status != 200:
                     raise NoAnswer(f"{path}: HTTP {rows.status} {error_name(rows)}")
+                found = records(parse_json(rows.text))
                 for row in found:
                     if row.get("identifier") == intent.client_id:
                         return self._own(row, intent, quote)
+                if len(found) >= int(dict(pairs)["limit"]):
+                    raise NoAnswer(f"{path}: {len(found)} orders and perhaps more")
         return Absent("order_not_found")
 
     @staticmethod
@@ -298,6 +303,8 @@ class UpbitOrders:
             raise NoAnswer(f"chance: HTTP {reply.status} {error_name(reply)}")
         body = parse_json(reply.text)
         market = field_of(body, "market")
+        if not isinstance(market, dict):
+            raise BadData("no market")
         quote, base = (text_field(field_of(market, side), "currency") for side in ("bid", "ask"))
         fee = max(amount(field_of(body, name)) for name in ("bid_fee", "ask_fee"))
         state = market.get("state", "active")
@@ -334,9 +341,7 @@ class UpbitOrders:
         reply = await self._query("/v1/accounts", [])
         if reply.status != 200:
             raise NoAnswer(f"accounts: HTTP {reply.status} {error_name(reply)}")
-        rows = parse_json(reply.text)
-        if not isinstance(rows, list):
-            raise BadData("no list of balances")
+        rows = records(parse_json(reply.text))
         return tuple(
             VBalance(text_field(row, "currency"), amount(field_of(row, "balance")), amount(field_of(row, "locked")))
             for row in rows
@@ -369,7 +374,16 @@ class UpbitOrders:
         """Return when this key ends, None when the venue does not say."""
         reply = await self._query("/v1/api_keys", [])
         rows = parse_json(reply.text) if reply.status == 200 else []
-        for row in rows if isinstance(rows, list) else []:
+        for row in records(rows):
             if row.get("access_key") == self._access.reveal():
-                return datetime.fromisoformat(text_field(row, "expire_at"))
+                return _time_of(text_field(row, "expire_at"))
         return None
+
+
+def _time_of(text: str) -> datetime:
+    """Read a time with its zone. Raises BadData."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadData("no time") from None
+    return at if at.tzinfo else at.replace(tzinfo=KST)

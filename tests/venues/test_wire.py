@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidMessage
 from kis_realtime_trading import BadData, NotSent
 from venues import upbit
 from venues.common import FeedChange
+from venues.kiwoom_stream import connect_kiwoom
 from venues.simulators.market import Market
 from venues.simulators.server import Server
 from venues.simulators.upbit import UpbitSimulator
@@ -49,8 +50,9 @@ def test_an_exit_overtakes_and_the_limit_holds():
     assert all(sum(at - 1.0 < when <= at for when, _ in gone) <= 10 for at, _ in gone)
 
 
+@pytest.mark.parametrize("opened", [connect_socket, connect_kiwoom])
 @pytest.mark.parametrize(("scheme", "begin"), [("wss", b"\x16\x03"), ("ws", b"GE")])
-def test_a_secure_address_is_spoken_to_by_tls(scheme, begin):
+def test_a_secure_address_is_spoken_to_by_tls(scheme, begin, opened):
     """One context for all lines: it wants a certificate of a known authority, for this very host."""
 
     async def scene():
@@ -64,7 +66,7 @@ def test_a_secure_address_is_spoken_to_by_tls(scheme, begin):
         async with server:
             port = server.sockets[0].getsockname()[1]
             with pytest.raises((OSError, EOFError, InvalidMessage)):
-                await connect_socket(f"{scheme}://127.0.0.1:{port}", {})
+                await opened(f"{scheme}://127.0.0.1:{port}", {})
             return await heard
 
     assert asyncio.run(scene()) == begin
