@@ -245,7 +245,7 @@ def test_looks_that_fail_come_later_and_later_but_each_minute_at_least(tmp_path)
                     last, count = loop.time(), count - 1
                 await asyncio.sleep(0.5)
 
-        await failing(9)
+        await failing(16)
         port.seen = Absent("none")
         await desk.look(placed)
         port.seen = NoAnswer("cut")
