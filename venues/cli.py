@@ -27,7 +27,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kis_realtime_trading import Redactor, run_guarded, set_up_logging
-from venues import binance, kiwoom, upbit
+from venues import binance, upbit
 from venues.board import WIDE
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
 from venues.monitor import STATUS_FILE, Feeds, Hosts, Monitor
@@ -228,7 +228,7 @@ async def _watch(options: argparse.Namespace, settings: VenueSettings, given: En
     sections: tuple[tuple[str, Any], ...] = ((upbit.VENUE, settings.upbit), (binance.VENUE, settings.binance))  # fmt: skip
     symbols = {venue: list(each.markets) for venue, each in sections if each.use != "off"}
     if settings.kiwoom.use != "off":
-        symbols[kiwoom.VENUE] = list(settings.kiwoom.stocks)
+        symbols["kiwoom"] = list(settings.kiwoom.stocks)
     console, clock, watched = Console(), Clock(), Watched(symbols)  # type: ignore[arg-type]
     async with venues_of(options.demo) as hosts, contextlib.AsyncExitStack() as more:
         feeds = Feeds(hosts, clock, symbols, watched.take, watched.changed)  # type: ignore[arg-type]
@@ -377,6 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         print(f"\n{say('try_this', 'en' if english else 'ko')}")
         return 0
+    del parser  # it would be kept as long as the command runs
     options.speak = options.language or "ko"  # the bot's guard speaks it
     return run_guarded(options, _run)
 

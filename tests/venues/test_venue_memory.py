@@ -44,7 +44,7 @@ def test_the_monitor_loaded_leaves_room_below_sixty_megabytes(tmp_path):
     *_, peak, modules = loaded(tmp_path)
     assert peak < 58.5, peak  # connections, prices and the table take two more
     assert "venues.simulators.server" not in modules
-    for command in ("orders_cli", "kiwoom_cli", "book_cli", "checks", "manager", "spot"):
+    for command in ("orders_cli", "kiwoom", "kiwoom_cli", "book_cli", "checks", "manager", "spot"):
         assert f"venues.{command}" not in modules, command
     assert not {"pandas", "numpy", "matplotlib", "aiohttp.web", "ccxt"} & set(modules)
 
