@@ -23,11 +23,13 @@ from kis_realtime_trading import (
     Secret,
     Side,
 )
-from venues import binance, upbit
+from venues import binance, kiwoom, upbit
+from venues.accounts import Account, sending_faults
 from venues.binance_orders import BinanceOrders, read_rules
 from venues.binance_orders import classify as binance_classify
 from venues.binance_orders import read_order as read_binance
 from venues.common import Absent, Kind, Market, OrderSeen, Purpose, Rules, VBalance, VQuote
+from venues.kiwoom_proof import footprint
 from venues.orders import MOST_PAUSE_S, WORKING_LOOK_S, Desk, Refused, Wish
 from venues.spot import ProofRule, SpotLedger, SpotLimits, SpotOrder, Update, dust, refusals
 from venues.upbit_orders import UpbitOrders, read_order
@@ -485,3 +487,44 @@ def test_only_the_first_update_of_a_call_ends_it():
     ledger.apply(Update("i1", E.NO_ANSWER, 5))
     ledger.apply(Update("i1", E.FOUND, 9, "u1"))
     assert ledger.orders["i1"].ended_ms == 5
+
+
+# --- Kiwoom's account as a witness; what real money needs -------------------------------
+
+
+def test_what_others_took_counts_with_their_fees():
+    """Won that another order spent, still may spend, and paid as fees: else they would look like this one's."""
+    ledger = SpotLedger()
+    for number in (1, 2):
+        made = intent(number, quantity="10", price="1000", venue="kiwoom", symbol="005930", pair="005930/KRW")  # fmt: skip
+        ledger.orders[f"i{number}"] = SpotOrder(made, S.WORKING)
+    other = ledger.orders["i2"]
+    other.filled, other.filled_funds, other.fees = D(4), D(3_990), {"KRW": D(7)}
+    assert footprint(ledger, ledger.orders["i1"]) == 3_990 + 6_000 + 7
+
+
+@pytest.mark.parametrize(("status", "outcome"), [
+    (200, Outcome.ACCEPTED), (302, Outcome.UNKNOWN), (400, Outcome.UNKNOWN), (500, Outcome.UNKNOWN),
+])  # fmt: skip
+def test_kiwooms_number_counts_in_a_good_answer_only(status, outcome):
+    """A good code and a number behind another HTTP status contradict each other: looked for."""
+    body = '{"return_code":0,"return_msg":"ok","ord_no":"0000007"}'
+    assert kiwoom.classify(HttpReply(status, body, {})).outcome is outcome
+
+
+def test_a_pin_is_of_one_key_and_of_these_limits():
+    """Higher limits want another pin; so does another key."""
+    keys = Secret("key-one-of-a-test"), Secret("secret-of-a-test")
+    account = Account("upbit", "live", MANY, keys, "", "", ())
+    dearer = account._replace(limits=SpotLimits(*[D(10**13)] * 4, 60, D(5)))
+    other = account._replace(keys=(Secret("key-two-of-a-test"), keys[1]))
+    assert len({account.right_pin, dearer.right_pin, other.right_pin}) == 3
+    assert not sending_faults(account._replace(pin=account.right_pin), True)
+    assert sending_faults(dearer._replace(pin=account.right_pin), True)
+
+
+@pytest.mark.parametrize(("use", "live", "faults"), [("testnet", False, 0), ("testnet", True, 1), ("demo", True, 1), ("watch", False, 1)])  # fmt: skip
+def test_live_is_said_for_real_money_only(use, live, faults):
+    """Who types --live in a test world thinks that he is somewhere else."""
+    keys = Secret("key-one-of-a-test"), Secret("secret-of-a-test")
+    assert len(sending_faults(Account("binance", use, MANY, keys, "", "", ()), live)) == faults
