@@ -6097,7 +6097,7 @@ daily | [DAYS] | ask | phone | - | 일별 손익 | results by day
 weekly | - | ask | phone | - | 주별 손익 | results by week
 monthly | - | ask | phone | - | 월별 손익 | results by month
 performance | - | ask | phone | - | 종목별 손익 | results by stock
-stats | - | ask | phone | - | 승률, 손익비, 최대 낙폭 | win rate, profit factor, drawdown
+stats | - | ask | phone | - | 승률, 손익비(PF), 최대 낙폭 | win rate, profit factor, drawdown
 balance | - | ask | phone | - | 예수금과 평가금액 | cash and equity
 chart | STOCK|ORDER [DAYS] | ask | phone | - | 종목 차트: 진입, 청산, 손절가 | candles with entries, exits, stop
 report | - | ask | phone | - | 오늘의 보고서와 그림 | report of the day, with its picture

@@ -102,6 +102,10 @@ def prune_demos(base: Path, keep: int) -> int:
 def run_demo(options: argparse.Namespace) -> int:
     """Start the simulator as its own process, run the unchanged bot against it, compare books."""
     words = WORDS[options.speak]
+    if options.page:
+        from companions.page import server
+
+        server.refuse_taken(options.port)
     took_s = sum(sample_work() for _ in range(3)) / 3
     wanted, cores = options.speed, len(os.sched_getaffinity(0))
     options.speed = fitting_speed(wanted, took_s, cores)
@@ -171,7 +175,7 @@ def page_beside(options: argparse.Namespace, folder: Path) -> Iterator[None]:
         return
     from companions.page import server
 
-    process = server.start(folder, options.port)
+    process = server.start(folder, options.port, options.speak)
     try:
         yield
         if sys.stdin.isatty():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import logging
 import os
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def draw_picture(options: argparse.Namespace) -> int:
         name = font_manager.FontProperties(fname=font).get_name()
         matplotlib.rcParams["font.family"] = [name, "DejaVu Sans"]
     matplotlib.rcParams["axes.unicode_minus"] = False
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # of a weight that is none
     language, fees = report_view.settings_of(options)
     day = picture.read_drawn(find_journals(folder_to_read(options))[0], fees)
     drawn = io.BytesIO()

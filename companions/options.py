@@ -79,12 +79,12 @@ _OPTIONS_TEXT = """
 --backtest | - | a strategy over past or invented minutes | 지난 분봉이나 만들어 낸 분봉으로 전략을 돌립니다
 --data DIR | --backtest | folder of CODE.csv, minutes | 종목코드.csv(분봉)가 있는 폴더
 --days N | --backtest | invented days, 1 to 250 (20) | 만들어 낼 날 수 1~250 (기본 20)
---money WON | --backtest | at the start (10000000) | 시작 금액(원) (기본 10000000)
+--money WON | --backtest | at the start (10,000,000) | 시작 금액(원) (기본 10,000,000)
 --html FILE | --backtest | where the report goes | 보고서를 쓸 곳
---fetch-history DIR | - | minutes and days of KIS for --data | KIS에서 --data용 분봉·일봉 받기
 --sweep GRID | --backtest | many runs: NAME=FROM..TO..STEP,NAME=A|B | 여러 값으로: 이름=처음..끝..간격,이름=A|B
 --random N | --backtest | so many random points of the grid | 그중 무작위로 N개만
 --walk-forward DAYS | --backtest | choose on 60, judge on the next 20: 60,20 | 60일로 고르고 다음 20일로 판정: 60,20
+--fetch-history DIR | - | minutes and days of KIS for --data | KIS에서 --data용 분봉·일봉 받기
 --replay FILE | - | run a recording again and compare | 녹화된 하루를 다시 돌려 비교
 --find WORD | - | codes of the stocks whose name holds a word | 이름으로 종목코드 찾기
 --decode | - | raw frames from standard input as JSON | 표준 입력의 원시 프레임을 JSON으로

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import kis_realtime_trading as bot
-from companions import reports, why
+from companions import report_view, reports, why
 from companions.names import names_of, spelled
 from companions.status import STATUS_NAME, name_stocks, read_status
 
@@ -110,6 +110,13 @@ def daily(asked: Asked) -> dict[str, str]:
     return {"text": lines_of([*lines, asked.say("합계 ", "in all ") + asked.won(total)], asked)}
 
 
+def name_of(report: reports.Report, by: reports.GroupBy, key: str, asked: Asked) -> str:
+    """Return what a sum is of: a stock by its name, a week by its Monday."""
+    if by == "week":
+        return report_view.Words(asked.language).week(key)
+    return report.names.get(key, key) if by == "symbol" else key
+
+
 def grouped(by: reports.GroupBy, most: int) -> Callable[[Asked], dict[str, str]]:
     """Return the answer that sums round trips up by week, month or stock."""
 
@@ -119,7 +126,7 @@ def grouped(by: reports.GroupBy, most: int) -> Callable[[Asked], dict[str, str]]
         if by == "symbol":
             groups = sorted(groups, key=lambda line: line.gain_krw)
         lines = [
-            f"{mark(g.gain_krw)} {report.names.get(g.key, g.key) if by == 'symbol' else g.key} "
+            f"{mark(g.gain_krw)} {name_of(report, by, g.key, asked)} "
             f"{g.gain_krw:+,} "
             + asked.say(
                 f"({g.trips}회, 승률 {g.win_rate_pct:.0f}%)",
@@ -141,7 +148,7 @@ def stats(asked: Asked) -> dict[str, str]:
     mean = "-" if t.expectancy_krw is None else f"{t.expectancy_krw:+,.0f}"
     minutes = (t.average_duration_s or 0) / 60
     return {"text": asked.say(
-        f"왕복 {t.trips}회 · 승률 {t.win_rate_pct or 0:.1f}% · 손익비 {factor}\n"
+        f"왕복 {t.trips}회 · 승률 {t.win_rate_pct or 0:.1f}% · 손익비(PF) {factor}\n"
         f"순손익 {t.gain_krw:+,}원 · 1회 평균 {mean}원\n최고 {t.best_krw:+,} · 최저 {t.worst_krw:+,}\n"
         f"연속 이익 {t.longest_wins}회 · 연속 손실 {t.longest_losses}회 · 평균 보유 {minutes:.0f}분\n"
         f"수수료 {t.fees_krw:,} · 세금 {t.taxes_krw:,}\n"
@@ -257,13 +264,22 @@ def names(asked: Asked) -> dict[str, str]:
 
 # --- out of the status ---
 
+# Korean, its unit, English, its unit.
 LIMIT_WORDS = {
-    "max_order_krw": "한 번 주문", "max_symbol_krw": "한 종목", "max_total_krw": "전체",
-    "max_daily_loss_krw": "하루 손실", "max_daily_loss_pct": "하루 손실(%)", "max_drawdown_krw": "고점 대비 손실",
-    "losses_in_a_row": "종목 연속 손실(회)", "losses_in_a_row_all": "전체 연속 손실(회)",
-    "loss_pause_minutes": "쉬는 시간(분)", "max_quantity": "수량(주)", "max_positions": "보유 종목 수",
-    "max_orders_per_minute": "분당 주문 수", "max_orders_per_day": "하루 주문 수", "collar_pct": "현재가와의 차이(%)",
-    "max_data_age_s": "체결가 나이(초)", "max_quote_age_s": "확인 시세 나이(초)",
+    "max_order_krw": ("주문 1건", "원", "one order", " won"), "max_symbol_krw": ("한 종목", "원", "one stock", " won"),
+    "max_total_krw": ("전체", "원", "all stocks", " won"), "max_daily_loss_krw": ("하루 손실", "원", "loss of a day", " won"),
+    "max_daily_loss_pct": ("하루 손실률", "%", "the same", "%"),
+    "max_drawdown_krw": ("당일 고점 대비 손실", "원", "fall from the day's peak", " won"),
+    "losses_in_a_row": ("한 종목 연속 손실", "회", "losses in a row, one stock", ""),
+    "losses_in_a_row_all": ("전체 연속 손실", "회", "losses in a row, all", ""),
+    "loss_pause_minutes": ("연속 손실 뒤 쉬는 시간", "분", "pause after them", " min"),
+    "max_quantity": ("주문 1건 수량", "주", "shares of an order", ""),
+    "max_positions": ("동시 보유", "종목", "stocks held at once", ""),
+    "max_orders_per_minute": ("1분 주문", "건", "orders in a minute", ""),
+    "max_orders_per_day": ("하루 주문", "건", "orders in a day", ""),
+    "collar_pct": ("현재가와의 차이", "%", "away from the market", "%"),
+    "max_data_age_s": ("체결가 유효 시간", "초", "age of the last trade", " s"),
+    "max_quote_age_s": ("조회 현재가 유효 시간", "초", "age of the asked price", " s"),
 }  # fmt: skip
 
 
@@ -319,21 +335,24 @@ def watchlist(asked: Asked) -> dict[str, str]:
 
 def limits(asked: Asked) -> dict[str, str]:
     """The limits that hold now, those of real money's first days included."""
-    lines = [
-        f"{asked.say(LIMIT_WORDS[key], key)} {'-' if value is None else format(value, ',')}"
-        for key, value in status_of(asked)["limits"].items()
-    ]
+    lines = []
+    for key, value in status_of(asked)["limits"].items():
+        korean, unit, english, english_unit = LIMIT_WORDS[key]
+        most = asked.say("없음", "none")
+        if value is not None:
+            most = f"{value:,}".removesuffix(".0") + asked.say(unit, english_unit)
+        lines.append(f"{asked.say(korean, english)} {most}")
     more = asked.say("한도는 설정 파일에서만 바꿉니다", "the settings file alone changes them")
     return {"text": "\n".join([*lines, more])}
 
 
 def orders(asked: Asked) -> dict[str, str]:
     """Open orders with their numbers."""
-    status = status_of(asked)
+    status, at_market = status_of(asked), asked.say("시장가·최유리", "market")
     named = {each["symbol"]: each["name"] for each in status["symbols"]}
     lines = [
         f"{named.get(e['symbol']) or e['symbol']} {bot.SIDE_WORDS[asked.language][e['side']]} "
-        f"{e['filled']:,}/{e['quantity']:,} @ {e['price']:,} · "
+        f"{e['filled']:,}/{e['quantity']:,} @ {format(e['price'], ',') if e['price'] else at_market} · "
         f"{e['number'] or reason(e['state'], asked)}"
         for e in status["orders"]
     ]
@@ -383,14 +402,15 @@ def health(asked: Asked) -> dict[str, str]:
     feed, queues, process = status["feed"], status["queues"], status["process"]
     age, left = feed["age_s"], status["token"]["left_s"]
     hours = f"{left / 3600:.0f}" if isinstance(left, int | float) else "-"
-    age = "-" if age is None else age
+    age = "-" if age is None else report_view.Words(asked.language).length(age)
+    hours = "-" if hours == "-" else f"{int(hours):,}"
     return {"text": asked.say(
-        f"시세 {'연결됨' if feed['connected'] else '끊김'} · 마지막 체결 {age}초 전\n"
+        f"시세 {'연결됨' if feed['connected'] else '끊김'} · 마지막 체결 {age} 전\n"
         f"등록 {feed['registered']} · 체결 {feed['trades']:,} · 호가 {feed['quotes']:,} · 유실 {feed['lost']:,}\n"
         f"대기: 주문 {queues['calls']} · 알림 {queues['telegram']} · 결과 불명 {status['unknown']}\n"
         f"토큰 {hours}시간 남음 · 메모리 {process['memory_mb']} MB · 저널 {process['journal_mb']} MB\n"
         f"가동 {process.get('uptime_s', 0) // 60}분",
-        f"feed {'up' if feed['connected'] else 'down'} · last trade {age} s ago\n"
+        f"feed {'up' if feed['connected'] else 'down'} · last trade {age} ago\n"
         f"{feed['registered']} registered · {feed['trades']:,} trades · {feed['quotes']:,} quotes · "
         f"{feed['lost']:,} lost\nwaiting: {queues['calls']} calls · {queues['telegram']} messages · "
         f"{status['unknown']} of unknown outcome\ntoken for {hours} h · {process['memory_mb']} MB · "

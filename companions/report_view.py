@@ -29,11 +29,12 @@ from companions.control import folder_to_read
 from companions.names import known_code
 
 MOST_LINES = 30  # of days and round trips on the screen; the CSV has all
-CSV_COLUMNS = (
-    "symbol", "name", "opened_at", "closed_at", "shares", "sold", "entry_price", "exit_price",
-    "bought_krw", "sold_krw", "fees_krw", "taxes_krw", "gain_krw", "gain_pct", "duration_s",
-    "entry_reason", "reason",
-)  # fmt: skip
+CSV_COLUMNS = {  # with its Korean
+    "symbol": "종목코드", "name": "종목명", "opened_at": "매수 시각", "closed_at": "매도 시각", "shares": "매수 수량",
+    "sold": "매도 수량", "entry_price": "매수가", "exit_price": "매도가", "bought_krw": "매수 금액",
+    "sold_krw": "매도 금액", "fees_krw": "수수료", "taxes_krw": "세금", "gain_krw": "손익", "gain_pct": "손익률(%)",
+    "duration_s": "보유 시간(초)", "entry_reason": "매수 사유", "reason": "매도 사유",
+}  # fmt: skip
 # Korean, English.
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("매매 보고서", "Report"), "none": ("거래한 날이 없습니다", "no trading day"),
@@ -47,7 +48,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "wins": ("이익", "wins"), "stock": ("종목", "stock"), "shares": ("수량", "shares"),
     "bought": ("매수가", "entry"), "sold": ("매도가", "exit"), "gain": ("손익", "gain"),
     "why": ("사유", "reason"), "length": ("보유 시간", "held for"), "time": ("청산 시각", "closed"),
-    "win_rate": ("승률", "win rate"), "factor": ("손익비", "profit factor"),
+    "win_rate": ("승률", "win rate"), "factor": ("손익비(PF)", "profit factor"),
     "expectancy": ("1회 평균 손익", "mean of a trip"), "streak": ("최장 연승·연패", "longest wins / losses"),
     "fall": ("최대 낙폭", "deepest fall"), "best": ("최고·최저", "best / worst trip"),
     "held": ("보유 중", "Still held"), "refused": ("주문하지 않은 신호", "Refused wishes"),
@@ -80,6 +81,16 @@ class Words:
         if self.korean or code not in bot.REFUSAL_WORDS:
             return bot.in_korean(code) if self.korean else code
         return f"{bot.REFUSAL_WORDS[code][1]} ({code})"
+
+    def week(self, key: str) -> str:
+        """Return a week, as 2026-W47, by its Monday: nobody counts the weeks of a year.
+
+        >>> Words("ko").week("2026-W47"), Words("en").week("2026-W47")
+        ('2026-11-16 주', 'week of 2026-11-16')
+        """
+        year, _, number = key.partition("-W")
+        monday = date.fromisocalendar(int(year), int(number), 1)
+        return f"{monday} 주" if self.korean else f"week of {monday}"
 
     def won(self, amount: int) -> str:
         """Return an amount with its unit."""
@@ -190,6 +201,8 @@ def group_table(report: reports.Report, by: reports.GroupBy, words: Words) -> Ta
             key = stock(key, report.names)
         elif by == "reason":
             key = words.reason(key)
+        elif by == "week":
+            key = words.week(key)
         elif by == "hour":
             key = f"{key}시" if words.korean else f"{key}:00"
         table.add_row(
@@ -248,16 +261,22 @@ def draw_report(report: reports.Report, language: str, width: int) -> Renderable
     return Group(*parts)
 
 
-def write_csv(path: Path, found: Sequence[reports.Report]) -> int:
-    """Write all round trips; return how many. With a mark at the start, for Excel in Korean."""
+def write_csv(path: Path, found: Sequence[reports.Report], language: str) -> int:
+    """Write all round trips; return how many. With a mark at the start, for Excel in Korean.
+
+    Head and reasons are in the reader's language; the columns and their order are the same in both.
+    """
+    words = Words(language)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(CSV_COLUMNS.values() if words.korean else CSV_COLUMNS)
     count = 0
     for trip in (each for report in found for each in report.trips):
         plain = reports.to_json(trip)
         for key in ("opened_at", "closed_at"):  # as a spreadsheet reads a time, of this market
             plain[key] = f"{getattr(trip, key).astimezone(bot.KST):%Y-%m-%d %H:%M:%S}"
+        for key in ("entry_reason", "reason"):
+            plain[key] = words.reason(plain[key])
         writer.writerow([_harmless(plain[column]) for column in CSV_COLUMNS])
         count += 1
     path.write_text("\ufeff" + text.getvalue(), encoding="utf-8")
@@ -268,7 +287,9 @@ def _harmless(value: Any) -> Any:
     """Return a cell that no spreadsheet takes for a formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else round(value, 4)
+    return value
 
 
 def settings_of(options: argparse.Namespace) -> tuple[str, tuple[Decimal, Decimal]]:
@@ -319,6 +340,6 @@ def show_report(options: argparse.Namespace, console: Console | None = None) -> 
         console.print(Text(report.journal, "dim")) if len(found) > 1 else None
         console.print(draw_report(report, language, console.width))
     if options.csv:
-        count = write_csv(options.csv, found)
+        count = write_csv(options.csv, found, language)
         console.print(Words(language)("written", file=options.csv, n=count))
     return 0

@@ -188,6 +188,14 @@ async def leave_command(level: str, folder: Path) -> tuple[bool, str]:
     return process.returncode == 0, said.decode("utf-8", "replace").strip()[-400:]
 
 
+def refuse_taken(port: int) -> None:
+    """Raise bot.BotError when a port cannot be opened: said before a day begins, not beside it."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise bot.BotError(words_of(error, f"127.0.0.1:{port}")) from error
+
+
 async def serve(folder: Path, port: int, told: Callable[[str], None]) -> None:
     """Show the page until cancelled. `told` gets its address once it can be opened."""
     key, listening = secrets.token_urlsafe(24), socket.create_server(("127.0.0.1", port))
@@ -203,12 +211,12 @@ async def serve(folder: Path, port: int, told: Callable[[str], None]) -> None:
         await runner.cleanup()
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, port: int, language: str) -> subprocess.Popen[bytes]:
     """Start the page as a process of its own, out of reach of the bot's Ctrl-C."""
     root = Path(bot.__file__ or "").parent
     command = [
         sys.executable, "-m", "companions.page", "--state", str(folder), "--port", str(port),
-        "--until-eof",
+        "--language", language, "--until-eof",
     ]  # fmt: skip
     paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     environ = {**os.environ, "PYTHONPATH": paths}

@@ -4,6 +4,7 @@ import doctest
 import json
 import re
 import signal
+import socket
 
 import edge
 import pytest
@@ -56,6 +57,17 @@ def test_the_folder_of_a_demo_that_runs_stays(tmp_path):
         assert [each.exists() for each in old] == [True, False, True]
     finally:
         lock.release()
+
+
+def test_a_demo_whose_page_has_no_port_is_told_before_it_begins(tmp_path):
+    """Not by a traceback of another process beside a day that goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["--demo", "--page", "--port", str(port), "--state", str(tmp_path), "--plain"]
+        with pytest.raises(bot.BotError) as caught:
+            demo.run_demo(read_arguments(words))
+    assert "--port로 다른 번호를 고르십시오" in caught.value.said("ko")
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("language", bot.LANGUAGES)

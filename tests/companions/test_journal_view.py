@@ -130,11 +130,24 @@ def test_the_csv_holds_every_round_trip(made, tmp_path, capsys):
     """A spreadsheet gets whole won, and no text of it is a formula."""
     file = tmp_path / "trips.csv"
     report_view.show_report(options(tmp_path, "--report", "--csv", str(file)))
-    rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
-    assert [(r["symbol"], r["gain_krw"], r["reason"]) for r in rows] == [
-        ("005930", "8382", "trailing stop")
-    ]
+    [row] = csv.DictReader(file.read_text("utf-8-sig").splitlines())
+    korean = ("종목코드", "매수가", "손익", "매수 사유", "매도 사유")
+    assert [row[key] for key in korean] == ["005930", "70000", "8382", "돌파", "추적 손절"]
+    report_view.show_report(
+        options(tmp_path, "--report", "--csv", str(file), "--language", "en"), Console(quiet=True)
+    )
+    [row] = csv.DictReader(file.read_text("utf-8-sig").splitlines())
+    english = ("symbol", "entry_price", "gain_krw", "entry_reason", "reason")
+    told = ["005930", "70000", "8382", "breakout", "trailing stop"]
+    assert [row[key] for key in english] == told
     assert report_view._harmless("=HYPERLINK()") == "'=HYPERLINK()"
+
+
+def test_a_week_is_told_by_its_monday(made, tmp_path):
+    """Nobody knows by heart when week 2 of a year is."""
+    console = Console(width=80, record=True, file=subprocess_null())
+    report_view.show_report(options(tmp_path, "--report"), console)
+    assert "2026-01-05 주" in (text := console.export_text()) and "W02" not in text
 
 
 def test_a_day_that_is_none_is_a_setting_at_fault():
@@ -176,7 +189,7 @@ def test_times_of_the_csv_are_times_of_a_spreadsheet(made):
         options(made.path.parent, "--report", "--csv", str(path)), Console(quiet=True)
     )
     [row] = csv.DictReader(path.read_text("utf-8-sig").splitlines())
-    for key in ("opened_at", "closed_at"):
+    for key in ("매수 시각", "매도 시각"):
         assert datetime.strptime(row[key], "%Y-%m-%d %H:%M:%S").date() == made.now.date()
 
 

@@ -83,6 +83,37 @@ def test_the_limits_have_korean_words():
     assert set(phone_answers.LIMIT_WORDS) == set(bot.Limits.model_fields)
 
 
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [("ko", ("주문 1건 1,000,000원", "하루 손실률 3%", "당일 고점 대비 손실 없음", "체결가 유효 시간 2.5초")),
+     ("en", ("one order 1,000,000 won", "the same 3%", "peak none", "last trade 2.5 s"))],
+)  # fmt: skip
+def test_limits_prices_and_ages_are_said_with_their_units(
+    tmp_path: Path, language: str, lines: Any
+):
+    """No bare figure, no setting's name, no price of 0 for an order at the market, no age of 5,033.2 s."""
+    limits = {"max_order_krw": 1_000_000, "max_daily_loss_pct": 3.0, "max_drawdown_krw": None,
+              "max_data_age_s": 2.5}  # fmt: skip
+    [order] = STATUS["orders"]
+    feed = {**STATUS["feed"], "age_s": 5_033.2}
+    status = {**STATUS, "limits": limits, "orders": [{**order, "price": 0}], "feed": feed}
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    journal = tmp_path / "journal-paper-x.sqlite3"
+    said = [
+        phone_answers.answer(journal, language, FEES, [w])["text"]
+        for w in ("limits", "orders", "health")
+    ]
+    assert all(line in said[0] for line in lines)
+    assert "@ 0" not in said[1] and ("시장가" if language == "ko" else "@ market") in said[1]
+    assert ("1시간 23분 전" if language == "ko" else "1h 23m ago") in said[2]
+
+
+def test_a_week_is_told_by_its_monday(journal: Path):
+    """As people call a week."""
+    told = phone_answers.answer(journal, "ko", FEES, ["weekly"])["text"]
+    assert re.search(r"\d{4}-\d\d-\d\d 주 [+-]", told) and "-W" not in told
+
+
 def test_a_stock_or_order_that_is_not_there_is_said(journal: Path):
     """No trace, no silence."""
     assert "없습니다" in phone_answers.answer(journal, "ko", FEES, ["why", "999"])["text"]
