@@ -3870,6 +3870,7 @@ class TradingStrategy(abc.ABC):
     """
 
     past_days: int = 0  # closed days wanted in view.bars each morning, instead of past minutes
+    warnings: Sequence[str] = ()  # what of its file is read otherwise than it may be meant
 
     class Parameters(_Strict):
         """Settings of the strategy, from `bot.parameters`."""
@@ -12469,6 +12470,8 @@ def start_up(
     level = logging.DEBUG if options.verbose else logging.INFO
     set_up_logging(Redactor(all_secrets(settings)), sys.stderr, level)
     last.callback(log_by_thread(folder / LOG_FILE, (lambda: True) if watched else screen.is_open))
+    for warning in strategy.warnings:
+        log.warning("%s", in_language(warning, bot.language))
     if strategy.past_days and bot.flat_at:
         log.warning("the strategy judges closed days; flat_at sells before each close")
     # 5. The journal, read once: chain and tip, ledger, what was told and chosen.

@@ -240,9 +240,12 @@ class Check:
         faults = bot.strategy_faults(self.options, self.bot)
         if faults:
             raise bot.SettingsError(faults)
-        values = bot.load_strategy(name, self.bot.parameters).parameters.model_dump()
+        loaded = bot.load_strategy(name, self.bot.parameters)
+        values = loaded.parameters.model_dump()
         shown = ", ".join(f"{key} {value}" for key, value in values.items())
         self.board.show("✓", "strategy", f"{name} ({shown})" if shown else name)
+        for warning in loaded.warnings:
+            self.board.show("!", "strategy", warning)
 
     def disk(self) -> None:
         """Look whether journal and recordings have room."""

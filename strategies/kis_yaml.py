@@ -12,6 +12,7 @@ Set `flat_at: null` in the settings, else the bot sells before each close.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import re
@@ -134,10 +135,29 @@ a per cent: 5 for 5 % = % 값(5 %는 5)
 _KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", "|").split("|"))
 
 
+# What is read otherwise than it may be meant. English, Korean.
+_WARNINGS = tuple((re.compile(english), korean) for english, korean in (
+    (r"did you mean (.+)\?", r"혹시 \1?"), (r"(\S+) is read as (\S+), as YAML 1.1 does", r"\1을(를) YAML 1.1대로 \2(으)로 읽습니다"),
+    (r"('.+') means nothing here and is not read\.", r"\1: 여기서는 뜻이 없어 읽지 않습니다."),
+    (r"version (\S+) is a number: write it in quotes", r"version \1: 숫자이므로 따옴표로 묶으십시오"),
+    (r"the official number stands .*", "백테스트에는 공식 숫자를 나란히 적고, 주문은 백테스트와 실전 모두 이 프로그램의 뜻을 따릅니다"),
+    (r"the parameter ('.+') is never used", r"매개변수 \1: 쓰이지 않습니다"), (r"id ('.+') is read as ('.+')", r"지표 \1: \2로 읽습니다"),
+    (r"(\S+): conditions without an output mean ('.+') \(official: main\)",
+        r"\1: output을 적지 않은 조건은 \2로 봅니다(공식은 main)"),
+    (r"(\S+) has no parameter ('.+?')\.", r"\1: 매개변수 \2가 없습니다."), (r"logic ('.+') is read as (\S+)", r"logic \1: \2로 읽습니다"),
+    (r"no operator: greater_than is meant", "연산자가 없어 greater_than으로 봅니다"),
+    (r"operator ('.+'): the official backtester refuses it", r"연산자 \1: 공식 백테스터는 받지 않습니다"),
+    (r"(\S+): (\S+) is \S+ %; for (\S+) % write \S+", r"\1: \2는 \2%입니다. \3%라면 \3라고 적으십시오"),
+))  # fmt: skip
+
+
 def _both(text: str) -> bot.Both:
-    """Return a text of a fault with its Korean."""
-    near = re.fullmatch(r"did you mean (.+)\?", text)
-    return bot.Both(text, f"혹시 {near[1]}?" if near else _KOREAN.get(text, text))
+    """Return a text of a fault or a warning with its Korean."""
+    korean = _KOREAN.get(text, text)
+    for english, words in _WARNINGS if korean == text else ():
+        korean = english.sub(words, korean)
+    known = (words for english, words in bot.YAML_PROBLEMS.items() if english in korean)
+    return bot.Both(text, next(known, korean))
 
 
 class _Lines:
@@ -153,7 +173,8 @@ class _Lines:
         self.faults.append(Fault(f"{self._source}:{line} {key}", seen, wanted))
 
     def warn(self, line: int, text: str) -> None:
-        self.warnings.append(f"{self._source}:{line} {text}")
+        said, where = _both(text), f"{self._source}:{line}"
+        self.warnings.append(bot.Both(f"{where} {said}", f"{where} {said.ko}"))
 
     # --- YAML with lines ---
 
@@ -637,13 +658,17 @@ class KisYaml(bot.TradingStrategy):
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise bot.wrong_setting("bot.strategy", str(error), "a readable UTF-8 file") from None
+            found = (
+                bot.system_words(error)
+                if isinstance(error, OSError)
+                else f"{path.name}: {error.reason}"
+            )
+            raise bot.wrong_setting("bot.strategy", found, bot.READABLE) from None
         self.plan = read_plan(text, path.name, self.parameters.set)
         if self.plan.bars_needed > MOST_DAYS:
             found = f"{self.plan.bars_needed} days"
             raise bot.wrong_setting(path.name, found, f"at most {MOST_DAYS} days before a decision")
-        for warning in self.plan.warnings:
-            bot.log.warning("%s", warning)
+        self.warnings = self.plan.warnings
         self.past_days = self.plan.bars_needed  # the bot fetches so many closed days each morning
         self._decided: dict[str, Any] = {}
 
@@ -715,17 +740,31 @@ def closed_days(view: StrategyView) -> list[Bar]:
 
 def main(arguments: Sequence[str]) -> int:
     """Check files; print warnings and faults. Return 0 when every file can be traded."""
-    code = 0
-    for name in arguments:
+    parser = argparse.ArgumentParser(prog="kis_yaml.py", allow_abbrev=False)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.kis.yaml")
+    parser.add_argument("--language", choices=bot.LANGUAGES, default="ko")
+    options = parser.parse_args(arguments)
+    code, english = 0, options.language == "en"
+    for file in options.files:
         try:
-            plan = read_plan(Path(name).read_text("utf-8"), Path(name).name)
+            plan = read_plan(file.read_text("utf-8"), file.name)
         except SettingsError as error:
             code = 1
-            print(*error.faults, sep="\n")
+            print(*(fault.said(options.language) for fault in error.faults), sep="\n")
             continue
-        can = "can be traded" if plan.bars_needed <= MOST_DAYS else f"needs more than {MOST_DAYS}"
-        code = max(code, int(plan.bars_needed > MOST_DAYS))
-        print(*plan.warnings, f"{name}: {can}; {plan.bars_needed} closed days", sep="\n")
+        except (OSError, UnicodeDecodeError) as error:
+            said = bot.system_words(error) if isinstance(error, OSError) else bot.READABLE
+            code = 1
+            print(bot.in_language(said, options.language))
+            continue
+        few = plan.bars_needed <= MOST_DAYS
+        code = max(code, int(not few))
+        can = "can be traded" if few else f"needs more than {MOST_DAYS}"
+        able = "매매할 수 있습니다" if few else f"매매할 수 없습니다(일봉은 {MOST_DAYS}개까지)"
+        told = f"{file}: {can}; {plan.bars_needed:,} closed days"
+        korean = f"{file}: {able}. 판단에 마감된 일봉 {plan.bars_needed:,}개가 필요합니다"
+        warnings = (bot.in_language(each, options.language) for each in plan.warnings)
+        print(*warnings, told if english else korean, sep="\n")
     return code
 
 

@@ -93,6 +93,8 @@ def show_backtest(options: argparse.Namespace) -> int:
         job = Job(source, name, settings, given, options.money)
         return sweep_view.show_sweep(options, job, trials, folder)
     strategy = bot.load_strategy(name, given)
+    for warning in strategy.warnings:
+        print(f"! {bot.in_language(warning, settings.language)}", file=sys.stderr)
     if strategy.past_days:  # rules of days hold over night
         settings = settings.model_copy(update={"flat_at": None})
     with Progress(console=Console(stderr=True), transient=True) as bar:

@@ -4,6 +4,7 @@ import ast
 import importlib
 import math
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import kis_realtime_trading as bot
+from companions import command_line
+from companions.options import build_parser
 
 FOLDER = Path(bot.__file__).resolve().parent / "strategies"
 sys.path.insert(0, str(FOLDER))
@@ -504,12 +507,55 @@ def test_a_file_is_checked_from_any_folder(tmp_path):
     """The command of the page: 0 for a file that can be traded, 1 with its faults."""
     spoilt = tmp_path / "spoilt.kis.yaml"
     spoilt.write_text(GOOD.replace("stop_loss", "stop_los"))
-    for file, code, words in ((FILES[0], 0, "can be traded"), (spoilt, 1, "did you mean")):
+    broken, nowhere = tmp_path / "tab.kis.yaml", tmp_path / "none.kis.yaml"
+    broken.write_text("metadata:\n\tname: x\n")
+    for file, code, words, more in (
+        (FILES[0], 0, "매매할 수 있습니다", ()), (spoilt, 1, "혹시 'stop_loss'?", ()),
+        (FILES[0], 0, "can be traded", ("--language", "en")), (broken, 1, "tab.kis.yaml:2 (file): 탭", ()),
+        (spoilt, 1, "did you mean", ("--language", "en")), (nowhere, 1, "파일이나 폴더가 없음", ()),
+    ):  # fmt: skip
         done = subprocess.run(
-            [sys.executable, str(FOLDER / "kis_yaml.py"), str(file)],
+            [sys.executable, str(FOLDER / "kis_yaml.py"), str(file), *more],
             cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         assert (done.returncode, words in done.stdout) == (code, True), done.stderr
+
+
+def test_what_is_read_otherwise_is_told_once_in_the_readers_language(tmp_path, capsys):
+    """A backtest makes the strategy for each set of fill rules: the file's oddities are told once."""
+    file = tmp_path / "odd.kis.yaml"
+    file.write_text(FILES[0].read_text("utf-8") + "universe: [a]\n", "utf-8")
+    given = ["--backtest", "--days", "2", "--strategy", str(file), "--state", str(tmp_path)]
+    assert command_line.run_command(build_parser().parse_args(given)) == 0
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("'universe': 여기서는 뜻이 없어 읽지 않습니다") == 1
+    assert "means nothing" not in told.out + told.err
+    [warning] = kis_yaml.KisYaml(kis_yaml.KisYaml.Parameters(file=str(file))).warnings
+    assert "'universe' means nothing here" in warning
+
+
+def test_every_warning_has_its_korean():
+    """Each text that the reader warns with is one of the table: no English is left in it."""
+    source = (FOLDER / "kis_yaml.py").read_text("utf-8")
+    calls = [
+        node for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "warn"
+    ]  # fmt: skip
+    texts = []
+    for call in calls:
+        [text] = [
+            each
+            for each in ast.walk(call.args[1])
+            if isinstance(each, ast.Constant | ast.JoinedStr)
+        ][:1]
+        parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+        texts.append("".join(
+            str(each.value) if isinstance(each, ast.Constant) else "'x'" if "!r" in ast.unparse(each) else "7"
+            for each in parts
+        ).strip())  # fmt: skip
+    assert len(texts) == 12
+    for text in texts:
+        assert re.search("[가-힣]", kis_yaml._both(text).ko), text
 
 
 def test_faults_are_told_in_korean_as_well():

@@ -199,7 +199,10 @@ def test_the_checker_counts_the_days_a_view_can_hold(tmp_path: Path, capsys):
     file = tmp_path / "long.kis.yaml"
     file.write_text(GOOD.replace("period: 14", "period: 900"), "utf-8")
     assert kis_yaml.main([str(file)]) == 1
-    assert "needs more than 480" in capsys.readouterr().out
+    assert (
+        "매매할 수 없습니다(일봉은 480개까지). 판단에 마감된 일봉 1,152개가"
+        in capsys.readouterr().out
+    )
 
 
 def test_there_are_enough_of_both():
