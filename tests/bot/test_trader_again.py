@@ -1,12 +1,14 @@
 """The trader's parts once more, each over a grid of what may have happened to it before."""
 
 import asyncio
+import json
+from types import SimpleNamespace
 
 import edge
 import pytest
 from test_calls_in_a_row import reply
-from test_trader import SYMBOL
-from test_trader_in_a_row import let_go, parts
+from test_trader import SYMBOL, Life, Wrong
+from test_trader_in_a_row import let_go, parts, trader_of
 
 import kis_realtime_trading as bot
 
@@ -139,3 +141,181 @@ def test_an_hour_of_market_time_in_a_minute_is_no_jump_of_the_clock():
 
     assert parts(story, speed=60.0) == [False, False, False]
     assert parts(story) == [False, False, False]
+
+
+@pytest.mark.parametrize("noise", ["on", "silent", "off"])
+@pytest.mark.parametrize(
+    ("code", "values", "kind"),
+    [("error", {"what": "x"}, "warning"), ("mismatch", {"what": "x"}, "warning"),
+     ("unsold", {"symbol": SYMBOL, "quantity": 3, "reason": "stop"}, "warning"),
+     ("symbol_stopped", {"symbol": SYMBOL, "why": "x"}, "warning"),
+     ("closed_day", {"why": "holiday", "next": "-"}, "start"), ("no_trades", {"minutes": 5}, "warning")],
+)  # fmt: skip
+def test_the_owner_silences_what_is_usual_and_nothing_that_is_urgent(noise, code, values, kind):
+    """Off: not on the phone. What needs him rings whatever he chose for its kind, with its row's number."""
+
+    async def story(life):
+        trader = trader_of(life, telegram="1:a")
+        trader.bridge.set_noise(kind, noise)
+        trader.bridge.execute([bot.Alert(code, dict(values))])
+        [row] = list(trader.journal.rows("alert"))
+        telegram = trader.bridge.telegram
+        letters = [
+            (letter.row, letter.how.silent) for letter in (*telegram._urgent, *telegram._usual)
+        ]
+        urgent = len(telegram._urgent)
+        trader.journal.close()
+        return letters, urgent, row.seq
+
+    letters, urgent, seq = Life().play(story)
+    if code in bot.URGENT:
+        assert (letters, urgent) == ([(seq, False)], 1)
+    else:
+        assert (letters, urgent) == ([] if noise == "off" else [(0, noise == "silent")], 0)
+
+
+@pytest.mark.parametrize("form", ["plain", "part", "hex"])
+@pytest.mark.parametrize("code", ["error", "order_refused"])
+def test_what_a_server_echoes_of_our_secrets_is_told_and_written_with_stars(form, code):
+    """On the screen, in the journal, on the phone: whatever text of an alert holds it."""
+
+    async def story(life):
+        trader = trader_of(life, telegram="1:a")
+        secret = trader.profile.app_secret.reveal()
+        shown = {"plain": secret, "part": secret[3:15], "hex": secret.encode().hex()}[form]
+        values = {"what": f"echo {shown}"}
+        if code == "order_refused":
+            values = {
+                "symbol": SYMBOL,
+                "side": bot.Side.BUY,
+                "quantity": 1,
+                "reason": "r",
+                "note": f"no {shown}",
+            }
+        trader.bridge.execute([bot.Alert(code, values)])
+        told = [*trader.bridge.messages, *trader.bridge.telegram.outbox]
+        told += [row.body for row in trader.journal.rows("alert")]
+        trader.journal.close()
+        return shown, told
+
+    shown, told = Life().play(story)
+    assert len(told) == 3
+    assert [text for text in told if shown in text or "***" not in text] == []
+
+
+def test_a_clock_that_is_astray_is_told_once_while_it_lasts():
+    """Asked each minute, told with the first; the day begins when it is right."""
+
+    async def story(life):
+        wrong = Wrong(life.world.clock)
+        life.world.clock, wrong.off_s = wrong, 40 * 366 * 86_400
+        trader = trader_of(life)
+        trader.doubt = bot.ClockDoubt(wrong, trader.broker.rest, True, bot.EPOCH)
+        waiting = asyncio.create_task(trader._next_session(False))
+        await asyncio.sleep(400)
+        told = [row for row in trader.journal.rows("alert") if row.ref == "error"]
+        asked = len(life.wire.of("inquire-price"))
+        wrong.off_s = 0
+        async with asyncio.timeout(200):
+            session = await waiting
+        trader.journal.close()
+        return len(told), asked > 3, session.day
+
+    assert Life(start="09:19:00").play(story) == (1, True, edge.DAY)
+
+
+def test_the_session_that_an_evening_told_is_not_told_again_while_it_is_waited_for():
+    """The report names it; of the one behind it a word comes when it is waited for."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await trader._teller.evening(trader.summary())
+        told = []
+        following = bot.session_of(bot.next_trading_day(edge.DAY))
+        for session in (following, following, bot.session_of(bot.next_trading_day(edge.DAY, 2))):
+            before = len(list(trader.journal.rows("alert")))
+            trader._teller.wait(trader.clock.now(), session)
+            told.append(len(list(trader.journal.rows("alert"))) - before)
+        return told
+
+    assert parts(story, start="15:35:00") == [0, 0, 1]
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_the_engine_knows_of_the_feed_before_it_is_told(up):
+    """What a message says of holds is what holds then; trouble stands while the feed is down only."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        trader.broker.troubles["feed"] = "before"
+        seen = trader.journal.last_seq
+        trader._on_feed(up, "why")
+        rows = [(row.kind, row.ref) for row in trader.journal.rows() if row.seq > seen]
+        return rows, dict(trader.broker.troubles), "feed" in trader.engine.core.holds
+
+    rows, troubles, held = parts(story)
+    known = rows.index(("command", "feed up" if up else "feed down"))
+    told = [ref for kind, ref in rows[known:] if kind == "alert"]
+    assert "alert" not in [kind for kind, _ in rows[:known]]
+    assert told == (["feed_back", "morning"] if up else [])
+    assert troubles == ({} if up else {"feed": "realtime feed lost: why"}) and held is not up
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize("by_date", [False, True])
+def test_each_look_holds_entries_by_a_doubted_clock_and_lets_go_of_one_that_is_right(
+    held, off, by_date
+):
+    """Held while it is doubted and no longer; told as trouble when the broker's Date says how far it is off."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        if held:
+            trader.feed(bot.Command("hold", trader.clock.now(), text="clock"))
+        trader.doubt, trader.bridge.doubts = (
+            SimpleNamespace(doubts=lambda now: off),
+            lambda now: False,
+        )
+        trader.broker.rest.clock_off, trader.broker.rest.clock_offset_s = by_date, 9.0
+        trader.recorder.seen.clear()
+        trader._teller.look()
+        commands = [(each.name, each.text) for each in trader.recorder.events(bot.Command)]
+        told = [
+            json.loads(row.body)["what"]
+            for row in trader.journal.rows("alert")
+            if row.ref == "trouble"
+        ]
+        return "clock" in trader.engine.core.holds, commands, told
+
+    now_held, commands, told = parts(story)
+    assert now_held is off
+    assert commands == ([] if held is off else [("hold" if off else "release", "clock")])
+    assert told == (["this clock is 9 s off the broker's"] if off and by_date else [])
+
+
+@pytest.mark.parametrize(
+    ("traded_s", "quoted_s", "price"), [(5, 500, 70_000), (500, 5, 71_000), (None, 5, 71_000)]
+)
+def test_the_equity_of_an_evening_is_cash_and_shares_at_the_newest_price(traded_s, quoted_s, price):
+    """The last trade, or what REST told since when trades had been silent; the per cent is of the morning's."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        core, now = trader.engine.core, trader.clock.now()
+        state = core.symbols[SYMBOL]
+        state.view.position.quantity, state.view.position.cost = 10, 690_000
+        core.ledger.cash_krw, core.ledger.today.gross = 1_000_000, bot.Fraction(17_000)
+        state.last_trade = None
+        if traded_s is not None:
+            at = now - bot.timedelta(seconds=traded_s)
+            state.last_trade = bot.Trade(SYMBOL, at, 70_000, 1, 1, 70_000, False)
+        state.quoted = bot.Known(71_000, now - bot.timedelta(seconds=quoted_s))
+        await trader._teller.evening(trader.summary())
+        [row] = [each for each in trader.journal.rows("alert") if each.ref == "day_report"]
+        return json.loads(row.body)
+
+    told = parts(story, start="15:35:00")
+    equity = 1_000_000 + 10 * price
+    assert (told["equity"], told["net"]) == (equity, "+17,000")
+    assert told["percent"] == f"{100 * 17_000 / (equity - 17_000):+.2f}"

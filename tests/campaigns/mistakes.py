@@ -57,6 +57,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_rules.py",
     ),
     "6. WIRE CODEC": (
+        "unit/test_rows_again.py",
         "unit/test_codec_plainly.py",
         "unit/test_second_readings.py",
         "unit/test_fresh.py",
@@ -151,6 +152,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_telegram.py",
     ),
     "25. JOURNAL": (
+        "unit/test_rows_again.py",
         "unit/test_start.py",
         "unit/test_journal_in_doubt.py",
         "bot/test_doors.py",

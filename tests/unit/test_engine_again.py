@@ -139,3 +139,45 @@ def test_the_owners_cancel_takes_a_resting_entry_back_or_says_that_there_is_none
     assert [call.action for call in calls(done)] == (["cancel"] if rests else [])
     assert alerts(done) == ([] if rests else ["error"])
     assert order.status is (S.CANCEL_PENDING if rests else status)
+
+
+@pytest.mark.parametrize("purpose", ["entry", "exit"])
+@pytest.mark.parametrize("tried", ["", "too_fast", "refusals", "unsent"])
+@pytest.mark.parametrize("why", ["", "RATE", "HALTED"])
+def test_an_order_is_told_by_its_first_try_and_pace_once_only(purpose, tried, why):
+    """Of an exit that was tried before neither the sending nor our own pace is told again; a halt is."""
+    bench = Bench(flat_at=None).start()
+    bench.trade(70_000)
+    bench.seen(instrument())
+    core, state = bench.engine.core, bench.state
+    state.view.position.quantity, state.view.position.cost = 10, 700_000
+    if purpose == "exit":
+        state.exit = bot.ExitRun("stop", **({tried: 1} if tried else {}))
+    state.halted = why == "HALTED"
+    side = SELL if purpose == "exit" else BUY
+    intent = bot.OrderIntent(
+        "x",
+        DAY,
+        SYMBOL,
+        side,
+        K.LIMIT,
+        1,
+        70_000,
+        purpose,
+        purpose,
+        "s",
+        bench.now,
+        reserve_krw=70_010,
+    )
+    for number in range(3 if why == "RATE" else 0):
+        bench.ledger.apply(bot.replace(intent, intent_id=f"n{number}", symbol="247540"))
+        bench.ledger.orders[f"n{number}"].status = S.NOT_SENT
+    bench.ledger._look_for_alive()
+    core.take_actions()
+    refusal = bench.engine.entries.submit(state, intent)
+    done = core.take_actions()
+    assert (refusal.code if refusal else "") == why
+    assert [row.data["code"] for row in records(done, "refusal")] == ([why] if why else [])
+    again = purpose == "exit" and tried
+    told = [] if again and why != "HALTED" else ["refused" if why else "order_sent"]
+    assert alerts(done) == told
