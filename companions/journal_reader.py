@@ -43,9 +43,15 @@ class Row(NamedTuple):
         try:
             data = json.loads(self.body)
         except (ValueError, RecursionError):
-            raise bot.JournalError(f"row {self.seq} is no JSON") from None
+            raise bot.JournalError(
+                bot.Both(f"row {self.seq} is no JSON", f"{self.seq}번 줄이 JSON이 아닙니다")
+            ) from None
         if not isinstance(data, dict):
-            raise bot.JournalError(f"row {self.seq} is no JSON object")
+            raise bot.JournalError(
+                bot.Both(
+                    f"row {self.seq} is no JSON object", f"{self.seq}번 줄이 JSON 객체가 아닙니다"
+                )
+            )
         return data
 
 
@@ -55,7 +61,7 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise bot.JournalError(f"no journal {path}")
+            raise bot.JournalError(bot.Both(f"no journal {path}", f"{path}: 그런 저널이 없습니다"))
         uri = bot.reading_uri(path.absolute())
         try:
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
@@ -64,7 +70,12 @@ class JournalReader:
             self._db.execute("PRAGMA query_only=ON")
             self._check_form()
         except sqlite3.Error as error:
-            raise bot.JournalError(f"{path} cannot be read: {error}") from None
+            raise bot.JournalError(
+                bot.Both(
+                    f"{path} cannot be read: {error}",
+                    f"{path}: 읽을 수 없습니다({bot.system_words(error).ko})",
+                )
+            ) from None
 
     def __enter__(self) -> JournalReader:
         return self
@@ -81,7 +92,10 @@ class JournalReader:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version not in bot.Journal.READS:
             raise bot.JournalError(
-                f"{self.path}: format {version}, this program reads {bot.Journal.VERSION}"
+                bot.Both(
+                    f"{self.path}: format {version}, this program reads {bot.Journal.VERSION}",
+                    f"{self.path}: 형식 {version}입니다. 이 프로그램은 {bot.Journal.VERSION}을 읽습니다",
+                )
             )
         found = self._db.execute("SELECT type, name FROM sqlite_master LIMIT 20").fetchall()
         kinds = self._db.execute("PRAGMA table_list('rows')").fetchall()
@@ -92,7 +106,12 @@ class JournalReader:
         hidden = any(each[6] for each in self._db.execute("PRAGMA table_xinfo('rows')"))
         plain = [each[2] for each in kinds if each[0] == "main"] == ["table"]
         if ("table", "rows") not in found or not plain or hidden or tuple(columns) != COLUMNS:
-            raise bot.JournalError(f"{self.path} is not a journal of this bot")
+            raise bot.JournalError(
+                bot.Both(
+                    f"{self.path} is not a journal of this bot",
+                    f"{self.path}: 이 봇의 저널이 아닙니다",
+                )
+            )
 
     @property
     def last_seq(self) -> int:
@@ -127,9 +146,19 @@ class JournalReader:
             for found in self._ask(query, (seq, last)):
                 row = self._row(found[:5])
                 if row.seq != seq + 1:
-                    raise bot.JournalError(f"{self.path}: row {seq + 1} is missing")
+                    raise bot.JournalError(
+                        bot.Both(
+                            f"{self.path}: row {seq + 1} is missing",
+                            f"{self.path}: {seq + 1}번 줄이 없습니다",
+                        )
+                    )
                 if found[5] != bot._chain(previous, *row):
-                    raise bot.JournalError(f"{self.path}: row {row.seq} is not what was written")
+                    raise bot.JournalError(
+                        bot.Both(
+                            f"{self.path}: row {row.seq} is not what was written",
+                            f"{self.path}: {row.seq}번 줄이 처음 쓴 것과 다릅니다",
+                        )
+                    )
                 previous, seq = found[5], row.seq
         return seq
 
@@ -155,7 +184,12 @@ class JournalReader:
         try:
             return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise bot.JournalError(f"{self.path} cannot be read: {error}") from None
+            raise bot.JournalError(
+                bot.Both(
+                    f"{self.path} cannot be read: {error}",
+                    f"{self.path}: 읽을 수 없습니다({bot.system_words(error).ko})",
+                )
+            ) from None
 
     def _batch(self, query: str, values: Sequence[Any]) -> list[Row]:
         batch, size = [], 0
@@ -167,12 +201,22 @@ class JournalReader:
                     if size > BATCH_BYTES:
                         break
         except sqlite3.Error as error:
-            raise bot.JournalError(f"{self.path} cannot be read: {error}") from None
+            raise bot.JournalError(
+                bot.Both(
+                    f"{self.path} cannot be read: {error}",
+                    f"{self.path}: 읽을 수 없습니다({bot.system_words(error).ko})",
+                )
+            ) from None
         return batch
 
     def _row(self, found: Sequence[Any]) -> Row:
         if not all(type(text) is str for text in found[1:]):
-            raise bot.JournalError(f"{self.path}: row {found[0]} is not as the bot writes rows")
+            raise bot.JournalError(
+                bot.Both(
+                    f"{self.path}: row {found[0]} is not as the bot writes rows",
+                    f"{self.path}: {found[0]}번 줄이 봇이 쓰는 모양이 아닙니다",
+                )
+            )
         return Row(*found)
 
 

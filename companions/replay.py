@@ -71,8 +71,11 @@ def _lines_of(segment: Path) -> Iterator[str]:
                 room -= len(block)
                 if room < 0 or len(rest) > MOST_LINE:
                     raise bot.BotError(
-                        f"{segment}: not one of ours: it unpacks to {MOST_TIMES} times its size, or a "
-                        f"line has more than {MOST_LINE >> 20} MB"
+                        bot.Both(
+                            f"{segment}: not one of ours: it unpacks to {MOST_TIMES} times its size, or a "
+                            f"line has more than {MOST_LINE >> 20} MB",
+                            f"{segment}: 이 봇의 녹화가 아닙니다(풀면 {MOST_TIMES}배를 넘거나 한 줄이 {MOST_LINE >> 20}MB를 넘음)",
+                        )
                     )
                 whole, newline, after = block.rpartition(b"\n")
                 if newline:
@@ -154,7 +157,10 @@ def replay(
         recorded = str(header["strategy"])
     except (ValueError, KeyError, TypeError, RecursionError, bot.BotError) as error:
         raise bot.BotError(
-            f"line 1 of the recording cannot be read ({type(error).__name__})"
+            bot.Both(
+                f"line 1 of the recording cannot be read ({type(error).__name__})",
+                f"녹화의 1행을 읽을 수 없습니다({type(error).__name__})",
+            )
         ) from None
     if not strategy and recorded not in (*bot.STRATEGIES, named):
         raise bot.BotError(

@@ -100,10 +100,19 @@ class Accountant:
             self.take_entry(entry)
             return entry
         except bot.IllegalTransition as error:
-            raise bot.JournalError(f"row {row.seq}: {error}") from None
+            raise bot.JournalError(
+                bot.Both(
+                    f"row {row.seq}: {error}", f"{row.seq}번 줄: {bot.in_language(error, 'ko')}"
+                )
+            ) from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
-            raise bot.JournalError(f"row {row.seq} cannot be taken: {kind}") from None
+            raise bot.JournalError(
+                bot.Both(
+                    f"row {row.seq} cannot be taken: {kind}",
+                    f"{row.seq}번 줄을 읽을 수 없습니다: {kind}",
+                )
+            ) from None
 
     def take_entry(self, entry: bot.LedgerEntry) -> None:
         """Apply an entry and note what it changed."""
@@ -299,7 +308,9 @@ def _moment(row: Row) -> datetime:
     try:
         moment = datetime.fromisoformat(row.at)
     except ValueError:
-        raise bot.JournalError(f"row {row.seq} has no time") from None
+        raise bot.JournalError(
+            bot.Both(f"row {row.seq} has no time", f"{row.seq}번 줄에 시각이 없습니다")
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=bot.KST)
 
 

@@ -137,7 +137,7 @@ _KOREAN = dict(each.split(" = ") for each in _KOREAN_TEXT.strip().replace("\n", 
 
 # What is read otherwise than it may be meant. English, Korean.
 _WARNINGS = tuple((re.compile(english), korean) for english, korean in (
-    (r"did you mean (.+)\?", r"혹시 \1?"), (r"(\S+) is read as (\S+), as YAML 1.1 does", r"\1을(를) YAML 1.1대로 \2(으)로 읽습니다"),
+    (r"did you mean (.+)\?", r"혹시 \1?"), (r"(\S+) is read as (\S+), as YAML 1.1 does", r"\1: YAML 1.1에 따라 숫자 \2 값으로 읽습니다"),
     (r"('.+') means nothing here and is not read\.", r"\1: 여기서는 뜻이 없어 읽지 않습니다."),
     (r"version (\S+) is a number: write it in quotes", r"version \1: 숫자이므로 따옴표로 묶으십시오"),
     (r"the official number stands .*", "백테스트에는 공식 숫자를 나란히 적고, 주문은 백테스트와 실전 모두 이 프로그램의 뜻을 따릅니다"),

@@ -67,9 +67,13 @@ def settings_for(options: argparse.Namespace) -> bot.BotSettings:
 def show_backtest(options: argparse.Namespace) -> int:
     """Run a backtest for a person; 1 when the two books differ or the strategy fails."""
     if options.money < 1_000_000:
-        raise bot.BotError("--money: at least 1,000,000 won")
+        raise bot.BotError(
+            bot.Both("--money: at least 1,000,000 won", "--money: 1,000,000원 이상을 적으십시오")
+        )
     if not 1 <= options.days <= 250:
-        raise bot.BotError("--days: 1 to 250")
+        raise bot.BotError(
+            bot.Both("--days: 1 to 250", "--days: 1부터 250까지의 숫자를 적으십시오")
+        )
     settings = settings_for(options)
     if options.language:
         settings = settings.model_copy(update={"language": options.language})

@@ -62,7 +62,10 @@ class Store:
                 self.kept = json.loads(self._file.read_text("utf-8"))["symbols"]
             except (ValueError, KeyError, TypeError):
                 raise bot.BotError(
-                    f"{self._file} cannot be read: move it away to begin anew"
+                    bot.Both(
+                        f"{self._file} cannot be read: move it away to begin anew",
+                        f"{self._file}: 읽을 수 없습니다. 옮겨 두고 다시 받으십시오",
+                    )
                 ) from None
 
     def of(self, symbol: str) -> dict[str, Any]:
@@ -75,14 +78,29 @@ class Store:
         size = known.get("bytes", 0)
         if not file.is_file():
             if size:
-                raise bot.BotError(f"{file} is gone, but the manifest knows its days")
+                raise bot.BotError(
+                    bot.Both(
+                        f"{file} is gone, but the manifest knows its days",
+                        f"{file}: 없어졌는데 manifest.json에는 그 날들이 적혀 있습니다",
+                    )
+                )
             bot.write_private(file, ",".join(COLUMNS) + "\n")
         elif file.stat().st_size < size:
-            raise bot.BotError(f"{file} is shorter than the manifest says: move both away")
+            raise bot.BotError(
+                bot.Both(
+                    f"{file} is shorter than the manifest says: move both away",
+                    f"{file}: manifest.json에 적힌 것보다 짧습니다. 둘 다 옮겨 두고 다시 받으십시오",
+                )
+            )
         elif size:
             os.truncate(file, size)
         else:
-            raise bot.BotError(f"{file} is not of this program: choose another folder")
+            raise bot.BotError(
+                bot.Both(
+                    f"{file} is not of this program: choose another folder",
+                    f"{file}: 이 프로그램이 만든 것이 아닙니다. 다른 폴더를 쓰십시오",
+                )
+            )
         known["bytes"] = file.stat().st_size
 
     def add(self, symbol: str, day: date, bars: Sequence[bot.Bar]) -> None:
@@ -191,7 +209,12 @@ def span_of(options: argparse.Namespace, today: date) -> list[date]:
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     found = [day for day in days if bot.is_trading_day(day)]
     if not found:
-        raise bot.BotError(f"no trading day from {first} to {last}")
+        raise bot.BotError(
+            bot.Both(
+                f"no trading day from {first} to {last}",
+                f"{first}부터 {last}까지 거래일이 없습니다",
+            )
+        )
     return found
 
 

@@ -13,6 +13,7 @@ import csv
 import hashlib
 import json
 import random
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -96,12 +97,26 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
     _read_stocks(folder / STOCKS, history)
     _read_factors(folder / MANIFEST, history)
     if not history.minutes:
-        raise bot.BotError(f"no minute of the period in {folder}")
+        raise bot.BotError(
+            bot.Both(
+                f"no minute of the period in {folder}", f"{folder}에 그 기간의 분봉이 없습니다"
+            )
+        )
     for day in history.days():
         if day < FIRST_DAY:
-            raise bot.BotError(f"{day}: the tables of ticks and taxes begin with {FIRST_DAY}")
+            raise bot.BotError(
+                bot.Both(
+                    f"{day}: the tables of ticks and taxes begin with {FIRST_DAY}",
+                    f"{day}: 호가단위와 세율 표가 {FIRST_DAY}부터라 그 앞의 날은 돌릴 수 없습니다",
+                )
+            )
         if not bot.is_trading_day(day):
-            raise bot.BotError(f"{day} is no trading day of KRX, but the history has minutes of it")
+            raise bot.BotError(
+                bot.Both(
+                    f"{day} is no trading day of KRX, but the history has minutes of it",
+                    f"{day}: 거래일이 아닌데 시세가 들어 있습니다",
+                )
+            )
     faults = faults_of(history)
     history.notes += faults[:MOST_FAULTS]
     if len(faults) > MOST_FAULTS:
@@ -119,7 +134,10 @@ def _read_stocks(file: Path, history: History) -> None:
         code, market, fund = (row.get(name) or "" for name in ("code", "market", "fund"))
         if not code or market not in MARKETS or fund not in ("", "0", "1"):
             raise bot.BotError(
-                f"{file} line {number}: code, market of {'/'.join(MARKETS)}, fund 0 or 1"
+                bot.Both(
+                    f"{file} line {number}: code, market of {'/'.join(MARKETS)}, fund 0 or 1",
+                    f"{file} {number}행: 종목코드, 시장({'/'.join(MARKETS)}), fund(0 또는 1)를 적으십시오",
+                )
             )
         history.markets[code] = market
         if fund == "1":
@@ -141,7 +159,9 @@ def _read_factors(file: Path, history: History) -> None:
                 raise ValueError(symbol)
             history.factors[symbol] = found
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise bot.BotError(f"{file}: the factors cannot be read") from None
+        raise bot.BotError(
+            bot.Both(f"{file}: the factors cannot be read", f"{file}: 수정계수를 읽을 수 없습니다")
+        ) from None
 
 
 def faults_of(history: History) -> list[str]:
@@ -185,24 +205,52 @@ def _within(day: date, first: date | None, last: date | None) -> bool:
 
 def _read_file(file: Path) -> list[bot.Bar]:
     if file.stat().st_size > MOST_BYTES:
-        raise bot.BotError(f"{file} is larger than {MOST_BYTES:,} bytes")
+        raise bot.BotError(
+            bot.Both(
+                f"{file} is larger than {MOST_BYTES:,} bytes",
+                f"{file}: 너무 큽니다(최대 {MOST_BYTES:,}바이트)",
+            )
+        )
     bars: list[bot.Bar] = []
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader, symbol = csv.DictReader(lines), file.stem.partition(".")[0].upper()
         heads = tuple(reader.fieldnames or ())
         if heads != COLUMNS and heads[: len(DAYS)] != DAYS:
             either = f"{','.join(COLUMNS)} or {','.join(DAYS)}"
-            raise bot.BotError(f"{file}: the first line must be {either}")
+            raise bot.BotError(
+                bot.Both(
+                    f"{file}: the first line must be {either}",
+                    f"{file}: 첫 줄은 {','.join(COLUMNS)} 또는 {','.join(DAYS)}이어야 합니다",
+                )
+            )
+        faults: list[bot.Both] = []
         for row in reader:
-            where = f"{file} line {reader.line_num}"
             try:
                 found = [_bar_of(symbol, row)] if heads == COLUMNS else _day_of(symbol, row)
+                if bars and found[0].start <= bars[-1].start:
+                    raise ValueError(bot.Both(
+                        f"{found[0].start:%Y-%m-%d %H:%M} does not come after the line before",
+                        f"{found[0].start:%Y-%m-%d %H:%M}: 앞줄보다 뒤의 시각이 아닙니다",
+                    ))  # fmt: skip
             except (ValueError, TypeError, bot.BadData) as error:
-                raise bot.BotError(f"{where}: {error}") from None
-            if bars and found[0].start <= bars[-1].start:
-                raise bot.BotError(f"{where}: {found[0].start} does not come after the line before")
-            bars += found
+                korean, number = bot.in_language(error.args[0], "ko"), reader.line_num
+                faults.append(bot.Both(f"line {number}: {error}", f"{number}행: {korean}"))
+            else:
+                bars += found
+    if faults:
+        raise bot.BotError(_in_one_round(file, faults))
     return bars
+
+
+def _in_one_round(file: Path, faults: list[bot.Both]) -> bot.Both:
+    """Return what is wrong in a file, line by line; of many the first and how many there are."""
+    more = len(faults) - MOST_FAULTS
+    korean = [each.ko for each in faults[:MOST_FAULTS]] + [f"그 밖에 {more:,}행"] * (more > 0)
+    english = [*faults[:MOST_FAULTS], *[f"{more:,} more lines"] * (more > 0)]
+    return bot.Both(
+        "\n  ".join([f"{file}: lines that cannot be read: {len(faults):,}", *english]),
+        "\n  ".join([f"{file}: 읽을 수 없는 줄이 {len(faults):,}개 있습니다", *korean]),
+    )
 
 
 def _day_of(symbol: str, row: dict[str, str]) -> list[bot.Bar]:
@@ -210,10 +258,16 @@ def _day_of(symbol: str, row: dict[str, str]) -> list[bot.Bar]:
 
     Slowly, so that a stop on the way is sold near its price and not at the low of the day.
     """
-    day = date.fromisoformat(row["date"])
+    try:
+        day = date.fromisoformat(row["date"])
+    except ValueError:
+        raise ValueError(bot.Both(
+            f"{row['date'][:40]!r} is no day as 2026-11-20",
+            f"{row['date'][:40]!r}: 날짜가 아닙니다(예: 2026-11-20)",
+        )) from None  # fmt: skip
     session = bot.session_of(day)
     if session is None:
-        raise ValueError(f"{day} is no trading day of KRX")
+        raise ValueError(bot.Both(f"{day} is no trading day of KRX", f"{day}: 거래일이 아닙니다"))
     first, high, low, last, volume = _numbers(row)
     shown = [(session.open, first, first)]
     for hours, begin, end in ((1, first, low), (3, low, high)):
@@ -236,20 +290,38 @@ def _day_of(symbol: str, row: dict[str, str]) -> list[bot.Bar]:
 
 def _numbers(row: dict[str, str]) -> tuple[int, int, int, int, int]:
     """Return open, high, low, close and volume of a row. Raises ValueError."""
-    first, high, low, last, volume = (int(row[name]) for name in COLUMNS[1:])
+    try:
+        first, high, low, last, volume = (int(row[name]) for name in COLUMNS[1:])
+    except (ValueError, TypeError):
+        name = next(each for each in COLUMNS[1:] if not re.fullmatch(r"-?[0-9]+", row[each] or ""))
+        text = (row[name] or "")[:40]
+        raise ValueError(bot.Both(
+            f"{name} {text!r} is no whole number", f"{name} {text!r}: 쉼표 없는 정수를 적으십시오"
+        )) from None  # fmt: skip
     if not 0 < low <= min(first, last) <= max(first, last) <= high:
-        raise ValueError(f"low {low} <= open {first}, close {last} <= high {high} does not hold")
+        raise ValueError(bot.Both(
+            f"low {low} <= open {first}, close {last} <= high {high} does not hold",
+            f"저가 {low:,} ≤ 시가 {first:,}, 종가 {last:,} ≤ 고가 {high:,}가 아닙니다",
+        ))  # fmt: skip
     if volume < 0:
-        raise ValueError(f"volume {volume}")
+        raise ValueError(bot.Both(f"volume {volume}", f"거래량 {volume:,}"))
     return first, high, low, last, volume
 
 
 def _bar_of(symbol: str, row: dict[str, str]) -> bot.Bar:
-    start = datetime.fromisoformat(row["time"])
+    try:
+        start = datetime.fromisoformat(row["time"])
+    except ValueError:
+        raise ValueError(bot.Both(
+            f"{row['time'][:40]!r} is no time as 2026-11-20 09:00",
+            f"{row['time'][:40]!r}: 시각이 아닙니다(예: 2026-11-20 09:00)",
+        )) from None  # fmt: skip
     start = start.replace(tzinfo=bot.KST) if start.tzinfo is None else start.astimezone(bot.KST)
     first, high, low, last, volume = _numbers(row)
     if start.second or start.microsecond:
-        raise ValueError(f"{row['time']} is no full minute")
+        raise ValueError(bot.Both(
+            f"{row['time']} is no full minute", f"{row['time']}: 분 단위의 시각이 아닙니다"
+        ))  # fmt: skip
     value = worth(volume, first, high, low, last) if volume else 0
     return bot.Bar(symbol, start, start + timedelta(minutes=1), first, high, low, last, volume, value, 4)  # fmt: skip
 

@@ -42,11 +42,16 @@ class Recorded:
 def read(first: Path) -> Recorded:
     """Read a recording from its first segment. Raises bot.BotError for what is none."""
     if not first.is_file():
-        raise bot.BotError(f"no recording {first}")
+        raise bot.BotError(bot.Both(f"no recording {first}", f"{first}: 그런 녹화 파일이 없습니다"))
     lines = replay.read_lines(first)
     start = next(lines, "")
     if not start.startswith("S"):
-        raise bot.BotError(f"{first} is not the first segment (-0000.gz) of a recording")
+        raise bot.BotError(
+            bot.Both(
+                f"{first} is not the first segment (-0000.gz) of a recording",
+                f"{first}: 녹화의 첫 파일(-0000.gz)을 적으십시오",
+            )
+        )
     header = json.loads(start[1:])
     settings = bot.BotSettings.model_validate(header["settings"])
     journal = first.parent.parent / header["journal"]
@@ -69,7 +74,7 @@ def read(first: Path) -> Recorded:
                     seen[trade.symbol] = trade.cum_volume
                     found.trades.setdefault(day, []).append(trade)
     if not found.trades:
-        raise bot.BotError(f"{first} holds no trade")
+        raise bot.BotError(bot.Both(f"{first} holds no trade", f"{first}: 체결이 하나도 없습니다"))
     return found
 
 

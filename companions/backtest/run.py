@@ -118,7 +118,12 @@ def run(
     if options.journal:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.journal and path.exists():
-        raise bot.BotError(f"{path} exists already: each run wants a folder of its own")
+        raise bot.BotError(
+            bot.Both(
+                f"{path} exists already: each run wants a folder of its own",
+                f"{path}: 이미 있습니다. 돌릴 때마다 새 폴더가 필요합니다",
+            )
+        )
     stage, began = Stage(settings, strategy, history, options, path), time.perf_counter()
     days = history.days()
     by_day = {symbol: _by_day(bars) for symbol, bars in history.minutes.items()}
@@ -234,7 +239,9 @@ class Stage:
         """Run the morning, the day's prices, and the evening; write the rows."""
         session = bot.session_of(day)
         if session is None:
-            raise bot.BotError(f"{day} is no trading day of KRX")
+            raise bot.BotError(
+                bot.Both(f"{day} is no trading day of KRX", f"{day}: 거래일이 아닙니다")
+            )
         self._base.update(self.last)
         for symbol in minutes:
             if factor := self._history.factors.get(symbol, {}).get(day):

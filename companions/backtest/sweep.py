@@ -55,7 +55,12 @@ def history_of(source: Source) -> History:
     if source.symbol:
         found.minutes = {s: bars for s, bars in found.minutes.items() if s == source.symbol}
         if not found.minutes:
-            raise bot.BotError(f"--symbol {source.symbol}: no such stock in the history")
+            raise bot.BotError(
+                bot.Both(
+                    f"--symbol {source.symbol}: no such stock in the history",
+                    f"--symbol {source.symbol}: 시세에 없는 종목입니다",
+                )
+            )
     return found
 
 
@@ -85,6 +90,7 @@ class Outcome:
     returns: tuple[float, ...] = ()
     trips_of_day: tuple[int, ...] = ()
     differences: tuple[str, ...] = ()
+    korean: str = ""  # of the error
 
 
 # --- points ------------------------------------------------------------------------------
@@ -106,13 +112,28 @@ def _values(name: str, text: str) -> list[float | int | str]:
         return [_number(each) for each in text.split("|")]
     ends = [_number(each) for each in text.split("..")]
     if len(ends) not in (2, 3) or any(isinstance(each, str) for each in ends):
-        raise bot.BotError(f"--sweep {name}={text}: FROM..TO..STEP, or values with | between them")
+        raise bot.BotError(
+            bot.Both(
+                f"--sweep {name}={text}: FROM..TO..STEP, or values with | between them",
+                f"--sweep {name}={text}: 처음..끝..간격, 또는 값|값으로 적으십시오",
+            )
+        )
     low, high, step = (float(each) for each in (*ends, 1)[:3])
     if not (step > 0 and high >= low and all(map(math.isfinite, (low, high, step)))):
-        raise bot.BotError(f"--sweep {name}={text}: FROM at most TO, STEP above 0")
+        raise bot.BotError(
+            bot.Both(
+                f"--sweep {name}={text}: FROM at most TO, STEP above 0",
+                f"--sweep {name}={text}: 처음은 끝보다 크지 않게, 간격은 0보다 크게 적으십시오",
+            )
+        )
     count = int((high - low) / step + 1e-9) + 1
     if count > MOST_POINTS:
-        raise bot.BotError(f"--sweep {name}={text}: more than {MOST_POINTS:,} values")
+        raise bot.BotError(
+            bot.Both(
+                f"--sweep {name}={text}: more than {MOST_POINTS:,} values",
+                f"--sweep {name}={text}: 값이 {MOST_POINTS:,}개를 넘습니다",
+            )
+        )
     whole = all(isinstance(each, int) for each in ends)
     values = [low + n * step for n in range(count)]
     return [round(each) if whole else round(each, 10) for each in values]
@@ -128,9 +149,16 @@ def parse_grid(text: str) -> dict[str, list[float | int | str]]:
     for part in text.split(","):
         name, equals, values = part.strip().partition("=")
         if not equals or not name.isidentifier() or not values.strip():
-            raise bot.BotError(f"--sweep {part.strip()!r}: NAME=FROM..TO..STEP or NAME=VALUE|VALUE")
+            raise bot.BotError(
+                bot.Both(
+                    f"--sweep {part.strip()!r}: NAME=FROM..TO..STEP or NAME=VALUE|VALUE",
+                    f"--sweep {part.strip()!r}: 이름=처음..끝..간격 또는 이름=값|값으로 적으십시오",
+                )
+            )
         if name in grid:
-            raise bot.BotError(f"--sweep: {name} twice")
+            raise bot.BotError(
+                bot.Both(f"--sweep: {name} twice", f"--sweep: {name}: 두 번 적혀 있습니다")
+            )
         grid[name] = _values(name, values.strip())
     return grid
 
@@ -142,7 +170,10 @@ def points_of(
     size = math.prod(map(len, grid.values()))
     if (count or size) > MOST_POINTS:
         raise bot.BotError(
-            f"--sweep: {count or size:,} runs; at most {MOST_POINTS:,}: use --random"
+            bot.Both(
+                f"--sweep: {count or size:,} runs; at most {MOST_POINTS:,}: use --random",
+                f"--sweep: {count or size:,}가지입니다. {MOST_POINTS:,}가지까지이니 --random으로 줄이십시오",
+            )
         )
     if not count or count >= size:
         return [dict(zip(grid, each, strict=True)) for each in itertools.product(*grid.values())]
@@ -170,14 +201,15 @@ def one(job: Job, point: Point) -> Outcome:
         chosen = parameters_at(job.strategy, job.parameters, point)
         strategy = bot.load_strategy(job.strategy, chosen)
     except bot.SettingsError as error:
-        return Outcome(point, error="; ".join(str(fault) for fault in error.faults))
+        text = "; ".join(map(str, error.faults))
+        return Outcome(point, error=text, korean=error.said("ko"))
     settings = job.settings
     if strategy.past_days:
         settings = settings.model_copy(update={"flat_at": None})
     options = Options(job.money, job.rules, journal=False)
     result = run(settings, strategy, history_of(job.source), options, Path())
     if result.failed:
-        return Outcome(point, error=result.failed[0])
+        return Outcome(point, error=result.failed[0], korean=bot.in_korean(result.failed[0]))
     report = result.report
     equity = [float(job.money), *(float(day.equity_krw) for day in report.days)]
     returns = metrics.returns_of(equity)
@@ -271,7 +303,12 @@ def walk_forward(
     tried = [each for each in outcomes if not each.error]
     days = tried[0].days if tried else ()
     if train < 2 or test < 1 or train + test > len(days):
-        raise bot.BotError(f"--walk-forward {train},{test}: the history has {len(days)} days")
+        raise bot.BotError(
+            bot.Both(
+                f"--walk-forward {train},{test}: the history has {len(days)} days",
+                f"--walk-forward {train},{test}: 시세가 {len(days)}일뿐입니다",
+            )
+        )
     windows, curve = [], [1.0]
     inside_days: list[float] = []
     outside_days: list[float] = []

@@ -64,7 +64,12 @@ def windows_of(text: str) -> tuple[int, int]:
     """Return the days inside and outside. Raises bot.BotError."""
     train, _, test = text.partition(",")
     if not (train.strip().isdecimal() and test.strip().isdecimal()):
-        raise bot.BotError(f"--walk-forward {text}: TRAIN,TEST in trading days, such as 60,20")
+        raise bot.BotError(
+            bot.Both(
+                f"--walk-forward {text}: TRAIN,TEST in trading days, such as 60,20",
+                f"--walk-forward {text}: 고를 거래일 수,판정할 거래일 수를 적으십시오. 예: 60,20",
+            )
+        )
     return int(train), int(test)
 
 
@@ -76,6 +81,10 @@ def show_sweep(options: argparse.Namespace, job: sweep.Job, trials: Trials, fold
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(words["running"].format(count=len(points)), total=len(points))
         done = sweep.sweep(job, points, on_done=lambda count: bar.update(task, completed=count))
+    if all(each.error for each in done):  # a name or a value that the strategy does not know
+        why = bot.Both(done[0].error, done[0].korean)
+        raise bot.BotError(bot.Both(f"--sweep: no run was possible: {why}",
+            f"--sweep: 돌릴 수 있는 값이 없습니다. {why.ko}"))  # fmt: skip
     spent, history = time.perf_counter() - began, sweep.history_of(job.source).digest
     code = code_of(job.strategy)
     tried = [each for each in done if not each.error]
@@ -120,7 +129,8 @@ def show_best(console: Console, words: dict[str, str], done: Sequence[sweep.Outc
     console.print(table)
     refused = [each for each in done if each.error]
     if refused:
-        console.print(words["refused"].format(count=len(refused), why=refused[0].error))
+        why = refused[0].korean if words is WORDS["ko"] else refused[0].error
+        console.print(words["refused"].format(count=len(refused), why=why))
 
 
 def show_verdict(console: Console, words: dict[str, str], verdict: sweep.Verdict) -> None:

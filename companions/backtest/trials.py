@@ -63,12 +63,22 @@ class Trials:
         found: dict[str, float] = {}
         if self._file.is_file():
             if self._file.stat().st_size > MOST_BYTES:
-                raise bot.BotError(f"{self._file} is larger than {MOST_BYTES:,} bytes")
+                raise bot.BotError(
+                    bot.Both(
+                        f"{self._file} is larger than {MOST_BYTES:,} bytes",
+                        f"{self._file}: 너무 큽니다(최대 {MOST_BYTES:,}바이트)",
+                    )
+                )
             for number, line in enumerate(self._file.read_text("utf-8").splitlines(), 1):
                 try:
                     trial = Trial(**json.loads(line))
                 except (ValueError, TypeError):
-                    raise bot.BotError(f"{self._file} line {number} is no trial") from None
+                    raise bot.BotError(
+                        bot.Both(
+                            f"{self._file} line {number} is no trial",
+                            f"{self._file} {number}행: 시험 기록이 아닙니다",
+                        )
+                    ) from None
                 if trial.history == history:
                     found[trial.asked] = trial.sharpe
         spread = statistics.stdev(found.values()) if len(found) > 1 else 0.0

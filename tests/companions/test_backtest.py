@@ -186,6 +186,45 @@ def test_a_spoilt_history_is_named_by_file_and_line(tmp_path: Path, text: str, n
         history.read_folder(tmp_path, None, None)
 
 
+def test_all_lines_of_a_spoilt_history_are_told_in_one_round(tmp_path: Path):
+    """In the reader's language; of very many the first twelve and how many more there are."""
+    bad = [
+        "2026-03-03 09:01;70000;70100;69900;70000;100", '2026-03-03 09:02,"70,000",70100,69900,70000,100',
+        "2026-03-03 09:03,70000,69000,69900,70000,100", "2026-03-03 09:04,70000", GOOD.strip(),
+    ]  # fmt: skip
+    head = ",".join(history.COLUMNS) + "\n"
+    (tmp_path / "005930.csv").write_text(head + GOOD + "\n".join(bad) + "\n")
+    with pytest.raises(bot.BotError) as caught:
+        history.read_folder(tmp_path, None, None)
+    korean = caught.value.said("ko").splitlines()
+    assert korean[0].endswith("005930.csv: 읽을 수 없는 줄이 5개 있습니다")
+    for line, words in zip(korean[1:], ("시각이 아닙니다", "open '70,000': 쉼표 없는 정수", "고가 69,000",
+                                        "high '': 쉼표", "앞줄보다"), strict=True):  # fmt: skip
+        assert words in line and "행: " in line
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()[1:]] == [
+        f"  line {n}" for n in range(3, 8)
+    ]
+    (tmp_path / "005930.csv").write_text(head + "x\n" * 100)
+    with pytest.raises(bot.BotError) as caught:
+        history.read_folder(tmp_path, None, None)
+    assert caught.value.said("ko").splitlines()[-1] == "  그 밖에 88행"
+
+
+def test_a_sweep_of_a_name_that_the_strategy_lacks_is_no_sweep(tmp_path: Path):
+    """No empty table and no verdict over nothing: the name that was meant."""
+    for grid, words in (
+        ("lookbak=6..24", "혹시 lookback_bars?"),
+        ("lookback_bars=6-24", "'6-24' → 정수"),
+    ):
+        given = ["--backtest", "--days", "1", "--sweep", grid, "--state", str(tmp_path)]
+        with pytest.raises(bot.BotError) as caught:
+            command_line.run_command(build_parser().parse_args(given))
+        assert words in caught.value.said(
+            "ko"
+        ) and "돌릴 수 있는 값이 없습니다" in caught.value.said("ko")
+        assert "no run was possible" in str(caught.value)
+
+
 def test_the_users_own_minutes_are_read(tmp_path: Path):
     """CODE.csv, Korean time, a period cut out of it."""
     lines = [

@@ -306,6 +306,22 @@ def test_modules_beside_the_file_are_short():
     assert {name: length for name, length in lengths.items() if length > LONGEST_MODULE} == {}
 
 
+def test_what_a_companion_says_at_its_end_has_its_korean():
+    """An error that ends a command is a sentence in the reader's language: no text of one language only.
+
+    An audit of the commands beside the bot: 44 of their ends spoke English to a Korean.
+    """
+    bare = []
+    for path in (ROOT / "companions").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                name, text = ast.unparse(node.func), node.args[0]
+                ends = name in ("bot.BotError", "bot.JournalError")
+                if ends and isinstance(text, ast.Constant | ast.JoinedStr):
+                    bare.append(f"{path.name}:{node.lineno} {ast.unparse(text)[:60]}")
+    assert bare == []
+
+
 # pycryptodome asks `platform.architecture()` at import, which runs the program `file` if there is one.
 IMPORT_AND_LOOK = """
 import sys, time
