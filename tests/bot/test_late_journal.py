@@ -202,7 +202,7 @@ def test_a_stop_while_the_journal_is_late_is_no_clean_end():
         return late, trader.bridge.messages[-1]
 
     late, said = Life().play(story)
-    assert "locked" in late and "locked" in said
+    assert "locked" in late and "다른 프로그램이 쓰는 중" in said
 
 
 def test_an_fsync_that_hangs_for_a_minute_holds_no_other_stop_and_no_word_of_the_owner():
