@@ -319,3 +319,28 @@ def test_the_equity_of_an_evening_is_cash_and_shares_at_the_newest_price(traded_
     equity = 1_000_000 + 10 * price
     assert (told["equity"], told["net"]) == (equity, "+17,000")
     assert told["percent"] == f"{100 * 17_000 / (equity - 17_000):+.2f}"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("what", PATHS)
+def test_an_answer_that_comes_while_all_winds_down_is_heard(what, stopped):
+    """It may hold the last fill; the lane is free behind it, also without an answer."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await trader.broker.auth.token()
+        life.wire.script[PATHS[what]] = [5.0]
+        ask = bot.Ask(what, SYMBOL if what == "price" else "")
+        put = asyncio.create_task(trader._put(ask, "lane"))
+        await asyncio.sleep(1)
+        busy = "lane" in trader._busy_since
+        if stopped:
+            trader.stop("test")
+        await put
+        heard = [type(each.value).__name__ for each in trader.recorder.events(bot.Seen)]
+        return busy, "lane" in trader._busy_since, heard
+
+    kind = {"cash": "Cash", "price": "Instrument", "orders": "OrderList", "holdings": "Balance"}[
+        what
+    ]
+    assert parts(story) == (True, False, [kind])

@@ -132,3 +132,33 @@ def test_money_and_shares_are_those_of_the_last_figures_however_they_came(seed):
     assert (again.cash_krw, again.today, again.held()) == (
         walk.ledger.cash_krw, walk.ledger.today, walk.ledger.held()
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("taken", ["never", "yesterday", "today"])
+@pytest.mark.parametrize("his", [0, 3])
+@pytest.mark.parametrize("sold", [2, 3, 7, 13])
+def test_a_sell_of_the_owner_takes_of_ours_only_once_the_account_of_the_day_is_known(
+    waits, taken, his, sold
+):
+    """Before that he may have bought them while nobody looked: his count is below zero until then."""
+    ledger, at = bot.Ledger(), datetime.combine(DAY, bot.clock_time(8, 40), bot.KST)
+    earlier = bot.previous_trading_day(DAY)
+    ledger.apply(bot.DayOpened(earlier, at, waits=waits))
+    if taken != "never":
+        ledger.apply(bot.AccountTaken(10_000_000, {}, at))
+    ledger.position(SYMBOL).quantity, ledger.position(SYMBOL).cost = 10, Fraction(700_000)
+    ledger.apply(bot.DayOpened(DAY, at, waits=waits))
+    if taken == "today":
+        ledger.apply(bot.AccountTaken(10_000_000, {}, at))
+    ledger.external = {SYMBOL: his} if his else {}
+    ledger.apply(bot.OrderIntent(
+        "his", DAY, SYMBOL, SELL, K.LIMIT, sold, 70_000, "external", "external", "his", at
+    ))  # fmt: skip
+    ledger.apply(bot.OrderUpdate("his", E.ACCEPTED, at, "0000000900"))
+    won = 70_000 * sold
+    ledger.apply(bot.OrderUpdate("his", E.FILL, at, "0000000900", quantity=sold, amount_krw=won))
+    held_back = waits and taken != "today"
+    of_ours = 0 if held_back else min(10, max(0, sold - his))
+    assert ledger.position(SYMBOL).quantity == 10 - of_ours
+    assert ledger.external[SYMBOL] == his - sold + of_ours

@@ -399,3 +399,61 @@ def test_the_account_is_asked_about_an_unknown_order_only_when_nothing_else_move
     lone = known >= 0 and beside in ("", "an older one", "a fill before")
     assert broker._lone_unknown(side) == ([order] if lone else [])
     assert broker._lone_unknown(side.BUY if side is SELL else SELL) == []
+
+
+def morning_with(ours, sold):
+    """Return a bench in the morning of a day: shares of ours of the day before, sells of the owner listed."""
+    bench = Bench(flat_at=None)
+    bench.ledger.position(SYMBOL).quantity = ours
+    bench.ledger.position(SYMBOL).cost = Fraction(ours * 70_000)
+    bench.ledger.day = bench.ledger.account_day = EARLIER
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(DAY))
+    bench.seen(instrument(SYMBOL))
+    bench.list_of()
+    if sold:
+        bench.ledger.external[SYMBOL] = -sold
+    return bench
+
+
+@pytest.mark.parametrize("sold", [0, 4, 10])
+@pytest.mark.parametrize("shown", [0, 3, 6, 10, 14])
+def test_shares_that_the_owners_sells_explain_are_given_up_at_once(sold, shown):
+    """All others are waited for; with more than ours the rest is his. Nothing of his is left below zero."""
+    bench = morning_with(10, sold)
+    bench.balance(*([(SYMBOL, shown)] if shown else []))
+    bench.now += timedelta(seconds=5)
+    done = bench.list_of()
+    explained = shown >= 10 or 10 - sold == shown
+    core, position = bench.engine.core, bench.ledger.position(SYMBOL)
+    assert ("account" in core.holds) is not explained
+    assert alerts(done).count("mismatch") == (not explained)
+    assert position.quantity == (min(10, shown) if explained else 10)
+    if explained:
+        assert bench.ledger.external == ({SYMBOL: shown - 10} if shown > 10 else {})
+        assert bench.ledger.account_day == DAY
+
+
+@pytest.mark.parametrize("night", [False, True])
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("listed_s", [4, 5, 60])
+def test_the_first_balance_of_a_day_is_that_of_the_day_and_of_no_fill_since(night, fill, listed_s):
+    """A list five seconds later confirms it; one of another day, or overtaken by a fill, is asked for anew."""
+    bench = morning_with(10, 0)
+    core = bench.engine.core
+    bench.balance((SYMBOL, 10))
+    if night:
+        bench.now += timedelta(days=3)
+        bench.command("day", session=bot.session_of(bench.now.date()))
+    if fill:
+        core.last_fill_at = bench.now + timedelta(seconds=1)
+    bench.now += timedelta(seconds=listed_s)
+    done = bench.list_of()
+    settled = night or listed_s >= 5
+    taken = settled and not night and not fill
+    assert ("account" in core.holds) is not taken
+    assert (bot.Ask("holdings") in asks(done)) is (settled and not taken)
+    bench.balance((SYMBOL, 10))
+    bench.now += timedelta(seconds=5)
+    bench.list_of()
+    assert ("account" in core.holds) is (not settled and fill)
