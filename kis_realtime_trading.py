@@ -7390,7 +7390,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "orphan": ("⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
         "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought"),
     "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
-    "journal_old": ("⛔ 봇이 꺼져 있던 {at}의 주문 {order_no}이(가) 저널에 없습니다. 직접 내신 주문이면 --accept-orders",
+    "journal_old": ("⛔ 봇이 꺼져 있던 {at}의 주문이 저널에 없습니다: {order_no}. 직접 내신 주문이면 --accept-orders",
         "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders"),
     "no_limits": ("⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 "
         "증권사 현재가로 확인된 매수호가에 지정가로 냅니다",
@@ -11574,6 +11574,8 @@ class Teller:
         held = self._bridge.held() or "nothing"
         shown = {**figures, "net": f"{net:+,}", "positions": held, "equity": equity}
         before = equity - net
+        if before <= 0 and not figures["trades"]:
+            return  # ended before the account was read: nothing is known to report
         self._bridge.tell(
             "day_report", **shown, percent=f"{100 * net / before:+.2f}" if before > 0 else "-",
             month=f"{self._month(day):+,}", next=following,

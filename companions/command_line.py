@@ -30,7 +30,7 @@ def show_names(options: argparse.Namespace) -> int:
     if not found:
         raise bot.BotError(bot.Both(
             f"no stock named {options.find!r}: its six-digit code always works",
-            f"이름에 {options.find!r}이(가) 든 종목을 찾지 못했습니다. 여섯 자리 종목코드는 언제나 쓸 수 있습니다.",
+            f"{options.find!r}: 이름에 이 말이 든 종목을 찾지 못했습니다. 여섯 자리 종목코드는 언제나 쓸 수 있습니다.",
         ))  # fmt: skip
     return 0
 

@@ -48,7 +48,7 @@ TEXTS = {
         "손절 한 번에는 하루 한도의 3분의 1까지만 잃도록 정합니다.",
         "telegram": "텔레그램 봇 토큰 (@BotFather가 준 것, 안 쓰면 Enter)",
         "speak": "텔레그램에서 그 봇에게 아무 말이나 보낸 뒤 Enter (또는 채팅 번호)",
-        "heard": "{name}님의 채팅 {chat}을(를) 찾았습니다.",
+        "heard": "{name}님과의 대화방을 찾았습니다({chat}).",
         "unheard": "아직 받은 말이 없습니다.",
         "sent": "시험 메시지를 보냈습니다.",
         "again": "다시 적어 주십시오 (그대로 두려면 Enter)",
@@ -57,6 +57,7 @@ TEXTS = {
         "later": "지금은 확인하지 못했습니다. 나중에 --check로 확인하십시오.",
         "wait": "토큰은 1분에 한 번만 나옵니다. {s:.0f}초 기다립니다...",
         "form": "형식이 다릅니다: {expected}",
+        "form_money": "원 단위 숫자를 적으십시오: {low:,}~{high:,} (300만처럼 적어도 됩니다)",
         "form_key": "공백 없는 영문·숫자 36자 (받은 글자 {n}자)",
         "form_secret": "공백 없는 영문·숫자·기호 180자 (받은 글자 {n}자)",
         "form_account": "숫자 8자리, 또는 8자리-2자리. 예: 12345678-01 (받은 글자 {n}자)",
@@ -64,9 +65,9 @@ TEXTS = {
         "dear": "{name} 1주가 1건 한도 {limit:,}원보다 비쌉니다. 이 종목은 사지 못합니다.",
         "show": "이렇게 적습니다 (나머지는 기본값):",
         "write": "{path}에 저장할까요? [Y/n]",
-        "write_over": "{path}을(를) 이렇게 바꿀까요? [Y/n]",
+        "write_over": "{path}: 이렇게 바꿀까요? [Y/n]",
         "nothing": "아무것도 쓰지 않았습니다.",
-        "broken": "{path}을(를) 읽을 수 없습니다. {copy}(으)로 옮겨 두고 새로 만들까요? [y/N]",
+        "broken": "{path}: 읽을 수 없습니다. 이름을 바꾸어 두고({copy}) 새로 만들까요? [y/N]",
         "done": "저장했습니다: {path} (질문 {count}개). 다음에 입력할 명령:\n  {command}",
     },
     "en": {
@@ -96,6 +97,7 @@ TEXTS = {
         "later": "this could not be tested now; --check tests it later",
         "wait": "a token is given once a minute: waiting {s:.0f} s...",
         "form": "not of that form: {expected}",
+        "form_money": "a number of won, {low:,} to {high:,}",
         "form_key": "36 letters and digits without blanks ({n} came)",
         "form_secret": "180 letters, digits and signs without blanks ({n} came)",
         "form_account": "8 digits, or 8 and 2: 12345678-01 ({n} letters came)",
@@ -509,7 +511,7 @@ class Setup:
                 return usual
             if digits.isdigit() and low <= int(digits) * factor <= high:
                 return int(digits) * factor
-            self.say("form", expected=f"{low:,} ~ {high:,}")
+            self.say("form_money", low=low, high=high)
 
     # --- the phone ---
 

@@ -62,7 +62,7 @@ SAID: tuple[tuple[str, str, str], ...] = (
     (r"unrecognized arguments: (\S+).*", "{0}: 그런 옵션은 없습니다.", "{0}: there is no such option."),
     (r"argument --([\w-]+).*?: expected .*", "--{0} 뒤에 값이 있어야 합니다.", "--{0} needs a value."),
     (r"argument --([\w-]+).*?: invalid \w+ value: '(.*)'",
-        "--{0} '{1}'은(는) 쓸 수 없는 값입니다.", "--{0} {1!r} cannot be used."),
+        "--{0} '{1}': 쓸 수 없는 값입니다.", "--{0} {1!r} cannot be used."),
     (r"--set knows no (.*)", "--set에 그런 이름은 없습니다: {0}", "--set knows no {0}"),
     (r"--speed (.*)", "--speed {0}: 0보다 크고 100,000 이하여야 합니다.", "--speed {0}: above 0, 100,000 at most."),
     (r"expected HH:MM or HH:MM:SS, was '(.*)'", "'{0}': 시각은 HH:MM 또는 HH:MM:SS로 적습니다.",

@@ -951,6 +951,19 @@ def test_a_slow_report_of_the_day_does_not_starve_the_watchdog(monkeypatch, hang
     assert "day_report" in life.alerts()
 
 
+def test_a_bot_ended_before_it_knew_the_account_reports_no_day():
+    """A Ctrl-C in the first seconds: no result of 0 won, no equity of 0 won."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        await asyncio.sleep(0.2)
+        await life.stop(trader, run)
+
+    life = Life(start="08:40:00")
+    life.play(story)
+    assert "day_report" not in life.alerts() and life.alerts()[-1] == "stopped"
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [("inquire-price", f"price {SYMBOL}"), ("psbl-order", "cash"), ("inquire-balance", "holdings")],

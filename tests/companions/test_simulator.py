@@ -2336,7 +2336,7 @@ def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
     ("given", "korean", "english"),
     [
         ("--sped 3", "--sped: 그런 옵션은 없습니다. 혹시 --speed입니까?", "Did you mean --speed?"),
-        ("--speed x", "--speed 'x'은(는) 쓸 수 없는 값입니다.", "--speed 'x' cannot be used."),
+        ("--speed x", "--speed 'x': 쓸 수 없는 값입니다.", "--speed 'x' cannot be used."),
         ("--speed 0", "--speed 0: 0보다 크고", "--speed 0: above 0"),
         ("--start 25:00", "'25:00': 시각은 HH:MM", "'25:00' is no time"),
         ("--lag much", "none, typical, wild 가운데 하나", "is none of none, typical, wild."),
