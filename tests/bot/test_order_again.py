@@ -216,3 +216,88 @@ def test_the_first_page_of_a_balance_says_whose_it_is(tmp_path, first, second, r
         return False
 
     assert run(main) is refused
+
+
+@pytest.mark.parametrize("result", [None, "", "0", "1", "2", " 0 ", " 1 "])
+@pytest.mark.parametrize("key", ["msg_cd", "error_code"])
+@pytest.mark.parametrize(
+    ("code", "means"), [("APBK0919", "REFUSED"), ("EGW00130", "NOT_SENT"), ("ABC", "UNKNOWN")]
+)
+@pytest.mark.parametrize("number", ["", "0000012345"])
+def test_an_order_was_refused_only_when_the_body_says_no_and_names_no_order(
+    result, key, code, means, number
+):
+    """No: a result that is not 0, or an error of the gateway's own form; a number beside it contradicts it."""
+    body = {key: code, "msg1": "said", "output": {"ODNO": number}}
+    if result is not None:
+        body["rt_cd"] = result
+    answer = bot.classify_order_answer(reply(**body))
+    said = (result or "").strip()
+    no = said not in ("", "0") or (said == "" and key == "error_code")
+    if said == "0" and number:
+        assert (answer.outcome.name, answer.order_no) == ("ACCEPTED", number)
+    else:
+        assert answer.outcome.name == (means if no and not number else "UNKNOWN")
+        assert answer.order_no == ""
+
+
+@pytest.mark.parametrize("what", ["new", "cancel"])
+@pytest.mark.parametrize("says", ["yes", "no"])
+def test_what_an_answer_to_an_order_echoes_of_ours_is_starred(tmp_path, what, says):
+    """Account, app key and secret, whether the order was taken or not."""
+
+    async def main():
+        desk, transport = clients(tmp_path, (0, token()))
+        secrets = [each.reveal() for each in bot.secrets_of(desk.profile)]
+        body = {"yes": ACCEPTED, "no": {"rt_cd": "1", "msg_cd": "APBK0919"}}[says]
+        output = {"ODNO": "0000012345" if says == "yes" else "", "KRX_FWDG_ORD_ORGNO": "1"}
+        transport.script.append((0, reply(**body, msg1="; ".join(secrets), output=output)))
+        if what == "new":
+            answer = await desk.orders.submit(intent())
+        else:
+            answer = await desk.orders.change(
+                bot.OrderCall(what, intent(), "0000000001", "1", "00")
+            )
+        return (
+            answer.outcome.name,
+            [each for each in secrets if each and each in answer.text],
+            answer.text,
+        )
+
+    outcome, shown, text = run(main)
+    assert (outcome, shown) == ({"yes": "ACCEPTED", "no": "REFUSED"}[says], [])
+    assert "***" in text
+
+
+@pytest.mark.parametrize("cma", [False, True])
+def test_orderable_cash_counts_a_cma_account_as_the_settings_say(tmp_path, cma):
+    """And never what is lent: the figure without receivables."""
+
+    async def main():
+        desk, transport = clients(tmp_path, (0, token()))
+        cash = {"nrcvb_buy_amt": "500", "max_buy_amt": "900", "ord_psbl_cash": "700"}
+        transport.script.append((0, reply(rt_cd="0", msg_cd="K", output=cash)))
+        desk.orders.cma = cma
+        found = await desk.orders.orderable_cash()
+        return found, transport.calls[-1][2]["CMA_EVLU_AMT_ICLD_YN"]
+
+    assert run(main) == (500, "Y" if cma else "N")
+
+
+def test_the_realised_result_of_a_day_is_the_total_of_its_last_page(tmp_path):
+    """Each page carries a sum so far; paper has none, which is no zero."""
+
+    async def main():
+        script = [(0, token())]
+        for number, following in ((100, "F"), (250, "")):
+            total = {"tot_rlzt_pfls": f"{number}"}
+            mark = {"ctx_area_fk100": f"{number}", "ctx_area_nk100": "N"}
+            script.append((0, reply(
+                headers={"tr_cont": following}, rt_cd="0", msg_cd="K", output1=[], output2=[total], **mark
+            )))  # fmt: skip
+        desk, _ = clients(tmp_path, *script)
+        paper = await desk.orders.realized_today(bot.date(2026, 11, 20))
+        real = desk.again(profile=bot.replace(desk.profile, environment="real"))
+        return paper, await real.orders.realized_today(bot.date(2026, 11, 20))
+
+    assert run(main) == (None, 250)

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import edge
 import pytest
 from test_calls_in_a_row import reply
+from test_late_journal import locked
 from test_trader import SYMBOL, Life, Wrong
-from test_trader_in_a_row import let_go, parts, trader_of
+from test_trader_in_a_row import let_go, parts, run_for, trader_of
 
 import kis_realtime_trading as bot
 
@@ -344,3 +345,73 @@ def test_an_answer_that_comes_while_all_winds_down_is_heard(what, stopped):
         what
     ]
     assert parts(story) == (True, False, [kind])
+
+
+@pytest.mark.parametrize(
+    "form", ["whole", "eight digits", "with a dash", "another product", "another"]
+)
+def test_notices_of_the_account_of_the_settings_reach_the_engine(form):
+    """Ten digits, or the eight of the account; those of another account of the HTS id are dropped."""
+
+    async def story(life, trader):
+        from test_codec import IV, KEY, encrypted, notice_text
+
+        tr_id = bot.NOTICE_TRS[trader.profile.environment]
+        trader.broker.decoder.set_key(tr_id, KEY, IV)
+        account, product = trader.profile.account.reveal(), trader.profile.product
+        named = {
+            "whole": account + product, "eight digits": account, "with a dash": f"{account}-{product}",
+            "another product": account + "22", "another": "99999999" + product,
+        }[form]  # fmt: skip
+        trader.inbox.put(encrypted(notice_text(f1=named), tr_id))
+        await run_for(trader._pump(), 0.1)
+        return trader.counts["Notice"]
+
+    assert parts(story) == int(form in ("whole", "eight digits", "with a dash"))
+
+
+@pytest.mark.parametrize("what", PATHS)
+@pytest.mark.parametrize("how", ["refused", "unreadable", "silence", "nobody"])
+def test_only_what_the_broker_refuses_again_and_again_is_told(what, how):
+    """A question without an answer says nothing about itself: that is the broker's trouble, told for all."""
+
+    async def story(life, trader):
+        await trader.broker.auth.token()
+        life.wire.script[PATHS[what]] = {
+            "refused": [reply(200, rt_cd="1", msg_cd="OPSQ0001", msg1="no")],
+            "unreadable": [reply(200, rt_cd="0", msg_cd="K")], "silence": [bot.NoAnswer("x")],
+            "nobody": [bot.NotSent("x")],
+        }[how] * 40  # fmt: skip
+        ask = bot.Ask(what, SYMBOL if what == "price" else "")
+        told = []
+        for _ in range(bot.REFUSALS_UNTOLD + 1):
+            assert await trader.broker.answer(ask) is None
+            told.append(f"answer {what} {ask.symbol}" in trader.broker.troubles)
+        return told
+
+    judged = how in ("refused", "unreadable")
+    assert parts(story) == [False] * (bot.REFUSALS_UNTOLD - 1) + [judged] * 2
+
+
+@pytest.mark.parametrize(
+    ("action", "purpose", "told"),
+    [("new", "exit", True), ("cancel", "exit", False), ("change", "exit", False), ("new", "entry", False),
+     ("cancel", "entry", False)],
+)  # fmt: skip
+def test_of_what_waits_for_the_journal_only_a_new_sell_is_told(action, purpose, told):
+    """Only the owner can sell meanwhile; what waits of orders that are there already is no sell."""
+
+    async def story(life):
+        trader = trader_of(life)
+        side = bot.Side.SELL if purpose == "exit" else bot.Side.BUY
+        row, call = let_go(trader, purpose=purpose, side=side)
+        with locked(life, trader):
+            trader.bridge.execute([row, call._replace(action=action)])
+            await asyncio.sleep(3)
+            said = trader.bridge.said["sell_waits"]
+        while trader.bridge.late:
+            await asyncio.sleep(0.5)
+        trader.journal.close()
+        return said, trader.bridge.calls.qsize()
+
+    assert Life().play(story) == (int(told), 1)

@@ -181,3 +181,27 @@ def test_an_order_is_told_by_its_first_try_and_pace_once_only(purpose, tried, wh
     again = purpose == "exit" and tried
     told = [] if again and why != "HALTED" else ["refused" if why else "order_sent"]
     assert alerts(done) == told
+
+
+def test_each_time_the_clock_is_doubted_the_ages_of_open_orders_begin_anew():
+    """Also the second time of one day: what was counted between is of a clock that was wrong again."""
+    bench = Bench(flat_at=None).start()
+    intent = bot.OrderIntent(
+        "x", DAY, SYMBOL, BUY, K.LIMIT, 10, 70_000, "entry", "entry", "s", bench.now
+    )
+    bench.ledger.apply(intent)
+    order = bench.ledger.orders["x"]
+    order.status, order.since = S.CANCEL_UNKNOWN, bench.now
+    ages, seen = bench.engine.core.reconciler.ages, []
+    for name, seconds in (
+        ("hold", 50),
+        ("release", 30),
+        ("hold", 20),
+        ("release", 10),
+        ("hold", 5),
+    ):
+        bench.now += timedelta(seconds=seconds)
+        seen.append(ages.of(order, bench.now))
+        bench.command(name, text="clock")
+    assert seen == [50, 30, 50, 10, 15]
+    assert ages.of(order, bench.now) == 0
