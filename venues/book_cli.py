@@ -142,8 +142,12 @@ async def run(
                     async with asyncio.timeout(options.wait):
                         while shown.book is None:
                             await asyncio.sleep(0.05)
+                if shown.book is None:
+                    text = say("book_unheard", language, symbol=options.book, why=redact(line.why))
+                    print(f"{text}\n{say('find_why', language)}")
+                    return 1
                 console.print(table())
-                return 0 if shown.book else 1
+                return 0
             with Live(table(), console=console, auto_refresh=False) as live:
                 while True:
                     for task in tasks:

@@ -26,7 +26,16 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from kis_realtime_trading import Redactor, run_guarded, set_up_logging
+from kis_realtime_trading import (
+    BadData,
+    BotError,
+    NoAnswer,
+    NotSent,
+    Redactor,
+    in_language,
+    run_guarded,
+    set_up_logging,
+)
 from venues import binance, upbit
 from venues.board import WIDE
 from venues.common import FeedChange, VQuote, VTicker, day_of, rounded
@@ -38,7 +47,7 @@ from venues.settings import (
     load_settings,
 )
 from venues.store import PremiumStore, plot
-from venues.wire import Clock
+from venues.wire import Clock, NotConnected
 from venues.words import hundred_millions, percent, price, say
 
 OLD_STATUS_S = 60
@@ -252,6 +261,8 @@ async def _watch(options: argparse.Namespace, settings: VenueSettings, given: En
                         while not watched.complete():
                             await asyncio.sleep(0.1)
                 console.print(shown())
+                if not watched.complete():
+                    print(say("find_why", settings.language))
                 return 0 if watched.complete() else 1
             with Live(shown(), console=console, auto_refresh=False) as live:
                 while True:
@@ -395,11 +406,28 @@ def _run(options: argparse.Namespace) -> int:
         return show_status(settings)
     if options.command == "kimchi" and options.history:
         return show_history(options, settings)
-    if demo:
-        with tempfile.TemporaryDirectory() as folder:
-            settings = settings.model_copy(update={"state_dir": Path(folder)})
-            return asyncio.run(_COMMANDS[options.command](options, settings, given))
-    return asyncio.run(_COMMANDS[options.command](options, settings, given))
+    try:
+        if demo:
+            with tempfile.TemporaryDirectory() as folder:
+                settings = settings.model_copy(update={"state_dir": Path(folder)})
+                return asyncio.run(_COMMANDS[options.command](options, settings, given))
+        return asyncio.run(_COMMANDS[options.command](options, settings, given))
+    except (
+        NotSent,
+        NoAnswer,
+        BadData,
+    ) as error:  # of a question: an order's own end in its journal
+        print(Redactor(given.secrets())(no_use(error, settings.language)), file=sys.stderr)
+        return 1
+
+
+def no_use(error: BotError, language: str) -> str:
+    """Return what to say when a venue gave no answer of use to a question."""
+    from venues.checks import CAUSES
+
+    cause = CAUSES.get(error.kind) if isinstance(error, NotConnected) else None
+    why = error.said(language) if cause is None else in_language(cause.what, language)
+    return f"{say('no_use', language, why=why)}\n{say('find_why', language)}"
 
 
 _COMMANDS: dict[str, Callable[[Any, Any, Any], Coroutine[Any, Any, int]]] = {

@@ -122,6 +122,7 @@ async def conditions(
                 print(
                     redact(say("c_down", options.language, time=shown.now(), why=line.why or "…"))
                 )
+                print(say("find_why", options.language))
                 return 1
             if prices:
                 for name, why in feed.why.items():
@@ -254,6 +255,8 @@ def hits_table(feed: ConditionFeed, name: str, language: str) -> Table:
     table.add_column(say("c_stock", language))
     for head in ("last", "c_change"):
         table.add_column(say(head, language), justify="right")
+    if not feed.hits[name]:
+        table.caption, table.caption_justify = say("c_empty", language), "left"
     for hit in feed.hits[name]:
         table.add_row(f"{hit.symbol} {hit.name}", f"{hit.price:,}", percent(hit.change))
     return table

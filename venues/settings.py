@@ -184,6 +184,20 @@ def read_settings(text: str, environ: Mapping[str, str]) -> tuple[VenueSettings,
     return settings, Environment(keys=keys, telegram_token=Secret(token), telegram_chat=chat)
 
 
+_TEXT_FILE = Both("a text file (UTF-8) that you may read", "읽을 수 있는 UTF-8 텍스트 파일")
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> Both:
+    """Return what is wrong with a file."""
+    kinds = {
+        FileNotFoundError: Both("no such file", "없는 파일"), IsADirectoryError: Both("a folder", "폴더"),
+        PermissionError: Both("no right to read it", "읽을 권한이 없음"),
+        UnicodeDecodeError: Both("no UTF-8 text", "UTF-8 글자가 아님"),
+    }  # fmt: skip
+    name = type(error).__name__
+    return next((told for kind, told in kinds.items() if isinstance(error, kind)), Both(name, name))
+
+
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[VenueSettings, Environment]:  # fmt: skip
     """Read the file given, or `venues.yaml` here when there is one. Raises SettingsError."""
     file = path or FILE
@@ -192,9 +206,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> tuple[VenueS
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [Fault(str(file), type(error).__name__, "a readable text file")]
-        ) from None
+        raise SettingsError([Fault(str(file), _unreadable(error), _TEXT_FILE)]) from None
     return read_settings(text, environ)
 
 

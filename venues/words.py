@@ -34,6 +34,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{typed}: 어느 옵션인지 알 수 없습니다: {all}",
         "{typed}: it could be any of {all}",
     ),
+    "no_use": (
+        "거래소에 물었으나 쓸 수 있는 답이 없습니다: {why}. 주문은 보내지 않았습니다.",
+        "A venue gave no answer of use: {why}. No order was sent.",
+    ),
+    "book_unheard": (
+        "{symbol}: 호가가 오지 않았습니다. {why}\n종목 이름이 맞습니까? 업비트 KRW-BTC, 바이낸스 BTCUSDT, 키움 005930처럼 씁니다.",
+        "{symbol}: no book came. {why}\nIs the name right? KRW-BTC at Upbit, BTCUSDT at Binance, 005930 at Kiwoom.",
+    ),
+    "c_empty": ("지금은 해당 종목이 없습니다", "no stock is in it now"),
     "find_why": ("원인 찾기: python -m venues check", "To find the cause: python -m venues check"),
     "perhaps": ("혹시 {near}입니까?", "Did you mean {near}?"),
     "all_options": ("전체 옵션: {program} --help", "All options: {program} --help"),
@@ -45,7 +54,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{venue}: 저널에 쓸 수 없어 이 거래소의 주문 확인을 멈췄습니다. 다른 거래소는 계속됩니다. ({why})",
         "{venue}: its journal cannot be written, orders there are no longer looked after; the others go on. ({why})",
     ),
-    "m_started": ("시작했습니다: {venues}", "Started: {venues}"),
+    "m_started": (
+        "시작했습니다. 김프와 함께 보는 계좌: {venues}",
+        "Started: the premium, and these accounts: {venues}",
+    ),
     "m_ended": ("끝냈습니다. 남아 있는 주문: {open}", "Ended. Orders still open: {open}"),
     "m_none": ("없음", "none"),
     "r_head": (

@@ -5,17 +5,18 @@ import asyncio
 import json
 from decimal import Decimal
 
+import aiohttp
 import pytest
 from harness import run_virtual
 from venue_stage import LoopClock, Stage
 
 from companions import telegram_server
-from kis_realtime_trading import Secret
-from venues import cli
+from kis_realtime_trading import NoAnswer, Secret
+from venues import accounts, cli
 from venues.cli import main, venues_of
 from venues.monitor import Monitor
 from venues.settings import Environment, KimchiSettings, VenueSettings
-from venues.wire import Clock
+from venues.wire import Clock, NotConnected
 
 TOKEN = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890"
 
@@ -130,3 +131,60 @@ def test_a_table_without_figures_names_the_command_that_finds_the_cause(language
     assert main(["kimchi", "--demo", "--once", "--wait", "0", "--language", language]) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     assert word in last and "venues check" in last
+
+
+@pytest.mark.parametrize("command", [["watch"], ["watch", "--book", "NOSUCH"]])
+@pytest.mark.parametrize(("language", "word"), [("ko", "원인 찾기"), ("en", "To find the cause")])
+def test_a_market_that_says_nothing_names_the_command_as_well(command, language, word, capsys):
+    """Prices or a book that did not come; a name that no venue knows is asked about."""
+    arguments = [*command, "--demo", "--once", "--wait", "0.2" if command[1:] else "0"]
+    assert main([*arguments, "--language", language]) == 1
+    shown = capsys.readouterr().out
+    assert word in shown.splitlines()[-1]
+    assert ({"ko": "종목 이름이 맞습니까", "en": "Is the name right"}[language] in shown) is bool(
+        command[1:]
+    )
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("ko", ("주소(도메인)를 찾지 못합니다", "주문은 보내지 않았습니다", "원인 찾기")),
+    ("en", ("its name cannot be resolved", "No order was sent", "To find the cause")),
+])  # fmt: skip
+def test_a_question_without_an_answer_is_told_in_words(language, said):
+    """Nothing was ordered, why, and the command that finds the cause; never the name of a class."""
+    lost = NotConnected(aiohttp.ClientConnectorDNSError(None, OSError("x")))
+    text = cli.no_use(lost, language)
+    assert all(word in text for word in said)
+    assert "Error" not in text
+    assert "HTTP 503" in cli.no_use(NoAnswer("chance: HTTP 503"), language)
+
+
+def test_no_network_ends_a_command_with_words(tmp_path, monkeypatch, capsys):
+    """Nobody listens where the venue should be: exit code 1, no trace, nothing ordered."""
+    limits = "limits: {max_order: 5, max_coin: 5, max_total: 5, max_day: 5}"
+    (tmp_path / "venues.yaml").write_text(
+        f"state_dir: {tmp_path}/state\nbinance: {{use: testnet, {limits}}}"
+    )
+    for name in ("BINANCE_API_KEY", "BINANCE_SECRET_KEY"):
+        monkeypatch.setenv(name, "k" * 64)
+    monkeypatch.setitem(accounts.BINANCE_HOSTS, "testnet", "http://127.0.0.1:9")
+    monkeypatch.setattr("venues.wire.QUERY_PAUSES_S", ())
+    words = ["orders", "place", "binance", "buy", "BTCUSDT", "--quantity", "1", "--price", "1"]
+    assert main([*words, "--settings", str(tmp_path / "venues.yaml")]) == 1
+    told = capsys.readouterr().err
+    assert "주문은 보내지 않았습니다" in told and "k" * 64 not in told
+
+
+@pytest.mark.parametrize(("made", "said"), [
+    (None, "없는 파일"), ("folder", "폴더"), (b"\xff\xfe", "UTF-8 글자가 아님"),
+])  # fmt: skip
+def test_a_settings_file_that_cannot_be_read_is_told_in_korean(made, said, tmp_path, capsys):
+    """What it is, and what is wanted, without the name of an error."""
+    file = tmp_path / "venues.yaml"
+    if made == "folder":
+        file.mkdir()
+    elif made:
+        file.write_bytes(made)
+    assert main(["check", "--settings", str(file)]) == 78
+    told = capsys.readouterr().err
+    assert said in told and "Error" not in told
