@@ -30,7 +30,7 @@ from venues.binance_orders import classify as binance_classify
 from venues.binance_orders import read_order as read_binance
 from venues.common import Absent, Kind, Market, OrderSeen, Purpose, Rules, VBalance, VQuote
 from venues.kiwoom_proof import footprint
-from venues.orders import MOST_PAUSE_S, WORKING_LOOK_S, Desk, Refused, Wish
+from venues.orders import MOST_PAUSE_S, RAMP_PART, WORKING_LOOK_S, Desk, Refused, Wish
 from venues.spot import ProofRule, SpotLedger, SpotLimits, SpotOrder, Update, dust, refusals
 from venues.upbit_orders import UpbitOrders, read_order
 from venues.wire import Http, Pacer, Statistics
@@ -49,7 +49,7 @@ class Port:
     def __init__(self, time):
         self.time, self.quote_age_ms = time, 0
         self.answer, self.seen = OrderAnswer(Outcome.ACCEPTED, order_no="u1"), NoAnswer("cut")
-        self.cancelled, self.lists = [], []
+        self.cancelled, self.lists, self.cancels = [], [], Outcome.ACCEPTED
 
     @staticmethod
     def _said(what, *given):
@@ -69,7 +69,7 @@ class Port:
 
     async def cancel(self, order):
         self.cancelled.append(order.intent.intent_id)
-        return OrderAnswer(Outcome.ACCEPTED)
+        return OrderAnswer(self.cancels)
 
     async def rules(self, symbol):
         return RULES
@@ -304,10 +304,11 @@ class Answers:
     """A wire: what a path answers, and what was asked."""
 
     def __init__(self, **said):
-        self.said, self.asked = said, []
+        self.said, self.asked, self.timeouts = said, [], []
 
     async def __call__(self, method, url, headers, body, timeout_s):
         path, _, query = url.partition("?")
+        self.timeouts.append(timeout_s)
         self.asked.append((path.removeprefix("http://x"), query))
         name = path.rsplit("/", 1)[1]
         status, document = self.said[name]
@@ -528,3 +529,171 @@ def test_live_is_said_for_real_money_only(use, live, faults):
     """Who types --live in a test world thinks that he is somewhere else."""
     keys = Secret("key-one-of-a-test"), Secret("secret-of-a-test")
     assert len(sending_faults(Account("binance", use, MANY, keys, "", "", ()), live)) == faults
+
+
+# --- over restarts, cancels and borders -------------------------------------------------
+
+
+def test_a_journal_that_is_read_again_is_believed_once(tmp_path):
+    """The manager opens it each round: the last row is not a new one."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        port.seen = shown(OrderSeen.CANCELLED)
+        placed = await desk.place(wish())
+        await desk.look(placed)
+        for _ in range(2):
+            desk.rebuild(Journal(tmp_path / "j.sqlite3"))
+        return placed.status
+
+    assert run_virtual(scene()) is S.CANCELLED
+
+
+def test_what_was_under_way_when_a_process_died_is_in_doubt(tmp_path):
+    """A cancel that was written and perhaps sent; an order that was requested: never sent again."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        placed = await desk.place(wish())
+        key = placed.intent.intent_id
+        desk._write([Update(key, E.CANCEL_SENT, 1)])
+        again = Desk(port, Journal(tmp_path / "j.sqlite3"), MANY, port.time)
+        again.rebuild()
+        order = again.ledger.orders[key]
+        status, order.status = order.status, S.SUBMITTING  # were the code above wrong
+        port.answer = OrderAnswer(Outcome.ACCEPTED, order_no="u2")
+        return status, (await again._submit(placed.intent)).outcome
+
+    assert run_virtual(scene()) == (S.CANCEL_UNKNOWN, Outcome.NOT_SENT)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNKNOWN])
+def test_a_cancel_that_was_refused_proves_nothing(outcome, tmp_path):
+    """It may be filled by now: only a look says that it works."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        placed = await desk.place(wish())
+        port.cancels = outcome
+        await desk.cancel(placed.intent.intent_id)
+        return placed.status
+
+    assert run_virtual(scene()) is S.CANCEL_UNKNOWN
+
+
+def test_only_what_rests_is_taken_back(tmp_path):
+    """An order nobody knows of cannot be cancelled: it is looked for."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        port.answer = OrderAnswer(Outcome.UNKNOWN)
+        placed = await desk.place(wish())
+        await desk.cancel(placed.intent.intent_id)
+        return port.cancelled, placed.status
+
+    assert run_virtual(scene()) == ([], S.UNKNOWN)
+
+
+def test_a_quarantined_order_is_looked_for_in_the_lists_as_well(tmp_path):
+    """Its owner was asked; the venue goes on being asked, by both witnesses."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        port.answer = OrderAnswer(Outcome.UNKNOWN)
+        placed = await desk.place(wish())
+        await asyncio.sleep(700.0)
+        await desk.look(placed)
+        assert placed.status is S.QUARANTINED
+        await desk.look(placed)
+        return port.lists
+
+    assert run_virtual(scene()) == [True, True]
+
+
+def test_what_a_venue_echoes_is_written_without_keys(tmp_path):
+    """The note of an answer goes through the redactor before it is a row."""
+
+    async def scene():
+        desk, port = desk_of(tmp_path)
+        desk.redact = lambda text: text.replace("secret-of-a-test", "***")
+        port.answer = OrderAnswer(Outcome.REFUSED, code="odd", text="you sent secret-of-a-test")
+        await desk.place(wish())
+        return [row.body for row in desk._journal.rows()]
+
+    rows = run_virtual(scene())
+    assert "***" in rows[-1]
+    assert not [row for row in rows if "secret-of-a-test" in row]
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.BUY, 89_000_000), (Side.SELL, 89_001_000)])
+def test_a_price_between_two_steps_goes_to_the_better_one(side, price, tmp_path):
+    """Down for a buy, up for a sale; the venue never sees the odd one."""
+
+    async def scene():
+        desk, _ = desk_of(tmp_path)
+        purpose = Purpose.ENTRY if side is Side.BUY else Purpose.EXIT
+        return await desk.place(wish(side=side, price=D(89_000_400), purpose=purpose))
+
+    assert run_virtual(scene()).intent.price == price
+
+
+@pytest.mark.parametrize(("ago_ms", "refused"), [(1, True), (59_999, True), (60_000, False)])
+def test_orders_a_minute_are_those_of_a_whole_minute(ago_ms, refused):
+    """Each of the last sixty seconds counts."""
+    ledger = SpotLedger()
+    ledger.orders["i1"] = SpotOrder(intent(), S.FILLED, requested_ms=FACTS.now_ms - ago_ms)
+    one = SpotLimits(*[D(10**12)] * 4, 1, D(5))
+    assert ("orders_a_minute" in refusals(intent(2), FACTS, ledger, one)) is refused
+
+
+def test_the_most_that_a_venue_takes_is_a_bound():
+    """An order worth more than max_total, and money that is no whole won."""
+    rules = Rules(RULES.market, RULES.ticks, RULES.step, max_notional=D(89_000), funds_step=D(1))
+    facts = FACTS.__class__(rules, FACTS.bid, FACTS.ask, 100, {"KRW": D(10**9)}, FACTS.now_ms)
+    for quantity, found in (("0.001", []), ("0.00100001", ["max_notional"])):
+        assert refusals(intent(quantity=quantity), facts, SpotLedger(), MANY) == found
+    for funds, found in (("6000", []), ("6000.5", ["funds_step"])):
+        meant = intent(kind=Kind.BUY_FOR, quantity=None, price=None, funds=funds)
+        assert refusals(meant, facts, SpotLedger(), MANY) == found
+
+
+def test_every_money_limit_is_a_tenth_while_ramped():
+    """Order, coin, total and day; the number of orders and the collar stay."""
+    limits = SpotLimits(D(10), D(20), D(30), D(40), 6, D(3)).part(RAMP_PART)
+    assert limits == SpotLimits(D(1), D(2), D(3), D(4), 6, D(3))
+
+
+@pytest.mark.parametrize(("state", "tradable"), [("active", True), ("preview", False), ("delisted", False)])  # fmt: skip
+def test_only_an_active_market_is_traded(state, tradable):
+    """A coin before its start or at its end is no market."""
+    market = {"id": "KRW-BTC", "bid": {"currency": "KRW", "min_total": "5000"}, "ask": {"currency": "BTC"}, "state": state}  # fmt: skip
+    chance = {"bid_fee": "0.0005", "ask_fee": "0.0005", "market": market}
+    answers = Answers(chance=(200, chance), instruments=(200, [{"tick_size": "1000"}]))
+    assert run_virtual(port_of("upbit", answers).rules("KRW-BTC")).tradable is tradable
+
+
+@pytest.mark.parametrize(("status", "outcome"), [
+    (200, Outcome.ACCEPTED), (400, Outcome.UNKNOWN), (404, Outcome.UNKNOWN), (500, Outcome.UNKNOWN),
+    (429, Outcome.NOT_SENT),
+])  # fmt: skip
+def test_upbits_cancel_is_asked_only_by_a_good_answer(status, outcome):
+    """order_not_found behind a cancel may be a filled order: looked at."""
+    port = port_of("upbit", Answers(order=(status, {"error": {"name": "order_not_found"}})))
+    assert run_virtual(port.cancel(SpotOrder(intent()))).outcome is outcome
+
+
+def test_requests_to_binance_carry_its_clock_and_an_order_waits_longer():
+    """Ours plus the difference; an order has 15 seconds, as the venue itself waits 10."""
+    answers = Answers(time=(200, {"serverTime": Time.START_MS + 7_000}), order=(200, {}))
+    port = port_of("binance", answers)
+
+    async def scene():
+        await port.set_clock()
+        await port.submit(intent(venue="binance", symbol="BTCUSDT"), lambda: "")
+
+    run_virtual(scene())
+    assert f"timestamp={Time.START_MS + 7_000}&" in answers.asked[-1][1]
+    assert answers.timeouts[-1] == 15.0
+    answers = Answers(orders=(201, {}))
+    run_virtual(port_of("upbit", answers).submit(intent(), lambda: ""))
+    assert answers.timeouts == [15.0]
