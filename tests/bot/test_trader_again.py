@@ -415,3 +415,94 @@ def test_of_what_waits_for_the_journal_only_a_new_sell_is_told(action, purpose, 
         return said, trader.bridge.calls.qsize()
 
     assert Life().play(story) == (int(told), 1)
+
+
+def test_calls_leave_in_the_order_of_their_decisions_and_questions_behind_their_rows():
+    """Exits and cancels first, each kind as it came; where rows cannot be written nothing is asked."""
+
+    async def story(life, trader):
+        kinds = [("new", "entry"), ("new", "exit"), ("new", "entry"), ("cancel", "entry"), ("new", "exit"),
+                 ("change", "exit"), ("new", "entry")]  # fmt: skip
+        for number, (action, purpose) in enumerate(kinds, 1):
+            side = bot.Side.BUY if purpose == "entry" else bot.Side.SELL
+            row, call = let_go(trader, number, purpose=purpose, side=side)
+            trader.bridge.execute([row, call._replace(action=action), bot.Ask("cash")])
+        lane, left = trader.bridge.calls, []
+        while not lane.empty():
+            left.append(int(lane.get_nowait()[2].intent.intent_id))
+        agenda = trader.broker.agenda
+        wanted = bot.Ask("cash") in agenda.waiting
+        agenda.waiting.clear()
+        trader.journal.path.unlink()
+        trader.journal.path.write_bytes(b"another file")
+        with pytest.raises(bot.JournalError):
+            trader.bridge.execute([bot.Record("note", "", {}), bot.Ask("cash")])
+        return left, wanted, dict(agenda.waiting)
+
+    assert parts(story) == ([2, 4, 5, 6, 1, 3, 7], True, {})
+
+
+def test_the_strategy_is_warmed_up_for_the_stocks_of_the_settings():
+    """Not for one that is held and no longer named: nothing asks a strategy about it."""
+
+    async def story(life, trader):
+        trader.engine.core.ledger.position("000660").quantity = 5
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await trader.broker.auth.token()
+        await trader.morning.warm_up(SESSION)
+        return [each.value.symbol for each in trader.recorder.events(bot.Seen)], trader.bot.symbols
+
+    seen, named = parts(story)
+    assert seen == list(named) and "000660" not in seen
+
+
+@pytest.mark.parametrize("left", [0, 4])
+@pytest.mark.parametrize("side", list(bot.Side))
+def test_the_fill_of_a_sell_rings_while_shares_are_left(left, side):
+    """The last one is told by the round trip; a buy is always told."""
+
+    async def story(life):
+        trader = trader_of(life, telegram="1:a")
+        trader.engine.core.ledger.position(SYMBOL).quantity = left
+        values = {"symbol": SYMBOL, "side": side, "quantity": 1, "price": 70_000.0, "left": 0, "reason": "r",
+                  "total": 1, "average": 70_000.0}  # fmt: skip
+        trader.bridge.execute([bot.Alert("filled", values)])
+        told = len(trader.bridge.telegram.outbox)
+        trader.journal.close()
+        return told
+
+    assert Life().play(story) == (0 if side is bot.Side.SELL and not left else 1)
+
+
+def test_each_look_shows_the_troubles_of_its_own_moment():
+    """What is over in the next moment stands in no later one; the age of a list is told in minutes."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        core, shown = trader.engine.core, []
+        trader._teller._alarms = SimpleNamespace(
+            look=lambda now, standing, awake, held: shown.append(dict(standing))
+        )
+        trader.broker.rest.trouble = "down"
+        core.hold("old order list", on=True)
+        core.note_list(trader.clock.now() - bot.timedelta(minutes=7))
+        trader._teller.look()
+        trader.broker.rest.trouble = ""
+        core.hold("old order list", on=False)
+        trader._teller.look()
+        return shown, dict(trader.broker.troubles)
+
+    shown, troubles = parts(story)
+    assert shown[0] == {"broker": "KIS cannot be reached: down", "list": "no order list for 7 min"}
+    assert (shown[1], troubles) == ({}, {})
+
+
+@pytest.mark.parametrize("row", [1, 7, 250])
+def test_what_reached_the_phone_is_noted_by_its_own_row(row):
+    """A later process repeats what has no such note."""
+
+    async def story(life, trader):
+        trader.bridge.note_told(row)
+        return [each.ref for each in trader.journal.rows("told")]
+
+    assert parts(story) == [f"{row}"]
