@@ -4152,6 +4152,29 @@ def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
 
+class AfterClose:
+    """Ends day orders after the close, once lists show what became of them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._asked_at: list[datetime] = []  # of lists after the close
+
+    def note(self, asked_at: datetime, close: datetime) -> None:
+        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
+        if asked_at >= close + timedelta(minutes=1):
+            self._asked_at.append(asked_at)
+
+    def expire(self, close: datetime, now: datetime) -> Proof:
+        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
+        lists = [at for at in self._asked_at if at > close]
+        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
+        if now < close + timedelta(minutes=15) or not proved:
+            return
+        for order in self._ledger.open_orders():
+            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
+                yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
+
+
 class Reconciler:
     """Says what lists, balances and notices prove about our orders; applies nothing itself.
 
@@ -4164,8 +4187,7 @@ class Reconciler:
         self.hints: dict[str, Hint] = {}  # by order number
         self._shown: set[str] | None = None  # numbers in the last list
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
-        self._lists_after_close: list[datetime] = []
-        self.ages = Ages(ledger)
+        self.ages, self.after_close = Ages(ledger), AfterClose(ledger)
 
     def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
         """Yield what an order list proves.
@@ -4432,21 +4454,6 @@ class Reconciler:
             if event in TRANSITIONS[order.status]:
                 key = order.intent.intent_id
                 yield OrderUpdate(key, event, now, order.order_no, note="day ended")
-
-    def note_list_after_close(self, asked_at: datetime, close: datetime) -> None:
-        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
-        if asked_at >= close + timedelta(minutes=1):
-            self._lists_after_close.append(asked_at)
-
-    def expire(self, close: datetime, now: datetime) -> Proof:
-        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
-        lists = [at for at in self._lists_after_close if at > close]
-        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
-        if now < close + timedelta(minutes=15) or not proved:
-            return
-        for order in self._ledger.open_orders():
-            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
-                yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
 # ======================================================================================
@@ -5887,7 +5894,7 @@ class BrokerDesk:
             take_old_list(core, seen)
             return
         if core.session and "clock" not in core.holds:
-            core.reconciler.note_list_after_close(asked_at, core.session.close)
+            core.reconciler.after_close.note(asked_at, core.session.close)
         rows = seen  # times of another clock tell nothing about ours
         if core.clock_doubted:
             rows = OrderList(tuple(replace(row, time="") for row in seen.rows))
@@ -6666,7 +6673,8 @@ class Engine:
         self._look_for_unknown()
         for entry in give_up(core.ledger, core.reconciler.ages, core.now):
             core.apply(entry)
-        for entry in core.reconciler.expire(core.session.close, core.now) if not doubted else ():
+        after_close = core.reconciler.after_close
+        for entry in after_close.expire(core.session.close, core.now) if not doubted else ():
             core.apply(entry)
 
     def _each_second(self, state: SymbolState, flat: bool) -> None:

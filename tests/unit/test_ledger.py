@@ -1242,8 +1242,8 @@ def test_day_orders_end_after_two_lists_a_minute_apart(lists, now, expected):
     ledger = new_ledger(*working(), intent_of("u", symbol=OTHER), update(E.NO_ANSWER, "u"))
     reconciler = bot.Reconciler(ledger, False)
     for seconds in lists:
-        reconciler.note_list_after_close(CLOSE + timedelta(seconds=seconds), CLOSE)
-    drive(ledger, reconciler.expire(CLOSE, CLOSE + timedelta(minutes=now)))
+        reconciler.after_close.note(CLOSE + timedelta(seconds=seconds), CLOSE)
+    drive(ledger, reconciler.after_close.expire(CLOSE, CLOSE + timedelta(minutes=now)))
     assert ledger.orders["one"].status is (S.EXPIRED if expected else S.WORKING)
     assert ledger.orders["u"].status is S.UNKNOWN
 
@@ -1253,9 +1253,9 @@ def test_lists_of_yesterday_do_not_end_the_orders_of_today():
     ledger = new_ledger(*working())
     reconciler = bot.Reconciler(ledger, False)
     for seconds in (70, 130):
-        reconciler.note_list_after_close(CLOSE + timedelta(seconds=seconds), CLOSE)
+        reconciler.after_close.note(CLOSE + timedelta(seconds=seconds), CLOSE)
     close = CLOSE + timedelta(days=3)
-    assert drive(ledger, reconciler.expire(close, close + timedelta(minutes=20))) == []
+    assert drive(ledger, reconciler.after_close.expire(close, close + timedelta(minutes=20))) == []
 
 
 @pytest.mark.parametrize(("rows", "status"), [((KNOWN,), S.LOST), ((), S.QUARANTINED)])
