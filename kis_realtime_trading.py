@@ -4021,6 +4021,7 @@ PROOF_OF_ABSENCE_S = 180.0  # orders surfaced 83 s after a time-out elsewhere, b
 QUARANTINE_AFTER_S = 600.0
 NOTICE_PATIENCE_S = 5.0  # so long notices may be on their way before a lone row is bound
 HINT_PATIENCE_S = 15.0  # then notices and balance together stand in for a list without the order
+SPENT_S = 45.0  # a list showed as all of an order what was filled of it, for 36 s (seen elsewhere)
 ARRIVAL_WINDOW_S = 60.0  # of a lost order: one that arrived, arrived during its call
 CALL_S = 15.0  # a call that was under way has ended by now
 LOOK_AFTER_S = (1, 2, 4, 8, 15, 30, 60, 90, 120, 150, 180, 200, 220, 240, 300, 360, 420, 480, 540)
@@ -4116,6 +4117,15 @@ def arrival_s(order: Order) -> float:
     return answered_s + CLOCK_TOLERANCE_S
 
 
+def living_part(
+    ledger: Ledger, order: Order, rows: Mapping[str, BrokerOrder]
+) -> BrokerOrder | None:
+    """Return a row of another number of an order that is alive: the owner changed a part of it."""
+    key = order.intent.intent_id
+    numbers = (number for (_, number), known in ledger.by_number.items() if known == key)
+    return next((rows[each] for each in numbers if each in rows and rows[each].alive > 0), None)
+
+
 def contradicts(order: Order, row: BrokerOrder) -> bool:
     """Tell whether a row with our number cannot be our order: nothing of it is booked."""
     intent, (had, _) = order.intent, order.fills.get(row.order_no, (0, 0))
@@ -4133,15 +4143,24 @@ class Ages:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._counted: dict[str, tuple[datetime, datetime]] = {}  # id -> its since, counted from
+        self._spent: dict[str, datetime] = {}  # number -> since when nothing of it is alive
 
     def begin_anew(self, now: datetime) -> None:
         """Count from now on: the times that open orders bear are of another clock."""
         self._counted = {o.intent.intent_id: (o.since, now) for o in self._ledger.open_orders()}
+        self._spent.clear()
 
     def of(self, order: Order, at: datetime) -> float:
         """Return the seconds at a moment, negative when it was before."""
         since, begun = self._counted.get(order.intent.intent_id, (None, order.since))
         return (at - (begun if since == order.since else order.since)).total_seconds()
+
+    def spent_s(self, row: BrokerOrder, at: datetime) -> float:
+        """Return for how many seconds lists have shown nothing alive under a number."""
+        if row.alive > 0:
+            self._spent.pop(row.order_no, None)
+            return 0.0
+        return (at - self._spent.setdefault(row.order_no, at)).total_seconds()
 
 
 def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
@@ -4187,6 +4206,7 @@ class Reconciler:
         self.hints: dict[str, Hint] = {}  # by order number
         self._shown: set[str] | None = None  # numbers in the last list
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
+        self._fitted: set[str] = set()  # orders without a number that rows of it may be
         self.ages, self.after_close = Ages(ledger), AfterClose(ledger)
 
     def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
@@ -4197,7 +4217,7 @@ class Reconciler:
         day, strangers = self._ledger.day, []
         if day is None:
             return
-        rows = {row.order_no: row for row in seen.rows}
+        rows = self._rows = {row.order_no: row for row in seen.rows}
         followed: set[str] = set()
         for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
             order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
@@ -4245,9 +4265,16 @@ class Reconciler:
         replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
         if replaced and age < PROOF_OF_ABSENCE_S:
             return  # its rest may live on under a number that the list does not show yet
-        # of a changed order: part of it was cancelled before, under a number of then
-        gone = row.alive <= 0 and nothing_left(order.note) and age >= 2 * HINT_PATIENCE_S
-        if gone or (over >= intent.quantity and (row.cancelled_quantity or row.rejected_quantity)):
+        # of a changed order: a part of it was cancelled under a number of before, or lives on there
+        gone = self.ages.spent_s(row, asked_at) >= SPENT_S and bool(row.original_no)
+        if gone and (part := living_part(self._ledger, order, self._rows)):
+            yield OrderUpdate(
+                key, OrderEvent.REPLACED, now, part.order_no, part.branch, price=part.price,
+                kind=part.kind, note="its other part",
+            )  # fmt: skip
+        elif gone or (
+            over >= intent.quantity and (row.cancelled_quantity or row.rejected_quantity)
+        ):
             event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
             yield OrderUpdate(key, event, now, row.order_no)
         elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
@@ -4294,7 +4321,7 @@ class Reconciler:
             for order in self._ledger.orders.values()
             if not order.order_no and order.own and order.intent.trade_date == self._ledger.day
         ]
-        day, known = self._ledger.day, self._ledger.orders
+        day, known, self._fitted = self._ledger.day, self._ledger.orders, set()
         owners = [row for row in rows.values() if orders and _external_id(day, row) in known]
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
@@ -4303,11 +4330,14 @@ class Reconciler:
             within_s = arrival_s(order)
             found = candidates(order.intent, free, within_s)
             named = {row.order_no for row in found}
+            self._fitted |= {order.intent.intent_id} if found else set()
             twins = any(fits(order.intent, row, within_s) for row in owners) or any(
                 number not in named and self._ledger.order_of(number) is None
                 for number in order.heard
             )
-            early = self.ages.of(order, asked_at) < NOTICE_PATIENCE_S
+            age_s = self.ages.of(order, asked_at)
+            just = (asked_at - order.intent.at).total_seconds() < CALL_S + NOTICE_PATIENCE_S
+            early = age_s < NOTICE_PATIENCE_S and just  # else a process that died sent it
             if len(found) == 1 and not twins and unknown and early:
                 pass  # notices of an equal order may be on their way
             elif len(found) == 1 and not twins:
@@ -4386,7 +4416,9 @@ class Reconciler:
             hint.quantity += notice.quantity
             hint.amount_krw += notice.quantity * notice.price
         elif taken_back or notice.kind is NoticeKind.REST_CANCELLED:
-            self.hints.setdefault(notice.original_no or notice.order_no, Hint(now)).cancelled = True
+            hint = self.hints.setdefault(notice.original_no or notice.order_no, Hint(now))
+            some = taken_back and 0 < notice.quantity < order.remaining - hint.quantity
+            hint.cancelled |= not some  # the owner may take back a part
 
     def _use_hint(self, number: str, shares: int) -> None:
         """Take what a list has booked out of what notices said."""
@@ -4433,7 +4465,7 @@ class Reconciler:
 
     def read_old_list(self, seen: OrderList, now: datetime) -> Proof:
         """Yield what the list of an earlier day says of our orders of it; an empty one says nothing."""
-        rows = {row.order_no: row for row in seen.rows}
+        rows = self._rows = {row.order_no: row for row in seen.rows}
         for order in self._ledger.open_orders() if rows else ():
             row = rows.get(order.order_no)
             if order.own and order.order_no and order.intent.trade_date == seen.day:
@@ -4445,10 +4477,15 @@ class Reconciler:
                     yield OrderUpdate(key, OrderEvent.EXPIRED, now, order.order_no, note=note)
 
     def end_day(self, now: datetime) -> Proof:
-        """End what an earlier day left open: day orders are dead, its last list tells the rest."""
+        """End what an earlier day left open: day orders are dead, its last list tells the rest.
+
+        It proves no absence where it shows what may be the order, or where a notice told of one.
+        """
         for order in self._ledger.open_orders():
-            looked = self._valid_at
-            proved = looked and self.ages.of(order, looked) >= PROOF_OF_ABSENCE_S
+            looked, perhaps = self._valid_at, order.intent.intent_id in self._fitted or order.heard
+            late = looked and looked.date() > order.intent.trade_date
+            aged = late or (looked and self.ages.of(order, looked) >= PROOF_OF_ABSENCE_S)
+            proved = aged and not perhaps
             absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
             event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
             if event in TRANSITIONS[order.status]:

@@ -941,24 +941,72 @@ def test_a_changed_order_that_is_listed_after_the_end_of_the_old_one_is_booked()
     assert ledger.position(SYMBOL).quantity == 10
 
 
+@pytest.mark.parametrize("said", ["40330000 nothing is left to change", "APBK0000 other words", ""])
 @pytest.mark.parametrize(
-    ("asked", "filled", "ends"), [(30, 3, True), (29, 3, False), (70, 2, False)]
+    ("asked", "filled", "ends"), [(46, 3, True), (44, 3, False), (110, 2, False)]
 )
-def test_a_changed_order_of_which_a_part_was_cancelled_ends_with_its_rest(asked, filled, ends):
-    """Ten, seven of them cancelled under the old number, the rest changed: the broker says that nothing
-    is left, and half a minute later a row of three, all filled, says the same."""
+def test_a_changed_order_of_which_a_part_was_cancelled_ends_with_its_rest(
+    asked, filled, ends, said
+):
+    """Ten, seven of them cancelled under the old number, the rest changed: a row of three, all filled for
+    45 seconds, says that nothing is left, whatever the broker says or does not say to another change."""
     ledger, reconciler = changing(E.REPLACE_SENT, price=0, kind="03")
     ledger.apply(update(E.ACCEPTED, number="0000000002"))
     ledger.apply(fill("one", filled, filled * 70_000, "0000000002"))
-    ledger.apply(update(E.REPLACE_SENT, price=0, kind="01"))
-    ledger.apply(update(E.REFUSED, note="40330000 nothing is left to change"))
+    if said:
+        ledger.apply(update(E.REPLACE_SENT, price=0, kind="01"))
+        ledger.apply(update(E.REFUSED, note=said))
     left = {"quantity": 3, "filled_quantity": filled, "filled_amount_krw": filled * 70_000}
     rows = (
         row_of("0000000001", cancelled_quantity=10),
         row_of("0000000002", original_no="0000000001", **left),
     )
+    assert look(ledger, reconciler, *rows, asked=1) == []
     events = look(ledger, reconciler, *rows, asked=asked)
     assert events == [("one", E.CANCELLED)][:ends]
+
+
+def test_an_order_that_a_list_shows_too_small_for_a_while_is_not_over():
+    """40 of 40 filled, of the 100 that were sent: such a row was seen for 36 seconds elsewhere."""
+    ledger, reconciler = changing()
+    small = {"quantity": 4, "filled_quantity": 4, "filled_amount_krw": 280_000}
+    look(ledger, reconciler, row_of("0000000001", **small), asked=1)
+    assert look(ledger, reconciler, row_of("0000000001", **small), asked=100) == []
+    assert ledger.orders["one"].status is S.PARTIAL
+
+
+def test_a_clock_that_is_set_ends_no_order_that_seemed_spent():
+    """The seconds are counted anew, and again when something of it turns out to be alive."""
+    ledger, reconciler = changing(E.REPLACE_SENT, price=0, kind="03")
+    ledger.apply(update(E.ACCEPTED, number="0000000002"))
+    old = row_of("0000000001", cancelled_quantity=10)
+    left = {"quantity": 3, "filled_quantity": 3, "filled_amount_krw": 210_000}
+    spent = row_of("0000000002", original_no="0000000001", **left)
+    look(ledger, reconciler, old, spent, asked=1)
+    reconciler.ages.begin_anew(after(3_600))
+    assert look(ledger, reconciler, old, spent, asked=3_600) == []
+    alive = row_of("0000000002", original_no="0000000001", **{**left, "quantity": 5})
+    look(ledger, reconciler, old, alive, asked=3_640)
+    assert look(ledger, reconciler, old, spent, asked=3_650) == []
+    assert look(ledger, reconciler, old, spent, asked=3_696) == [("one", E.CANCELLED)]
+
+
+def test_an_order_of_which_he_changed_a_part_lives_on_under_its_other_number():
+    """Four of ten are filled at his price; the six under the old number are ours to change and cancel."""
+    ledger, reconciler = changing()
+    four = {"quantity": 4, "filled_quantity": 4, "filled_amount_krw": 280_000}
+    rows = (
+        row_of("0000000001", cancelled_quantity=4),
+        row_of("0000000002", original_no="0000000001", **four),
+    )
+    look(ledger, reconciler, *rows, asked=1)
+    assert ledger.orders["one"].order_no == "0000000002"
+    assert look(ledger, reconciler, *rows, asked=50) == [("one", E.REPLACED)]
+    order = ledger.orders["one"]
+    assert (order.order_no, order.status, order.remaining) == ("0000000001", S.PARTIAL, 6)
+    assert look(ledger, reconciler, *rows, asked=60) == []
+    ended = row_of("0000000001", cancelled_quantity=10), rows[1]
+    assert look(ledger, reconciler, *ended, asked=61) == [("one", E.CANCELLED)]
 
 
 def test_the_newest_child_explains_the_ones_before_it():
