@@ -5449,10 +5449,11 @@ class ExitDesk:
     def start(self, state: SymbolState, reason: str) -> None:
         """Begin to close the position, if there is one and it is not being closed."""
         core, position = self._core, state.view.position
-        if state.exit or not position.quantity:
+        waits = action_doubt(core, state.view.symbol)
+        if not position.quantity or (waits and reason != KILL_SWITCH):
             return
-        if action_doubt(core, state.view.symbol) and reason != KILL_SWITCH:
-            return
+        if state.exit and not (waits and state.exit.reason != reason):
+            return  # else one of before the night waits: his word sells it
         state.exit = ExitRun(reason)
         core.apply(ExitStarted(state.view.symbol, reason, core.now))
         core.record(
@@ -5612,6 +5613,7 @@ class ExitDesk:
             return
         quantity = self._to_sell(symbol, run)
         if not quantity:
+            self._tell_waiting(state, run, position.quantity)
             core.ask("holdings")
             return
         kind, price = self._kind_and_price(state, run)
@@ -5871,7 +5873,7 @@ class BrokerDesk:
                 self._on_refused(order, note, paced)
         core.ask("orders")
         state = core.symbols.get(order.intent.symbol)
-        if state and state.exit and not paced:
+        if state and state.exit and not paced and order.intent.purpose == "exit":
             self._exits.note_end(state.exit, accepted=outcome is OrderEvent.ACCEPTED)
         if core.cancel_entries and order.intent.purpose == "entry":
             self._exits.cancel(order)  # it was accepted after the stop
@@ -5890,8 +5892,9 @@ class BrokerDesk:
     def _on_refused(self, order: Order, note: str, too_fast: bool) -> None:
         """Tell, and give an exit that was refused a growing pause before its next try."""
         core, intent = self._core, order.intent
-        run = core.symbols[intent.symbol].exit if intent.symbol in core.symbols else None
-        if too_fast and run and intent.purpose == "exit":
+        state = core.symbols.get(intent.symbol)
+        run = state.exit if state and intent.purpose == "exit" else None
+        if too_fast and run:
             self._exits.wait_for_room(run)
             if run.too_fast > 1:
                 return
@@ -5908,8 +5911,7 @@ class BrokerDesk:
         if run and order.status is OrderStatus.NOT_SENT and not too_fast:
             self._exits.reached_nobody(run)
         elif run and not too_fast:
-            new_exit = intent.purpose == "exit" and order.status is OrderStatus.REJECTED
-            self._exits.back_off(run, stronger=new_exit)
+            self._exits.back_off(run, stronger=order.status is OrderStatus.REJECTED)
             core.ask("holdings")
         brake_refusals(core, intent.symbol)
 
@@ -6267,9 +6269,9 @@ class CommandDesk:
         core, state = self._core, self._core.symbols.get(text)
         if state is None or not state.view.position.quantity:
             core.alert("error", what=f"{text} is not held: nothing is sold")
-        elif state.exit is None:
+        else:
             self._exits.start(state, "the owner")
-            if state.exit is None:
+            if action_doubt(core, text) and (not state.exit or state.exit.reason != KILL_SWITCH):
                 core.alert("error", what=f"{text} is not sold: a corporate action waits")
 
     def _cancel(self, text: str) -> None:
@@ -6716,6 +6718,8 @@ class Engine:
 
     def _each_second(self, state: SymbolState, flat: bool) -> None:
         core = self.core
+        if state.auction:  # its end may bring neither quote nor trade
+            state.note_auction(True, core.now)
         if core.now >= state.builder.end + self._lateness:
             bar = state.builder.close_bar()
             if bar:
@@ -8521,7 +8525,9 @@ class Rest:
     def _look_at_clock(self, text: str, took_s: float) -> None:
         """Compare our clock with the Date of an answer, which was set while it took so long."""
         with contextlib.suppress(ValueError, TypeError, OverflowError):
-            late_s = parsedate_to_datetime(text).timestamp() - time.time()
+            seen = parsedate_to_datetime(text)
+            seen = seen if seen.tzinfo else seen.replace(tzinfo=UTC)  # a Date is in GMT (rule)
+            late_s = seen.timestamp() - time.time()
             self.clock_offset_s = late_s if late_s > 0 else min(0.0, late_s + took_s)
             most = CLOCK_OFF_S / 2 if self.clock_off else CLOCK_OFF_S  # whole seconds waver
             self.clock_off = abs(self.clock_offset_s) > most

@@ -1,5 +1,6 @@
 """Two unusual things in one order's life: the smallest input that went wrong, one rule each."""
 
+import time as host_time
 from datetime import datetime, time, timedelta
 
 import pytest
@@ -7,9 +8,11 @@ from test_engine import (
     BUY,
     NEXT_DAY,
     OTHER,
+    SELL,
     SYMBOL,
     Bench,
     alerts,
+    asks,
     calls,
     instrument,
     orders_of,
@@ -127,6 +130,54 @@ def test_a_night_proves_no_absence_of_what_may_be_there(why):
     ]  # fmt: skip
 
 
+# --- a corporate action, an exit of before it, and the owner's word ---
+
+
+def held_exit():
+    """Return a bench with an exit of yesterday that waits, since the price scale is another today."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(69_000))
+    [sell] = calls(bench.trade(68_900), "new")
+    bench.answer(sell, bot.Outcome.REFUSED, code="APBK0919")
+    bench.at("15:30:05")
+    bench.trade(68_900)
+    bench.at("15:31:10")
+    night(bench)
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 14_000, 18_200, 9_800, 14_000))
+    bench.seen(instrument(OTHER))
+    bench.list_of()
+    bench.account((SYMBOL, 10), rows=[])
+    bench.seen(bot.Cash(9_000_000))
+    bench.command("feed up")
+    bench.list_of()
+    bench.at("10:00:00")
+    bench.trade(14_000)
+    assert bench.state.exit.reason == "stop" and SYMBOL in bench.ledger.actions
+    return bench
+
+
+def test_the_kill_switch_sells_also_where_an_exit_waits_for_an_answer():
+    """He says: sell all. The exit that waits is his from now on, once, and after a restart too."""
+    bench = held_exit()
+    assert calls(bench.wait(5)) == []
+    done = bench.command("level", level=bot.KillLevel.FLATTEN_AND_HALT, text="x") + bench.wait(3)
+    [sell] = calls(done, "new")
+    assert (sell.intent.side, sell.intent.quantity) == (SELL, 10)
+    assert bench.ledger.position(SYMBOL).exit_reason == bot.KILL_SWITCH
+    started = [r for r in done if isinstance(r, bot.Record) and isinstance(r.data, bot.ExitStarted)]
+    assert len(started) == 1
+
+
+def test_a_sale_of_one_stock_that_waits_for_an_answer_is_told():
+    """`sell` of a stock with an exit that waits: nothing is sold, and he hears why."""
+    bench = held_exit()
+    done = bench.command("sell", text=SYMBOL)
+    assert (alerts(done), calls(done)) == (["error"], [])
+    bench.command("levels", text=f"{SYMBOL}=keep")
+    assert "error" not in alerts(bench.command("sell", text=SYMBOL))
+
+
 # --- the owner takes back a part, and the list does not show the order ---
 
 
@@ -153,3 +204,81 @@ def test_a_notice_of_a_cancel_ends_no_more_than_it_takes_back(shares, filled, ov
     bench.balance(*[(SYMBOL, filled)] if filled else [])
     assert order.filled_quantity == filled
     assert (order.status is S.CANCELLED) is over
+
+
+# --- the end of an auction that nobody shows, and a stop ---
+
+
+def test_an_auction_that_ends_without_a_quote_holds_no_exit_back():
+    """A VI of a thin stock: no quote and no trade follow; after five minutes it is none any more."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(69_000))
+    bench.quote(70_000, code="C")
+    bench.wait(60)
+    assert calls(bench.seen(instrument(price=68_900)) + bench.wait(3), "new") == []
+    done = bench.wait(250)
+    [sell] = calls(done, "new")
+    assert sell.intent.side is SELL
+
+
+# --- an exit beside the cancel of a buy ---
+
+
+def test_the_refused_cancel_of_a_buy_slows_no_exit():
+    """The buy filled first; its refusal is none of the exit's, whose next step comes at its time."""
+    bench = Bench(flat_at=None, exit_step_s=5).start()
+    bench.hold_shares(plan=bot.ExitPlan(69_000))
+    [more] = calls(bench.want(wish("more", quantity=5)))
+    bench.answer(more)
+    done = bench.trade(68_900)
+    [cancel], [sell] = calls(done, "cancel"), calls(done, "new")
+    bench.answer(sell)
+    bench.answer(cancel, bot.Outcome.REFUSED, code="40330000", text="x")
+    run = bench.state.exit
+    assert (run.refusals, run.refused_at) == (0, None)
+    assert len(calls(bench.wait(5), "change")) == 1
+
+
+def test_the_accepted_cancel_of_a_buy_makes_no_refused_exit_hurry():
+    """Refused three times, the exit waits longer each time, whatever becomes of a buy."""
+    bench = Bench(flat_at=None, exit_step_s=5, entry_timeout_s=3600).start()
+    bench.hold_shares(plan=bot.ExitPlan(69_000))
+    [more] = calls(bench.want(wish("more", quantity=5)))
+    bench.answer(more)
+    done = bench.trade(68_900)
+    [cancel], [sell] = calls(done, "cancel"), calls(done, "new")
+    bench.answer(sell, bot.Outcome.REFUSED, code="40070000", text="x")
+    bench.answer(cancel)
+    assert bench.state.exit.refusals == 1
+
+
+def test_an_exit_without_a_share_to_sell_is_told():
+    """The owner's own sell by phone holds all shares: refused once, then nothing can be sent; he hears it."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(69_000))
+    [sell] = calls(bench.trade(68_900), "new")
+    bench.answer(sell, bot.Outcome.REFUSED, code="APBK0919", text="no shares")
+    done = []
+    for _ in range(20):
+        done += bench.balance((SYMBOL, 10, 0)) + bench.list_of(*bench.rows()) + bench.wait(5)
+    assert calls(done, "new") == [] and asks(done, "holdings") != []
+    assert alerts(done).count("exit_waits") == 1
+
+
+# --- a Date without its zone, and a machine elsewhere ---
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/New_York"])
+@pytest.mark.parametrize("ending", [" GMT", "", " -0000"])
+def test_a_date_without_a_zone_is_that_of_greenwich(zone, ending, monkeypatch):
+    """Wherever the machine stands: a Date is in GMT, also when the server forgets to say so."""
+    monkeypatch.setenv("TZ", zone)
+    host_time.tzset()
+    try:
+        rest = bot.Rest(None, None, 1.0)
+        moment = datetime.fromtimestamp(int(host_time.time()), tz=bot.UTC)
+        rest._look_at_clock(f"{moment:%a, %d %b %Y %H:%M:%S}{ending}", 0.0)
+        assert not rest.clock_off and abs(rest.clock_offset_s) < 2.0
+    finally:
+        monkeypatch.undo()
+        host_time.tzset()
