@@ -6710,16 +6710,14 @@ class Engine:
         if not alive:
             return
         self._look_for_unknown()
-        for entry in give_up(core.ledger, core.reconciler.ages, core.now):
-            core.apply(entry)
-        after_close = core.reconciler.after_close
-        for entry in after_close.expire(core.session.close, core.now) if not doubted else ():
+        given_up = give_up(core.ledger, core.reconciler.ages, core.now)
+        ended = core.reconciler.after_close.expire(core.session.close, core.now)
+        for entry in itertools.chain(given_up, () if doubted else ended):
             core.apply(entry)
 
     def _each_second(self, state: SymbolState, flat: bool) -> None:
         core = self.core
-        if state.auction:  # its end may bring neither quote nor trade
-            state.note_auction(True, core.now)
+        state.note_auction(state.auction_since is not None, core.now)  # its end may show nothing
         if core.now >= state.builder.end + self._lateness:
             bar = state.builder.close_bar()
             if bar:
