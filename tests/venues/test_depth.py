@@ -181,4 +181,4 @@ def test_a_market_that_nobody_has_says_what_it_waits_for(capsys):
         )
         == 1
     )
-    assert "waiting for its book" in capsys.readouterr().out
+    assert "NOSUCHUSDT: no book came" in capsys.readouterr().out
