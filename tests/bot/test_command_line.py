@@ -423,15 +423,17 @@ async def afternoon_on_paper(tmp_path, started):
     (tmp_path / "rounds.py").write_text(ROUNDS)
     log, environ = tmp_path / "bot.err", edge.environment(tmp_path)
     simulated = subprocess.Popen(
-        [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "13:40",
-         "--speed", "400", "--symbols", "005930", "--density", "10", "--write-config",
+        [sys.executable, "-m", "companions.simulator", "--port", "0", "--seed", "4202", "--start", "14:40",
+         "--speed", "100", "--symbols", "005930", "--density", "10", "--write-config",
          str(tmp_path), "--hold", "4"],
         stdout=subprocess.PIPE, text=True, cwd=edge.ROOT, env=environ,
     )  # fmt: skip
     try:
         ready = wait_ready(simulated, tmp_path)
-        with (tmp_path / "kis_devlp.yaml").open("a") as file:  # a slow machine begins late
-            file.write('  last_entry: "15:19"\n  flat_at: "15:20"\n')
+        # a slow machine begins late, and asks a price for longer than a fifth of a second
+        settings = tmp_path / "kis_devlp.yaml"
+        text = re.sub("(max_(data|quote)_age_s): .*", r"\1: 120", settings.read_text("utf-8"))
+        settings.write_text(text + '  last_entry: "15:19"\n  flat_at: "15:20"\n', "utf-8")
         with log.open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-c", MEASURE, sys.executable,
