@@ -161,3 +161,34 @@ def test_a_day_of_an_older_journal_is_counted_as_it_was_then():
     bench = next_morning(waits=False)
     bench.list_of(his_sell(10))
     assert ours(bench)[0] == 0
+
+
+@pytest.mark.parametrize(("shown", "his"), [(14, 4), (10, 0), (9, 8), (20, 8)])
+def test_fewer_of_his_shares_than_the_morning_showed_are_taken_over(shown, his):
+    """A line came twice in the morning: four of his counted as eight. Ours are never taken for his."""
+    bench = next_morning()
+    bench.list_of()
+    bench.account((SYMBOL, 18), rows=[])
+    bench.seen(bot.Cash(10_000_000))
+    bench.command("feed up")
+    bench.list_of()
+    for _ in range(4):
+        bench.balance((SYMBOL, shown))
+        assert bench.ledger.external == {SYMBOL: 8} and "mismatch" in bench.engine.core.holds
+        bench.now += timedelta(seconds=59)
+        bench.list_of()
+    bench.balance((SYMBOL, shown))
+    bench.balance((SYMBOL, shown))
+    assert ours(bench) == (10, True, his)
+    assert ("mismatch" in bench.engine.core.holds) is (his == 8)
+
+
+def test_a_balance_that_is_late_for_a_minute_takes_nothing_from_him():
+    """His shares are there again before three minutes are over; the next time is counted anew."""
+    bench = next_morning()
+    bench.list_of()
+    bench.account((SYMBOL, 14), rows=[])
+    for shown in (10, 10, 14, 10, 10, 10, 14):
+        bench.now += timedelta(seconds=70)
+        bench.balance((SYMBOL, shown))
+    assert ours(bench) == (10, True, 4)
