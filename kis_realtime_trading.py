@@ -7511,12 +7511,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "📋 {day}: {net} won ({percent}%)\ngross {gross} − fees {fees} − taxes {taxes}{lines}\n"
         "equity {equity} won · this month {month} won\nheld: {positions}\nnext session: {next}"),
     "rounds_line": ("매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}",
-        "{count} round trips ({won} won, {lost} lost) · best {best} · worst {worst}"),
+        "{count} round trips ({won} with a gain, {lost} with a loss) · best {best} · worst {worst}"),
     "stock_line": ("• {symbol} {gain}원 ({count}번)", "• {symbol} {gain} won ({count})"),
     "refusals_line": ("내지 않은 주문 {count}건:{lines}", "orders not sent, {count}:{lines}"),
     "refusal_line": ("• {code} {count}건", "• {code} {count}"),
     "feed_line": ("시세 {trades}건 · 봉 {bars}개 · 연결 {sessions}번",
-        "{trades} trades · {bars} bars · {sessions} feed sessions"),
+        "{trades} trades · {bars} bars · feed sessions: {sessions}"),
     "mute_line": ("체결가격이 오지 않은 종목: {what}", "no trade came of: {what}"),
     "costs_line": ("증권사의 수수료·세금과 {difference}원 다릅니다", "the broker's costs differ by {difference} won"),
     "realized_line": ("증권사 실현손익 {realized}원", "realised by the broker's figures: {realized} won"),
@@ -9232,12 +9232,13 @@ def hint_for(text: str, korean: bool) -> Answer:
         each.name: each.name for each in COMMANDS.values() if "phone" in each.doors
     }
     near = [words[each] for each in near_words(text.lstrip("/ ").partition(" ")[0], words)]
-    told, english = "명령은 /와 영어 소문자로 적습니다", "a command is / and small letters"
-    told, meant = (told, " 혹시:") if korean else (english, " Perhaps:")
+    named = "".join(f" /{each}" for each in near)
+    if korean:
+        told, meant = "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help", f". 혹시:{named}"
+    else:
+        told, meant = "no such command: small letters, all are in /help", f". Perhaps:{named}"
     buttons = tuple((f"/{each}", f"/{each}") for each in near if not COMMANDS[each].need)
-    return Answer(
-        f"{told}. /help{'.' + meant if near else ''}{''.join(f' /{n}' for n in near)}", buttons
-    )
+    return Answer(told + (meant if near else ""), buttons)
 
 
 class PhoneCodes:
@@ -11470,8 +11471,11 @@ class Phone:
         failed = before != (told["error"], told["refused"])
         done = DONE.get("" if failed else name, ("✓ 답을 전했습니다", "✓ taken"))
         level = trader.engine.core.ledger.level.name
-        why = trader.bridge.messages[-1][9:] if failed else ""  # behind its time
-        return Answer(done[not self._korean].format(level=level, why=why), self._next(name))
+        told_here = self._trader.bridge.telegram.said_by_whom_it_tells("phone /")
+        urgent = before[0] != told["error"] and told_here  # stands in the chat already
+        why = trader.bridge.messages[-1][9:] if failed and not urgent else ""  # behind its time
+        text = done[not self._korean].format(level=level, why=why)
+        return Answer(text.rstrip(), self._next(name))
 
     def _say(self, korean: str, english: str) -> str:
         return korean if self._korean else english

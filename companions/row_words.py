@@ -152,6 +152,8 @@ def _value(key: str, value: Any, language: str, names: Mapping[str, str]) -> str
     if key == "start":
         return text[11:16]
     if language == "en":
+        if key == "code" and text in bot.REFUSAL_WORDS:
+            return f"{bot.REFUSAL_WORDS[text][1]} ({text})"
         return {"True": "yes", "False": "no"}.get(text, text)
     return VALUES.get(text) or bot.in_korean(text)
 

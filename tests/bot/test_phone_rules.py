@@ -142,12 +142,20 @@ def test_a_stock_is_named_whole_or_by_a_part_that_only_one_has(said: str, answer
 @pytest.mark.parametrize(
     ("said", "korean", "button"),
     [
-        ("/STOP", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /stop", "/stop"),
-        ("상태", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /status", "/status"),
-        ("/Flaten", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /flatten", "/flatten"),
-        ("/sel 삼성전자", "명령은 /와 영어 소문자로 적습니다. /help. 혹시: /sell", ""),  # of what?
-        ("안녕하세요", "명령은 /와 영어 소문자로 적습니다. /help", ""),
-        ("", "명령은 /와 영어 소문자로 적습니다. /help", ""),
+        ("/STOP", "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help. 혹시: /stop", "/stop"),
+        ("상태", "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help. 혹시: /status", "/status"),
+        (
+            "/Flaten",
+            "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help. 혹시: /flatten",
+            "/flatten",
+        ),
+        (
+            "/sel 삼성전자",
+            "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help. 혹시: /sell",
+            "",
+        ),  # of what?
+        ("안녕하세요", "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help", ""),
+        ("", "모르는 명령입니다. 영어 소문자로 적으며, 전체는 /help", ""),
     ],
 )
 def test_what_is_no_command_is_answered_with_what_was_meant(said: str, korean: str, button: str):
@@ -353,6 +361,26 @@ def test_what_was_not_done_is_answered_with_its_reason():
     finally:
         world.close()
     assert all(text.startswith("✋ 하지 않았습니다\n⚠ 오류: ") for text in said), said
+
+
+def test_what_the_chat_told_already_is_not_told_again():
+    """An urgent alert goes to the chat of the one owner by itself: the answer does not repeat it."""
+    world = harness.World(edge.config(), start="09:30:00")
+
+    async def main() -> list[str]:
+        trader = world.make_trader(harness.Nothing())
+        phone, telegram, said = bot.Phone(trader), trader.bridge.telegram, list[str]()
+        for number, chat in enumerate((str(B), str(A)), 1):
+            telegram.users, telegram._chat = frozenset({A}), chat
+            said.append(phone.obey(bot.PhoneWord(number, A, "cancel", ("12",))).text)
+        trader.journal.close()
+        return said
+
+    try:
+        elsewhere, here = harness.run_virtual(main())
+    finally:
+        world.close()
+    assert "12: 취소할 미체결 매수가 없습니다" in elsewhere and here == "✋ 하지 않았습니다"
 
 
 def test_words_of_before_a_restart_do_not_act_again():

@@ -315,6 +315,12 @@ def test_rows_of_an_order_name_its_stock_and_are_found_by_it(folder: Path, kind:
     assert len(found) >= count and "SELL" not in str(found)
 
 
+def test_a_rule_that_refused_is_worded_for_an_english_reader_too():
+    """Beside its code."""
+    said = row_words.in_words("refusal", "x", {"code": "STALE"}, "en", {})
+    assert said == "code old prices (STALE)"
+
+
 def test_the_page_has_a_word_for_each_phase_level_and_kind():
     """The words of the page are those of the bot: one name for one thing on screen, page and phone."""
     script = (server.STATIC / "page.js").read_text("utf-8")
