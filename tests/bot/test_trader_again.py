@@ -9,7 +9,7 @@ import pytest
 from test_calls_in_a_row import reply
 from test_late_journal import locked
 from test_trader import SYMBOL, Life, Wrong
-from test_trader_in_a_row import let_go, parts, run_for, trader_of
+from test_trader_in_a_row import entry_of, let_go, parts, run_for, trader_of
 
 import kis_realtime_trading as bot
 
@@ -506,3 +506,50 @@ def test_what_reached_the_phone_is_noted_by_its_own_row(row):
         return [each.ref for each in trader.journal.rows("told")]
 
     assert parts(story) == [f"{row}"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("opens", [False, True])
+def test_the_calendar_is_asked_once_each_morning_before_the_stocks_or_behind_the_guard(held, opens):
+    """Without shares before the first price, with some at the warm-up; what it says holds or lets go."""
+
+    async def story(life, trader):
+        if held:
+            trader.engine.core.ledger.position(SYMBOL).quantity = 5
+        answer = reply(
+            rt_cd="0",
+            msg_cd="K",
+            output=[{"bass_dt": f"{edge.DAY:%Y%m%d}", "opnd_yn": "Y" if opens else "N"}],
+        )
+        life.wire.script["chk-holiday"] = [answer] * 9
+        await trader.morning.prepare(SESSION)
+        early = len(life.wire.of("chk-holiday"))
+        await trader.morning.warm_up(SESSION)
+        asked = len(life.wire.of("chk-holiday"))
+        said = [
+            each.name for each in trader.recorder.events(bot.Command) if each.text == "calendar"
+        ]
+        return early, asked, said, "calendar" in trader.engine.core.holds
+
+    early, asked, said, holds = parts(story, environment="real")
+    assert (early, asked) == (0 if held else 1, 1)
+    assert (said, holds) == (["release" if opens else "hold"], not opens)
+
+
+@pytest.mark.parametrize("day", ["none", "before", "same"])
+@pytest.mark.parametrize("orders", [False, True])
+def test_only_a_day_before_with_open_orders_is_ended_by_its_list(day, orders):
+    """A restart of the same day asks for no list of an earlier one: its own is asked in its turn."""
+
+    async def story(life, trader):
+        core = trader.engine.core
+        earlier = bot.previous_trading_day(edge.DAY)
+        core.ledger.day = {"none": None, "before": earlier, "same": edge.DAY}[day]
+        if orders:
+            core.ledger.apply(entry_of(1))
+        await trader.morning._end_earlier_day(SESSION)
+        return [each.params["INQR_STRT_DT"] for each in life.wire.of("inquire-daily-ccld")]
+
+    asked = parts(story)
+    wanted = f"{bot.previous_trading_day(edge.DAY):%Y%m%d}"
+    assert asked == ([wanted] if day == "before" and orders else [])

@@ -205,3 +205,38 @@ def test_each_time_the_clock_is_doubted_the_ages_of_open_orders_begin_anew():
         bench.command(name, text="clock")
     assert seen == [50, 30, 50, 10, 15]
     assert ages.of(order, bench.now) == 0
+
+
+@pytest.mark.parametrize("doubt", ["never", "now", "before"])
+@pytest.mark.parametrize("off_s", [0, -3_600, 30])
+def test_times_of_a_list_tell_nothing_on_a_day_whose_clock_was_doubted(doubt, off_s):
+    """Also once it is right again: the decision was timed by the clock of then."""
+    bench = Bench(flat_at=None).start()
+    [call] = calls(bench.want(wish()))
+    bench.answer(call, bot.Outcome.UNKNOWN)
+    for name in {"never": (), "now": ("hold",), "before": ("hold", "release")}[doubt]:
+        bench.command(name, text="clock")
+    order = bench.ledger.orders[call.intent.intent_id]
+    bench.wait(20)
+    at = call.intent.at + timedelta(seconds=off_s)
+    row = bot.replace(bench.row(order, number="0000000500"), time=f"{at:%H%M%S}")
+    bench.list_of(row)
+    fits = doubt != "never" or off_s >= 0
+    assert order.status is (S.WORKING if fits else S.UNKNOWN)
+
+
+@pytest.mark.parametrize("symbol", [SYMBOL, "000660"])
+@pytest.mark.parametrize("reason", ["", "stop"])
+@pytest.mark.parametrize("shares", [0, 5])
+def test_an_exit_under_way_goes_on_in_the_morning_whether_the_settings_name_its_stock_or_not(
+    symbol, reason, shares
+):
+    """With the reason that it began for; without shares there is none."""
+    bench = Bench(flat_at=None)
+    position = bench.ledger.position(symbol)
+    position.quantity, position.cost, position.exit_reason = shares, shares * 70_000, reason
+    bench.command("restarted")
+    bench.command("day", session=bot.session_of(DAY))
+    state = bench.engine.core.symbols.get(symbol)
+    run = state.exit if state else None
+    assert (run.reason if run else "") == (reason if shares else "")
