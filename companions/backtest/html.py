@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kis_realtime_trading as bot
-from companions import reports
+from companions import report_view, reports
 from companions.backtest import charts
 from companions.backtest.broker import Rules
 from companions.backtest.checks import fill_sensitivity
@@ -255,7 +255,7 @@ class Page:
         """Return the wishes that a rule did not let pass."""
         words = self._words
         rows = [
-            f"<tr><td>{html.escape(self._reason(str(code)))}</td><td>{count}</td></tr>"
+            f"<tr><td>{html.escape(report_view.Words(self._language).rule(str(code)))}</td><td>{count}</td></tr>"
             for code, count in self._report.refusals_by_rule().items()
         ]
         return f"<h2>{words['refused']}</h2>{_table([words['why'], words['count']], rows, words['none'])}"

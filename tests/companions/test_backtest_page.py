@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kis_realtime_trading as bot
+from companions import report_view
 from companions.backtest import charts, history, html, metrics, page_words
 from companions.backtest.broker import Rules
 from companions.backtest.run import Options, run
@@ -73,6 +74,8 @@ def test_the_page_needs_nothing_else_and_shows_everything(result, past, language
     assert page.count("<svg") == 2 + 3
     assert page.count('class="bought"') == len(result.report.trips) == page.count('class="sold"')
     assert words["fragile"] in page  # a variant turned the result round
+    rules = [report_view.Words(language).rule(code) for code in result.report.refusals_by_rule()]
+    assert rules and all(f"<td>{rule}</td>" in page for rule in rules)
 
 
 def test_books_that_differ_are_the_first_thing_said(result, past):
