@@ -240,3 +240,27 @@ def test_an_exit_under_way_goes_on_in_the_morning_whether_the_settings_name_its_
     state = bench.engine.core.symbols.get(symbol)
     run = state.exit if state else None
     assert (run.reason if run else "") == (reason if shares else "")
+
+
+@pytest.mark.parametrize("level", list(bot.KillLevel))
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("at", ["15:00:00", "15:16:00"])
+def test_what_waits_about_a_split_is_sold_by_the_kill_switch_and_by_no_hour(level, waits, at):
+    """At the end of the day all else is sold for that reason; the owner's FLATTEN sells everything."""
+    bench = Bench(flat_at=bot.clock_time(15, 15)).start()
+    bench.hold_shares(plan=FAR)
+    bench.at("14:59:00")
+    bench.trade(70_000)
+    if waits:
+        seen = bot.ActionSeen(SYMBOL, "ex-date", 70_000, 60_000, 10, 10, bench.now)
+        bench.ledger.actions[SYMBOL] = seen
+    bench.at(at)
+    bench.command("level", level=level, text="test")
+    bench.wait(2)
+    flat, flatten = at > "15:15:00", level is bot.KillLevel.FLATTEN_AND_HALT
+    run = bench.state.exit
+    if waits:
+        expected = "kill switch" if flatten else ""
+    else:
+        expected = "end of day" if flat else "kill switch" if flatten else ""
+    assert (run.reason if run else "") == expected

@@ -118,14 +118,13 @@ STATUSES = (
 @pytest.mark.parametrize("age_s", [4, 5, 14, 15, 29, 30, 179, 180])
 @pytest.mark.parametrize("note", ["", "40330000 no rest"])
 def test_a_row_of_ours_tells_its_fills_and_then_whether_it_lives(status, age_s, note):
-    """Its end by its shares; alive again only when the call must have ended; a change by its own proof."""
+    """Its end by its shares, no words end it; alive again once the call must have ended; a change by proof."""
     shares_of = itertools.product((0, 4), (0, 4, 7, 10), (0, 3, 6, 10), (0, 10))
     for had, filled, cancelled, rejected in shares_of:
         if (had and status in (S.WORKING, S.REJECTED)) or filled + cancelled + rejected > 10:
             continue
         ledger, order = ledger_with(status, age_s, 400, had, note)
         desk = bot.Reconciler(ledger, False)
-        rest = 10 - filled - cancelled - rejected
         row = row_of(filled, cancelled, rejected)
         found = [
             (each.event, each.quantity)
@@ -135,16 +134,13 @@ def test_a_row_of_ours_tells_its_fills_and_then_whether_it_lives(status, age_s, 
         shares = max(had, filled)
         over = shares + cancelled + rejected
         alive = status not in (S.CANCELLED, S.FILLED, S.REJECTED) and shares < 10
-        # the mark of a cancel that found nothing belongs to a status: a fill may give it another one
-        noted = note and not (status is S.WORKING and filled > had)
-        gone = rest <= 0 and noted and age_s >= 30
         waits = status is S.REPLACE_PENDING or (
             status is S.REPLACE_UNKNOWN and cancelled and age_s < 180
         )
         if alive and not waits:
             patience_s = 15 if status is S.CANCEL_PENDING else 5
             doubted = status in (S.CANCEL_PENDING, S.CANCEL_UNKNOWN, S.REPLACE_UNKNOWN)
-            if gone or (over >= 10 and (cancelled or rejected)):
+            if over >= 10 and (cancelled or rejected):
                 expected.append((E.REJECTED if rejected else E.CANCELLED, 0))
             elif doubted and age_s >= patience_s and over < 10:
                 expected.append((E.STILL_WORKING, 0))
@@ -180,3 +176,22 @@ def test_a_row_that_cannot_be_ours_books_nothing_and_stops_the_stock_once(
     else:
         assert [each.event for each in found if isinstance(each, bot.OrderUpdate)] == [E.FILL]
         assert order.fills == {**kept, "0000000001": (filled, filled * 70_000)}
+
+
+@pytest.mark.parametrize("status", list(S))
+@pytest.mark.parametrize(
+    "note", ["", "EGW00201 too fast", "before sending: no connection", "APBK0919 no"]
+)
+@pytest.mark.parametrize("answered_s", [0, 3, 40])
+def test_until_when_the_broker_may_have_taken_an_order_without_a_number(status, note, answered_s):
+    """Always while nobody knows; never when it was refused or did not leave; up to the gateway's answer."""
+    ledger, order = ledger_with(status, 60 - answered_s, 60, note=note, number="")
+    if status is S.UNKNOWN:
+        expected = float("inf")
+    elif status is S.NOT_SENT and note.startswith("EGW"):
+        expected = answered_s + 2.0
+    elif status in (S.NOT_SENT, S.REJECTED):
+        expected = -float("inf")
+    else:
+        expected = 60.0
+    assert bot.arrival_s(order) == expected
