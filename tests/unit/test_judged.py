@@ -185,7 +185,7 @@ def test_a_row_that_cannot_be_ours_books_nothing_and_stops_the_stock_once(
 @pytest.mark.parametrize("answered_s", [0, 3, 40])
 def test_until_when_the_broker_may_have_taken_an_order_without_a_number(status, note, answered_s):
     """Always while nobody knows; never when it was refused or did not leave; up to the gateway's answer."""
-    ledger, order = ledger_with(status, 60 - answered_s, 60, note=note, number="")
+    _, order = ledger_with(status, 60 - answered_s, 60, note=note, number="")
     if status is S.UNKNOWN:
         expected = float("inf")
     elif status is S.NOT_SENT and note.startswith("EGW"):
