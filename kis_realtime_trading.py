@@ -4171,6 +4171,25 @@ def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
 
+def ends_of_day(
+    ledger: Ledger, ages: Ages, looked: datetime | None, fitted: set[str], now: datetime
+) -> Proof:
+    """End what an earlier day left open: day orders are dead, its last list tells the rest.
+
+    It proves no absence where it shows what may be the order, or where a notice told of one.
+    """
+    for order in ledger.open_orders():
+        perhaps = order.intent.intent_id in fitted or order.heard
+        late = looked and looked.date() > order.intent.trade_date
+        aged = late or (looked and ages.of(order, looked) >= PROOF_OF_ABSENCE_S)
+        proved = aged and not perhaps
+        absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
+        event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
+        if event in TRANSITIONS[order.status]:
+            key = order.intent.intent_id
+            yield OrderUpdate(key, event, now, order.order_no, note="day ended")
+
+
 class AfterClose:
     """Ends day orders after the close, once lists show what became of them."""
 
@@ -4214,21 +4233,12 @@ class Reconciler:
 
         Of a changed order the newest number comes first: it explains the ones before it.
         """
-        day, strangers = self._ledger.day, []
+        day = self._ledger.day
         if day is None:
             return
         rows = self._rows = {row.order_no: row for row in seen.rows}
-        followed: set[str] = set()
-        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
-            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
-            if order is None:
-                strangers.append(row)
-                continue
-            explained = order.intent.intent_id in followed or row.order_no in order.fills
-            if row.original_no and not explained:
-                yield from self._read_child(order, row, followed, asked_at, now)
-            else:
-                yield from self._read_row(order, row, asked_at, now)
+        strangers: list[BrokerOrder] = []
+        yield from self._read_known(strangers, asked_at, now)
         numbered = [each for each in self._ledger.orders.values() if each.order_no]
         ours = {each.order_no for each in numbered if each.intent.trade_date == day}
         self._shown = set(rows)
@@ -4236,6 +4246,27 @@ class Reconciler:
         self._valid_at = asked_at if valid else None
         yield from self._search(strangers, rows, valid, asked_at, now)
         yield from self._adopt(strangers, day, now)
+
+    def _read_known(
+        self,
+        strangers: list[BrokerOrder],
+        asked_at: datetime,
+        now: datetime,
+        only: Order | None = None,
+    ) -> Proof:
+        """Read the rows of orders that are known, or only of one; the others are strangers."""
+        rows, followed = self._rows, set[str]()
+        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
+            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
+            if order is None:
+                strangers.append(row)
+            if order is None or only not in (None, order):
+                continue
+            explained = order.intent.intent_id in followed or row.order_no in order.fills
+            if row.original_no and not explained:
+                yield from self._read_child(order, row, followed, asked_at, now)
+            else:
+                yield from self._read_row(order, row, asked_at, now)
 
     def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
         """Read the row of an order of ours: its fills first, then whether it ended or lives on.
@@ -4342,7 +4373,7 @@ class Reconciler:
                 pass  # notices of an equal order may be on their way
             elif len(found) == 1 and not twins:
                 yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
-                yield from self._read_row(order, found[0], asked_at, now)
+                yield from self._read_known([], asked_at, now, order)  # with what it became since
             elif unknown:
                 yield from self._judge(order, found, valid, asked_at, now)
             for row in found if unknown or (len(found) == 1 and not twins) else ():
@@ -4477,20 +4508,8 @@ class Reconciler:
                     yield OrderUpdate(key, OrderEvent.EXPIRED, now, order.order_no, note=note)
 
     def end_day(self, now: datetime) -> Proof:
-        """End what an earlier day left open: day orders are dead, its last list tells the rest.
-
-        It proves no absence where it shows what may be the order, or where a notice told of one.
-        """
-        for order in self._ledger.open_orders():
-            looked, perhaps = self._valid_at, order.intent.intent_id in self._fitted or order.heard
-            late = looked and looked.date() > order.intent.trade_date
-            aged = late or (looked and self.ages.of(order, looked) >= PROOF_OF_ABSENCE_S)
-            proved = aged and not perhaps
-            absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
-            event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
-            if event in TRANSITIONS[order.status]:
-                key = order.intent.intent_id
-                yield OrderUpdate(key, event, now, order.order_no, note="day ended")
+        """Yield the end of what an earlier day left open."""
+        return ends_of_day(self._ledger, self.ages, self._valid_at, self._fitted, now)
 
 
 # ======================================================================================

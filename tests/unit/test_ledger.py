@@ -1339,3 +1339,14 @@ def test_replaced_intent_values_are_frozen():
     """Intents are values: a change makes another one."""
     first = intent_of()
     assert replace(first, price=1).price != first.price == 70_000
+
+
+def test_a_sell_that_was_changed_before_it_was_found_is_followed_to_its_newest_number():
+    """No answer came, the owner changed it: its old row is no end of it, three of four are still out."""
+    ledger, reconciler = unknown_order(side=SELL)
+    old = row_of("0000000007", side=SELL, cancelled_quantity=10)
+    new = row_of("0000000008", side=SELL, original_no="0000000007", price=69_000)
+    events = look(ledger, reconciler, KNOWN, old, new, asked=30)
+    assert events == [("one", E.FOUND), ("one", E.REPLACED)]
+    order = ledger.orders["one"]
+    assert (order.status, order.order_no, order.remaining) == (S.WORKING, "0000000008", 10)
