@@ -195,3 +195,63 @@ def test_until_when_the_broker_may_have_taken_an_order_without_a_number(status, 
     else:
         expected = 60.0
     assert bot.arrival_s(order) == expected
+
+
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("status", [S.UNKNOWN, S.QUARANTINED, S.WORKING, S.CANCEL_UNKNOWN])
+@pytest.mark.parametrize("looked_s", [None, 100, 179, 180, 50_000])
+def test_the_night_calls_an_order_absent_only_where_nothing_spoke_for_it(
+    heard, fitted, status, looked_s
+):
+    """A complete list three minutes after it, or of a later day; no row that fitted, no number heard."""
+    ledger, order = ledger_with(
+        status, 1_000, number="" if status in (S.UNKNOWN, S.QUARANTINED) else "0000000001"
+    )
+    order.heard = ["0000000008"] if heard else []
+    desk = bot.Reconciler(ledger, False)
+    desk._valid_at = None if looked_s is None else order.since + timedelta(seconds=looked_s)
+    desk._fitted = {"ours"} if fitted else set()
+    found = [each.event for each in applied(ledger, desk.end_day(NOW + timedelta(days=1)))]
+    if status in (S.WORKING, S.CANCEL_UNKNOWN):
+        assert found == [E.EXPIRED]
+        return
+    absent = looked_s is not None and looked_s >= 180 and not heard and not fitted
+    if status is S.QUARANTINED and not absent:
+        assert found == []  # it waits for the owner already
+    else:
+        assert found == [E.ABSENT if absent else E.AMBIGUOUS]
+
+
+def test_the_living_part_of_an_order_is_a_row_under_another_number_of_it():
+    """Not of another order, and not one of which nothing is alive."""
+    ledger, order = ledger_with(S.WORKING)
+    ledger.apply(replace(order.intent, intent_id="another"))
+    ledger.by_number |= {(DAY, "0000000002"): "ours", (DAY, "0000000009"): "another"}
+    alive = {
+        number: row_of(order_no=number) for number in ("0000000001", "0000000002", "0000000009")
+    }
+    dead = {number: replace(row, cancelled_quantity=10) for number, row in alive.items()}
+    for own, other, his in itertools.product((alive, dead), repeat=3):
+        rows = {
+            "0000000009": his["0000000009"], "0000000001": own["0000000001"],
+            "0000000002": other["0000000002"],
+        }  # fmt: skip
+        found = bot.living_part(ledger, order, rows)
+        expected = [rows[n] for n in ("0000000001", "0000000002") if rows[n].alive > 0]
+        assert found == (expected[0] if expected else None)
+    assert bot.living_part(ledger, order, {"0000000009": alive["0000000009"]}) is None
+
+
+@pytest.mark.parametrize("quantities", list(itertools.product((0, 3, 10, 12), repeat=2)))
+def test_a_notice_of_a_whole_cancel_stays_one_whatever_comes_behind_it(quantities):
+    """A part of it leaves the order; no shares named, or all of them, end it, also when a part follows."""
+    ledger, _ = ledger_with(S.WORKING)
+    desk, whole = bot.Reconciler(ledger, False), False
+    for shares in quantities:
+        notice = bot.Notice(
+            bot.NoticeKind.CONFIRMED, "2", "0000000050", "0000000001", SYMBOL, BUY, shares, 0, ""
+        )
+        assert applied(ledger, desk.note_notice(notice, NOW)) == []
+        whole |= not 0 < shares < 10
+        assert desk.hints["0000000001"].cancelled is whole
