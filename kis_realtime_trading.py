@@ -4809,6 +4809,7 @@ class Core(DayFacts):
         self.journal_end = NEVER  # time of the last row before this process
         self.cancel_entries = False
         self.clock_doubted = False  # today our clock was not the broker's
+        self.clean: Callable[[str], str] = str  # takes secrets out of a stranger's text
         self.on_fill: Callable[[Order, int, float], None] = lambda order, shares, price: None
 
     @property
@@ -6619,7 +6620,7 @@ class Engine:
             view.show(shown)
             held.take(before)
             state.ask_strategy(False)
-            core.stop_symbol(view.symbol, f"{method.__name__} of the strategy: {_fault_of(error)}")
+            core.stop_symbol(view.symbol, _fault_of(method.__name__, error, core.clean))
             return
         if request is None:
             return
@@ -6786,23 +6787,25 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__} in line {trace.tb_lineno if trace else 0}"
 
 
-def _fault_of(error: BaseException) -> str:
-    """Return the kind of a strategy's error, the last line of the user's own file in it, its text.
+def _fault_of(method: str, error: BaseException, clean: Callable[[str], str]) -> str:
+    """Return method and kind of a strategy's error, the last line of the user's own file in it, its text.
 
-    The text as Python or the strategy wrote it, cut, without addresses: a replay gives the same.
+    The text as Python or the strategy wrote it, cleaned of secrets before it is cut, and without
+    addresses: a replay gives the same.
     """
     trace, place = error.__traceback__, ""
     while trace:
         if trace.tb_frame.f_code is check_request.__code__:
-            return f"its answer: {error}"
+            return f"{method} of the strategy: its answer: {clean(str(error))}"
         file = trace.tb_frame.f_code.co_filename
         own = file != __file__
         place = f" in line {trace.tb_lineno} of {file.rpartition('/')[2]}" if own else place
         trace = trace.tb_next
     text = error.args[0] if error.args and type(error.args[0]) is str else ""
-    text = re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split()))[:120]
+    text = re.sub(r" at 0x[0-9a-f]+", "", clean(" ".join(text.split())))[:120]
     text = text.encode("utf-8", "replace").decode()
-    return (type(error).__name__ + place if place else _where(error)) + (text and f": {text}")
+    what = (type(error).__name__ + place if place else _where(error)) + (text and f": {text}")
+    return f"{method} of the strategy: {what}"
 
 
 def canonical_json(value: Any) -> str:
@@ -10817,7 +10820,7 @@ class Bridge:
         self.said: Counter[str] = Counter()  # alerts by code
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
-        self._redact = Redactor(all_secrets(settings))
+        self._redact = self.engine.core.clean = Redactor(all_secrets(settings))
         self.doubts: Callable[[datetime], bool] = lambda now: False  # of our clock
         self._ticket = itertools.count()
         self._unwritten: deque[tuple[list[tuple[str, str, Any]], datetime, Callable[[], None]]]
