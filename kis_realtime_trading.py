@@ -4591,6 +4591,7 @@ class ExitRun:
 
 _UNQUOTED = Known(0)
 AUCTION_LONGEST = timedelta(minutes=5)  # a VI lasts two minutes and a half; longer is no VI
+AUCTION_AFTER_HALT = timedelta(minutes=11)  # that of a circuit breaker lasts ten
 
 
 @dataclass(slots=True)
@@ -4607,6 +4608,7 @@ class SymbolState:
     halted: bool = False
     auction: bool = False
     auction_since: datetime | None = None
+    auction_longest: timedelta = AUCTION_LONGEST
     halted_by_rest: bool = False
     exit: ExitRun | None = None
     waiting: OrderRequest | None = None  # for a fresh REST price
@@ -4632,22 +4634,25 @@ class SymbolState:
     def mark_halted(self, halted: bool) -> None:
         """The feed says whether the stock is traded."""
         self.halted = halted
+        if halted:
+            self.auction_longest = AUCTION_AFTER_HALT
 
     def note_rest_halt(self, halted: bool) -> None:
         """REST says it; what the feed halted, only the feed lifts."""
         by_feed = self.last_trade is not None and self.last_trade.halted
         if halted or (self.halted_by_rest and not by_feed):
-            self.halted = halted
+            self.mark_halted(halted)
         self.halted_by_rest = halted
 
     def note_auction(self, expected: bool, now: datetime) -> None:
         """A quote shows expected prices of an auction, or real ones."""
         since = self.auction_since = (self.auction_since or now) if expected else None
-        self.auction = since is not None and now < since + AUCTION_LONGEST
+        self.auction = since is not None and now < since + self.auction_longest
 
     def end_auction(self) -> None:
         """A trade came after its last quote."""
         self.auction, self.auction_since = False, None
+        self.auction_longest = AUCTION_LONGEST
 
     def lose_feed(self) -> None:
         """Forget marks that nobody would end; REST tells halts."""

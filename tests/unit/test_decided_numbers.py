@@ -63,6 +63,7 @@ PROOFS: dict[str, Any] = {
     "LIST_MAX_AGE_S": 180.0, "OLD_CLOSE_RATIO": 0.30, "ONCE_MORE_S": 20.0,
     "REFUSALS_IN_A_ROW": 3, "REFUSALS_IN_ALL": 5, "REFUSED_CHANGES_UNTOLD": 2,
     "WILD_JUMP": 10, "DEAF_TRADES": 3, "TRADE_AHEAD": timedelta(minutes=1),
+    "AUCTION_AFTER_HALT": timedelta(minutes=11),
     "AUCTION_LONGEST": timedelta(minutes=5), "AUCTION_RACE": timedelta(seconds=2),
     "CLOSE_SETTLES": timedelta(minutes=1),
 }  # fmt: skip

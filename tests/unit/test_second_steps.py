@@ -365,6 +365,21 @@ def test_an_auction_that_no_quote_ends_is_over_after_five_minutes():
         assert state.auction is expected
 
 
+@pytest.mark.parametrize("halt", ["mark_halted", "note_rest_halt"])
+def test_the_auction_behind_a_halt_may_last_eleven_minutes_the_next_one_five(halt):
+    """A circuit breaker: halted, then ten minutes of auction; a VI of the same day is short again."""
+    state, begin = Bench().start().state, books.NOW
+    getattr(state, halt)(True)
+    getattr(state, halt)(False)
+    for minutes, expected in ((0, True), (6, True), (10, True), (11, False)):
+        state.note_auction(True, begin + timedelta(minutes=minutes))
+        assert state.auction is expected
+    state.end_auction()
+    for minutes, expected in ((30, True), (35, False)):
+        state.note_auction(True, begin + timedelta(minutes=minutes))
+        assert state.auction is expected
+
+
 def test_orders_of_the_owner_do_not_fill_our_minute():
     """He trades by phone as he likes: the count of a runaway is of ours alone."""
     bench = Bench().start()
