@@ -71,7 +71,7 @@ ENDS: list[tuple[Any, int, str]] = [
     (bot.KeysRefused([bot.Fault("k", "f", "e")]), 78, "k: found f, expected e"),
     (bot.AlreadyRunning("twice"), 75, "twice"), (bot.JournalError("torn"), 74, "journal: torn"),
     (bot.BadData("odd"), 1, "failed: odd"), (bot.NotSent("off"), 1, "failed: off"),
-    (OSError(28, "full"), 1, "failed: [Errno 28] full"), (KeyboardInterrupt(), 130, "interrupted"),
+    (OSError(28, "full"), 1, "failed: full"), (KeyboardInterrupt(), 130, "interrupted"),
 ]  # fmt: skip
 
 

@@ -569,7 +569,7 @@ def test_the_evening_tells_by_how_much_the_brokers_costs_differ(theirs, off):
         account = {"prvs_rcdl_excc_amt": "0", "thdt_tlex_amt": f"{theirs}", "tot_evlu_amt": "0"}
         life.wire.script["inquire-balance"] = [good(output1=[], output2=[account])]
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        await trader._teller.evening({**trader.summary(), "fees": 60, "taxes": 30})
+        await trader._teller.evening({**trader.summary(), "fees": 60, "taxes": 30, "trades": 1})
         [row] = [row for row in trader.journal.rows("alert") if row.ref == "day_report"]
         return row.body
 
