@@ -108,6 +108,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "11. RECONCILER": (
         "unit/test_judged.py",
+        "unit/test_two_at_once.py",
         "unit/test_second_readings.py",
         "unit/test_third_steps.py",
         "unit/test_walks.py",
@@ -194,6 +195,7 @@ RELATED: dict[str, tuple[str, ...]] = {
 }
 OF_THE_ENGINE = (
     "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py", "unit/test_exits_again.py",
+    "unit/test_two_at_once.py", "unit/test_account_of_the_day.py",
     "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip
