@@ -6625,7 +6625,7 @@ class Engine:
             view.show(shown)
             held.take(before)
             state.ask_strategy(False)
-            core.stop_symbol(view.symbol, _fault_of(method.__name__, error, core.clean))
+            core.stop_symbol(view.symbol, _fault_of(error, method.__name__, core.clean))
             return
         if request is None:
             return
@@ -6792,16 +6792,16 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__} in line {trace.tb_lineno if trace else 0}"
 
 
-def _fault_of(method: str, error: BaseException, clean: Callable[[str], str]) -> str:
+def _fault_of(error: BaseException, method: str = "", clean: Callable[[str], str] = str) -> str:
     """Return method and kind of a strategy's error, the last line of the user's own file in it, its text.
 
     The text as Python or the strategy wrote it, cleaned of secrets before it is cut, and without
     addresses: a replay gives the same.
     """
-    trace, place = error.__traceback__, ""
+    trace, place, of = error.__traceback__, "", f"{method} of the strategy: " if method else ""
     while trace:
         if trace.tb_frame.f_code is check_request.__code__:
-            return f"{method} of the strategy: its answer: {clean(str(error))}"
+            return f"{of}its answer: {clean(str(error))}"
         file = trace.tb_frame.f_code.co_filename
         own = file != __file__
         place = f" in line {trace.tb_lineno} of {file.rpartition('/')[2]}" if own else place
@@ -6810,7 +6810,7 @@ def _fault_of(method: str, error: BaseException, clean: Callable[[str], str]) ->
     text = re.sub(r" at 0x[0-9a-f]+", "", clean(" ".join(text.split())))[:120]
     text = text.encode("utf-8", "replace").decode()
     what = (type(error).__name__ + place if place else _where(error)) + (text and f": {text}")
-    return f"{method} of the strategy: {what}"
+    return of + what
 
 
 def canonical_json(value: Any) -> str:
