@@ -5762,10 +5762,7 @@ class AccountDesk:
         self._first: Known[Balance] | None = None  # of a day, until a list of later confirms it
         self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
         self._missing_since = NEVER
-        self._fewer: tuple[dict[str, int], datetime] = (
-            {},
-            NEVER,
-        )  # of the owner's than we count, since
+        self._fewer: Known[dict[str, int]] = Known({})  # shares of the owner's than we count
 
     def note_first(self, seen: Balance, asked_at: datetime) -> None:
         """Keep the first balance of a day until a list of later confirms it."""
@@ -5795,9 +5792,10 @@ class AccountDesk:
     def compare(self, seen: Balance, asked_at: datetime) -> None:
         """Compare shares and cash with the broker's once nothing moved for a while.
 
-        Other shares stop entries until both agree; fewer of the owner's than we count (a line that
-        came twice in the morning, shares that he moved) are taken over after three minutes. Other cash
-        (a withdrawal, a dividend) is told and taken over.
+        Other shares stop entries until both agree. Fewer of the owner's than we count (a line that came
+        twice in the morning, shares that he moved) are taken over after three minutes, but in a stock
+        traded today the balance may only be late: counted too low, his next sell would take ours. Other
+        cash (a withdrawal, a dividend) is told and taken over.
         """
         core, ledger = self._core, self._core.ledger
         quiet = (asked_at - core.last_fill_at).total_seconds() >= PROOF_OF_ABSENCE_S
@@ -5805,16 +5803,18 @@ class AccountDesk:
             return
         different, fewer, held = [], dict[str, int](), core.holdings.value
         moving = {order.intent.symbol for order in ledger.open_orders()}  # a fill may be on its way
+        traded = {each.intent.symbol for each in ledger.orders.values() if each.filled_quantity}
         for symbol in (each for each in core.symbols if each not in moving):
             ours = ledger.position(symbol).quantity + ledger.external.get(symbol, 0)
             theirs = held[symbol].quantity if symbol in held else 0
             if ours != theirs:
                 different.append(f"{symbol} {ours} / {theirs}")
-                if (own := ledger.position(symbol).quantity) <= theirs < ours:
+                own = ledger.position(symbol).quantity
+                if own <= theirs < ours and symbol not in traded:
                     fewer[symbol] = theirs - own
-        if fewer != self._fewer[0]:
-            self._fewer = fewer, asked_at
-        elif fewer and (asked_at - self._fewer[1]).total_seconds() >= PROOF_OF_ABSENCE_S:
+        if fewer != self._fewer.value:
+            self._fewer = Known(fewer, asked_at)
+        elif fewer and (asked_at - self._fewer.asked_at).total_seconds() >= PROOF_OF_ABSENCE_S:
             core.apply(AccountTaken(ledger.cash_krw, {**ledger.external, **fewer}, core.now))
         if different and "mismatch" not in core.holds:
             core.alert("mismatch", what=", ".join(different))

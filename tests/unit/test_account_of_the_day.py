@@ -1,9 +1,10 @@
 """The account of a day: the broker's balance, and whose its shares are beside orders of the owner."""
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 import pytest
-from test_engine import NEXT_DAY, OTHER, SELL, SYMBOL, Bench, alerts, asks, calls, instrument
+from test_engine import BUY, NEXT_DAY, OTHER, SELL, SYMBOL, Bench, alerts, asks, calls, instrument
 
 import kis_realtime_trading as bot
 
@@ -192,3 +193,25 @@ def test_a_balance_that_is_late_for_a_minute_takes_nothing_from_him():
         bench.now += timedelta(seconds=70)
         bench.balance((SYMBOL, shown))
     assert ours(bench) == (10, True, 4)
+
+
+def test_a_balance_that_is_late_after_a_trade_of_the_day_takes_nothing_from_him():
+    """He bought four more, the balance lacks them for a quarter of an hour: what he sells then was his."""
+    bench = next_morning()
+    bench.list_of()
+    bench.account((SYMBOL, 14), rows=[])
+    bench.seen(bot.Cash(10_000_000))
+    bench.command("feed up")
+    buy = replace(his_sell(4, 4), order_no="0000000901", side=BUY, time="091000")
+    bench.at("09:10:05")
+    bench.list_of(buy)
+    assert ours(bench) == (10, True, 8)
+    for _ in range(15):
+        bench.now += timedelta(seconds=60)
+        bench.list_of(buy)
+        bench.balance((SYMBOL, 14))
+    assert ours(bench) == (10, True, 8) and "mismatch" in bench.engine.core.holds
+    bench.balance((SYMBOL, 18))
+    assert "mismatch" not in bench.engine.core.holds
+    bench.list_of(buy, replace(his_sell(8, 8), time="092600"))
+    assert ours(bench) == (10, True, 0)
