@@ -23,6 +23,7 @@ from companions.backtest.history import History
 from companions.backtest.run import BacktestResult, Options, run
 from companions.backtest.sweep import Job, Source, history_of
 from companions.backtest.trials import Trial, Trials, asked_of, code_of
+from companions.names import known_code
 from companions.report_view import day_of, draw_report
 
 MOST_S = 20.0  # a run that takes longer is not repeated under other rules
@@ -82,7 +83,8 @@ def show_backtest(options: argparse.Namespace) -> int:
         return show_recorded(options.data, options.strategy or "", options)
     source = Source(
         str(options.data) if options.data else "", day_of(options.first, "--from"),
-        day_of(options.last, "--to"), options.symbol or "", options.days, options.seed,
+        day_of(options.last, "--to"), known_code(options.symbol or "", options.state),
+        options.days, options.seed,
     )  # fmt: skip
     if not options.data:
         Console(stderr=options.json).print(words["invented"], style="yellow")
@@ -125,6 +127,8 @@ def show_backtest(options: argparse.Namespace) -> int:
         draw_report(reports.named(result.report, folder), settings.language, console.width)
     )
     say_end(console, words, result)
+    for note in past.notes[past.invented :]:
+        console.print(f"! {bot.in_language(note, settings.language)}", style="yellow")
     for each in result.official:
         print(*each.said(settings.language), sep="\n")
     paths: dict[str, Any] = {"html": page, "json": plain, "journal": result.journal}

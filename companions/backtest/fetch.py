@@ -29,6 +29,7 @@ from rich.progress import Progress
 
 import kis_realtime_trading as bot
 from companions.backtest.history import COLUMNS, MANIFEST, STOCKS
+from companions.names import known_code
 from companions.plain_words import start_of_command
 from companions.report_view import day_of
 
@@ -37,13 +38,15 @@ DAY_COLUMNS = ("date", "open", "high", "low", "close", "volume", "adjusted_close
 WORDS = {
     "ko": {
         "what": "{symbol} {day}", "done": "{symbol}: {days}일, 분봉 {rows:,}개 ({first} – {last})",
-        "empty": "{symbol} {day}: 분봉이 없습니다(거래정지, 상장 전, 또는 서버가 보관하지 않는 날)",
+        "empty": "{symbol}: {days}일은 분봉이 없습니다({first} – {last}: 거래정지, 상장 전, 또는 서버가 보관하지 않는 날)",
+        "nothing": "받은 분봉이 없습니다. 기간은 --from과 --to, 종목은 --symbol로 바꿀 수 있습니다",
         "split": "{symbol} {day}: 수정계수 {factor} (액면분할이나 권리락)",
         "next": "이제 돌려 보십시오: {program} --backtest --data {folder}",
     },
     "en": {
         "what": "{symbol} {day}", "done": "{symbol}: {days} days, {rows:,} minutes ({first} – {last})",
-        "empty": "{symbol} {day}: no minutes (halted, not listed yet, or further back than the server keeps)",
+        "empty": "{symbol}: no minutes on {days} days ({first} – {last}: halted, not listed yet, or not kept that long)",
+        "nothing": "no minutes were fetched; --from and --to change the period, --symbol the stock",
         "split": "{symbol} {day}: factor {factor} (a split or an ex-date)",
         "next": "now try it: {program} --backtest --data {folder}",
     },
@@ -219,18 +222,19 @@ def span_of(options: argparse.Namespace, today: date) -> list[date]:
 
 
 def show_fetch(options: argparse.Namespace) -> int:
-    """Fetch for a person; 1 when the broker refused. Raises AlreadyRunning while a bot trades."""
+    """Fetch for a person; 1 when the broker refused or had nothing. Raises AlreadyRunning while a bot trades."""
     if options.credentials:
         settings = bot.load_live_settings(options)
     else:
         settings, _ = bot.load_settings(options, "paper")
     assert settings.bot is not None
     words, console, folder = WORDS[settings.bot.language], Console(), options.fetch_history
-    symbols = [options.symbol] if options.symbol else list(settings.bot.symbols)
     state, clock = (
         bot.state_folder(options, settings.bot),
         bot.MarketClock(settings.bot.market_clock),
     )
+    only = known_code(options.symbol or "", state)
+    symbols = [only] if only else list(settings.bot.symbols)
     lock = bot.AccountLock(bot.lock_of(settings.profile), state)
     store, days = Store(folder), span_of(options, clock.now().date())
 
@@ -262,6 +266,9 @@ def show_fetch(options: argparse.Namespace) -> int:
         store.save()
         lock.release()
     tell(console, words, store, symbols)
+    if not any(store.of(symbol)["days"] for symbol in symbols):
+        console.print(words["nothing"], style="bold red")
+        return bot.EXIT_FAILED
     print(words["next"].format(folder=folder, program=start_of_command()))
     return 0
 
@@ -281,8 +288,9 @@ def tell(console: Console, words: dict[str, str], store: Store, symbols: Sequenc
                 "last": days[-1],
             }
             console.print(words["done"].format(**said))
-        for day in known["empty"]:
-            console.print(words["empty"].format(symbol=symbol, day=day), style="yellow")
+        if empty := sorted(known["empty"]):
+            said = {"symbol": symbol, "days": len(empty), "first": empty[0], "last": empty[-1]}
+            console.print(words["empty"].format(**said), style="yellow")
         for day, factor in known["factors"].items():
             console.print(
                 words["split"].format(symbol=symbol, day=day, factor=factor), style="yellow"

@@ -38,7 +38,7 @@ class History:
     """Minutes by stock, oldest first, with a hash of all of them and notes about oddities."""
 
     minutes: dict[str, list[bot.Bar]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[bot.Both] = field(default_factory=list)
     invented: bool = False
     bases: dict[str, int] = field(default_factory=dict)  # close of the day before the first one
     markets: dict[str, str] = field(default_factory=dict)  # KOSPI unless said otherwise
@@ -119,8 +119,10 @@ def read_folder(folder: Path, first: date | None, last: date | None) -> History:
             )
     faults = faults_of(history)
     history.notes += faults[:MOST_FAULTS]
-    if len(faults) > MOST_FAULTS:
-        history.notes.append(f"{len(faults) - MOST_FAULTS} more such oddities")
+    if (more := len(faults) - MOST_FAULTS) > 0:
+        history.notes.append(
+            bot.Both(f"{more} more such oddities", f"이런 곳이 {more}군데 더 있습니다")
+        )
     return history
 
 
@@ -144,7 +146,11 @@ def _read_stocks(file: Path, history: History) -> None:
             history.funds.add(code)
     unnamed = sorted(set(history.minutes) - set(history.markets))
     if unnamed:
-        history.notes.append(f"taxed as KOSPI, for want of {STOCKS}: {', '.join(unnamed)}")
+        named = ", ".join(unnamed)
+        history.notes.append(bot.Both(
+            f"taxed as KOSPI, for want of {STOCKS}: {named}",
+            f"{STOCKS}에 없어 코스피 세율로 계산합니다: {named}",
+        ))  # fmt: skip
 
 
 def _read_factors(file: Path, history: History) -> None:
@@ -164,13 +170,13 @@ def _read_factors(file: Path, history: History) -> None:
         ) from None
 
 
-def faults_of(history: History) -> list[str]:
+def faults_of(history: History) -> list[bot.Both]:
     """Return what looks wrong in minutes: missing days, half days, jumps, prices off their tick.
 
     A jump beyond the price limit of a day is a split that nobody told of. Prices off their tick are
     adjusted ones: then the price limits, ticks and share counts are not those of the day.
     """
-    found: list[str] = []
+    found: list[bot.Both] = []
     for symbol, bars in sorted(history.minutes.items()):
         by_day: dict[date, list[bot.Bar]] = {}
         for bar in bars:
@@ -180,22 +186,31 @@ def faults_of(history: History) -> list[str]:
         before = history.bases.get(symbol, 0)
         for n, day in enumerate(days):
             if n and bot.next_trading_day(days[n - 1]) != day:
-                found.append(f"{symbol}: no minutes between {days[n - 1]} and {day}")
-            if len(by_day[day]) < usual // 2:
-                found.append(f"{symbol} {day}: {len(by_day[day])} minutes, {usual} on other days")
+                found.append(bot.Both(
+                    f"{symbol}: no minutes between {days[n - 1]} and {day}",
+                    f"{symbol}: {days[n - 1]}과 {day} 사이의 거래일에 분봉이 없습니다",
+                ))  # fmt: skip
+            if (count := len(by_day[day])) < usual // 2:
+                found.append(bot.Both(
+                    f"{symbol} {day}: {count} minutes, {usual} on other days",
+                    f"{symbol} {day}: 분봉 {count}개뿐입니다(다른 날은 {usual}개)",
+                ))  # fmt: skip
             first = by_day[day][0].open
             scaled = before * history.factors.get(symbol, {}).get(day, 1.0)
             if before and abs(first - scaled) > scaled * BAND:
-                found.append(
-                    f"{symbol} {day}: opens at {first:,} after a close of {before:,}: a split?"
-                )
+                found.append(bot.Both(
+                    f"{symbol} {day}: opens at {first:,} after a close of {before:,}: a split?",
+                    f"{symbol} {day}: 전일 종가 {before:,}원인데 시가가 {first:,}원: 액면분할?",
+                ))  # fmt: skip
             before = by_day[day][-1].close
         fund = symbol in history.funds
         off = next((bar for bar in bars if not bot.is_valid_tick(bar.close, fund)), None)
         if off:
-            found.append(
-                f"{symbol} {off.start:%Y-%m-%d %H:%M}: {off.close:,} is on no tick: adjusted prices?"
-            )
+            at = f"{symbol} {off.start:%Y-%m-%d %H:%M}: "
+            found.append(bot.Both(
+                f"{at}{off.close:,} is on no tick: adjusted prices?",
+                f"{at}{off.close:,}원은 호가단위에 맞지 않습니다: 수정주가?",
+            ))  # fmt: skip
     return found
 
 
@@ -352,4 +367,7 @@ def invent(days: int, seed: int, symbols: dict[str, int] | None = None) -> Histo
                 moment += timedelta(minutes=1)
         minutes[symbol] = bars
     bases = dict(symbols or INVENTED)
-    return History(minutes, ["invented prices: a random walk without drift"], True, bases)
+    note = bot.Both(
+        "invented prices: a random walk without drift", "만들어 낸 시세: 추세 없는 무작위"
+    )
+    return History(minutes, [note], True, bases)

@@ -96,7 +96,9 @@ class Page:
         told = [note for note in result.notes if "invented" not in note]
         taught = sum("only taught" in note for note in told)
         said += [words["taught"].format(count=taught)] if taught else []
-        said += [note for note in told if "only taught" not in note]
+        said += [
+            bot.in_language(note, self._language) for note in told if "only taught" not in note
+        ]
         return "".join(f'<p class="note">{html.escape(note)}</p>' for note in said)
 
     def official(self) -> str:

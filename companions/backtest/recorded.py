@@ -90,7 +90,8 @@ def _trades_in(decoder: bot.FrameDecoder, line: str) -> Iterator[bot.Trade]:
 def history_of(found: Recorded) -> History:
     """Return the minutes of the trades, with base prices, markets and funds of the broker."""
     minutes: dict[str, list[bot.Bar]] = {}
-    past = History(minutes, ["real trades of a recording"])
+    note = bot.Both("real trades of a recording", "녹화된 실제 체결")
+    past = History(minutes, [note])
     for day, trades in found.trades.items():
         session = bot.session_of(day)
         assert session

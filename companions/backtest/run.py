@@ -64,7 +64,7 @@ class BacktestResult:
     minutes: int
     took_s: float
     differences: tuple[str, ...]  # between the ledger and the broker; empty when equal to the won
-    notes: tuple[str, ...]
+    notes: tuple[bot.Both, ...]
     thin: int = 0  # minutes that were taken whole
     money: int = 0
     market: tuple[float, ...] = ()  # what buying all stocks alike and holding them is worth, from 1
@@ -200,7 +200,7 @@ class Stage:
         )  # fmt: skip
         self.thin = options.whole(self, self.engine)
         self.differences: list[str] = []
-        self.notes: list[str] = []
+        self.notes: list[bot.Both] = []
         self.failed: list[str] = []
         self.market = [1.0]
         self._bought: dict[str, int] = {}  # first base price of each stock
@@ -252,7 +252,10 @@ class Stage:
         for symbol in sorted(set(minutes) - set(known)):
             if minutes[symbol]:
                 self.last[symbol] = minutes[symbol][-1].close
-                self.notes.append(f"{symbol}: {day} only taught its close")
+                self.notes.append(bot.Both(
+                    f"{symbol}: {day} only taught its close",
+                    f"{symbol}: {day}은 기준가를 얻는 데만 썼습니다",
+                ))  # fmt: skip
         self._keep_day(day, minutes)
 
     def _rescale(self, symbol: str, day: date, factor: float) -> None:
@@ -269,8 +272,14 @@ class Stage:
         held = self.broker.shares.get(symbol, 0)
         if split and held:
             self.broker.shares[symbol] = held * round(times) if factor < 1 else held // round(times)
-        kind = "split" if split else "ex-date without the value of its rights"
-        self.notes.append(f"{symbol} {day}: {kind}, prices x {factor:g}, {held} shares held before")
+        kind, what = (
+            ("split", "분할·병합") if split
+            else ("ex-date without the value of its rights", "권리락(권리의 값은 치지 않음)")
+        )  # fmt: skip
+        self.notes.append(bot.Both(
+            f"{symbol} {day}: {kind}, prices x {factor:g}, {held} shares held before",
+            f"{symbol} {day}: {what}, 가격 x {factor:g}, 전날 보유 {held:,}주",
+        ))  # fmt: skip
         days = self._closed.get(symbol, [])
         days[:] = [_scaled(bar, factor) for bar in days]
 

@@ -352,3 +352,24 @@ def test_oddities_of_the_data_are_named_by_stock_and_day(tmp_path: Path):
         assert any(named in fault for fault in found), named
     told = history.History({"005930": odd}, factors={"005930": {days[4]: 9_000 / 71_000}})
     assert not any(f"{days[4]}: opens" in fault for fault in history.faults_of(told))
+
+
+def test_oddities_of_the_data_are_told_in_the_terminal_and_on_the_page(tmp_path: Path, capsys):
+    """In the reader's language, so that nobody believes a run over half a history."""
+    past = history.invent(4, 1, {"005930": 71_000})
+    days, data = past.days(), tmp_path / "minutes"
+    data.mkdir()
+    rows = [
+        f"{b.start:%Y-%m-%d %H:%M},{b.open},{b.high},{b.low},{b.close},{b.volume}"
+        for b in past.minutes["005930"] if b.start.date() != days[2]
+    ]  # fmt: skip
+    (data / "005930.csv").write_text("time,open,high,low,close,volume\n" + "\n".join(rows))
+    arguments = ["--backtest", "--data", str(data), "--state", str(tmp_path / "s")]
+    for language, told, tax in (("ko", f"{days[1]}과 {days[3]} 사이의 거래일에 분봉이 없습니다", "코스피 세율"),
+                                ("en", f"no minutes between {days[1]} and {days[3]}", "taxed as KOSPI")):  # fmt: skip
+        options = build_parser(language).parse_args([*arguments, "--language", language])
+        assert command_line.run_command(options) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        page = max(tmp_path.glob("s/*/report.html")).read_text("utf-8")
+        assert told in said and told in page
+        assert tax in said and tax in page

@@ -145,3 +145,28 @@ async def test_the_command_fetches_and_is_refused_beside_a_trading_bot(
     said = capsys.readouterr().out
     assert f"{SYMBOL}: 2 days" in said and "--backtest --data" in said
     assert history.read_folder(tmp_path / "h", None, None).days() == DAYS[1:]
+
+
+async def test_a_stock_is_fetched_by_its_name_and_nothing_is_said_to_be_nothing(tmp_path, capsys):
+    """A name is looked up; days without minutes are one line; no advice to run what is not there."""
+    import asyncio
+
+    async with edge.served(tmp_path, symbols=(SYMBOL,)) as (_, there):
+        config = edge.write_config(tmp_path, there, symbols=[SYMBOL], language="en")
+
+        def show(folder: str, first: str, last: str, symbol: str) -> int:
+            words = ["--fetch-history", str(tmp_path / folder), "--config", str(config), "--state", str(tmp_path),
+                     "--from", first, "--to", last, "--symbol", symbol, "--language", "en"]  # fmt: skip
+            return fetch.show_fetch(build_parser("en").parse_args(words))
+
+        assert await asyncio.to_thread(show, "h", "2026-11-18", "2026-11-19", "삼성전자") == 0
+        assert f"{SYMBOL}: 2 days" in capsys.readouterr().out
+        with pytest.raises(bot.BotError, match="no stock is called"):
+            await asyncio.to_thread(show, "h", "2026-11-18", "2026-11-19", "삼송전짜")
+        code = await asyncio.to_thread(show, "g", "2024-11-18", "2024-11-20", SYMBOL)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        code == bot.EXIT_FAILED
+        and f"{SYMBOL}: no minutes on 3 days (2024-11-18 – 2024-11-20" in said
+    )
+    assert "--from and --to" in said and "--backtest" not in said
