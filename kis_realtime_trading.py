@@ -3062,31 +3062,6 @@ class BarBuilder:
         self.cum_volume = trade.cum_volume - trade.volume
         self.gap_until = max(self.gap_until, self.end)  # trades were dropped
 
-    def add_minute(self, minute: Bar, begin: datetime) -> None:
-        """Take in a whole minute of a history, as `add` would its trades, of which none closes a bar."""
-        if begin >= self.end:
-            self._begin(begin)
-        if not self._count:
-            self._open, self._high, self._low = minute.open, minute.high, minute.low
-        else:
-            self._high, self._low = max(self._high, minute.high), min(self._low, minute.low)
-        self._close = minute.close
-        self._count += minute.trade_count
-        self._volume += minute.volume
-        self._value += minute.value_krw
-        self.cum_volume += minute.volume
-        self.cum_value_krw += minute.value_krw
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing stands in the bar being built."""
-        return not (self._count or self._unseen)
-
-    def take_minutes(self, end: datetime, cum_volume: int, cum_value_krw: int) -> None:
-        """Have closed whole minutes up to an end, each a bar by itself."""
-        self._start = self.end = end
-        self.cum_volume, self.cum_value_krw = cum_volume, cum_value_krw
-
     def _confirmed(self, cum_volume: int) -> bool:
         """Tell whether a wild total goes on from the one before it; remember it for the next."""
         doubted, self._doubted = self._doubted, cum_volume

@@ -29,7 +29,7 @@ from companions.backtest.broker import Broker, Rules, instrument
 from companions.backtest.history import History
 from companions.backtest.metrics import metrics_of, returns_of
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
-from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched
+from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched, idle
 
 ANSWER = timedelta(seconds=0.3)
 PATIENCE_S = 300.0  # for the disk
@@ -546,7 +546,7 @@ class Stage:
             target = min(target, flat_at - MINUTE)
         if target - self.due < 5 * MINUTE or not self._idle():
             return
-        if not all(state.builder.idle for state in core.symbols.values()):
+        if not all(idle(state.builder) for state in core.symbols.values()):
             return
         self.due, self._reach = target.replace(second=0, microsecond=0), None
         self.feed(bot.Seen(self.broker.order_list(), self.due))  # as it was asked all the time

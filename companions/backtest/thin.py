@@ -27,6 +27,36 @@ MINUTE, MOST = timedelta(minutes=1), 1 << 40
 LIST_EVERY, ACCOUNT_EVERY = 2, 10  # minutes, when nothing else asks
 
 
+def idle(builder: bot.BarBuilder) -> bool:
+    """Tell whether nothing stands in the bar being built."""
+    return not (builder._count or builder._unseen)
+
+
+def add_minute(builder: bot.BarBuilder, minute: bot.Bar, begin: datetime) -> None:
+    """Take in a whole minute of a history, as `add` would its trades, of which none closes a bar."""
+    if begin >= builder.end:
+        builder._begin(begin)
+    if not builder._count:
+        builder._open, builder._high, builder._low = minute.open, minute.high, minute.low
+    else:
+        builder._high = max(builder._high, minute.high)
+        builder._low = min(builder._low, minute.low)
+    builder._close = minute.close
+    builder._count += minute.trade_count
+    builder._volume += minute.volume
+    builder._value += minute.value_krw
+    builder.cum_volume += minute.volume
+    builder.cum_value_krw += minute.value_krw
+
+
+def take_minutes(
+    builder: bot.BarBuilder, end: datetime, cum_volume: int, cum_value_krw: int
+) -> None:
+    """Have closed whole minutes up to an end, each a bar by itself."""
+    builder._start = builder.end = end
+    builder.cum_volume, builder.cum_value_krw = cum_volume, cum_value_krw
+
+
 @dataclass(slots=True)
 class Watched:
     """A stock during a quiet stretch: what its prices must stay between, exclusive."""
@@ -247,13 +277,13 @@ class ThinLane:
             if price := of.catch_up():
                 self._stage.last[symbol] = price
                 if closed and of.newest:
-                    of.state.builder.take_minutes(of.newest.end, *of.totals)
+                    take_minutes(of.state.builder, of.newest.end, *of.totals)
 
     @staticmethod
     def _nothing_built(watched: dict[str, Watched], start: datetime) -> bool:
         """Tell whether no bar is being built and no gap reaches into a minute."""
         builders = (of.state.builder for of in watched.values())
-        return all(each.idle and each.gap_until <= start for each in builders)
+        return all(idle(each) and each.gap_until <= start for each in builders)
 
     def _build(
         self, engine: BarEngine, watched: dict[str, Watched], bars: Sequence[bot.Bar], now: datetime
@@ -261,7 +291,7 @@ class ThinLane:
         """Build a minute into longer bars, close those that are over; tell whether one is wanted."""
         self._catch_up(watched, closed=False)
         for bar in bars:
-            watched[bar.symbol].state.builder.add_minute(bar, bar.start)
+            add_minute(watched[bar.symbol].state.builder, bar, bar.start)
         return engine.close_bars(now)
 
     def _close(
@@ -304,8 +334,8 @@ class ThinLane:
         self._catch_up(watched, closed=True)
         for bar in later:  # the engine closes them itself, if it acts
             builder, (volume, worth) = watched[bar.symbol].state.builder, watched[bar.symbol].totals
-            builder.take_minutes(bar.start, volume - bar.volume, worth - bar.value_krw)
-            builder.add_minute(bar, bar.start)
+            take_minutes(builder, bar.start, volume - bar.volume, worth - bar.value_krw)
+            add_minute(builder, bar, bar.start)
         state = watched[closed[-1].symbol].state
         engine._consult(state, again, closed[-1])
         if engine.core.out:

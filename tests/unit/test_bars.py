@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
+from companions.backtest.thin import add_minute, idle, take_minutes
 
 NORMAL, FIRST, EXAM = date(2026, 11, 20), date(2026, 1, 2), date(2026, 11, 19)
 SYMBOL = "005930"
@@ -373,7 +374,7 @@ def test_a_builder_of_whole_minutes_equals_one_of_their_trades(table, minutes):
         if minute.start >= one.end:
             assert one.close_bar() == other.close_bar()
         assert [one.add(trade) for trade in trades] == [None] * len(trades)
-        other.add_minute(minute, minute.start)
+        add_minute(other, minute, minute.start)
         assert differences(one, other) == []
         assert one.day_vwap == other.day_vwap
     assert one.close_bar() == other.close_bar()
@@ -386,10 +387,10 @@ def test_minutes_taken_as_bars_equal_ones_that_were_built_and_closed(table):
     session = bot.session_of(NORMAL)
     one, other = (bot.BarBuilder(SYMBOL, session, 1) for _ in range(2))
     for minute, _ in minutes_and_trades(table):
-        one.add_minute(minute, minute.start)
+        add_minute(one, minute, minute.start)
         assert one.close_bar().trade_count == minute.trade_count
-        other.take_minutes(minute.end, one.cum_volume, one.cum_value_krw)
-        assert one.idle and other.idle
+        take_minutes(other, minute.end, one.cum_volume, one.cum_value_krw)
+        assert idle(one) and idle(other)
         assert shown(one) == shown(other)
 
 
@@ -402,12 +403,12 @@ def shown(builder):
 def test_a_builder_is_idle_until_something_stands_in_it():
     """Nothing, a trade, a closed bar, shares that were missed."""
     builder = bot.BarBuilder(SYMBOL, bot.session_of(NORMAL), 5)
-    seen = [builder.idle]
+    seen = [idle(builder)]
     for trade in tape(("09:00", 100, 10), ("09:01", 100, 10)):
         builder.add(trade)
-        seen.append(builder.idle)
+        seen.append(idle(builder))
     builder.close_bar()
-    seen.append(builder.idle)
+    seen.append(idle(builder))
     assert seen == [True, False, False, True]
 
 
