@@ -51,7 +51,7 @@ Map of this file (each section uses only what stands above it):
     19. WORDS                       what people read, in two languages
     20. KISAuth                     [network] access token, approval key
     21. REST                        [network] the only HTTP call, pacing, retries of queries
-    22. KISMarketData               [network] prices, order book, bars, holidays
+    22. KISMarketData               [network] prices, trades, bars, holidays
     23. KISWebSocket                [network] registrations, heartbeat, reconnection
     24. TelegramBot                 [network] alerts that never block trading
         --- MONEY: read these three and LEDGER, and you know the worst that can happen ---
@@ -188,7 +188,6 @@ from websockets.frames import Opcode as WebSocketOpcode
 
 if TYPE_CHECKING:
     import aiohttp
-    import pandas
 
 __version__ = "0.2.0"
 
@@ -722,25 +721,6 @@ class Instrument:
     def halted(self) -> bool:
         """Whether the exchange trades it at all at the moment."""
         return self.blocked == HALTED
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One level of an order book."""
-
-    price: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderBook:
-    """Ten levels a side, best first; empty levels are left out."""
-
-    symbol: str
-    time: str  # HHMMSS
-    asks: tuple[Level, ...]
-    bids: tuple[Level, ...]
-    expected_price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -2785,23 +2765,6 @@ def _market_of(name: str) -> str:
     return "KONEX" if "KONEX" in name or "코넥스" in name else "KOSPI"
 
 
-def parse_order_book(symbol: str, body: Mapping[str, Any]) -> OrderBook:
-    """Read inquire-asking-price-exp-ccn (FHKST01010200)."""
-    book, expected = output_of(body, "output1"), output_of(body, "output2")
-
-    def side(name: str) -> tuple[Level, ...]:
-        levels = [
-            Level(natural(book, f"{name}{n}"), natural(book, f"{name}_rsqn{n}"))
-            for n in range(1, 11)
-        ]
-        return tuple(level for level in levels if level.price > 0)
-
-    return OrderBook(
-        symbol, text_of(book, "aspr_acpt_hour"), side("askp"), side("bidp"),
-        natural(expected, "antc_cnpr"),
-    )  # fmt: skip
-
-
 def parse_minute_bars(symbol: str, body: Mapping[str, Any]) -> list[Bar]:
     """Read a page of minute bars (FHKST03010200, FHKST03010230), oldest first.
 
@@ -2845,18 +2808,6 @@ def parse_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
             _day(text_of(row, "stck_bsop_date")),
             natural(row, "stck_oprc"), natural(row, "stck_hgpr"), natural(row, "stck_lwpr"),
             natural(row, "stck_clpr"), natural(row, "acml_vol"), natural(row, "acml_tr_pbmn"),
-        )
-        for row in rows_of(body, "output2")
-    ]  # fmt: skip
-
-
-def parse_overseas_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
-    """Read a window of HHDFS76240000, newest first; prices are decimals of the local currency."""
-    return [
-        DailyBar(
-            _day(text_of(row, "xymd")), decimal_of(row, "open"), decimal_of(row, "high"),
-            decimal_of(row, "low"), decimal_of(row, "clos"), whole(row, "tvol"),
-            int(decimal_of(row, "tamt")),
         )
         for row in rows_of(body, "output2")
     ]  # fmt: skip
@@ -8657,14 +8608,11 @@ class KISClient:
 # ======================================================================================
 # === 22. KISMarketData ===
 # ======================================================================================
-# Knows: how to ask for prices, books, bars and holidays. Typed objects for the bot; daily and
-# minute bars also as a pandas DataFrame. Never knows: orders.
-
-BAR_COLUMNS = ["date", "open", "high", "low", "close", "volume", "value"]
-
+# Knows: how to ask for prices, bars and holidays; what no bot needs (order books, tables of pandas,
+# stocks abroad) is in companions/market_data.py. Never knows: orders.
 
 class KISMarketData:
-    """Quotations of domestic stocks (market J: KRX) and simple ones of overseas stocks."""
+    """Quotations of domestic stocks (market J: KRX)."""
 
     def __init__(self, client: KISClient, fund_codes: Iterable[str] = ()) -> None:
         self._client, self._funds = client, tuple(fund_codes)
@@ -8675,11 +8623,6 @@ class KISMarketData:
         seen = parse_price(symbol, body, self._funds)
         return replace(seen, name=self._client.clean(seen.name[:40]))
 
-    async def order_book(self, symbol: str) -> OrderBook:
-        """Return ten levels a side."""
-        body, _ = await self._client.get("order_book", _stock(symbol))
-        return parse_order_book(symbol, body)
-
     async def last_trades(self, symbol: str) -> list[tuple[str, int, int]]:
         """Return the last 30 trades, newest first: (HHMMSS, price, shares)."""
         body, _ = await self._client.get("trades", _stock(symbol))
@@ -8687,21 +8630,6 @@ class KISMarketData:
             (text_of(row, "stck_cntg_hour"), whole(row, "stck_prpr"), whole(row, "cntg_vol"))
             for row in rows_of(body, "output")
         ]
-
-    async def many_prices(self, symbols: Sequence[str]) -> dict[str, int]:
-        """Return last prices; 30 codes a call on the real server, one by one on paper."""
-        prices: dict[str, int] = {}
-        if self._client.profile.environment == "paper":
-            return {symbol: (await self.price(symbol)).last_price for symbol in symbols}
-        for at in range(0, len(symbols), 30):
-            params: dict[str, str] = {}
-            for n, symbol in enumerate(symbols[at : at + 30], 1):
-                params[f"FID_COND_MRKT_DIV_CODE_{n}"] = "J"
-                params[f"FID_INPUT_ISCD_{n}"] = symbol
-            body, _ = await self._client.get("many_prices", params)
-            for row in rows_of(body, "output"):
-                prices[text_of(row, "inter_shrn_iscd")] = whole(row, "inter2_prpr")
-        return prices
 
     async def minute_bars_today(self, symbol: str, now: datetime, count: int) -> list[Bar]:
         """Return up to `count` finished one-minute bars of today, oldest first (30 rows a call)."""
@@ -8759,20 +8687,6 @@ class KISMarketData:
             until = min(bar.day for bar in page) - timedelta(days=1)
         return [found[day] for day in sorted(found)]
 
-    async def daily_frame(self, symbol: str, first: date, last: date) -> pandas.DataFrame:
-        """Return daily bars as a DataFrame: date open high low close volume value."""
-        bars = await self.daily_bars(symbol, first, last)
-        return _frame([(b.day, b.open, b.high, b.low, b.close, b.volume, b.value) for b in bars])
-
-    async def minute_frame(self, symbol: str, day: date, now: datetime) -> pandas.DataFrame:
-        """Return one-minute bars of a day as a DataFrame; `date` is the start of the minute."""
-        if day == now.date():
-            bars = await self.minute_bars_today(symbol, now, 400)
-        else:
-            bars = await self.minute_bars_of(symbol, day)
-        rows = [(b.start, b.open, b.high, b.low, b.close, b.volume, b.value_krw) for b in bars]
-        return _frame(rows)
-
     async def is_open_day(self, day: date) -> bool | None:
         """Ask the broker whether a day is an open day (opnd_yn); None on paper. Once a day."""
         if self._client.profile.environment == "paper":
@@ -8784,33 +8698,9 @@ class KISMarketData:
                 return text_of(row, "opnd_yn") == "Y"
         raise BadData(f"the holiday list does not hold {day}")
 
-    async def overseas_price(self, exchange: str, symbol: str) -> Decimal:
-        """Return the last price in local currency; exchange is NAS, NYS, AMS, HKS, TSE ..."""
-        params = {"AUTH": "", "EXCD": exchange, "SYMB": symbol}
-        body, _ = await self._client.get("overseas_price", params)
-        return decimal_of(output_of(body, "output"), "last")
-
-    async def overseas_daily_bars(
-        self, exchange: str, symbol: str, last: date | None = None
-    ) -> list[DailyBar]:
-        """Return up to 100 adjusted daily bars ending at `last` (local date), oldest first."""
-        params = {
-            "AUTH": "", "EXCD": exchange, "SYMB": symbol, "GUBN": "0",
-            "BYMD": f"{last:%Y%m%d}" if last else "", "MODP": "1",
-        }  # fmt: skip
-        body, _ = await self._client.get("overseas_daily_bars", params)
-        return sorted(parse_overseas_daily_bars(body), key=lambda bar: bar.day)
-
 
 def _stock(symbol: str) -> dict[str, str]:
     return {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": symbol}
-
-
-def _frame(rows: list[tuple[Any, ...]]) -> pandas.DataFrame:
-    """Make the DataFrame; pandas is imported here only (80 MB)."""
-    import pandas
-
-    return pandas.DataFrame(rows, columns=BAR_COLUMNS)
 
 
 # ======================================================================================

@@ -27,6 +27,7 @@ import harness
 
 import kis_realtime_trading as bot
 from companions import simulator
+from companions.market_data import MarketData
 
 ROOT = Path(bot.__file__).resolve().parent
 DAY = date(2026, 11, 20)
@@ -78,7 +79,7 @@ class Clients:
         self.rest = bot.Rest(self.profile, self.transport, self.pace)
         self.auth = bot.KISAuth(self.profile, self.rest.call, self.folder, self.clock)
         self.client = bot.KISClient(self.profile, self.rest, self.auth, self.clock)
-        self.market = bot.KISMarketData(self.client)
+        self.market = MarketData(self.client)
         self.orders = bot.KISOrder(self.client, self.hashkey)
 
     def again(self, **changes: Any) -> Clients:

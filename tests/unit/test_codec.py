@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kis_realtime_trading as bot
+from companions import market_data
 
 DAY = date(2026, 11, 20)
 KEY, IV = "abcdefghijklmnopabcdefghijklmnop", "0123456789abcdef"
@@ -845,7 +846,7 @@ def book_body(**changes):
 
 def test_order_book_answer_leaves_empty_levels_out():
     """Ten levels are sent, the best first; a price of 0 is no level."""
-    book = bot.parse_order_book("005930", book_body())
+    book = market_data.parse_order_book("005930", book_body())
     expected = ((71_900, 1), (72_000, 2), (72_100, 3)), ((71_700, 1), (71_600, 2), (71_500, 3))
     sides = tuple(tuple((e.price, e.size) for e in side) for side in (book.asks, book.bids))
     assert ("005930", "093354", expected, 0) == (book.symbol, book.time, sides, book.expected_price)
@@ -855,7 +856,7 @@ def test_order_book_answer_leaves_empty_levels_out():
 def test_a_broken_order_book_answer_is_refused(key):
     """A level without a number is BadData, not an empty level."""
     with pytest.raises(bot.BadData):
-        bot.parse_order_book("005930", book_body(**{key: ""}))
+        market_data.parse_order_book("005930", book_body(**{key: ""}))
 
 
 MINUTE = {
@@ -946,7 +947,7 @@ def test_overseas_prices_keep_their_decimals():
     """Prices of other countries are Decimal, exact."""
     row = {"xymd": "20261119", "open": "182.8500", "high": "183", "low": "182.65", "clos": "182.9",
            "tvol": "100", "tamt": "18285.50"}  # fmt: skip
-    [bar] = bot.parse_overseas_daily_bars({"output2": [row]})
+    [bar] = market_data.parse_overseas_daily_bars({"output2": [row]})
     assert (Decimal("182.8500"), Decimal("182.9"), 100) == (bar.open, bar.close, bar.volume)
 
 
@@ -1057,7 +1058,7 @@ def test_a_summary_without_a_number_is_refused(key):
 @pytest.mark.parametrize(
     "read",
     [
-        lambda: bot.parse_order_book("005930", {"output1": [], "output2": {}}),
+        lambda: market_data.parse_order_book("005930", {"output1": [], "output2": {}}),
         lambda: bot.parse_balance([None], SUMMARY),
         lambda: bot.parse_balance([], []),
     ],
@@ -1081,7 +1082,7 @@ JSON_VALUES = st.recursive(
     st.sampled_from(
         [
             (lambda row: bot.parse_price("005930", {"output": row}), PRICE),
-            (lambda row: bot.parse_order_book("005930", {"output1": row, "output2": row}),
+            (lambda row: market_data.parse_order_book("005930", {"output1": row, "output2": row}),
              {**book_body()["output1"], "antc_cnpr": "0"}),
             (lambda row: bot.parse_minute_bars("005930", {"output2": [MINUTE, row]}), MINUTE),
             (lambda row: bot.parse_daily_bars({"output2": row}), DAILY),
