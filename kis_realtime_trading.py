@@ -8611,6 +8611,7 @@ class KISClient:
 # Knows: how to ask for prices, bars and holidays; what no bot needs (order books, tables of pandas,
 # stocks abroad) is in companions/market_data.py. Never knows: orders.
 
+
 class KISMarketData:
     """Quotations of domestic stocks (market J: KRX)."""
 
