@@ -7373,9 +7373,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "partly_filled": ("◐ {symbol} {total}주 {side} 체결 {average}, 남은 {left}주 ({reason})",
         "◐ {symbol}: {side} {total} filled at {average}, {left} left ({reason})"),
     "round_closed": (
-        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 {day}",
+        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 실현 {day}",
         "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
-        " · today {day}"),
+        " · realised {day}"),
     "refused": ("✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}",
         "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
     "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
@@ -7459,10 +7459,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "own_line": ("• 직접 보유(봇이 팔지 않음): {what}", "• your own, never sold by the bot: {what}"),
     "doubts_line": ("❓ 결과를 모르는 주문 {count}건", "❓ orders of unknown outcome: {count}"),
     "hold_line": ("⏸ 신규 주문을 막는 이유: {what}", "⏸ no entries because of: {what}"),
-    "day_report": ("📋 {day} 손익 {net}원 ({percent}%)\n매도차익 {gross} − 수수료 {fees} − 세금 {taxes}{lines}\n"
-        "평가금액 {equity}원 · 이번 달 {month}원\n보유: {positions}\n다음 개장: {next}",
-        "📋 {day}: {net} won ({percent}%)\ngross {gross} − fees {fees} − taxes {taxes}{lines}\n"
-        "equity {equity} won · this month {month} won\nheld: {positions}\nnext session: {next}"),
+    "day_report": ("📋 {day} 손익 {result}원 ({percent}%)\n실현 {net} = 매도차익 {gross} − 수수료 {fees}"
+        " − 세금 {taxes}{lines}\n평가금액 {equity}원 · 이번 달 실현 {month}원\n보유: {positions}\n다음 개장: {next}",
+        "📋 {day}: {result} won ({percent}%)\nrealised {net} = gross {gross} − fees {fees} − taxes {taxes}"
+        "{lines}\nequity {equity} won · month realised {month}\nheld {positions}\nnext session {next}"),
     "rounds_line": ("매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}",
         "{count} round trips ({won} with a gain, {lost} with a loss) · best {best} · worst {worst}"),
     "stock_line": ("• {symbol} {gain}원 ({count}번)", "• {symbol} {gain} won ({count})"),
@@ -11527,17 +11527,17 @@ class Teller:
         costs_off = None if theirs is None else theirs - figures["fees"] - figures["taxes"]
         worth = self._core.ledger.positions.items()
         equity = figures["cash"] + sum(self._core.fresh_price(s) * p.quantity for s, p in worth)
-        net = figures["net"]
-        held = self._bridge.held() or "nothing"
-        shown = {**figures, "net": f"{net:+,}", "positions": held, "equity": equity}
-        before = equity - net
+        result = self._core.day_result_krw()  # as the status and the limit have it
+        before = equity - result
         if before <= 0 and not figures["trades"]:
             return  # ended before the account was read: nothing is known to report
-        self._bridge.tell(
-            "day_report", **shown, percent=f"{100 * net / before:+.2f}" if before > 0 else "-",
-            month=f"{self._month(day):+,}", next=following,
-            lines=evening_lines(figures, self._story(day, costs_off, realized)),
-        )  # fmt: skip
+        shown = {
+            **figures, "net": f"{figures['net']:+,}", "result": f"{result:+,}", "equity": equity,
+            "percent": f"{100 * result / before:+.2f}" if before > 0 else "-", "next": following,
+            "positions": self._bridge.held() or "nothing", "month": f"{self._month(day):+,}",
+            "lines": evening_lines(figures, self._story(day, costs_off, realized)),
+        }  # fmt: skip
+        self._bridge.tell("day_report", **shown)
         trader, telegram = self._trader, self._bridge.telegram
         if telegram.hears and not trader.stopping() and self._bridge.noise["report"] != "off":
             found = await work_out(trader.journal.path, trader.bot, "evening")

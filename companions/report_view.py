@@ -138,6 +138,10 @@ def totals_panel(report: reports.Report, words: Words, narrow: bool = False) -> 
     for _ in range(2 if narrow else 4):
         grid.add_column(no_wrap=True)
     result = sum(day.result_krw for day in report.days)
+    realised, costs = total.gain_krw, total.costs_krw  # of one stock: of its round trips
+    if not report.symbol:  # as the days below: what was paid for shares still held is paid
+        realised = sum(day.net_krw for day in report.days)
+        costs = sum(day.fees_krw + day.taxes_krw for day in report.days)
     trips = f"{total.trips} ({total.wins} {words('wins')})"
     rate = "-" if total.win_rate_pct is None else f"{total.win_rate_pct:.1f}%"
     factor = "-" if total.profit_factor is None else f"{total.profit_factor:.2f}"
@@ -147,8 +151,8 @@ def totals_panel(report: reports.Report, words: Words, narrow: bool = False) -> 
     net = coloured(total.gain_krw) if report.symbol else coloured(result)
     streak = f"{total.longest_wins} / {total.longest_losses}"
     left: list[tuple[str, RenderableType]] = [
-        (words("gain" if report.symbol else "period"), net), (words("net"), coloured(total.gain_krw)),
-        (words("costs"), words.won(total.costs_krw)), (words("fall"), fall), (words("best"), best),
+        (words("gain" if report.symbol else "period"), net), (words("net"), coloured(realised)),
+        (words("costs"), words.won(costs)), (words("fall"), fall), (words("best"), best),
     ]  # fmt: skip
     right: list[tuple[str, RenderableType]] = [
         (words("count"), trips), (words("win_rate"), rate), (words("factor"), factor),

@@ -316,7 +316,7 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
         if key := threads.key(bot.Alert(row.ref, values)):
             last[key] = bot.say(bot.Alert(row.ref, {**values, "symbol": "삼성전자"}), "ko")
     chat = "\n".join(api.texts).replace("005930", "삼성전자")  # before the balance named it
-    closed = [text for text in last.values() if "오늘" in text]
+    closed = [text for text in last.values() if "오늘 실현" in text]
     assert len(closed) >= 3
     assert [text for text in closed if chat.count(text) != 1] == []
     assert [text for text in last.values() if text not in chat] == []

@@ -468,7 +468,7 @@ def test_a_row_is_said_in_a_language_other_than_that_of_its_day():
         "lines": [],
     }
     assert "보유: 없음" in bot.say(bot.Alert("day_report", values), "ko")
-    assert "held: nothing" in bot.say(bot.Alert("day_report", values), "en")
+    assert "held nothing" in bot.say(bot.Alert("day_report", values), "en")
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

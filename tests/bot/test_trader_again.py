@@ -319,7 +319,9 @@ def test_the_equity_of_an_evening_is_cash_and_shares_at_the_newest_price(traded_
     told = parts(story, start="15:35:00")
     equity = 1_000_000 + 10 * price
     assert (told["equity"], told["net"]) == (equity, "+17,000")
-    assert told["percent"] == f"{100 * 17_000 / (equity - 17_000):+.2f}"
+    result = 17_000 + 10 * price - 690_000  # the figure of the status, what is held included
+    assert told["result"] == f"{result:+,}"
+    assert told["percent"] == f"{100 * result / (equity - result):+.2f}"
 
 
 @pytest.mark.parametrize("stopped", [False, True])
