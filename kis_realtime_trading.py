@@ -7373,7 +7373,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "partly_filled": ("◐ {symbol} {total}주 {side} 체결 {average}, 남은 {left}주 ({reason})",
         "◐ {symbol}: {side} {total} filled at {average}, {left} left ({reason})"),
     "round_closed": (
-        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}) · 오늘 실현 {day}",
+        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}), 오늘 실현 {day}",
         "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
         " · realised {day}"),
     "refused": ("✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}",
