@@ -694,11 +694,6 @@ class Bar:
     trade_count: int
     gap: bool = False  # trades are missing: the feed was down, or shares of over 1 % unseen
 
-    @property
-    def vwap(self) -> float:
-        """Volume weighted average price of this bar, won."""
-        return self.value_krw / self.volume if self.volume else float(self.close)
-
 
 HALTED = "trading halted"
 
@@ -3742,18 +3737,10 @@ class StrategyView:
         """Won that limits and the account leave for one more order now."""
         return self.ask_cash(self.symbol)
 
-    @cash_krw.setter
-    def cash_krw(self, value: int) -> None:  # for tests of strategies
-        self.ask_cash = lambda symbol: value
-
     @property
     def open_orders(self) -> int:
         """Orders of the symbol that are or may be alive at the broker."""
         return self.ask_orders(self.symbol)
-
-    @open_orders.setter
-    def open_orders(self, value: int) -> None:
-        self.ask_orders = lambda symbol: value
 
     def shown(self) -> tuple[Any, ...]:
         """Return what the engine goes by, to compare it and to bring it back."""
@@ -3782,10 +3769,6 @@ class StrategyView:
             self.symbol, Side.SELL, self.position.quantity, signal, OrderKind.LIMIT, 0, None, reason,
             tuple(sorted(facts.items())),
         )  # fmt: skip
-
-
-class LacksDays(ValueError):
-    """A strategy cannot judge: its past days do not reach. Its stock stops; its code is right."""
 
 
 class TradingStrategy(abc.ABC):

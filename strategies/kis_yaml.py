@@ -634,6 +634,10 @@ def read_plan(text: str, source: str = "file", overrides: Mapping[str, Any] | No
 # --- the strategy -----------------------------------------------------------------------
 
 
+class LacksDays(ValueError):
+    """It cannot judge: its past days do not reach. Its stock stops; its code is right."""
+
+
 class KisYaml(bot.TradingStrategy):
     """Trades a `.kis.yaml` file: judged on closed days, ordered with the first trade after them.
 
@@ -689,10 +693,10 @@ class KisYaml(bot.TradingStrategy):
         self._decided[view.symbol] = view.session.day
         missing = self.plan.bars_needed - len(days)
         if missing > 0:
-            raise bot.LacksDays(f"{missing} closed days are missing of {self.plan.bars_needed}")
+            raise LacksDays(f"{missing} closed days are missing of {self.plan.bars_needed}")
         last = bot.previous_trading_day(view.session.day)
         if days[-1].start.date() != last:
-            raise bot.LacksDays(f"the newest day is {days[-1].start:%Y-%m-%d}, not {last}")
+            raise LacksDays(f"the newest day is {days[-1].start:%Y-%m-%d}, not {last}")
         decision = Judge(self.plan, columns_of(days)).at(len(days) - 1)
         wish = decision.wish(view.position.quantity > 0)
         signal = f"close {last}"

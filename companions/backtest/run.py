@@ -599,7 +599,7 @@ class Stage:
                 self._rows.append(("alert", *action))
                 symbol, why = action.values.get("symbol"), str(action.values.get("why", ""))
                 failed = action.code == "symbol_stopped" and "of the strategy: " in why
-                if failed and f": {bot.LacksDays.__name__}" not in why:  # a history has a first day
+                if failed and ": LacksDays" not in why:  # a history has a first day
                     self.failed.append(f"{symbol} {now:%Y-%m-%d %H:%M}: {why}")
             elif isinstance(action, bot.Ask):
                 self._ask(action, now)

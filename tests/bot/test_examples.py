@@ -232,10 +232,11 @@ def bar_of(n, close, high=None, gap=False, day=SESSION):
     return bot.Bar(SYMBOL, start, end, close, high or close, close, close, 100, close * 100, 9, gap)
 
 
-def view_of(bars=(), **changes):
+def view_of(bars=(), cash_krw=10_000_000, open_orders=0, **changes):
     """Return a view with cash and a VWAP, and bars already seen."""
     view = bot.StrategyView(SYMBOL, SESSION.open, SESSION, bot.Position(), deque(bars, maxlen=500))
-    view.day_vwap, view.cash_krw = 70_000.0, 10_000_000
+    view.day_vwap, view.ask_cash = 70_000.0, lambda symbol: cash_krw
+    view.ask_orders = lambda symbol: open_orders
     for name, value in changes.items():
         setattr(view, name, value)
     return view

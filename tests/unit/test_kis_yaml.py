@@ -300,7 +300,7 @@ def view_of(columns, position=0, minutes=0):
     now = session.open + timedelta(minutes=minutes)
     held = bot.Position(quantity=position)
     view = bot.StrategyView(SYMBOL, now, session, held, deque(reversed(bars), maxlen=500))
-    view.cash_krw = 10**8
+    view.ask_cash = lambda symbol: 10**8
     return view
 
 

@@ -26,10 +26,11 @@ def bar_of(n, close, low=None, high=None, volume=100, gap=False):
     return bot.Bar(SYMBOL, start, end, close, high, low, close, volume, 1, 9, gap)
 
 
-def view_of(symbol=SYMBOL, **changes):
+def view_of(symbol=SYMBOL, cash_krw=10**8, open_orders=0, **changes):
     """Return a view with cash for many shares."""
     view = bot.StrategyView(symbol, SESSION.open, SESSION, bot.Position(), deque(maxlen=500))
-    view.cash_krw, view.day_vwap = 10**8, 69_900.0
+    view.ask_cash, view.ask_orders = lambda symbol: cash_krw, lambda symbol: open_orders
+    view.day_vwap = 69_900.0
     for name, value in changes.items():
         setattr(view, name, value)
     return view

@@ -24,10 +24,11 @@ def bar_of(n, high, volume, close=None, gap=False, start=START):
     return bot.Bar(SYMBOL, begin, end, high - 100, high, high - 200, close, volume, 1, 9, gap)
 
 
-def view_of(bars=(), **changes):
+def view_of(bars=(), cash_krw=100_000_000, open_orders=0, **changes):
     """Return a view with some bars already seen, cash for many shares, and a VWAP below."""
     view = bot.StrategyView(SYMBOL, START, SESSION, bot.Position(), deque(bars, maxlen=500))
-    view.day_vwap, view.cash_krw = 69_000.0, 100_000_000
+    view.day_vwap, view.ask_cash = 69_000.0, lambda symbol: cash_krw
+    view.ask_orders = lambda symbol: open_orders
     for name, value in changes.items():
         setattr(view, name, value)
     return view
@@ -139,7 +140,7 @@ def test_no_entry_no_cooldown():
     """A bar that could not be bought for lack of cash starts no pause."""
     strategy, view = breakout(), view_of(cash_krw=0)
     show(strategy, view, *CALM_BARS, RISE)
-    view.cash_krw = 10**8
+    view.ask_cash = lambda symbol: 10**8
     assert show(strategy, view, bar_of(4, 70_300, 400))[0] is not None
 
 
