@@ -179,7 +179,9 @@ def test_a_round_trip_is_told_in_one_line_with_its_gain(tmp_path):
         "percent": "+2.2", "minutes": 41, "reason": "target", "day": "+207,583",
     }  # fmt: skip
     told = bot.say(bot.Alert("round_closed", values), "ko")
-    assert told == "▲ 현대차 13주 매도 219,500 · +62,300원 (+2.2%, 41분, 목표가), 오늘 실현 +207,583"
+    assert (
+        told == "▲ 현대차 13주 매도 219,500 · +62,300원 (+2.2%, 41분, 목표가), 오늘 실현 +207,583"
+    )
 
 
 def test_the_gain_told_is_the_gain_of_the_books(tmp_path):
