@@ -7535,7 +7535,9 @@ REFUSAL_WORDS = {
 }  # fmt: skip
 # The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
 REASON_WORDS = {
-    "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
+    "entry rule": "매수 규칙", "exit rule": "매도 규칙", "opening range": "시초 범위 돌파", "dip": "과매도 반등",
+    "pullback": "VWAP 눌림목", "above VWAP": "VWAP 돌파", "below VWAP": "VWAP 이탈", "leads": "상승률 상위",
+    "fell behind": "순위 하락", "breakout": "돌파", "stop": "손절", "trailing stop": "추적 손절", "target": "목표가",
     "end of day": "장 마감 청산", "kill switch": "비상 청산", "strategy": "전략", "a new day": "새 거래일",
     "the day is over": "하루 매매를 마쳤습니다", "no session now": "지금은 장이 아닙니다",
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",

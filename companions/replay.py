@@ -336,13 +336,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "torn": ("녹화가 중간에 끝납니다. 그때 봇이 강제로 종료되었습니다",
              "the recording ends in the middle: its process was killed"),
     "alone": ("비교할 저널이 없습니다: {file}", "no journal {file} to compare with"),
-    "build": ("다른 프로그램 파일(버전 {version})의 녹화라서 판단이 다를 수 있습니다. 다른 주문:",
-              "recorded by another program file (version {version}): it may decide otherwise. Orders that differ:"),
+    "build": ("다른 프로그램 파일(버전 {version})의 녹화라서 판단이 다를 수 있습니다",
+              "recorded by another program file (version {version}): it may decide otherwise"),
     "differs": ("처음 다른 곳: 시작 뒤 {row}번째 줄", "FIRST DIFFERENCE at row {row} after the start"),
     "more": ("처음 다른 곳: 재생이 {n}줄 더 판단합니다", "FIRST DIFFERENCE: the replay decides {n} rows more"),
     "equal": ("실제와 같습니다: {n}줄", "equal to the live run: {n} rows"),
     "unrecorded": ("실제의 마지막 {n}줄은 녹화되지 않았습니다", "the last {n} of the live run were not recorded"),
 }  # fmt: skip
+
+
+SIDES = {"BUY": "매수", "SELL": "매도"}
 
 
 def say(language: str, key: str, **values: Any) -> None:
@@ -427,13 +430,13 @@ def show_orders(
         for kind, ref, body in rows:
             if kind == "intent":
                 i = json.loads(body)
-                found[ref] = (
-                    f"{i['at'][11:19]} {i['symbol']} {i['side']} {i['quantity']} @ {i['price']}"
-                )
+                side = SIDES[i["side"]] if language == "ko" else i["side"]
+                found[ref] = f"{i['at'][11:19]} {i['symbol']} {side} {i['quantity']} @ {i['price']}"
         return found
 
     left, right = orders(live), orders(again)
-    print(f"{'live':46}replay" if language == "en" else f"{'실제':44}재생")
-    for ref in sorted({*left, *right}, key=lambda r: left.get(r) or right[r]):
-        if left.get(ref) != right.get(ref):
-            print(f"{left.get(ref, '-'):46}{right.get(ref, '-')}")
+    other = [ref for ref in {*left, *right} if left.get(ref) != right.get(ref)]
+    if other:
+        print(f"{'live':46}replay" if language == "en" else f"{'실제':44}재생")
+    for ref in sorted(other, key=lambda r: left.get(r) or right[r]):
+        print(f"{left.get(ref, '-'):46}{right.get(ref, '-')}")

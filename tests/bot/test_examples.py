@@ -398,3 +398,17 @@ def test_the_folder_names_its_strategies():
         name = re.search(r"^class (\w+)\(TradingStrategy\)", file.read_text("utf-8"), re.M)[1]
         assert f"[{file.name}]" in page and f"`{name}`" in page
         assert type(bot.load_strategy(f"{file}:{name}", {})).__name__ == name
+
+
+def test_every_reason_of_the_examples_is_told_in_korean():
+    """The chat of a Korean says why in Korean; a strategy of his own says what he wrote."""
+    files = [*sorted((ROOT / "strategies").glob("*.py")), *sorted((ROOT / "docs").glob("*/strategies.md"))]  # fmt: skip
+    named = {
+        reason
+        for file in files
+        for reason in re.findall(r"view\.(?:buy|sell)\([^\n]*?, \"([a-zA-Z ]+)\"", file.read_text("utf-8"))
+    }  # fmt: skip
+    assert {"entry rule", "exit rule", "dip", "leads", "fell behind", "above VWAP"} <= named
+    assert [
+        reason for reason in sorted(named) if not re.search("[가-힣]", bot.in_korean(reason))
+    ] == []

@@ -189,3 +189,24 @@ def test_what_a_replay_finds_is_said_in_the_readers_language(capsys):
         assert tools.show_difference(live, again, "ko") == code
         out = capsys.readouterr().out
         assert told in out and not re.search("[A-Za-z]{4}", out)
+
+
+def test_orders_that_differ_stand_side_by_side_and_none_is_no_table(capsys):
+    """In the reader's language; equal histories print no empty table."""
+
+    def row(ref: str, side: str, quantity: int) -> tuple[str, str, str]:
+        kept = {"at": "2026-11-20T09:35:01+09:00", "symbol": "005930", "side": side, "quantity": quantity,
+                "price": 70_000}  # fmt: skip
+        return "intent", ref, json.dumps(kept)
+
+    live, again = (
+        [row("a", "BUY", 3), row("b", "SELL", 3)],
+        [row("a", "BUY", 3), row("b", "SELL", 2)],
+    )
+    for language, sell in (("ko", "매도"), ("en", "SELL")):
+        tools.show_orders(live, again, language)
+        [head, line] = capsys.readouterr().out.splitlines()
+        assert f"09:35:01 005930 {sell} 3 @ 70000" in line and line.endswith(f"{sell} 2 @ 70000")
+        assert ("재생" in head) is (language == "ko")
+        tools.show_orders(live, live, language)
+        assert capsys.readouterr().out == ""
