@@ -212,48 +212,43 @@ ALLOWED_HOSTS = frozenset({REAL_REST, PAPER_REST})  # and loopback; anything els
 
 
 class Endpoint(NamedTuple):
-    """One REST service: path, TR ids (None: not offered there), rows in a page, method."""
+    """One REST service: method, TR ids (None: not offered there), rows in a page, path."""
 
-    path: str
+    method: str
     real: str | None
     paper: str | None
-    rows: int = 1
-    method: Literal["GET", "POST"] = "GET"
+    rows: int
+    path: str
 
-
-_QUOTES = "/uapi/domestic-stock/v1/quotations/"
-_TRADE = "/uapi/domestic-stock/v1/trading/"
-_ABROAD = "/uapi/overseas-price/v1/quotations/"
 
 # doc, TR ids in force since NXT and SOR; the older TTTC08xxU ids may be blocked without notice.
-ENDPOINTS: dict[str, Endpoint] = {
-    "price": Endpoint(_QUOTES + "inquire-price", "FHKST01010100", "FHKST01010100"),
-    "order_book": Endpoint(
-        _QUOTES + "inquire-asking-price-exp-ccn", "FHKST01010200", "FHKST01010200"
-    ),
-    "trades": Endpoint(_QUOTES + "inquire-ccnl", "FHKST01010300", "FHKST01010300", 30),
-    "daily_bars": Endpoint(
-        _QUOTES + "inquire-daily-itemchartprice", "FHKST03010100", "FHKST03010100", 100
-    ),
-    "minute_bars": Endpoint(
-        _QUOTES + "inquire-time-itemchartprice", "FHKST03010200", "FHKST03010200", 30
-    ),
-    # doc: not on paper; one user got it to work there (2026-07-11), so it is tried: unconfirmed
-    "past_minute_bars": Endpoint(
-        _QUOTES + "inquire-time-dailychartprice", "FHKST03010230", "FHKST03010230", 120
-    ),
-    "holidays": Endpoint(_QUOTES + "chk-holiday", "CTCA0903R", None, 25),
-    "many_prices": Endpoint(_QUOTES + "intstock-multprice", "FHKST11300006", None, 30),
-    "overseas_price": Endpoint(_ABROAD + "price", "HHDFS00000300", "HHDFS00000300"),
-    "overseas_daily_bars": Endpoint(_ABROAD + "dailyprice", "HHDFS76240000", "HHDFS76240000", 100),
-    "buy": Endpoint(_TRADE + "order-cash", "TTTC0012U", "VTTC0012U", method="POST"),
-    "sell": Endpoint(_TRADE + "order-cash", "TTTC0011U", "VTTC0011U", method="POST"),
-    "change": Endpoint(_TRADE + "order-rvsecncl", "TTTC0013U", "VTTC0013U", method="POST"),
-    "buying_power": Endpoint(_TRADE + "inquire-psbl-order", "TTTC8908R", "VTTC8908R"),
-    "orders": Endpoint(_TRADE + "inquire-daily-ccld", "TTTC0081R", "VTTC0081R", 100),
-    "realized": Endpoint(_TRADE + "inquire-period-trade-profit", "TTTC8715R", None),
-    "balance": Endpoint(_TRADE + "inquire-balance", "TTTC8434R", "VTTC8434R", 50),
-}
+# past_minute_bars, doc: not on paper; one user got it to work there (2026-07-11): tried, unconfirmed.
+_ENDPOINTS_TEXT = """
+price               GET  FHKST01010100  FHKST01010100    1  quotations/inquire-price
+order_book          GET  FHKST01010200  FHKST01010200    1  quotations/inquire-asking-price-exp-ccn
+trades              GET  FHKST01010300  FHKST01010300   30  quotations/inquire-ccnl
+daily_bars          GET  FHKST03010100  FHKST03010100  100  quotations/inquire-daily-itemchartprice
+minute_bars         GET  FHKST03010200  FHKST03010200   30  quotations/inquire-time-itemchartprice
+past_minute_bars    GET  FHKST03010230  FHKST03010230  120  quotations/inquire-time-dailychartprice
+holidays            GET  CTCA0903R      -               25  quotations/chk-holiday
+many_prices         GET  FHKST11300006  -               30  quotations/intstock-multprice
+overseas_price      GET  HHDFS00000300  HHDFS00000300    1  /uapi/overseas-price/v1/quotations/price
+overseas_daily_bars GET  HHDFS76240000  HHDFS76240000  100  /uapi/overseas-price/v1/quotations/dailyprice
+buy                 POST TTTC0012U      VTTC0012U        1  trading/order-cash
+sell                POST TTTC0011U      VTTC0011U        1  trading/order-cash
+change              POST TTTC0013U      VTTC0013U        1  trading/order-rvsecncl
+buying_power        GET  TTTC8908R      VTTC8908R        1  trading/inquire-psbl-order
+orders              GET  TTTC0081R      VTTC0081R      100  trading/inquire-daily-ccld
+realized            GET  TTTC8715R      -                1  trading/inquire-period-trade-profit
+balance             GET  TTTC8434R      VTTC8434R       50  trading/inquire-balance
+"""
+ENDPOINTS = {
+    name: Endpoint(
+        method, real, None if paper == "-" else paper, int(rows),
+        path if path[0] == "/" else f"/uapi/domestic-stock/v1/{path}",
+    )
+    for name, method, real, paper, rows, path in map(str.split, _ENDPOINTS_TEXT.split("\n")[1:-1])
+}  # fmt: skip
 OAUTH_TOKEN, OAUTH_REVOKE, OAUTH_APPROVAL = "/oauth2/tokenP", "/oauth2/revokeP", "/oauth2/Approval"
 HASHKEY = "/uapi/hashkey"
 
