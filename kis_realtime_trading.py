@@ -1561,17 +1561,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_DROPPED = {f"tag:yaml.org,2002:{name}" for name in ("int", "bool", "float", "timestamp")}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag not in _DROPPED]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader.yaml_implicit_resolvers = {}  # anything else is a text
 for _tag, _pattern, _first in (
-    ("int", r"^[-+]?(0|[1-9][0-9_]*)$", "-+0123456789"),
-    ("float", r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$", "-+.0123456789"),
-    ("bool", r"^(true|false|True|False)$", "tTfF"),
+    ("null", r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?(0|[1-9][0-9_]*)$", [*"-+0123456789"]),
+    ("float", r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$", [*"-+.0123456789"]),
+    ("bool", r"^(true|false|True|False)$", [*"tTfF"]),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 NO_YAML = "(file)"  # the key of a fault of the whole file
@@ -2255,11 +2252,9 @@ def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> 
 
 def session_ahead(now: datetime) -> Session:
     """Return the session of today while it is not over, else that of the next trading day."""
-    session = session_of(now.date())
-    if session is None or now >= session.close:
-        session = session_of(next_trading_day(now.date()))
-    if session is None:
-        raise BadData("the calendar names a trading day without a session")
+    day = now.date()
+    while (session := session_of(day)) is None or now >= session.close:
+        day = next_trading_day(day)
     return session
 
 
@@ -2940,12 +2935,6 @@ class BarBuilder:
     takes the closing auction, which prints up to 30 s after the close; later trades belong to the
     after-market and to no bar.
     """
-
-    __slots__ = (
-        "_close", "_count", "_doubted", "_high", "_last_end", "_length", "_low", "_open", "_session",
-        "_start", "_unseen", "_value", "_volume", "cum_value_krw", "cum_volume", "dropped", "end",
-        "gap_until", "symbol",
-    )  # fmt: skip
 
     def __init__(self, symbol: str, session: Session, minutes: int) -> None:
         self.symbol, self._session, self._length = symbol, session, timedelta(minutes=minutes)

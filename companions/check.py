@@ -261,10 +261,7 @@ class Check:
     def calendar(self) -> None:
         """Name the next session, and the end of the built-in calendar when it is near."""
         now = self.clock.now()
-        session = bot.session_of(now.date())
-        if session is None or now >= session.close:
-            session = bot.session_of(bot.next_trading_day(now.date()))
-        assert session is not None
+        session = bot.session_ahead(now)
         left = (bot.CALENDAR_END - now.date()).days
         near = left < CALENDAR_WARNING_DAYS
         day = f"{session.day} {session.open:%H:%M}-{session.close:%H:%M}"
