@@ -5749,7 +5749,7 @@ class AccountDesk:
             core.alert("journal_empty", what=", ".join(whose))
         for symbol, theirs in fewer.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
-        self._missing = {}
+        self._missing, self._fewer = {}, Known({})
         core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
         return True
 

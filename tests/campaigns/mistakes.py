@@ -100,6 +100,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "unit/test_over_steps.py",
         "unit/test_exit_walks.py",
     ),
+    "10. STRATEGY": ("unit/test_strategy.py",),
     "9. RISK": (
         "unit/test_risk.py",
         "unit/test_risk_model.py",
@@ -195,7 +196,7 @@ RELATED: dict[str, tuple[str, ...]] = {
 }
 OF_THE_ENGINE = (
     "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py", "unit/test_exits_again.py",
-    "unit/test_two_at_once.py", "unit/test_account_of_the_day.py",
+    "unit/test_two_at_once.py", "unit/test_account_of_the_day.py", "unit/test_account_walks.py",
     "unit/test_second_readings.py", "unit/test_walks.py", "unit/test_over_steps.py", "unit/test_second_steps.py", "unit/test_fresh.py", "unit/test_exit_walks.py", "unit/test_engine.py",
     "unit/test_third_steps.py", "unit/test_fourth_steps.py",
 )  # fmt: skip

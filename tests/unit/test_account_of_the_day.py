@@ -215,3 +215,37 @@ def test_a_balance_that_is_late_after_a_trade_of_the_day_takes_nothing_from_him(
     assert "mismatch" not in bench.engine.core.holds
     bench.list_of(buy, replace(his_sell(8, 8), time="092600"))
     assert ours(bench) == (10, True, 0)
+
+
+def test_fewer_shares_of_yesterday_do_not_count_today():
+    """A balance lacked four of his last evening: this morning it had them, and lacks them once more."""
+    bench = next_morning()
+    bench.list_of()
+    bench.account((SYMBOL, 18), rows=[])
+    bench.now += timedelta(seconds=200)
+    bench.balance((SYMBOL, 14))
+    bench.now += timedelta(days=1)
+    bench.command("day", session=bot.session_of(bench.now.date()))
+    bench.account((SYMBOL, 18), rows=[])
+    bench.now += timedelta(seconds=200)
+    bench.balance((SYMBOL, 14))
+    assert ours(bench) == (10, True, 8) and "mismatch" in bench.engine.core.holds
+
+
+def test_an_empty_balance_of_an_earlier_morning_does_not_count_today():
+    """Ours were given up after two of them; those bought since are given up after two more."""
+    bench = next_morning()
+    bench.list_of()
+    bench.account(rows=[])
+    bench.now += timedelta(seconds=180)
+    bench.account(rows=[])
+    assert ours(bench)[0] == 0
+    bench.seen(bot.Cash(10_000_000))
+    bench.command("feed up")
+    bench.list_of()
+    bench.at("09:00:01")
+    bench.hold_shares(plan=PLAN)
+    bench.now += timedelta(days=1)
+    bench.command("day", session=bot.session_of(bench.now.date()))
+    bench.account(rows=[])
+    assert ours(bench)[0] == 10 and "account" in bench.engine.core.holds
