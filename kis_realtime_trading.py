@@ -146,6 +146,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as clock_time
@@ -6876,6 +6877,57 @@ def set_up_logging(redact: Callable[[str], str], stream: Any, level: int = loggi
     log.setLevel(level)
 
 
+class Beside:
+    """Does one piece of work after another in a thread of its own: a disk that hangs holds nobody else."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: queue.SimpleQueue[tuple[Callable[[], None], Future[None]] | None]
+        self._work, self._last = queue.SimpleQueue(), Future[None]()
+        self._last.set_result(None)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many pieces wait to be begun."""
+        return self._work.qsize()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Have a piece of work done after those before it; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._do_all, name=self._name, daemon=True)
+            self._thread.start()
+        self._last = Future()
+        self._work.put((work, self._last))
+
+    def end(self, patience_s: float) -> bool:
+        """Wait a while; return whether all the work is over. Raises what the last piece raised."""
+        try:
+            error = self._last.exception(patience_s)
+        except TimeoutError:
+            return False
+        if error:
+            raise error
+        return True
+
+    def close(self) -> bool:
+        """Let the thread go when its work is over; return whether it is."""
+        self._work.put(None)
+        return self._last.done()
+
+    def _do_all(self) -> None:
+        while item := self._work.get():
+            work, future = item
+            try:
+                work()
+                future.set_result(None)
+            except (sqlite3.Error, OSError) as error:  # raised again where the end is waited for
+                future.set_exception(error)
+            finally:
+                if not future.done():
+                    future.set_exception(BotError("the work broke off"))
+
+
 class LogThread(logging.Handler):
     """Hands redacted lines to a thread of its own: trading waits for no terminal and no disk.
 
@@ -6888,91 +6940,59 @@ class LogThread(logging.Handler):
     def __init__(self, stream: Any, silent: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._stream, self._silent, self.dropped, self._told = stream, silent, 0, 0
-        self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
-        threading.Thread(target=self._write_all, name="log", daemon=True).start()
-
-    @property
-    def waiting(self) -> int:
-        """Return how many lines wait to be written."""
-        return self._lines.qsize()
+        self.beside = Beside("log")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line; never waits."""
         if self._silent():
             return
-        try:
-            self._lines.put_nowait(self.format(record))
-        except queue.Full:
+        if self.beside.waiting < self.MOST_LINES:
+            self.beside.begin(functools.partial(self._write, self.format(record)))
+        else:
             self.dropped += 1
 
-    def _write_all(self) -> None:
-        while True:
-            line = self._lines.get()
-            if self.dropped > self._told:
-                self._told, missing = self.dropped, self.dropped - self._told
-                line += f"\n({missing} lines of the log were dropped: nobody took them)"
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # a pipe whose reader went, a closed file
-                self._write(line + "\n")
-            self._lines.task_done()
-
-    def _write(self, text: str) -> None:
+    def _write(self, line: str) -> None:
         """Write past the stream's buffer: a lock held in there would abort the end of the program."""
+        if self.dropped > self._told:
+            self._told, missing = self.dropped, self.dropped - self._told
+            line += f"\n({missing} lines of the log were dropped: nobody took them)"
         if self._stream is None:  # closed by whoever started us
             return
-        try:
-            place = self._stream.fileno()
-        except (OSError, AttributeError):  # no file at all
-            self._stream.write(text)
-            return
-        data = text.encode("utf-8", "backslashreplace")
-        while data:
-            data = data[os.write(place, data) :]
-
-    def end(self, patience_s: float = 2.0) -> bool:
-        """Return whether all lines were written within a short while."""
-        with self._lines.all_tasks_done:
-            return self._lines.all_tasks_done.wait_for(
-                lambda: not self._lines.unfinished_tasks, patience_s
-            )
+        with contextlib.suppress(OSError, ValueError):  # a pipe whose reader went, a closed file
+            try:
+                place = self._stream.fileno()
+            except (OSError, AttributeError):  # no file at all
+                self._stream.write(line + "\n")
+                return
+            data = f"{line}\n".encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(place, data) :]
 
 
 class LogFile:
-    """The log in the state folder, its owner's only; a full one becomes .1, older ones .2 to .KEPT."""
+    """The log in the state folder, its owner's only; a full one becomes .1, older ones .2 to .KEPT.
+
+    Opened anew for each text: logrotate, or the owner of a full disk, may have taken it away.
+    """
 
     MOST_BYTES, KEPT = 5_000_000, 5
 
     def __init__(self, path: Path) -> None:
-        self._path, self._place, self._size = path, -1, 0
+        self._path = path
 
     def write(self, text: str) -> None:
         """Append a text. Raises OSError when it cannot be; the next text tries anew."""
         data = text.encode("utf-8", "backslashreplace")
-        if self._place >= 0 and self._is_gone():
-            os.close(self._place)
-            self._place = -1
-        if self._place >= 0 and self._size + len(data) > self.MOST_BYTES:
-            os.close(self._place)
-            self._place = -1
-            for number in range(self.KEPT, 0, -1):
-                older = f"{self._path}.{number - 1}" if number > 1 else str(self._path)
+        names = [str(self._path), *(f"{self._path}.{number + 1}" for number in range(self.KEPT))]
+        with contextlib.suppress(FileNotFoundError):
+            full = os.lstat(self._path).st_size + len(data) > self.MOST_BYTES
+            for older, oldest in reversed([*itertools.pairwise(names)]) if full else ():
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(older, f"{self._path}.{number}")
-        if self._place < 0:
-            how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-            self._place = os.open(self._path, how, 0o600)
-            self._size = os.fstat(self._place).st_size
-        self._size += len(data)
-        while data:
-            data = data[os.write(self._place, data) :]
-
-    def _is_gone(self) -> bool:
-        """Tell whether somebody moved or deleted the file: logrotate, or a full disk's owner."""
-        try:
-            return os.stat(self._path).st_ino != os.fstat(self._place).st_ino
-        except FileNotFoundError:
-            return True
+                    os.replace(older, oldest)
+        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        with os.fdopen(os.open(self._path, how, 0o600), "ab", buffering=0) as file:
+            while data:
+                data = data[file.write(data) :]
 
 
 def log_by_thread(path: Path, silent: Callable[[], bool] = lambda: False) -> Callable[[], None]:
@@ -6990,7 +7010,7 @@ def log_by_thread(path: Path, silent: Callable[[], bool] = lambda: False) -> Cal
     root.handlers[:] = threads
 
     def end() -> None:
-        if all([each.end() for each in threads]):
+        if all([each.beside.end(2.0) for each in threads]):
             root.handlers[:] = [usual]
 
     return end
@@ -7003,59 +7023,6 @@ def gets_on(busy_since: Mapping[str, float], now: float, answered_s: float) -> b
     """Tell whether nothing is stuck; a call is one answer, a question may be many pages."""
     lasts = {what: at if what == "call" else max(at, answered_s) for what, at in busy_since.items()}
     return all(now - last < STUCK_S for last in lasts.values())
-
-
-class Beside:
-    """Does one piece of work at a time in a thread of its own: a disk that hangs holds nobody else."""
-
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._ended, self._over = threading.Lock(), True
-        self._error: Exception | None = None
-        self._thread: threading.Thread | None = None
-
-    def begin(self, work: Callable[[], None]) -> None:
-        """Begin a piece of work; the one before must be over."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._do_all, name="beside", daemon=True)
-            self._thread.start()
-        self._over, self._error = False, BotError("the work broke off")
-        self._work.put(work)
-
-    def end(self, patience_s: float) -> bool:
-        """Wait a while; return whether the work is over. Raises what the work raised."""
-        until_s = time.monotonic() + patience_s
-        while not self._over:
-            if not self._ended.acquire(timeout=max(0.0, until_s - time.monotonic())):
-                return False
-        if self._error:
-            raise self._error
-        return True
-
-    def close(self) -> bool:
-        """Let the thread go when its work is over; return whether it is."""
-        self._work.put(None)
-        return self._over
-
-    def _do_all(self) -> None:
-        while work := self._work.get():
-            try:
-                work()
-                self._error = None
-            except (sqlite3.Error, OSError) as error:  # raised again where the end is waited for
-                self._error = error
-            finally:
-                self._over = True
-                with contextlib.suppress(RuntimeError):  # nobody waited for the one before
-                    self._ended.release()
-
-
-def done_in_time(work: Callable[[], None]) -> bool:
-    """Do something on the disk that may be late or fail; return whether it was done in time."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(DISK_ANSWERS_WITHIN_S)
-    return not thread.is_alive()
 
 
 class Watchdog:
@@ -7119,8 +7086,7 @@ class Recorder:
         self._written, self.broken = 0, ""
         self._begun = self.path  # the newest file that was begun
         self._handed = self._taken = 0  # characters
-        self._box: queue.Queue[tuple[str, Path | None] | None] = queue.Queue()
-        threading.Thread(target=self._write_all, name="recorder", daemon=True).start()
+        self._beside = Beside("recorder")
 
     @staticmethod
     def _free(folder: Path, at: datetime) -> Path:
@@ -7138,7 +7104,7 @@ class Recorder:
         holds = {name: since.isoformat() for name, since in self.holds_now().items()}
         header = {**self.header_of_now(), "continues": self._begun.name, "holds": holds}
         self._begun = self._free(self._begun.parent, now)
-        self._box.put(("S" + json.dumps(header, ensure_ascii=False) + "\n", self._begun))
+        self._hand_over("S" + json.dumps(header, ensure_ascii=False) + "\n", self._begun)
 
     def time(self, now: datetime) -> None:
         """Record that market time moved."""
@@ -7168,36 +7134,33 @@ class Recorder:
             if self._handed - self._taken > RECORD_WAITING:
                 self._end("the disk is too slow")
             else:
-                self._box.put((text, None))
+                self._hand_over(text)
         self._lines.clear()
 
     def settle(self, seconds: float) -> bool:
         """Tell whether all that was handed over is written, after a while at most."""
-        with self._box.all_tasks_done:
-            return self._box.all_tasks_done.wait_for(
-                lambda: not self._box.unfinished_tasks, seconds
-            )
+        return self._beside.end(seconds)
 
     def close(self) -> None:
         """Flush and close; a disk that hangs is left alone."""
         self.flush()
-        self._box.put(None)
+        self._beside.begin(lambda: os.close(self._file))
+        self._beside.close()
         self.settle(2.0)
 
-    def _write_all(self) -> None:
-        while item := self._box.get():
-            text, path = item
-            for secret in self.secrets:  # whole ones: an odd frame may echo what we sent
-                text = text.replace(secret.reveal(), "***") if secret else text
-            if not self.broken:
-                try:
-                    self._write(gzip.compress(text.encode("utf-8", "backslashreplace"), 1), path)
-                except OSError as error:
-                    self._end(error.strerror or "")
-            self._taken += len(text)
-            self._box.task_done()
-        os.close(self._file)
-        self._box.task_done()
+    def _hand_over(self, text: str, path: Path | None = None) -> None:
+        self._beside.begin(functools.partial(self._take, text, path))
+
+    def _take(self, text: str, path: Path | None) -> None:
+        """Write a text, without secrets, into the file of now or a new one; in the thread."""
+        for secret in self.secrets:  # whole ones: an odd frame may echo what we sent
+            text = text.replace(secret.reveal(), "***") if secret else text
+        if not self.broken:
+            try:
+                self._write(gzip.compress(text.encode("utf-8", "backslashreplace"), 1), path)
+            except OSError as error:
+                self._end(error.strerror or "")
+        self._taken += len(text)
 
     def _end(self, why: str) -> None:
         self.broken = f"recording stopped: {why}"
@@ -8120,7 +8083,10 @@ class KISAuth:
         Redactor.learn(token)
         self._token, self._expires, self._cause = token, _token_expiry(body, asked), None
         self._worked = True
-        if not done_in_time(self._store):
+        disk = Beside("token")
+        disk.begin(self._store)
+        disk.close()
+        if not disk.end(DISK_ANSWERS_WITHIN_S):
             log.warning("the token is not kept yet for a restart: the disk does not answer")
 
     def _refused_keys(self, code: str) -> KeysRefused:
@@ -9704,7 +9670,8 @@ class Journal:
         self.last_seq, self._last_hash = 0, self._FIRST_HASH
         self._failure = ""  # of an append that no second try mends: nothing may follow it
         self._doubtful = False  # whether rows of a try that failed are there after all
-        self._writer, self._end = Beside(), (0, "")  # number and hash of the last row it was given
+        self._writer = Beside("journal")
+        self._end = (0, "")  # number and hash of the last row that it was given
         self._waits: Sequence[tuple[str, str, Any]] | None = None  # those rows, until they are over
         for each in (self._db, self._reader):
             each.execute("PRAGMA busy_timeout=0")
@@ -11082,7 +11049,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
         },
         "queues": {
             "calls": trader.bridge.calls.qsize(), "telegram": len(trader.bridge.telegram.outbox),
-            "log": sum(each.waiting for each in logs), "log_dropped": sum(e.dropped for e in logs),
+            "log": sum(each.beside.waiting for each in logs), "log_dropped": sum(e.dropped for e in logs),
         },
         "token": {"left_s": trader.broker.auth.left_s},
         **trader.broker.rest.told(),
@@ -11163,29 +11130,26 @@ class StatusFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / STATUS_FILE
-        self._box: queue.Queue[str] = queue.Queue(maxsize=1)
+        self._beside = Beside("status")
         self._began_s = time.monotonic()
         self.broken = ""  # why the last one could not be written
-        threading.Thread(target=self._write_all, name="status", daemon=True).start()
 
     def show(self, trader: Trader) -> None:
         """Hand the present status over; returns at once."""
-        if self._box.full():
+        if self._beside.waiting:
             return
         status = status_of(trader)
         status |= {"pid": os.getpid()}
         status["process"]["uptime_s"] = round(time.monotonic() - self._began_s)
-        with contextlib.suppress(queue.Full):
-            self._box.put_nowait(json.dumps(status, ensure_ascii=False))
+        text = json.dumps(status, ensure_ascii=False)
+        self._beside.begin(functools.partial(self._write, text))
 
-    def _write_all(self) -> None:
-        while True:
-            text = self._box.get()
-            try:
-                write_private(self._path, text)
-                self.broken = ""
-            except OSError as error:
-                self.broken = f"{self._path}: {error.strerror}"
+    def _write(self, text: str) -> None:
+        try:
+            write_private(self._path, text)
+            self.broken = ""
+        except OSError as error:
+            self.broken = f"{self._path}: {error.strerror}"
 
 
 PHONE_USERS = "telegram-users.json"  # in the state folder: who paired

@@ -52,26 +52,19 @@ def test_libraries_speak_at_a_warning_and_the_bot_at_its_level():
 
 
 def test_a_disk_that_hangs_holds_no_end_of_the_program():
-    """What waits for it is a thread that nobody waits for; it is told as not done."""
-    held, seen = threading.Event(), []
-
-    def work():
-        seen.append(threading.current_thread().daemon)
-        held.set()
-
-    assert bot.done_in_time(work) and held.wait(30)
-    beside = bot.Beside()
-    beside.begin(work)
-    assert beside.end(30.0)
-    assert seen == [True, True]
+    """What waits for it is a thread that nobody waits for."""
+    seen, beside = [], bot.Beside("test")
+    beside.begin(lambda: seen.append(threading.current_thread().daemon))
+    assert beside.end(30.0) and beside.close()
+    assert seen == [True]
 
 
 def test_the_writer_of_a_closed_journal_is_gone(tmp_path):
     """Its thread would stay behind, one for each start."""
     journal = bot.Journal(tmp_path / "journal.sqlite3")
-    before = {each for each in threading.enumerate() if each.name == "beside"}
+    before = {each for each in threading.enumerate() if each.name == "journal"}
     journal.append([("note", "", {})], edge.at("09:00:00"))
-    [writer] = {each for each in threading.enumerate() if each.name == "beside"} - before
+    [writer] = {each for each in threading.enumerate() if each.name == "journal"} - before
     journal.close()
     writer.join(30)
     assert not writer.is_alive()

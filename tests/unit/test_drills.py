@@ -175,10 +175,10 @@ def test_a_held_terminal_holds_no_log_line_and_drops_are_told():
         for number in range(20_000):  # several times the pipe and the queue
             thread.emit(logging.LogRecord("kisbot", 20, "", 0, f"{number} {'x' * 80}", None, None))
         assert thread.dropped > 0
-        assert not thread.end(0.01)
+        assert not thread.beside.end(0.01)
         shown = b""
         os.set_blocking(reading, False)
-        while not thread.end(0.001):
+        while not thread.beside.end(0.001):
             with contextlib.suppress(BlockingIOError):
                 shown += os.read(reading, 1 << 20)
         with contextlib.suppress(BlockingIOError):

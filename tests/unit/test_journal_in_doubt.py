@@ -161,7 +161,7 @@ def test_rows_are_read_by_kind_and_from_their_time_on(journal):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_work_beside_is_over_when_it_is_and_tells_its_error_once():
     """One after another: a slow one is waited for in vain, then over; an error is that one's alone."""
-    beside, go, done = bot.Beside(), threading.Event(), []
+    beside, go, done = bot.Beside("test"), threading.Event(), []
 
     def slow():
         go.wait(10)
@@ -179,7 +179,7 @@ def test_work_beside_is_over_when_it_is_and_tells_its_error_once():
         beside.end(10.0)
     for name in ("a", "b"):  # nobody waits for the first
         beside.begin(lambda name=name: done.append(name))
-        while not beside._over:
+        while not beside.end(0.0):
             pass
     assert beside.end(10.0) and done == ["slow", "a", "b"]
     beside.begin(lambda: [][0])  # an error that nobody expects of a disk ends the thread

@@ -86,20 +86,13 @@ SEAMS: dict[str, dict[str, str]] = {
         "run_live": "the age of that signature, asked before any trading",
     },
     "monotonic clock": {
-        "Beside.end": "how long the loop waits for the disk of the journal",
         "Inbox.put": "stamps a frame for the measure of delay; decides nothing",
         "StatusFile.__init__": "how long the program runs, for the status; decides nothing",
         "StatusFile.show": "how long the program runs, for the status; decides nothing",
     },
     "threads": {
-        "Beside.__init__": "a disk that hangs holds this thread, the loop for half a second",
-        "Beside.begin": "starts that thread with the first row of the journal",
-        "done_in_time": "the same for a token that is kept for a restart",
-        "LogThread.__init__": "a terminal that is held holds this thread, never the loop",
-        "LogThread.emit": "hands a line to that thread; nothing comes back",
-        "Recorder.__init__": "a disk that hangs holds this thread, never the loop",
-        "StatusFile.__init__": "a disk that hangs holds this thread, never the loop",
-        "StatusFile.show": "hands the text to that thread; nothing comes back",
+        "Beside.__init__": "the queue of that thread; its one writer hands work over, no answer comes back",
+        "Beside.begin": "log, recording, status, token, journal: a disk that hangs holds this thread only",
     },
     "chance": {
         "run_live": "--make-pin salts the hash of the account; trading is not near",

@@ -69,7 +69,7 @@ def test_what_waits_in_memory_is_bounded_to_the_character(tmp_path, monkeypatch)
     for length, ended in ((97, False), (98, True)):  # with its mark and its line break
         recorder = bot.Recorder(tmp_path, AT, {})
         recorder._lines.clear()
-        recorder._box.put = lambda item: None
+        recorder._beside.begin = lambda work: None
         recorder._lines.append("x" * (length + 2))
         recorder.flush()
         assert bool(recorder.broken) is ended
@@ -130,21 +130,21 @@ def test_lines_that_were_dropped_are_told_once_each(tmp_path):
             written.append(text)
 
     thread = bot.LogThread(Terminal())
-    thread._lines.maxsize = 2
+    thread.MOST_LINES = 2
 
     def say(count):
         for _ in range(count):
             thread.emit(logging.LogRecord("x", 20, "", 0, "line", (), None))
 
     say(1)
-    while thread.waiting:
+    while thread.beside.waiting:
         pass
     say(5)
-    assert (thread.dropped, thread.waiting) == (3, 2)
+    assert (thread.dropped, thread.beside.waiting) == (3, 2)
     go.set()
-    assert thread.end(5.0)
+    assert thread.beside.end(5.0)
     say(1)
-    assert thread.end(5.0)
+    assert thread.beside.end(5.0)
     told = [text for text in written if "dropped" in text]
     assert len(written) == 4 and len(told) == 1 and "(3 lines" in told[0]
 
@@ -154,7 +154,7 @@ def test_without_a_terminal_lines_go_to_the_file_alone():
     thread = bot.LogThread(None)
     for _ in range(3):
         thread.emit(logging.LogRecord("x", 20, "", 0, "line", (), None))
-    assert thread.end(5.0)
+    assert thread.beside.end(5.0)
 
 
 @pytest.mark.parametrize("where", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}])
