@@ -7480,6 +7480,9 @@ REFUSAL_WORDS = {
     "DAY_LOSS": ("하루 손실 한도", "loss of the day"), "DRAWDOWN": ("고점 대비 손실", "fall from the peak"),
     "LOSING_STREAK": ("연속 손실", "losses in a row"), "TWICE": ("같은 신호", "same signal"),
 }  # fmt: skip
+LEVEL_WORDS = {
+    "ACTIVE": "매매 중", "ENTRIES_OFF": "신규 중지", "REDUCE_ONLY": "축소만", "FLATTEN_AND_HALT": "전량 매도 후 정지",
+}  # fmt: skip
 # The Korean of reasons that rules, desks and the trader give in English, as the journal keeps them.
 REASON_WORDS = {
     "entry rule": "매수 규칙", "exit rule": "매도 규칙", "opening range": "시초 범위 돌파", "dip": "과매도 반등",
@@ -7490,8 +7493,7 @@ REASON_WORDS = {
     "split": "액면분할", "reverse split": "액면병합", "ex-date": "권리락", "unexplained": "알 수 없음",
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "paper": "모의투자", "real": "실전투자", "paper (simulated)": "모의투자(시뮬레이터)",
-    "real (simulated)": "실전투자(시뮬레이터)", "ACTIVE": "매매 중(ACTIVE)", "ENTRIES_OFF": "신규 중지(ENTRIES_OFF)",
-    "REDUCE_ONLY": "축소만(REDUCE_ONLY)", "FLATTEN_AND_HALT": "전량 매도 후 정지(FLATTEN_AND_HALT)",
+    "real (simulated)": "실전투자(시뮬레이터)", **{name: f"{ko}({name})" for name, ko in LEVEL_WORDS.items()},
     "process ended": "프로그램이 끝남",
     "the owner says so": "사용자 확인", "the owner": "직접 지시", "nothing": "없음",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
@@ -7617,9 +7619,6 @@ def in_korean(text: str) -> str:
 PHASE_WORDS = {
     "waiting": "장 시작 대기", "closed": "휴장", "preparing": "준비 중", "before_open": "개장 전 동시호가",
     "trading": "장중", "closing": "마감 동시호가", "after": "장 마감", "stopping": "종료 중",
-}  # fmt: skip
-LEVEL_WORDS = {
-    "ACTIVE": "매매 중", "ENTRIES_OFF": "신규 중지", "REDUCE_ONLY": "축소만", "FLATTEN_AND_HALT": "전량 매도 후 정지",
 }  # fmt: skip
 
 
@@ -7747,12 +7746,6 @@ class _Episode:
     returns: int = 0  # within an hour each
 
 
-def shortened(names: Sequence[str], most: int = 5) -> str:
-    """Return a list of names; of a long one the first and how many more."""
-    more = f" +{len(names) - most}" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def minutes_between(earlier: datetime, later: datetime) -> int:
     """Return whole minutes as people count them: at least one."""
     return max(1, round((later - earlier).total_seconds() / 60))
@@ -7826,49 +7819,6 @@ class Alarms:
         return left
 
 
-class DayStory(NamedTuple):
-    """What a day brought beside its figures: for the evening's message."""
-
-    rounds: Sequence[tuple[str, int]]  # stock, won, in order
-    refusals: Mapping[str, int]  # wishes not sent, by code
-    mute: str  # stocks of which no trade came
-    sessions: int  # of the feed
-    standing: Sequence[str]  # trouble that never ended
-    costs_off: int | None  # the broker's costs less ours; None not known
-    realized: int | None  # by the broker; None on paper
-
-
-def evening_lines(figures: Mapping[str, Any], story: DayStory) -> list[Alert]:
-    """Return the lines of an evening: round trips, stocks, refused wishes, feed, doubts."""
-    lines, stocks = [], {name: 0 for name, _ in story.rounds}
-    for name, gain in story.rounds:
-        stocks[name] += gain
-    if story.rounds:
-        best, worst = (pick(story.rounds, key=lambda each: each[1]) for pick in (max, min))
-        won = sum(gain > 0 for _, gain in story.rounds)
-        lines.append(Alert("rounds_line", {
-            "count": len(story.rounds), "won": won, "lost": len(story.rounds) - won,
-            "best": f"{best[0]} {best[1]:+,}", "worst": f"{worst[0]} {worst[1]:+,}",
-        }))  # fmt: skip
-    for name, gain in sorted(stocks.items(), key=lambda each: -each[1]) if len(stocks) > 1 else ():
-        count = sum(each == name for each, _ in story.rounds)
-        lines.append(Alert("stock_line", {"symbol": name, "gain": f"{gain:+,}", "count": count}))
-    if story.refusals:
-        listed = sorted(story.refusals.items(), key=lambda each: -each[1])
-        each = [Alert("refusal_line", {"code": code, "count": count}) for code, count in listed]
-        lines.append(Alert("refusals_line", {"count": sum(story.refusals.values()), "lines": each}))
-    lines.append(Alert("feed_line", {
-        "trades": figures["trades"], "bars": figures["bars"], "sessions": story.sessions,
-    }))  # fmt: skip
-    if story.mute:
-        lines.append(Alert("mute_line", {"what": story.mute}))
-    if story.costs_off:
-        lines.append(Alert("costs_line", {"difference": story.costs_off}))
-    if story.realized is not None:
-        lines.append(Alert("realized_line", {"realized": f"{story.realized:+,}"}))
-    return lines + [Alert("standing_line", {"what": what}) for what in story.standing]
-
-
 def morning_lines(core: Core, names: Callable[[str], str]) -> list[Alert]:
     """Return the lines of a morning or a restart: what is held and armed, what is not clear."""
     lines = []
@@ -7893,12 +7843,6 @@ def morning_lines(core: Core, names: Callable[[str], str]) -> list[Alert]:
     return lines + [Alert("hold_line", {"what": name}) for name in (*core.ledger.holds, *halted)]
 
 
-def alert_again(kept: Any) -> Alert:
-    """Return an alert, also one that was read from the journal."""
-    code, values = (kept["code"], kept["values"]) if isinstance(kept, dict) else kept
-    return Alert(code, values)
-
-
 def say(alert: Alert, language: str) -> str:
     """Return an alert in the language of the user; numbers with thousands separators."""
     shown: dict[str, Any] = {"mark": ""}  # rows of older programs have none
@@ -7909,8 +7853,9 @@ def say(alert: Alert, language: str) -> str:
             shown[key] = f"{value:,.1f}".removesuffix(".0")
         elif isinstance(value, int) and not isinstance(value, bool):
             shown[key] = f"{value:,}"
-        elif isinstance(value, list):  # alerts again, a line each; dictionaries in the journal
-            shown[key] = "".join("\n" + say(alert_again(each), language) for each in value)
+        elif isinstance(value, list):  # alerts, a line each; dictionaries in the journal
+            pairs = ((e["code"], e["values"]) if isinstance(e, dict) else e for e in value)
+            shown[key] = "".join("\n" + say(Alert(*each), language) for each in pairs)
         elif language == "ko" and isinstance(value, str):
             shown[key] = in_korean(value)
         elif key == "code" and value in REFUSAL_WORDS:
@@ -11411,7 +11356,8 @@ class Teller:
                 quiet.setdefault(key, []).append((at, name))  # a blind stop stands for itself
         for key, found in quiet.items():
             names, last = [name for _, name in found], max(found)[0]
-            yield key, f"no trades of {shortened(names)} come, KIS had one at {last}"
+            more = f" +{len(names) - 5}" if len(names) > 5 else ""
+            yield key, f"no trades of {', '.join(names[:5])}{more} come, KIS had one at {last}"
 
     def _awake(self, now: datetime) -> bool:
         """Tell whether this is an hour of alarms: from the preparation to the close.
@@ -11468,7 +11414,7 @@ class Teller:
             **figures, "net": f"{figures['net']:+,}", "result": f"{result:+,}", "equity": equity,
             "percent": f"{100 * result / before:+.2f}" if before > 0 else "-", "next": following,
             "positions": self._bridge.held() or "nothing", "month": f"{self._month(day):+,}",
-            "lines": evening_lines(figures, self._story(day, costs_off, realized)),
+            "lines": self._lines(figures, costs_off, realized),
         }  # fmt: skip
         self._bridge.tell("day_report", **shown)
         trader, telegram = self._trader, self._bridge.telegram
@@ -11481,27 +11427,54 @@ class Teller:
         days = {row.ref: json.loads(row.body)["net"] for row in self._bridge.journal.rows("day")}
         return sum(net for each, net in days.items() if each[:7] == day[:7])
 
-    def _story(self, day: str, costs_off: int | None, realized: int | None) -> DayStory:
-        """Read from the journal what the figures do not tell."""
-        rows, rounds = self._bridge.journal.rows("alert", "refusal", since=day), []
-        refusals: Counter[str] = Counter()
-        for row in rows:
-            body = (
-                json.loads(row.body) if row.kind == "refusal" or row.ref == "round_closed" else {}
-            )
+    def _lines(
+        self, figures: Mapping[str, Any], costs_off: int | None, realized: int | None
+    ) -> list[Alert]:
+        """Return the lines of an evening: round trips, stocks, refused wishes, feed, doubts.
+
+        `costs_off` are the broker's costs less ours, `realized` is his figure; None: not known.
+        """
+        lines, rounds, refusals = list[Alert](), list[tuple[str, int]](), Counter[str]()
+        stocks, counts = Counter[str](), Counter[str]()
+        for row in self._bridge.journal.rows("alert", "refusal", since=figures["day"]):
+            body = json.loads(row.body)
             if row.kind == "refusal":
                 refusals[body["code"]] += 1
-            elif body:
-                rounds.append(
-                    (self._bridge.name(body["symbol"]), int(body["gain"].replace(",", "")))
-                )
-        states = self._core.symbols.items()
-        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
+            elif row.ref == "round_closed":
+                name, gain = self._bridge.name(body["symbol"]), int(body["gain"].replace(",", ""))
+                rounds.append((name, gain))
+                stocks[name] += gain
+                counts[name] += 1
+        if rounds:
+            best, worst = (pick(rounds, key=lambda each: each[1]) for pick in (max, min))
+            won = sum(gain > 0 for _, gain in rounds)
+            lines.append(Alert("rounds_line", {
+                "count": len(rounds), "won": won, "lost": len(rounds) - won,
+                "best": f"{best[0]} {best[1]:+,}", "worst": f"{worst[0]} {worst[1]:+,}",
+            }))  # fmt: skip
+        for name, gain in stocks.most_common() if len(stocks) > 1 else ():
+            lines.append(Alert("stock_line", {
+                "symbol": name, "gain": f"{gain:+,}", "count": counts[name],
+            }))  # fmt: skip
+        if refusals:
+            each = [
+                Alert("refusal_line", {"code": c, "count": n}) for c, n in refusals.most_common()
+            ]
+            lines.append(Alert("refusals_line", {"count": refusals.total(), "lines": each}))
         sessions = self._broker.socket.sessions - self._sessions_before
         self._sessions_before += sessions
-        standing = self._alarms.end_day()
-        mute = mute if self._trader.counts["Trade"] else ""
-        return DayStory(rounds, refusals, mute, sessions, standing, costs_off, realized)
+        lines.append(Alert("feed_line", {
+            "trades": figures["trades"], "bars": figures["bars"], "sessions": sessions,
+        }))  # fmt: skip
+        states = self._core.symbols.items()
+        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
+        if mute and self._trader.counts["Trade"]:
+            lines.append(Alert("mute_line", {"what": mute}))
+        if costs_off:
+            lines.append(Alert("costs_line", {"difference": costs_off}))
+        if realized is not None:
+            lines.append(Alert("realized_line", {"realized": f"{realized:+,}"}))
+        return lines + [Alert("standing_line", {"what": what}) for what in self._alarms.end_day()]
 
     def goodbye(self, why: str) -> None:
         """Tell that the program ends, also when that cannot be written any more."""

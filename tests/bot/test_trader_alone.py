@@ -661,11 +661,11 @@ def test_each_evening_counts_its_own_sessions_of_the_feed():
     """Three on the first day, one more on the second: three, then one."""
 
     async def story(life, trader):
-        told = []
-        trader.counts["Trade"] = 1
+        told, figures = [], {"day": "2026-11-20", "trades": 1, "bars": 0}
         for sessions in (3, 4, 4):
             await feed_sessions(life, trader, sessions)
-            told.append(trader._teller._story("2026-11-20", None, None).sessions)
+            lines = trader._teller._lines(figures, None, None)
+            told += [each.values["sessions"] for each in lines if each.code == "feed_line"]
         return told
 
     assert parts(story) == [3, 1, 0]
