@@ -6813,26 +6813,17 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return the text with `***` in place of every secret."""
         runs, issued, length = self._runs, self._issued_runs, self._RUN
-        hits = [
-            at for at in range(len(text) - length + 1)
-            if (piece := text[at : at + length]) in runs or piece in issued
-        ]  # fmt: skip
-        for start, end in reversed(_joined_runs(hits, self._RUN)):
+        spans: list[list[int]] = []  # start and end, overlapping runs joined
+        for at in range(len(text) - length + 1):
+            if (piece := text[at : at + length]) in runs or piece in issued:
+                if not spans or at > spans[-1][1]:
+                    spans.append([at, at])
+                spans[-1][1] = at + length
+        for start, end in reversed(spans):
             text = text[:start] + "***" + text[end:]
         for short in self._short:
             text = text.replace(short, "***")
         return text
-
-
-def _joined_runs(starts: Sequence[int], length: int) -> list[tuple[int, int]]:
-    """Join overlapping runs into (start, end) spans."""
-    spans: list[tuple[int, int]] = []
-    for start in starts:
-        if spans and start <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], start + length)
-        else:
-            spans.append((start, start + length))
-    return spans
 
 
 def secrets_of(profile: Profile) -> list[Secret]:
@@ -7907,14 +7898,7 @@ class HttpReply(NamedTuple):
         return body
 
 
-class HttpCall(Protocol):
-    """The one HTTP call (Rest.call), as KISAuth needs it."""
-
-    def __call__(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: Any, lane: int
-    ) -> Awaitable[HttpReply]: ...
-
-
+HttpCall: TypeAlias = Callable[..., Awaitable[HttpReply]]  # Rest.call, the one HTTP call
 TOKEN_SPARE = timedelta(minutes=10)  # renew when less is left
 TOKEN_MORNING_SPARE = timedelta(hours=12)  # renew before a trading day when less is left
 TOKEN_PAUSE_S = 61.0  # one issue a minute (EGW00133, measured)
@@ -9106,25 +9090,16 @@ def _bounded_request() -> Any:
     return BoundedRequest()
 
 
-class How(NamedTuple):
-    """How a message is told. With a key it takes the place of an earlier one of that key."""
+class Letter(NamedTuple):
+    """A message that waits. With a key it takes the place of an earlier one of that key."""
 
+    text: str
+    since_s: float  # loop time
+    row: int = 0  # of the alert in the journal, 0 none
     key: str = ""
     silent: bool = False
     clock: str = ""  # when it happened, HH:MM
-
-
-PLAIN = How()
-
-
-class Letter(NamedTuple):
-    """A message that waits."""
-
-    text: str
-    row: int  # of the alert in the journal, 0 none
-    chat: str  # "" the chat of the settings
-    how: How
-    since_s: float  # loop time
+    chat: str = ""  # "" the chat of the settings
     answer: Answer = Answer()  # its buttons and picture
 
 
@@ -9171,21 +9146,20 @@ class TelegramBot:
         self.sent = self.failed = 0
 
     def post(
-        self, text: str, urgent: bool = False, row: int = 0, chat: str = "", how: How = PLAIN
-    ) -> None:
+        self, text: str, urgent: bool = False, row: int = 0, key: str = "", silent: bool = False,
+        clock: str = "",
+    ) -> None:  # fmt: skip
         """Put a message into the outbox; returns at once. The oldest goes when it is full.
 
-        `row` is the alert's in the journal; without `chat` it is for the chat of the settings. One
-        with the key of an earlier one takes its place: in the outbox, or in the chat by an edit.
+        `row` is the alert's in the journal. One with the key of an earlier one takes its place: in
+        the outbox, or in the chat by an edit.
         """
         if not self._token:
             return
-        sendable = text[:4000].encode("utf-8", "replace").decode()
-        box, now_s = self._urgent if urgent else self._usual, _loop_time()
-        letter, key = Letter(sendable, row, chat, how, now_s), how.key
-        for at in (at for at, waits in enumerate(box) if key and waits.how.key == key):
-            how = how._replace(silent=how.silent and box[at].how.silent)
-            box[at] = letter._replace(since_s=box[at].since_s, how=how)
+        box = self._urgent if urgent else self._usual
+        letter = Letter(_sendable(text), _loop_time(), row, key, silent, clock)
+        for at in (at for at, waits in enumerate(box) if key and waits.key == key):
+            box[at] = letter._replace(since_s=box[at].since_s, silent=silent and box[at].silent)
             break
         else:
             box.append(letter)
@@ -9194,9 +9168,9 @@ class TelegramBot:
     def reply(self, answer: Answer, user: int = 0) -> None:
         """Answer a person in his own chat, before the usual alerts; 0: to the chat of alerts, after."""
         if self._token and (answer.text or answer.photo):
-            text = answer.text[:4000].encode("utf-8", "replace").decode()
             since_s = _loop_time() if user else math.inf  # never late: no digest takes a picture
-            letter = Letter(text, 0, str(user or ""), How(silent=not user), since_s, answer)
+            text, chat = _sendable(answer.text), str(user or "")
+            letter = Letter(text, since_s, silent=not user, chat=chat, answer=answer)
             (self._urgent if user else self._usual).append(letter)
             self._more.set()
 
@@ -9381,12 +9355,11 @@ class TelegramBot:
         first, late = items[0], items[0].since_s < _loop_time() - self.LATE_S
         text = first.text
         if len(items) > 1:
-            text = f"[{self.late_mark}]\n" + "\n".join(
-                f"{i.how.clock} {i.text}".strip() for i in items
-            )
-        elif late and first.how.clock:
-            text = f"[{self.late_mark} {first.how.clock}] {text}"
-        known = self._ids.get(first.how.key) if len(items) == 1 else None
+            lines = (f"{each.clock} {each.text}".strip() for each in items)
+            text = f"[{self.late_mark}]\n" + "\n".join(lines)
+        elif late and first.clock:
+            text = f"[{self.late_mark} {first.clock}] {text}"
+        known = self._ids.get(first.key) if len(items) == 1 else None
         if known:
             with contextlib.suppress(BadRequest):  # too old, deleted: then it is a new message
                 try:
@@ -9395,15 +9368,15 @@ class TelegramBot:
                     if "not modified" not in str(error):
                         raise
                 return
-        quiet = all(each.how.silent for each in items)
+        quiet = all(each.silent for each in items)
         chat = first.chat or self._chat
         how = {"reply_markup": _buttons(first.answer.buttons), "disable_notification": quiet}
         if first.answer.photo:
             await bot.send_photo(chat, first.answer.photo, caption=text[:1000] or None, **how)
             return
         sent = await bot.send_message(chat, text, **how)
-        if first.how.key and len(items) == 1:
-            self._ids[first.how.key] = chat, sent.message_id
+        if first.key and len(items) == 1:
+            self._ids[first.key] = chat, sent.message_id
             self._ids = dict(list(self._ids.items())[-200:])
 
     @staticmethod
@@ -9439,7 +9412,7 @@ class SideDoors:
     def post(self, text: str) -> None:
         """Put an alert into the queue; returns at once. The oldest goes when it is full."""
         if self._webhook:
-            self.waiting.append(text[:3_000].encode("utf-8", "replace").decode())
+            self.waiting.append(_sendable(text[:3_000]))
 
     async def run(self, watchdog: Watchdog) -> None:
         """Send words, and signs while the trader gives them, until cancelled."""
@@ -9492,6 +9465,11 @@ class SideDoors:
         return why
 
 
+def _sendable(text: str) -> str:
+    """Return as much of a text as one message takes; a lone surrogate becomes "?"."""
+    return text[:4000].encode("utf-8", "replace").decode()
+
+
 def _loop_time() -> float:
     try:
         return asyncio.get_running_loop().time()
@@ -9521,19 +9499,19 @@ async def work_out(journal: Path, bot: BotSettings, *words: str) -> Any:
             raw, wrong = await process.communicate()
         if process.returncode == 0:
             return json.loads(raw)
-        log.warning(
-            "no answer to /%s: %s", words[0], wrong.decode("utf-8", "replace")[-200:].strip()
-        )
-    except TimeoutError:
-        log.warning("no answer to /%s within %.0f s", words[0], FIGURES_S)
-    except ValueError:
-        log.warning("no answer to /%s: no JSON", words[0])
-    except OSError as error:  # no memory, no more processes: trading goes on
-        log.warning("no answer to /%s: %s", words[0], error.strerror)
+        why = wrong.decode("utf-8", "replace")[-200:].strip()
+    except (
+        TimeoutError,
+        ValueError,
+        OSError,
+    ) as error:  # too late, no JSON, no memory: trading goes on
+        why = f"{type(error).__name__} {error}"
     finally:
         if process and process.returncode is None:
             process.kill()
             await process.wait()
+    log.warning("no answer to /%s: %s", words[0], why)
+    return None
 
 
 def _seconds(value: Any) -> float:
@@ -10760,8 +10738,8 @@ class Bridge:
         if not held or known or noise == "off" or alert.code in NOT_ON_THE_PHONE:
             return  # another message tells it: of the round trip, the fill, the level, the answer
         self.telegram.post(
-            named + self._guard_of(alert), urgent, row if urgent else 0,
-            how=How(key, noise == "silent", f"{self.clock.now():%H:%M}"),
+            named + self._guard_of(alert), urgent, row if urgent else 0, key, noise == "silent",
+            f"{self.clock.now():%H:%M}",
         )  # fmt: skip
 
     def _guard_of(self, alert: Alert) -> str:
@@ -12274,10 +12252,7 @@ class ScreenBeside:
         """Tell whether it has the terminal."""
         return self._process is not None and self._process.poll() is None
 
-    def __enter__(self) -> ScreenBeside:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def end(self) -> None:
         """Let it show the report of the day and give the terminal back."""
         if self._process:
             try:
@@ -12328,7 +12303,8 @@ def start_up(
         refuse_open_files(folder, path)
         refuse_strange_folder(folder)
     # 3. One process for the account; the terminal is given back when all else has ended.
-    screen = last.enter_context(ScreenBeside(folder, options))
+    screen = ScreenBeside(folder, options)
+    last.callback(screen.end)
     last.callback(AccountLock(lock_of(profile), folder).release)
     # 4. The strategy, and a log without secrets that nothing waits for.
     strategy = load_strategy(options.strategy or bot.strategy, bot.parameters)

@@ -436,9 +436,10 @@ def test_a_screen_opens_only_in_a_terminal_beside_a_bot_that_trades(tmp_path, mo
         with monkeypatch.context() as patch:
             patch.setattr(sys, name, None)
             assert not bot.ScreenBeside(tmp_path, wanted)._wanted
-    with bot.ScreenBeside(tmp_path, options()) as screen:
-        screen.start()
-        assert not screen.is_open()
+    screen = bot.ScreenBeside(tmp_path, options())
+    screen.start()
+    assert not screen.is_open()
+    screen.end()
 
 
 # --- signals, and how a run ends ----------------------------------------------------------------

@@ -30,16 +30,16 @@ async def outbox(late_s=60.0):
 
 
 def by(key, silent=False, clock="10:00"):
-    return bot.How(key, silent, clock)
+    return {"key": key, "silent": silent, "clock": clock}
 
 
 async def test_a_message_with_a_key_takes_the_place_of_the_earlier_one():
     """Sent, filled, closed: one message, edited in place; another key is another message."""
     async with outbox() as (api, box):
         for text in ("sent", "filled", "closed"):
-            box.post(text, how=by("a"))
+            box.post(text, **by("a"))
             await edge.until(lambda text=text: api.texts == [text])
-        box.post("other", how=by("b"))
+        box.post("other", **by("b"))
         await edge.until(lambda: api.texts == ["closed", "other"])
     assert [each.edits for each in api.sent] == [2, 0]
 
@@ -49,7 +49,7 @@ async def test_what_waits_is_replaced_and_not_sent_twice():
     async with outbox() as (api, box):
         api.fault(502, "sendMessage", times=2)
         for text in ("sent", "filled", "closed"):
-            box.post(text, how=by("a"))
+            box.post(text, **by("a"))
         assert box.outbox == ["closed"]
         await edge.until(lambda: api.texts == ["closed"])
     assert api.sent[0].edits == 0
@@ -58,10 +58,10 @@ async def test_what_waits_is_replaced_and_not_sent_twice():
 async def test_a_message_that_cannot_be_edited_is_sent_anew():
     """Deleted by the owner, or too old."""
     async with outbox() as (api, box):
-        box.post("sent", how=by("a"))
+        box.post("sent", **by("a"))
         await edge.until(lambda: api.texts == ["sent"])
         api.sent.clear()
-        box.post("closed", how=by("a"))
+        box.post("closed", **by("a"))
         await edge.until(lambda: api.texts == ["closed"])
 
 
@@ -69,7 +69,7 @@ async def test_the_same_text_again_is_no_new_message():
     """Telegram refuses an edit that changes nothing: that is fine."""
     async with outbox() as (api, box):
         for _ in range(2):
-            box.post("same", how=by("a"))
+            box.post("same", **by("a"))
             await edge.until(lambda: not box.outbox)
     assert api.texts == ["same"]
 
@@ -78,7 +78,7 @@ async def test_a_late_message_says_when_it_was_true():
     """Marked with its time; a punctual one is not."""
     async with outbox(late_s=0.5) as (api, box):
         api.fault(502, "sendMessage", times=1)
-        box.post("late one", how=by("", clock="10:12"))
+        box.post("late one", **by("", clock="10:12"))
         await edge.until(lambda: api.sent)
         box.post("punctual")
         await edge.until(lambda: len(api.sent) == 2)
@@ -92,8 +92,8 @@ async def test_after_an_outage_what_waited_comes_as_one_digest():
         box.on_told = told.append
         api.fault(502, "sendMessage", times=1)
         for number in range(6):
-            box.post(f"message {number}", how=by("", clock=f"10:0{number}"))
-        box.post("urgent", urgent=True, row=7, how=by("", clock="10:09"))
+            box.post(f"message {number}", **by("", clock=f"10:0{number}"))
+        box.post("urgent", urgent=True, row=7, **by("", clock="10:09"))
         await edge.until(lambda: not box.outbox)
     assert api.texts[0] == "[late 10:09] urgent" and told == [7]
     assert len(api.texts) == 2
@@ -171,9 +171,9 @@ def test_a_level_is_not_told_to_him_who_set_it_just_now(users, chat, told):
 async def test_a_silent_message_does_not_ring():
     """The flag of Telegram; one that rings is not made silent by what replaces it."""
     async with outbox() as (api, box):
-        box.post("silent", how=by("a", silent=True))
-        box.post("rings", how=by("b"))
-        box.post("rings still", how=by("b", silent=True))
+        box.post("silent", **by("a", silent=True))
+        box.post("rings", **by("b"))
+        box.post("rings still", **by("b", silent=True))
         await edge.until(lambda: not box.outbox)
     flags = [form.get("disable_notification") for _, form in api.calls]
     assert ["true" in str(flag).lower() for flag in flags] == [True, False]
@@ -254,7 +254,7 @@ async def test_a_picture_for_the_chat_comes_silent_after_the_words_and_in_no_dig
     async with outbox(late_s=0.2) as (api, box):
         api.fault(502, times=2)
         for number in range(4):
-            box.post(f"alert {number}", how=by(""))
+            box.post(f"alert {number}", **by(""))
         box.reply(bot.Answer(photo=b"\x89PNG picture"))
         await edge.until(lambda: len(api.sent) == 2, 20)
     assert "alert 0" in api.texts[0] and "alert 3" in api.texts[0]

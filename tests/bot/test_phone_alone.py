@@ -114,7 +114,7 @@ def test_a_key_edits_its_message_as_long_as_it_is_one_of_the_last_two_hundred():
         telegram, _ = phone()
         api = Api()
         for n in (*range(201), 200, 0, 0):
-            telegram.post(f"t{n}", how=bot.How(f"k{n}"))
+            telegram.post(f"t{n}", key=f"k{n}")
             await sending(telegram, api, 0.5)
         return [each[0] for each in api.sent[-3:]], len(telegram._ids)
 
@@ -147,9 +147,9 @@ def test_a_message_that_takes_the_place_of_another_is_as_late_as_that_one(betwee
 
     async def main():
         telegram, _ = phone()
-        telegram.post("sent", how=bot.How("k", clock="10:00"))
+        telegram.post("sent", key="k", clock="10:00")
         await asyncio.sleep(between_s)
-        telegram.post("filled", how=bot.How("k", clock="10:01"))
+        telegram.post("filled", key="k", clock="10:01")
         await asyncio.sleep(10.0)
         api = Api()
         await sending(telegram, api, 1.0)
@@ -178,7 +178,7 @@ def test_every_alert_of_a_digest_counts_as_told():
     async def main():
         telegram, told = phone()
         for row in range(1, 6):
-            telegram.post(f"t{row}", urgent=True, row=row, how=bot.How(clock="10:00"))
+            telegram.post(f"t{row}", urgent=True, row=row, clock="10:00")
         await asyncio.sleep(3_600)
         api = Api()
         await sending(telegram, api, 1.0)

@@ -50,7 +50,7 @@ def test_a_secret_in_either_alphabet_of_base64_is_taken_out(shift, coded):
 
 def test_a_disk_is_waited_for_as_long_as_was_said_and_no_longer():
     """What is not over by then goes on; it is waited for again the next time."""
-    beside, go = bot.Beside(), threading.Event()
+    beside, go = bot.Beside("test"), threading.Event()
     beside.begin(lambda: go.wait(30) and None)
     began = time.monotonic()
     assert not beside.end(0.01) and not beside.end(0.0)
@@ -186,7 +186,7 @@ def test_messages_stay_behind_in_a_chat_that_moved():
         telegram, _ = phone()
         api = Api(None, ChatMigrated(-10042))
         for text in ("sent", "filled", "closed"):
-            telegram.post(text, how=bot.How("a"))
+            telegram.post(text, key="a")
             await sending(telegram, api, 1.0)
         return [each[:3] for each in api.sent]
 
@@ -260,7 +260,6 @@ async def test_a_sign_of_life_goes_out_with_the_first_beat_and_each_minute():
         await asyncio.gather(task, return_exceptions=True)
         assert asked == ["http://x"] * bool(beats)
         asked.clear()
-    assert bot.How() == ("", False, "")
 
 
 # --- gate and trader ------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def test_what_waited_for_a_minute_goes_together_from_three_on(waited_s, count, t
     async def main():
         telegram, _ = phone()
         for n in range(count):
-            telegram.post(f"t{n}", how=bot.How(clock="10:00"))
+            telegram.post(f"t{n}", clock="10:00")
         await asyncio.sleep(waited_s)
         first = telegram._gather(telegram._usual)
         return 1 if len(first) == count else count
@@ -250,7 +250,7 @@ def test_a_digest_is_one_message_of_telegram(length, together):
     async def main():
         telegram, _ = phone()
         for _ in range(3):
-            telegram.post("x" * length, how=bot.How(clock="10:00"))
+            telegram.post("x" * length, clock="10:00")
         await asyncio.sleep(61.0)
         api = Api()
         gathered = len(telegram._gather(telegram._usual))
@@ -424,8 +424,8 @@ def test_only_an_urgent_alert_has_a_receipt_and_a_place_at_the_other_door():
         bot_alert = bot.Alert("error", {"what": "fire"})
         trader.bridge.execute([bot.Alert("prepared", {"of": 1}), bot_alert])
         trader.bridge.tell("before_start", start="08:30", next="09:00")
-        urgent = [(each.row, each.how.silent) for each in telegram._urgent]
-        usual_ones = [(each.row, each.how.silent) for each in telegram._usual]
+        urgent = [(each.row, each.silent) for each in telegram._urgent]
+        usual_ones = [(each.row, each.silent) for each in telegram._usual]
         rows = [(row.seq, row.ref) for row in trader.journal.rows("alert")]
         return urgent, usual_ones, len(doors.waiting), rows
 
@@ -535,11 +535,12 @@ def test_a_screen_that_does_not_end_is_ended(tmp_path, ends):
             raise subprocess.TimeoutExpired("screen", seconds)
 
     options = SimpleNamespace(paper=True, live=False, plain=False, verbose=False)
-    with bot.ScreenBeside(tmp_path, options) as screen:
-        screen._process = SimpleNamespace(
-            poll=lambda: None, wait=wait, kill=lambda: seen.append("kill")
-        )
-        assert screen.is_open()
-        screen._process.poll = lambda: 0
-        assert not screen.is_open()
+    screen = bot.ScreenBeside(tmp_path, options)
+    screen._process = SimpleNamespace(
+        poll=lambda: None, wait=wait, kill=lambda: seen.append("kill")
+    )
+    assert screen.is_open()
+    screen._process.poll = lambda: 0
+    assert not screen.is_open()
+    screen.end()
     assert seen == [15.0] + ["kill"] * (not ends)

@@ -161,9 +161,7 @@ def test_the_owner_silences_what_is_usual_and_nothing_that_is_urgent(noise, code
         trader.bridge.execute([bot.Alert(code, dict(values))])
         [row] = list(trader.journal.rows("alert"))
         telegram = trader.bridge.telegram
-        letters = [
-            (letter.row, letter.how.silent) for letter in (*telegram._urgent, *telegram._usual)
-        ]
+        letters = [(letter.row, letter.silent) for letter in (*telegram._urgent, *telegram._usual)]
         urgent = len(telegram._urgent)
         trader.journal.close()
         return letters, urgent, row.seq

@@ -104,7 +104,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "": "the first lines: a command of the folder companions goes there before anything loads",
         "_run_tools": "the same for what the first lines left: a mistake beside a command of this file",
         "ScreenBeside.start": "draws the status in the terminal; the bot never waits for it",
-        "ScreenBeside.__exit__": "all else has ended: the screen shows the report of the day",
+        "ScreenBeside.end": "all else has ended: the screen shows the report of the day",
     },
     "pause": {
         "MarketClock.sleep": "the one pause in market time",
