@@ -10,6 +10,7 @@ wake after the other out of the thin lane: the seeds must tell each.
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
 import tempfile
@@ -276,12 +277,21 @@ def planted(runs: int) -> dict[str, int | None]:
 
 def main(arguments: list[str]) -> int:
     """Run the campaign; print each difference and a line of sums."""
-    if arguments[:1] == ["--planted"]:
-        told = planted(int([*arguments, "30"][1]))
+    parser = argparse.ArgumentParser(
+        description="The thin lane of the backtest against the exact one."
+    )
+    parser.add_argument("runs", type=int, nargs="?", default=1000, help="random histories (1000)")
+    parser.add_argument("first", type=int, nargs="?", default=0, help="seed of the first (0)")
+    parser.add_argument(
+        "--planted", action="store_true", help="plant faults; which seed tells each"
+    )
+    options = parser.parse_args(arguments)
+    if options.planted:
+        told = planted(options.runs)
         for name, by in told.items():
             print(f"{name} ignored: {'NOT told' if by is None else f'told by seed {by}'}")
         return 1 if None in told.values() else 0
-    runs, first = (int(each) for each in [*arguments, "1000", "0"][:2]) if len(arguments) != 1 else (int(arguments[0]), 0)  # fmt: skip
+    runs, first = options.runs, options.first
     began, whole, filled, wrong = time.perf_counter(), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + runs):
