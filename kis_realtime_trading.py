@@ -2939,7 +2939,7 @@ class BarBuilder:
 
     def __init__(self, symbol: str, session: Session, minutes: int) -> None:
         self.symbol, self._session, self._length = symbol, session, timedelta(minutes=minutes)
-        self._last_end = session.close + timedelta(minutes=1)
+        self.last_end = session.close + timedelta(minutes=1)
         self._start = self.end = session.open  # end of the bar being built, or of the last one
         self._open = self._high = self._low = self._close = 0
         self._count = self._volume = self._value = self._unseen = 0
@@ -2967,7 +2967,7 @@ class BarBuilder:
         closed = None
         if ts >= self.end:
             closed = self.close_bar()
-            if ts >= self._last_end:
+            if ts >= self.last_end:
                 self.dropped += 1
                 return closed
             self._begin(ts)
@@ -3019,7 +3019,7 @@ class BarBuilder:
             self._start -= self._length
         self.end = self._start + self._length
         if self.end >= closes:
-            self.end = self._last_end
+            self.end = self.last_end
 
 
 def combine_bars(bars: Iterable[Bar], minutes: int) -> list[Bar]:
@@ -3131,8 +3131,8 @@ class Ledger:
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken
-        self._waits = False  # whether the owner's sells wait for it
-        self.level, self.level_by_rule = KillLevel.ACTIVE, False
+        self._waits = self.level_by_rule = False  # the first: whether the owner's sells wait for it
+        self.level = self.owners_level = KillLevel.ACTIVE  # now; by his own last word
         self.today = DayTotals()
         self.cash_krw = 0  # the broker's settled cash plus everything we booked since
         self.morning_cash_krw = 0
@@ -3175,6 +3175,7 @@ class Ledger:
                 self.holds[entry.reason] = entry.at
         elif isinstance(entry, LevelSet):
             self.level, self.level_by_rule = entry.level, entry.by_rule
+            self.owners_level = self.owners_level if entry.by_rule else entry.level
         elif isinstance(entry, CloseKept):
             self.closes[entry.symbol] = entry
         elif isinstance(entry, ActionSeen | ActionAnswered):
@@ -5010,26 +5011,26 @@ def note_action(core: Core, symbol: str, shown: int | None) -> None:
 
     `shown` are all shares of the account, None when they may have changed since the morning.
     """
-    ours, external = core.ledger.position(symbol), core.ledger.external.get(symbol, 0)
-    if symbol in core.ledger.actions or not ours.quantity:
+    ledger, ours = core.ledger, core.ledger.position(symbol)
+    if not ours.quantity or not new_scale(core, symbol, shown or 0):
         return
-    if not new_scale(core, symbol, shown or 0):
-        return
-    state, close = core.symbols[symbol], core.ledger.closes[symbol].price
-    known = state.instrument
-    base, before = known.base_price if known else 0, ours.quantity + external
+    state, waits, kept = core.symbols[symbol], ledger.actions.get(symbol), ledger.closes[symbol]
+    close, known = kept.price, state.instrument
+    base, before = known.base_price if known else 0, ours.quantity + ledger.external.get(symbol, 0)
     kind = classify_action(close, base, before, shown, state.view.fund) if shown else "unexplained"
-    if kind == "nothing":
-        return
+    if kind == "nothing" or (waits and kept.day < waits.at.date()):
+        return  # the same one; with a close of later it is another
     after = ours.quantity
     if shown and kind in ("split", "reverse split"):
         after = ours.quantity * shown // before
+    if waits:  # his word will hold for both: the levels are those of before the first
+        close, base = waits.close, max(1, waits.base * base // close)
     core.apply(ActionSeen(symbol, kind, close, base, ours.quantity, after, core.now))
     core.alert(
         "corporate_action", symbol=symbol, kind=kind, close=close, base=base,
         before=before, shown=shown or 0, ours=after,
     )  # fmt: skip
-    if kind != "unexplained" and core.settings.on_corporate_action == "scale":
+    if kind != "unexplained" and not waits and core.settings.on_corporate_action == "scale":
         answer_action(core, symbol, "scale", "as the settings say")
 
 
@@ -5971,8 +5972,9 @@ class BrokerDesk:
             state.quoted = Known(instrument.last_price, asked_at)
         if "account" not in core.holds:  # its answer came late
             note_action(core, symbol, None)
-        waits = core.ledger.actions.get(symbol)
-        if waits and waits.before == waits.after and not new_scale(core, symbol):
+        waits, base = core.ledger.actions.get(symbol), instrument.base_price
+        still = waits and base and classify_action(waits.close, base, 1, 1, instrument.fund)
+        if waits and waits.before == waits.after and still == "nothing":
             answer_action(core, symbol, "keep", "the base price is the close after all")
         state.note_rest_halt(instrument.halted)
         self._entries.price_came(state)
@@ -6273,7 +6275,7 @@ class CommandDesk:
             core.apply(DayOpened(session.day, core.now, waits=True))
             core.reconciler = Reconciler(core.ledger, core.empty_lists)
             if core.ledger.level_by_rule:
-                core.apply(LevelSet(KillLevel.ACTIVE, "a new day", False, core.now))
+                core.apply(LevelSet(core.ledger.owners_level, "a new day", False, core.now))
         core.hold("account", on=core.ledger.account_day != session.day)
         core.hold("orders", on=True)
         core.hold("feed", on=True)
@@ -6443,8 +6445,8 @@ class Engine:
         """Take a trade: refuse the impossible, then bars, then stops, then the strategy."""
         symbol, at, price, _, total, _, halted = trade
         state, session = self.core.symbols.get(symbol), self.core.session
-        if state is None or session is None or at.date() != session.day:
-            return  # not ours, or of another day
+        if state is None or session is None or not session.open <= at < state.builder.last_end:
+            return  # not ours, of another day, or of after-hours trading: no price of this book
         if not state.lower_limit <= price <= state.upper_limit:
             ask_price_again(self.core, state, PRICE_RETRY_S)  # or the limits changed in the day
             return  # impossible on this day: broken or forged
@@ -6554,10 +6556,8 @@ class Engine:
     def _check_day_loss(self) -> None:
         """Tighten the kill switch for the rest of a day that lost too much."""
         core = self.core
-        if core.ledger.level >= KillLevel.REDUCE_ONLY or (result := core.day_result_krw()) >= 0:
-            return
         limit = day_loss_limit(core.settings.limits, core.morning_equity_krw())
-        if result <= -limit:
+        if core.ledger.level < KillLevel.REDUCE_ONLY and core.day_result_krw() <= -limit:
             why = f"day loss of {limit:,} won reached"
             core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
 

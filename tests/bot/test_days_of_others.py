@@ -1,6 +1,7 @@
 """Days of other people: what public reports of this field describe, one rule each."""
 
 import doctest
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from email.utils import format_datetime
@@ -294,6 +295,98 @@ def test_a_base_price_that_is_corrected_ends_the_question():
     bench.seen(bot.Instrument(SYMBOL, "KOSPI", False, 70_000, 91_000, 49_000, 70_000))
     assert bench.ledger.actions == {}
     assert len(sells(bench.trade(67_900))) == 1
+
+
+def night(bench, close, base, shown, day=date(2026, 11, 24)):
+    """Let a day end at a close and the next one begin with a base price and a count of shares."""
+    bench.at("15:29:00")
+    bench.trade(close)
+    bench.at("15:30:10")
+    bench.trade(close)
+    bench.at("15:31:05")
+    bench.seen(replace(bench.state.instrument, last_price=close))
+    bench.at("15:31:30")
+    bench.now = datetime.combine(day, time(8, 30), bot.KST)
+    bench.totals = dict.fromkeys(bench.totals, 0)
+    wake(bench, base, shown)
+
+
+def test_a_question_of_the_day_before_is_still_open():
+    """Nobody answered the ex-date: the next base price is that day's close, no word to keep the levels."""
+    bench = morning_after(23_300, 10)
+    night(bench, 23_300, 23_300, 10)
+    assert SYMBOL in bench.ledger.actions
+    assert alerts(bench.actions).count("corporate_action") == 1
+    assert sells(bench.trade(23_400) + bench.wait(20)) == []
+    bench.command("levels", text=f"{SYMBOL}=scale")
+    assert bench.ledger.position(SYMBOL).plan == bot.ExitPlan(22_600, 25_000)
+
+
+@pytest.mark.parametrize("base", [0, 23_300])
+def test_a_price_answer_of_the_evening_answers_no_question(base):
+    """The close of the new scale is kept by then, and a base price of 0 is no close."""
+    bench = morning_after(23_300, 10)
+    night(bench, 23_300, 23_300, 10)
+    bench.seen(replace(bench.state.instrument, base_price=base))
+    assert SYMBOL in bench.ledger.actions
+
+
+def test_two_actions_are_answered_by_one_word():
+    """A bonus issue halves the price, nobody answers, a 5:1 split follows: the levels are a tenth."""
+    bench = morning_after(35_000, 10, on_corporate_action="hold")
+    night(bench, 36_000, 7_200, 50)
+    assert alerts(bench.actions).count("corporate_action") == 2
+    position = bench.ledger.position(SYMBOL)
+    assert (position.quantity, position.cost) == (50, 700_000)
+    assert bench.ledger.external.get(SYMBOL, 0) == 0
+    assert sells(bench.trade(7_200)) == []
+    bench.command("levels", text=f"{SYMBOL}=scale")
+    assert position.plan == bot.ExitPlan(6_800, 7_500)
+    assert bench.ledger.actions == {}
+
+
+def test_a_rule_of_the_settings_answers_no_two_actions():
+    """The first is not explained and waits for the owner: the split behind it does not scale both."""
+    bench = morning_after(14_000, 20, on_corporate_action="scale")
+    night(bench, 14_000, 7_000, 40)
+    assert SYMBOL in bench.ledger.actions
+    assert sells(bench.trade(6_000)) == []
+
+
+def test_a_restart_after_a_night_off_asks_the_old_question_only():
+    """The process ended before it kept a close of the new scale: the same action is no second one."""
+    bench = morning_after(23_300, 10)
+    seen = bench.ledger.actions[SYMBOL]
+    again = Bench(ledger=bench.ledger, flat_at=None)
+    again.now = datetime.combine(date(2026, 11, 24), time(8, 30), bot.KST)
+    wake(again, 23_300, 10)
+    assert again.ledger.actions[SYMBOL] == seen
+
+
+@pytest.mark.parametrize("at", ["08:45:00", "15:41:00"])
+def test_a_trade_outside_the_session_fires_no_stop(at):
+    """After-hours and pre-market prints are prices of another book; the next one may be far above."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(68_000))
+    bench.at(at) if at > "15" else night(bench, 70_000, 70_000, 10, NEXT_DAY)
+    bench.now = bench.now.replace(hour=int(at[:2]), minute=int(at[3:5]))
+    before = bench.state.last_trade
+    assert calls(bench.trade(67_900)) == []
+    assert bench.state.exit is None
+    assert bench.state.last_trade is before
+
+
+def test_a_rule_gives_the_owners_own_level_back_in_the_morning():
+    """He stopped entries, the day's loss took resting ones back: the next day his word holds."""
+    bench = overnight(84_000)
+    bench.command("level", level=bot.KillLevel.ENTRIES_OFF, text="mine")
+    bench.trade(72_000)
+    bench.wait(2)
+    assert bench.ledger.level is bot.KillLevel.REDUCE_ONLY
+    night(bench, 72_000, 72_000, 10)
+    assert bench.ledger.level is bot.KillLevel.ENTRIES_OFF
+    night(bench, 72_000, 72_000, 10, date(2026, 11, 25))
+    assert bench.ledger.level is bot.KillLevel.ENTRIES_OFF
 
 
 def test_a_close_that_nobody_heard_is_no_evidence():

@@ -193,8 +193,9 @@ an end of a hold
 
 a level
 0
-.level: 1 / 3
 .level_by_rule: True / False
+.level: 1 / 3
+.owners_level: 0 / 3
 
 a close
 0

@@ -221,7 +221,7 @@ def test_shares_that_the_end_of_the_day_left_are_told_though_no_exit_began():
     bench.hold_shares(plan=far_plan())
     bench.command("hold", text="clock")
     bench.at("15:29:00")
-    done = bench.at("15:31:00") + bench.trade(70_000) + bench.at("15:31:25")
+    done = bench.at("15:30:20") + bench.trade(70_000) + bench.at("15:31:25")
     assert bench.state.exit is None
     assert "unsold" in alerts(done)
 
