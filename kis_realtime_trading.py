@@ -3968,22 +3968,12 @@ def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> b
     )
 
 
-def depth_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> int:
-    """Return how many changes lie between a row and the first order of its chain that is listed."""
-    depth = 0
-    while row.original_no in rows and depth < len(rows):
-        depth, row = depth + 1, rows[row.original_no]
-    return depth
-
-
-def root_of(ledger: Ledger, row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> Order | None:
-    """Return the order that a row of unknown number descends from."""
-    for _ in rows:
-        known = ledger.order_of(row.original_no) if row.original_no else None
-        if known or row.original_no not in rows:
-            return known
-        row = rows[row.original_no]
-    return None
+def chain_of(row: BrokerOrder, rows: Mapping[str, BrokerOrder]) -> list[BrokerOrder]:
+    """Return a row, the one that it was changed from, and so on, as far as they are listed."""
+    chain = [row]
+    while chain[-1].original_no in rows and len(chain) <= len(rows):
+        chain.append(rows[chain[-1].original_no])
+    return chain
 
 
 def candidates(intent: OrderIntent, rows: list[BrokerOrder], within_s: float) -> list[BrokerOrder]:
@@ -4150,9 +4140,10 @@ class Reconciler:
         only: Order | None = None,
     ) -> Proof:
         """Read the rows of orders that are known, or only of one; the others are strangers."""
-        rows, followed = self._rows, set[str]()
-        for row in sorted(rows.values(), key=lambda row: (-depth_of(row, rows), row.order_no)):
-            order = self._ledger.order_of(row.order_no) or root_of(self._ledger, row, rows)
+        followed, chains = set[str](), [chain_of(row, self._rows) for row in self._rows.values()]
+        for chain in sorted(chains, key=lambda chain: (-len(chain), chain[0].order_no)):
+            row, numbers = chain[0], (chain[0].order_no, *(each.original_no for each in chain))
+            order = next(filter(None, map(self._ledger.order_of, numbers)), None)
             if order is None:
                 strangers.append(row)
             if order is None or only not in (None, order):
@@ -4613,10 +4604,6 @@ class DayFacts:
         base = known.base_price if known else 0
         return self.last_price(symbol) or max(base, math.ceil(held.average_price))
 
-    def count_open(self, symbol: str) -> int:
-        """Return how many orders of a symbol are or may be alive."""
-        return len(self.ledger.open_orders(symbol))
-
     def todays_own(self, symbol: str) -> list[Order]:
         """Return our orders of today that may be alive; day orders of earlier days are dead."""
         orders, today = self.ledger.open_orders(symbol), self.ledger.day
@@ -4728,13 +4715,9 @@ class Core(DayFacts):
             self.reconciler.ages.begin_anew(now)
         return back_s > CLOCK_TOLERANCE_S
 
-    def record(self, kind: str, ref: str, /, **data: Any) -> None:
-        """Add a journal row."""
-        self.out.append(Record(kind, ref, data))
-
-    def note(self, row: Record) -> None:
-        """Add a journal row of one value."""
-        self.out.append(row)
+    def record(self, kind: str, ref: str, value: Any = None, /, **data: Any) -> None:
+        """Add a journal row, of one value or of several with names."""
+        self.out.append(Record(kind, ref, data if value is None else value))
 
     def take_actions(self) -> list[Action]:
         """Hand over what this event led to."""
@@ -4819,12 +4802,13 @@ class Core(DayFacts):
                 self._tell_round(order, before, gain)
         if order and isinstance(entry, OrderUpdate):
             self._tell_update(order, entry)
+        elif isinstance(entry, SymbolStopped) and entry.why:
+            self.alert("symbol_stopped", symbol=entry.symbol, why=entry.why)
         return booked
 
     def stop_symbol(self, symbol: str, why: str) -> None:
         """Begin nothing more in a symbol today, and say so."""
         self.apply(SymbolStopped(symbol, why, self.now))
-        self.alert("symbol_stopped", symbol=symbol, why=why)
 
     def set_level(self, level: KillLevel, reason: str, by_rule: bool) -> None:
         """Move the kill switch; a rule can only tighten it."""
@@ -5638,13 +5622,7 @@ def take_old_list(core: Core, seen: OrderList) -> None:
 
     Its shares passed for his until then: the account is taken anew.
     """
-    booked = 0
-    for entry in core.reconciler.read_old_list(seen, core.now):
-        if isinstance(entry, SymbolStopped):
-            core.stop_symbol(entry.symbol, entry.why)
-        else:
-            booked += core.apply(entry)
-    if booked:
+    if sum(map(core.apply, core.reconciler.read_old_list(seen, core.now))):
         core.hold("account", on=True)
         core.ask("holdings")
 
@@ -5875,9 +5853,6 @@ class BrokerDesk:
             was_dead = order is not None and order.status in NEVER_EXISTED
             if update and update.event is _E.STILL_WORKING and update.intent_id in core.calling:
                 continue  # its cancel waits for its turn: the answer is still to come
-            if isinstance(entry, SymbolStopped):
-                core.stop_symbol(entry.symbol, entry.why)
-                continue
             core.apply(entry)
             if isinstance(entry, OrderIntent):
                 self._on_external(entry, seen)
@@ -5962,7 +5937,7 @@ class BrokerDesk:
         fixed = replace(instrument, last_price=0)
         if core.ledger.instruments.get(symbol) != fixed:
             core.ledger.instruments[symbol] = fixed
-            core.note(Record("instrument", symbol, fixed))
+            core.record("instrument", symbol, fixed)
         if state is None:
             return
         state.instrument, state.view.fund = instrument, instrument.fund
@@ -6283,7 +6258,8 @@ class CommandDesk:
         orphans = sorted(core.occupied() - set(core.settings.symbols))
         for symbol in (*core.settings.symbols, *orphans):
             view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
-            view.ask_cash, view.ask_orders = core.room, core.count_open
+            view.ask_cash = core.room
+            view.ask_orders = lambda symbol: len(core.ledger.open_orders(symbol))
             if symbol in old:
                 view.bars.extend(old[symbol].view.bars)
             builder = BarBuilder(symbol, session, core.settings.bar_minutes)
