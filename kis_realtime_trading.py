@@ -389,7 +389,6 @@ class Both(str):
     ko: str
 
     def __new__(cls, en: str, ko: str) -> Both:
-        """Make the text of both."""
         text = super().__new__(cls, en)
         text.ko = ko
         return text
@@ -523,10 +522,7 @@ def near_words(word: str, known: Iterable[str]) -> list[str]:
 
 
 class Secret:
-    """A text that must not be shown: str, repr, format and pickle give `***`, JSON refuses it.
-
-    A copy, also a deep one, is the same object.
-    """
+    """A text that must not be shown: str, repr, format and pickle give `***`, JSON refuses it."""
 
     __slots__ = ("_value",)
 
@@ -1254,10 +1250,7 @@ class Pauses(tuple[float, ...]):
 
 
 class OrderCall(NamedTuple):
-    """One call to the broker: a new order, a cancel, or a change of kind and price.
-
-    The rows that stand for it are written first.
-    """
+    """One call to the broker: a new order, a cancel, or a change of kind and price."""
 
     action: Literal["new", "cancel", "change"]
     intent: OrderIntent
@@ -1806,11 +1799,7 @@ class SettingsReader:
         self._data |= keys
 
     def read(self, environment: Literal["real", "paper"], need_bot: bool = True) -> Settings:
-        """Return the settings of one environment.
-
-        Raises:
-            SettingsError: with all faults; nothing has been sent.
-        """
+        """Return the settings of one environment. Raises SettingsError with all faults."""
         if any(
             fault.key == NO_YAML for fault in self.faults
         ):  # or all that it holds would be missing
@@ -2240,7 +2229,6 @@ def settlement_year(day: date) -> int:
 def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> int:
     """Return the tax on a sell order with this filled amount so far; each part cut to the won.
 
-    The year of the settlement, two trading days later, decides (rule). ETF and ETN pay none.
     >>> sell_tax(1_234_567, "KOSPI", False, date(2026, 11, 20))   # 617 + 1,851
     2468
     """
@@ -2437,11 +2425,7 @@ class FrameDecoder:
         self._ciphers[tr_id] = _Cipher(key, iv)
 
     def decode(self, frame: str) -> Sequence[MarketEvent]:
-        """Return the events of a data frame, oldest first; of the TRs that the bot registers.
-
-        Raises:
-            BadData: the frame is broken or cannot be trusted. Count it, never guess.
-        """
+        """Return the events of a data frame, oldest first. BadData: count it, never guess."""
         try:
             match = self._one_usual(frame)  # nearly all: one trade of today, by the short way
             if match:
@@ -2882,10 +2866,7 @@ def parse_balance(
 
 
 def _added_lines(lines: Iterable[Holding]) -> tuple[Holding, ...]:
-    """Add the lines of one stock (cash and credit, several loan dates: the document's example).
-
-    Shares and sellable shares add up; the average price is that of all shares together.
-    """
+    """Add the lines of one stock (cash and credit, several loan dates: the document's example)."""
     found: dict[str, Holding] = {}
     for line in lines:
         had = found.get(line.symbol)
@@ -3138,10 +3119,9 @@ class Ledger:
         self.morning_cash_krw = 0
 
     def apply(self, entry: LedgerEntry) -> int:
-        """Take an entry in. For a fill return the shares newly booked, else 0.
+        """Take an entry in; return the shares that a fill newly booked, else 0.
 
-        Raises:
-            IllegalTransition: the table forbids it; a fill that came with it is booked all the same.
+        IllegalTransition: the table forbids it; a fill that came with it is booked all the same.
         """
         if isinstance(entry, OrderUpdate):
             return self._apply_update(entry)
@@ -3269,10 +3249,7 @@ class Ledger:
             order.price, order.kind = update.price, update.kind or order.kind
 
     def _book_fill(self, order: Order, update: OrderUpdate) -> int:
-        """Book what is new of a cumulative fill; fewer shares than before are ignored.
-
-        The same shares with another amount correct the money.
-        """
+        """Book what is new of a cumulative fill: fewer shares are ignored, another amount is not."""
         number = update.order_no or order.order_no
         had_quantity, had_amount = order.fills.get(number, (0, 0))
         quantity, amount = update.quantity - had_quantity, update.amount_krw - had_amount
@@ -3560,10 +3537,7 @@ def rule_level(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 
 def rule_unresolved(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse a new order while one of the symbol has no certain outcome, or one rests against it.
-
-    No entry while the position is being closed, also between two tries.
-    """
+    """Refuse an order while one of the stock is in doubt or rests against it; entries, in an exit."""
     if facts.unresolved:
         return Refusal("UNRESOLVED", facts.unresolved)
     if facts.opposite_resting:
@@ -3702,8 +3676,7 @@ def check_order(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 class StrategyView:
     """What a strategy may see of one symbol. It lives all day and is kept current.
 
-    `bars` holds closed bars, oldest first, warm-up included (trade_count 0). `cash_krw` is 0 when
-    unknown.
+    `bars` holds closed bars, oldest first, warm-up included (trade_count 0).
     """
 
     symbol: str
@@ -3720,7 +3693,7 @@ class StrategyView:
 
     @property
     def cash_krw(self) -> int:
-        """Won that limits and the account leave for one more order now."""
+        """Won that limits and the account leave for one more order now, 0 when unknown."""
         return self.ask_cash(self.symbol)
 
     @property
@@ -3953,10 +3926,7 @@ def time_of_row(row: BrokerOrder, day: date) -> datetime | None:
 
 
 def fits(intent: OrderIntent, row: BrokerOrder, within_s: float = math.inf) -> bool:
-    """Tell whether a row could be this intent: symbol, side, kind, price, shares, time.
-
-    `within_s` bounds how long after the decision the broker may have taken it.
-    """
+    """Tell whether a row could be this intent, taken so many seconds after the decision at most."""
     at = time_of_row(row, intent.trade_date)
     later = (at - intent.at.replace(microsecond=0)).total_seconds() if at else 0.0
     return (
@@ -4099,13 +4069,10 @@ class AfterClose:
 
 
 class Reconciler:
-    """Says what lists, balances and notices prove about our orders; applies nothing itself.
-
-    `empty_lists`: lists of this server may stay empty although orders exist.
-    """
+    """Says what lists, balances and notices prove about our orders; applies nothing itself."""
 
     def __init__(self, ledger: Ledger, empty_lists: bool) -> None:
-        self._ledger, self._empty_lists = ledger, empty_lists
+        self._ledger, self._empty_lists = ledger, empty_lists  # see EMPTY_LISTS
         self.searches: dict[str, Search] = {}  # by intent id
         self.hints: dict[str, Hint] = {}  # by order number
         self._shown: set[str] | None = None  # numbers in the last list
@@ -4114,10 +4081,7 @@ class Reconciler:
         self.ages, self.after_close = Ages(ledger), AfterClose(ledger)
 
     def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
-        """Yield what an order list proves.
-
-        Of a changed order the newest number comes first: it explains the ones before it.
-        """
+        """Yield what an order list proves; the newest number of an order explains those before."""
         day = self._ledger.day
         if day is None:
             return
@@ -4315,10 +4279,7 @@ class Reconciler:
     # --- notices and the account ---
 
     def note_notice(self, notice: Notice, now: datetime) -> Proof:
-        """Remember what a notice says until a list or the balance confirms it.
-
-        Yield the number that an order without one may have: a row of the list must not contradict it.
-        """
+        """Remember what a notice says until something confirms it; yield numbers that it names."""
         order = self._ledger.order_of(notice.order_no) or self._ledger.order_of(notice.original_no)
         if order is None:
             tried = (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN)
@@ -4661,10 +4622,7 @@ class DayFacts:
         return self.ledger.morning_cash_krw + self._carried()[0]
 
     def _carried(self) -> tuple[int, int | Fraction]:
-        """Return what the shares held over night were worth at today's base price, and their cost.
-
-        The base price is yesterday's close, or what the exchange puts in its place on an ex-day.
-        """
+        """Return what the shares held over night were worth at today's base price, and their cost."""
         worth = 0
         spent: int | Fraction = 0
         for symbol, (shares, cost) in self.ledger.overnight.items():
@@ -5417,19 +5375,13 @@ class ExitDesk:
         return looked and held is not None and held.sellable >= ours >= held.quantity
 
     def back_off(self, run: ExitRun, stronger: bool) -> None:
-        """Wait longer after each refusal before the next exit order.
-
-        A refused price does not become better by waiting: the next order is a stronger one.
-        """
+        """Wait longer after each refusal; a refused price is answered by a stronger order."""
         run.step = min(run.step + stronger, len(EXIT_KINDS) - 1)
         run.refusals, run.refused_at = run.refusals + 1, self._core.now
         run.next_at = self._core.now + self._pause_after(run.refusals + 1)
 
     def wait_for_room(self, run: ExitRun) -> None:
-        """Try again in seconds: an order too many for the count of a second or a minute.
-
-        Neither a refusal nor a dead host: the pauses of both stay as they are.
-        """
+        """Try again in seconds: an order too many for a count, neither a refusal nor a dead host."""
         run.too_fast += 1
         run.next_at = self._core.now + timedelta(seconds=TOO_FAST_PAUSES.after(run.too_fast))
 
@@ -5618,10 +5570,7 @@ def brake_refusals(core: Core, symbol: str) -> None:
 
 
 def take_old_list(core: Core, seen: OrderList) -> None:
-    """Book what the list of an earlier day says of an order that the owner named only now.
-
-    Its shares passed for his until then: the account is taken anew.
-    """
+    """Book an order of an earlier day that the owner named only now: its shares passed for his."""
     if sum(map(core.apply, core.reconciler.read_old_list(seen, core.now))):
         core.hold("account", on=True)
         core.ask("holdings")
@@ -6318,8 +6267,7 @@ def ask_price_again(core: Core, state: SymbolState, pause_s: float) -> None:
 def is_deaf(core: Core, state: SymbolState, trade: Trade) -> bool:
     """Tell whether an earlier total of the day, forged or wrong, makes true trades look old.
 
-    Repeated and late trades are no later than the last one; a few that are, with totals that grow,
-    are the day. REST is asked with the first.
+    Repeated and late trades are no later than the last one; a few that are, with growing totals, are.
     """
     last = state.last_trade
     if last is None or trade.ts_exchange <= last.ts_exchange:
