@@ -441,7 +441,7 @@ class Walk:
         for symbol, state in core.symbols.items():
             asked += [
                 bot.holds_of(core, symbol), core.room(symbol), core.fresh_price(symbol), state.view.quote,
-                core.last_price(symbol), core.count_open(symbol), core.matters(symbol), state.view.day_vwap,
+                core.last_price(symbol), len(core.ledger.open_orders(symbol)), core.matters(symbol), state.view.day_vwap,
                 bot.name_of(core, symbol), state.view.bars[-1] if state.view.bars else None, state.high,
                 state.halted, state.auction, state.view.fund, state.builder.dropped,
             ]  # fmt: skip
