@@ -9829,33 +9829,22 @@ class Gate:
         """Hear that the row of an intent was written by this process."""
         self.decided[intent.intent_id] = self.steady()
 
-    def refusal_of_call(self, call: OrderCall) -> str:
-        """Return why a call must not be made; "" lets it go."""
-        new = call.action == "new"
-        return self.refusal(call.intent) if new else self.refusal_of_change(call)
-
-    def refusal(self, intent: OrderIntent) -> str:
-        """Return why an order must not leave; "" lets it go, once, and counts it."""
-        for check in GATE:
-            if reason := check(self, intent):
+    def refusal(self, call: OrderCall) -> str:
+        """Return why a call must not be made; "" lets it go, and counts it unless it is a cancel."""
+        for check in GATE[call.action]:
+            if reason := check(self, call):
                 self.too_fast = check is gate_pace
                 return f"gate: {reason}"
-        self.left[intent.intent_id] = self.steady()
-        return ""
-
-    def refusal_of_change(self, call: OrderCall) -> str:
-        """Return why a cancel or a change must not leave; "" lets it go. A change counts as an order."""
-        for check in GATE_OF_CHANGES[0 if call.action == "change" else -1 :]:
-            if reason := check(self, call):
-                self.too_fast = check is change_pace
-                return f"gate: {reason}"
-        if call.action == "change":
-            self.left[f"change {len(self.left)} of {call.order_no}"] = self.steady()
+        if call.action != "cancel":
+            new = call.action == "new"
+            left = call.intent.intent_id if new else f"change {len(self.left)} of {call.order_no}"
+            self.left[left] = self.steady()
         return ""
 
 
-def gate_once(gate: Gate, intent: OrderIntent) -> str:
+def gate_once(gate: Gate, call: OrderCall) -> str:
     """Refuse what left already, or what nobody is waiting to send."""
+    intent = call.intent
     order = gate.ledger.orders.get(intent.intent_id)
     if intent.intent_id in gate.left:
         return "it left already"
@@ -9863,26 +9852,29 @@ def gate_once(gate: Gate, intent: OrderIntent) -> str:
     return "" if unsent else "no such order waits in the ledger"
 
 
-def gate_durable(gate: Gate, intent: OrderIntent) -> str:
+def gate_durable(gate: Gate, call: OrderCall) -> str:
     """Refuse an intent without a row that outlives this process, or of another process."""
+    intent = call.intent
     written = intent.intent_id in gate.decided and gate.journal.has_intent(intent.intent_id)
     return "" if written else "its row is not durable"
 
 
-def gate_side(gate: Gate, intent: OrderIntent) -> str:
+def gate_side(gate: Gate, call: OrderCall) -> str:
     """Refuse an entry that sells, an exit that buys, and orders that are not ours."""
-    meant = (intent.purpose, intent.side) in (("entry", Side.BUY), ("exit", Side.SELL))
-    return "" if meant else f"{intent.purpose} {intent.side}"
+    meant = (call.intent.purpose, call.intent.side) in (("entry", Side.BUY), ("exit", Side.SELL))
+    return "" if meant else f"{call.intent.purpose} {call.intent.side}"
 
 
-def gate_symbol(gate: Gate, intent: OrderIntent) -> str:
+def gate_symbol(gate: Gate, call: OrderCall) -> str:
     """Refuse a stock that is neither in the settings nor held."""
+    intent = call.intent
     held = intent.symbol in gate.ledger.positions and gate.ledger.positions[intent.symbol].quantity
     return "" if held or intent.symbol in gate.symbols else f"{intent.symbol} is none of ours"
 
 
-def gate_quantity(gate: Gate, intent: OrderIntent) -> str:
+def gate_quantity(gate: Gate, call: OrderCall) -> str:
     """Refuse no shares, or too many for one order."""
+    intent = call.intent
     most = CEILING_QUANTITY
     if intent.purpose == "entry":
         most = min(most, gate.limits.max_quantity)
@@ -9895,22 +9887,22 @@ def gate_worth(gate: Gate, intent: OrderIntent, quantity: int, price: int) -> in
     return quantity * (price or (known.upper_limit if known else 0))
 
 
-def gate_value(gate: Gate, intent: OrderIntent) -> str:
+def gate_value(gate: Gate, call: OrderCall) -> str:
     """Refuse a buy above the value of one order, or of a value that nobody knows."""
-    if intent.side is Side.SELL:
+    if call.intent.side is Side.SELL:
         return ""
-    value = gate_worth(gate, intent, intent.quantity, intent.price)
+    value = gate_worth(gate, call.intent, call.intent.quantity, call.intent.price)
     most = min(gate.limits.max_order_krw, CEILING_ORDER_KRW)
     return "" if 0 < value <= most else f"{value:,} won, at most {most:,}"
 
 
-def gate_total(gate: Gate, intent: OrderIntent) -> str:
+def gate_total(gate: Gate, call: OrderCall) -> str:
     """Refuse a buy when what is held, at cost, and what is being bought exceed the total.
 
     The rules count what is held at its cost or its price, whichever is higher, so what they let
     pass passes here too: this is the won that went in, which no price of a feed can make smaller.
     """
-    if intent.side is Side.SELL:
+    if call.intent.side is Side.SELL:
         return ""
     ledger, most = gate.ledger, min(gate.limits.max_total_krw, CEILING_TOTAL_KRW)
     total = math.ceil(sum(each.cost for each in ledger.positions.values()))
@@ -9920,8 +9912,9 @@ def gate_total(gate: Gate, intent: OrderIntent) -> str:
     return "" if total <= most else f"{total:,} won in all, at most {most:,}"
 
 
-def gate_holding(gate: Gate, intent: OrderIntent) -> str:
+def gate_holding(gate: Gate, call: OrderCall) -> str:
     """Refuse to sell more than is held; a doubtful sell, or one of a day before, holds no stop back."""
+    intent = call.intent
     if intent.side is Side.BUY:
         return ""
     held = gate.ledger.positions.get(intent.symbol, Position()).quantity
@@ -9936,7 +9929,7 @@ def gate_holding(gate: Gate, intent: OrderIntent) -> str:
     return "" if selling <= held and intent.quantity <= held else f"{selling} to sell, {held} held"
 
 
-def gate_pace(gate: Gate, intent: OrderIntent) -> str:
+def gate_pace(gate: Gate, call: OrderCall) -> str:
     """Refuse more orders than the ceilings of a second and a minute, by what left here."""
     now = gate.steady()
     for span, most in ((1.0, CEILING_ORDERS_PER_SECOND), (60.0, CEILING_ORDERS_PER_MINUTE)):
@@ -9946,24 +9939,25 @@ def gate_pace(gate: Gate, intent: OrderIntent) -> str:
     return ""
 
 
-def gate_hours(gate: Gate, intent: OrderIntent) -> str:
+def gate_hours(gate: Gate, call: OrderCall) -> str:
     """Refuse what the exchange would not take now; entries outside continuous trading."""
     now = gate.clock.now()
     session = session_of(now.date())
     phase = session.phase(now) if session else Phase.CLOSED
-    allowed = (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)[: 2 if intent.purpose == "exit" else 1]
+    allowed = (Phase.CONTINUOUS, Phase.CLOSING_AUCTION)[: 2 if call.intent.purpose == "exit" else 1]
     return "" if phase in allowed else f"exchange: {phase}"
 
 
-def gate_level(gate: Gate, intent: OrderIntent) -> str:
+def gate_level(gate: Gate, call: OrderCall) -> str:
     """Refuse entries against the kill switch."""
     level = gate.ledger.level
-    stopped = intent.purpose != "exit" and level is not KillLevel.ACTIVE
+    stopped = call.intent.purpose != "exit" and level is not KillLevel.ACTIVE
     return f"level {level.name}" if stopped else ""
 
 
-def gate_pause(gate: Gate, intent: OrderIntent) -> str:
+def gate_pause(gate: Gate, call: OrderCall) -> str:
     """Refuse an entry that a pause of the machine made old: by market time or steady time."""
+    intent = call.intent
     if intent.purpose == "exit":
         return ""
     most = gate.limits.max_quote_age_s
@@ -9971,12 +9965,6 @@ def gate_pause(gate: Gate, intent: OrderIntent) -> str:
     steady_s = gate.steady() - gate.decided.get(intent.intent_id, -math.inf)
     old = not -CLOCK_TOLERANCE_S <= waited_s <= most or steady_s > most
     return f"decided {max(waited_s, steady_s):.0f} s ago" if old else ""
-
-
-GATE: tuple[Callable[[Gate, OrderIntent], str], ...] = (
-    gate_once, gate_durable, gate_side, gate_symbol, gate_quantity, gate_value, gate_total,
-    gate_holding, gate_pace, gate_hours, gate_level, gate_pause,
-)  # fmt: skip
 
 
 def change_sells(gate: Gate, call: OrderCall) -> str:
@@ -9988,21 +9976,9 @@ def change_waits(gate: Gate, call: OrderCall) -> str:
     """Refuse a change that the ledger does not wait for: one left already, or another price."""
     order = gate.ledger.orders.get(call.intent.intent_id)
     waits = order is not None and order.status is _S.REPLACE_PENDING
-    same = order is not None and (order.pending_kind, order.pending_price) == (
-        call.kind,
-        call.price,
-    )
+    meant = call.kind, call.price
+    same = order is not None and (order.pending_kind, order.pending_price) == meant
     return "" if waits and same else "no such change waits in the ledger"
-
-
-def change_pace(gate: Gate, call: OrderCall) -> str:
-    """Refuse more changes and orders together than the ceilings of a second and a minute."""
-    return gate_pace(gate, call.intent)
-
-
-def change_hours(gate: Gate, call: OrderCall) -> str:
-    """Refuse what the exchange would not take now."""
-    return gate_hours(gate, call.intent)
 
 
 def change_ours(gate: Gate, call: OrderCall) -> str:
@@ -10013,10 +9989,15 @@ def change_ours(gate: Gate, call: OrderCall) -> str:
     return "" if ours else f"{call.order_no or 'no number'} is none of our orders"
 
 
-# The last one is all that a cancel meets: what takes risk away is not held back.
-GATE_OF_CHANGES: tuple[Callable[[Gate, OrderCall], str], ...] = (
-    change_sells, change_waits, change_pace, change_hours, change_ours,
-)  # fmt: skip
+# What each call meets. Of a cancel the number alone is looked at: what takes risk away is not held back.
+GATE: dict[str, tuple[Callable[[Gate, OrderCall], str], ...]] = {
+    "new": (
+        gate_once, gate_durable, gate_side, gate_symbol, gate_quantity, gate_value, gate_total,
+        gate_holding, gate_pace, gate_hours, gate_level, gate_pause,
+    ),
+    "change": (change_sells, change_waits, gate_pace, gate_hours, change_ours),
+    "cancel": (change_ours,),
+}  # fmt: skip
 
 
 # ======================================================================================
@@ -10615,7 +10596,7 @@ class Bridge:
         """Return the answer to a call that must not leave: the engine's word, then the gate's."""
         if late := self.engine.too_late(call):
             return OrderAnswer(Outcome.NOT_SENT, text=late)
-        if reason := self.gate.refusal_of_call(call):
+        if reason := self.gate.refusal(call):
             code = TOO_FAST if self.gate.too_fast else ""
             return OrderAnswer(Outcome.NOT_SENT, code=code, text=reason)
         return None

@@ -78,7 +78,7 @@ def test_a_refusal_of_the_gate_is_one_of_pace_only_when_it_is(tmp_path):
     """After an order too many, one of another fault is no order too many: it is told and backs off."""
     stage = Stage(tmp_path)
     stage.gate.too_fast = True  # the last refusal was one of pace
-    assert stage.gate.refusal(stage.write(stage.intent(quantity=50_000))) != ""
+    assert stage.refusal(stage.write(stage.intent(quantity=50_000))) != ""
     assert stage.gate.too_fast is False
 
 

@@ -237,7 +237,7 @@ def test_the_engine_has_the_first_word_on_a_call_and_the_gate_the_last():
             bridge.execute([bot.Record("intent", intent.intent_id, intent)])
             bridge.gate.expect(intent)
         ask(entries[0])  # nothing may be bought before the bot is ready
-        assert bridge.gate.left == {} and bridge.gate.refusal_of_call(entries[0]) == ""
+        assert bridge.gate.left == {} and bridge.gate.refusal(entries[0]) == ""
         await asyncio.sleep(2)
         for call in (*exits, entries[1], exits[0]):
             ask(call)

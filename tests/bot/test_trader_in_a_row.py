@@ -238,9 +238,9 @@ def test_an_exit_that_waits_long_for_its_row_counts_in_the_pace_when_it_leaves(t
     stage.hold(HELD, 20, 50_000)
     late = [stage.write(sell(stage, quantity=1)) for _ in range(3)]
     stage.pass_time(100.0)
-    assert [stage.gate.refusal(each) for each in late] == [""] * 3
+    assert [stage.refusal(each) for each in late] == [""] * 3
     assert set(stage.gate.left.values()) == {stage.steady_s}
-    assert "left within 1 s" in stage.gate.refusal(stage.write(sell(stage, quantity=1)))
+    assert "left within 1 s" in stage.refusal(stage.write(sell(stage, quantity=1)))
     stage.journal.close()
 
 

@@ -86,6 +86,10 @@ class Stage:
             self.gate.expect(intent)
         return intent
 
+    def refusal(self, intent: bot.OrderIntent) -> str:
+        """Return why the gate keeps a new order here, "" when it lets it go."""
+        return self.gate.refusal(bot.OrderCall("new", intent))
+
     def resting(self, intent: bot.OrderIntent) -> bot.OrderCall:
         """Let an order rest at the broker and be about to be changed; return the call."""
         event, at, key = bot.OrderEvent, self.clock.moment, intent.intent_id
@@ -178,7 +182,7 @@ async def run(calls: int, seed: int) -> tuple[int, int, Counter[str]]:
                 intent = pick.choice(old)
             elif intent.intent_id not in stage.ledger.orders:
                 stage.write(intent, durable=pick.random() < 0.9)
-            if not stage.gate.refusal(intent):
+            if not stage.refusal(intent):
                 referee.receive(intent)
             order = stage.ledger.orders.get(intent.intent_id)
             if order and order.status is bot.OrderStatus.SUBMITTING and pick.random() < 0.2:
@@ -188,7 +192,7 @@ async def run(calls: int, seed: int) -> tuple[int, int, Counter[str]]:
                     order_no=pick.choice((truth.order_no, truth.order_no, "0000000001", "")),
                     price=pick.choice((0, 0, 0, 1_000_000)),
                 )
-                if not stage.gate.refusal_of_change(call):
+                if not stage.gate.refusal(call):
                     referee.receive_change(call, truth)
                 stage.answer(intent, bot.OrderEvent.REFUSED)
                 stage.answer(intent, bot.OrderEvent.CANCELLED)

@@ -21,7 +21,7 @@ def sell(stage, **changes):
 
 def posted(stage):
     intent = stage.write(stage.intent())
-    assert stage.gate.refusal(intent) == ""
+    assert stage.refusal(intent) == ""
     return intent
 
 
@@ -82,7 +82,7 @@ def sold_twice(stage):
 def fast(stage, count, pause_s):
     for _ in range(count):
         intent = stage.write(stage.intent(quantity=1))
-        assert stage.gate.refusal(intent) == ""
+        assert stage.refusal(intent) == ""
         stage.answer(intent, bot.OrderEvent.NOT_SENT)
         stage.pass_time(pause_s)
     return stage.write(stage.intent(quantity=1))
@@ -161,7 +161,7 @@ def stage(tmp_path):
 
 def test_every_check_has_its_cases():
     """No check of the gate without a wrong order that it alone stops."""
-    assert set(CASES) == set(bot.GATE)
+    assert set(CASES) == set(bot.GATE["new"])
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,10 @@ def test_every_check_has_its_cases():
 def test_a_wrong_order_is_refused_and_only_this_check_sees_it(stage, monkeypatch, check, case):
     """With the check taken away (a mutant of the table) the same order leaves: each is needed."""
     intent = case(stage)
-    assert stage.gate.refusal(intent).startswith("gate: ")
+    assert stage.refusal(intent).startswith("gate: ")
     assert intent.intent_id not in stage.gate.left
-    monkeypatch.setattr(bot, "GATE", tuple(each for each in bot.GATE if each is not check))
-    assert stage.gate.refusal(intent) == ""
+    monkeypatch.setitem(bot.GATE, "new", tuple(c for c in bot.GATE["new"] if c is not check))
+    assert stage.refusal(intent) == ""
 
 
 def change_of_a_buy(stage):
@@ -193,7 +193,7 @@ def change_to_another_price(stage):
 def fourth_change_in_a_second(stage):
     for _ in range(3):
         call = stage.resting(stage.write(sell(stage, quantity=1)))
-        assert stage.gate.refusal_of_change(call) == ""
+        assert stage.gate.refusal(call) == ""
         stage.pass_time(0.1)
     return stage.resting(stage.write(sell(stage, quantity=1)))
 
@@ -231,8 +231,8 @@ def cancel_of_an_earlier_day(stage):
 CHANGES = {
     bot.change_sells: (change_of_a_buy,),
     bot.change_waits: (change_that_nobody_waits_for, change_to_another_price),
-    bot.change_pace: (fourth_change_in_a_second,),
-    bot.change_hours: (change_after_the_close,),
+    bot.gate_pace: (fourth_change_in_a_second,),
+    bot.gate_hours: (change_after_the_close,),
     bot.change_ours: (
         change_of_another_number, cancel_of_another_number, cancel_without_a_number,
         cancel_of_the_owners_order, cancel_of_an_earlier_day,
@@ -242,7 +242,7 @@ CHANGES = {
 
 def test_every_check_of_changes_has_its_cases():
     """No check of changes without a wrong one that it alone stops."""
-    assert set(CHANGES) == set(bot.GATE_OF_CHANGES)
+    assert set(CHANGES) == {*bot.GATE["change"], *bot.GATE["cancel"]}
 
 
 @pytest.mark.parametrize(
@@ -251,21 +251,22 @@ def test_every_check_of_changes_has_its_cases():
 def test_a_wrong_change_is_refused_and_only_this_check_sees_it(stage, monkeypatch, check, case):
     """With the check taken away the same change leaves, or the same cancel."""
     call = case(stage)
-    assert stage.gate.refusal_of_change(call).startswith("gate: ")
-    assert stage.gate.too_fast is (check is bot.change_pace)
-    left = [(lambda gate, call: "") if each is check else each for each in bot.GATE_OF_CHANGES]
-    monkeypatch.setattr(bot, "GATE_OF_CHANGES", tuple(left))
-    assert stage.gate.refusal_of_change(call) == ""
+    assert stage.gate.refusal(call).startswith("gate: ")
+    assert stage.gate.too_fast is (check is bot.gate_pace)
+    for action in ("change", "cancel"):
+        left = tuple(each for each in bot.GATE[action] if each is not check)
+        monkeypatch.setitem(bot.GATE, action, left)
+    assert stage.gate.refusal(call) == ""
 
 
 def test_a_cancel_is_not_held_back(stage):
     """Of a buy, after the close, against the switch, after a burst, long after it was decided."""
     for _ in range(3):
-        assert not stage.gate.refusal(stage.write(stage.intent(quantity=1)))
+        assert not stage.refusal(stage.write(stage.intent(quantity=1)))
     call = stage.resting(stage.write(stage.intent()))._replace(action="cancel")
     stage.ledger.level = bot.KillLevel.FLATTEN_AND_HALT
     stage.clock.moment = stage.clock.moment.replace(hour=15, minute=40)
-    assert stage.gate.refusal_of_change(call) == ""
+    assert stage.gate.refusal(call) == ""
 
 
 def test_a_change_counts_as_an_order_of_the_pace(stage):
@@ -273,22 +274,22 @@ def test_a_change_counts_as_an_order_of_the_pace(stage):
     fourth_change_in_a_second(stage)
     intent = stage.write(sell(stage, symbol=OURS, quantity=1))
     stage.hold(OURS, 1, 70_000)
-    assert "left within 1 s" in stage.gate.refusal(intent)
+    assert "left within 1 s" in stage.refusal(intent)
     stage.pass_time(1.0)
-    assert stage.gate.refusal(intent) == ""
+    assert stage.refusal(intent) == ""
 
 
 def test_an_order_leaves_once(stage):
     """A second try of the same intent is refused, also when the ledger still waits for it."""
     intent = posted(stage)
-    assert stage.gate.refusal(intent) == "gate: it left already"
+    assert stage.refusal(intent) == "gate: it left already"
 
 
 def test_an_intent_of_an_earlier_process_does_not_leave(stage):
     """After a restart its row is there, but this process did not decide it."""
     intent = stage.write(stage.intent())
     stage.gate.decided.clear()
-    assert "not durable" in stage.gate.refusal(intent)
+    assert "not durable" in stage.refusal(intent)
 
 
 @pytest.mark.parametrize("level", bot.KillLevel)
@@ -301,13 +302,13 @@ def test_a_stop_is_never_held_back_for_a_doubt(stage, level, moment):
     stage.ledger.level = level
     stage.clock.moment = bot.datetime.fromisoformat(f"{DAY} {moment}+09:00")
     stage.pass_time(200.0)
-    assert stage.gate.refusal(intent) == ""
+    assert stage.refusal(intent) == ""
 
 
 def test_a_sell_that_an_earlier_day_left_open_holds_no_stop_back(stage):
     """Its state may never have become known; at the exchange it is dead since that evening."""
     stage.write(sell(stage, trade_date=DAY - timedelta(days=1)))
-    assert stage.gate.refusal(stage.write(sell(stage))) == ""
+    assert stage.refusal(stage.write(sell(stage))) == ""
 
 
 def test_a_market_entry_is_valued_by_the_highest_price_of_the_day(stage):
@@ -317,8 +318,8 @@ def test_a_market_entry_is_valued_by_the_highest_price_of_the_day(stage):
         lower_limit=49_000, last_price=70_000, blocked="",
     )  # fmt: skip
     market = {"kind": bot.OrderKind.MARKET, "price": 0}
-    assert stage.gate.refusal(stage.write(stage.intent(quantity=10, **market))) == ""
-    assert "won, at most" in stage.gate.refusal(stage.write(stage.intent(quantity=11, **market)))
+    assert stage.refusal(stage.write(stage.intent(quantity=10, **market))) == ""
+    assert "won, at most" in stage.refusal(stage.write(stage.intent(quantity=11, **market)))
 
 
 def test_a_mad_engine_gets_nothing_beyond_the_limits_through():

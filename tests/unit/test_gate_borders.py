@@ -121,7 +121,7 @@ BORDERS = (
 def test_what_just_fits_leaves_and_one_more_does_not(stage, border, step):
     """Up to the border and on it an order leaves, beyond it never; what left is counted once."""
     intent = stage.write(border(stage, step))
-    assert (stage.gate.refusal(intent) == "") is (step <= 0)
+    assert (stage.refusal(intent) == "") is (step <= 0)
     assert (intent.intent_id in stage.gate.left) is (step <= 0)
 
 
@@ -130,7 +130,7 @@ def test_an_entry_as_old_as_a_quote_may_be_leaves_by_the_steady_clock_too(stage,
     """Market time stands still; the steady clock decides, to the millisecond."""
     intent = stage.write(stage.intent())
     stage.steady_s += stage.gate.limits.max_quote_age_s + past_s
-    assert (stage.gate.refusal(intent) == "") is (past_s <= 0.0)
+    assert (stage.refusal(intent) == "") is (past_s <= 0.0)
 
 
 @pytest.mark.parametrize(("count", "span_s"), [(3, 1.0), (30, 60.0)])
@@ -140,18 +140,18 @@ def test_there_is_room_again_when_the_first_is_as_old_as_the_span(stage, count, 
     for n in range(count):
         intent = stage.write(sell(stage, quantity=1) if change else stage.intent(quantity=1))
         call = stage.resting(intent) if change else bot.OrderCall("new", intent)
-        assert stage.gate.refusal_of_call(call) == ""
+        assert stage.gate.refusal(call) == ""
         stage.answer(intent, bot.OrderEvent.REFUSED if change else bot.OrderEvent.NOT_SENT)
         stage.pass_time(0.0 if n % 3 < 2 else 1.0 if count == 30 else 0.0)
     gone = stage.steady_s - min(stage.gate.left.values())
     stage.pass_time(span_s - gone - 0.25)  # a number that floats hold exactly
     for _ in range(2):
         last = stage.write(stage.intent(quantity=1))
-        assert f"left within {span_s:.0f} s" in stage.gate.refusal(last)
+        assert f"left within {span_s:.0f} s" in stage.refusal(last)
         assert stage.gate.too_fast
         stage.answer(last, bot.OrderEvent.NOT_SENT)
     stage.pass_time(0.25)
-    assert stage.gate.refusal(stage.write(stage.intent(quantity=1))) == ""
+    assert stage.refusal(stage.write(stage.intent(quantity=1))) == ""
 
 
 @pytest.mark.parametrize("action", ["cancel", "change"])
@@ -159,7 +159,7 @@ def test_a_call_of_an_order_that_the_ledger_does_not_know_is_refused(stage, acti
     """Refused with a reason, by the same check: an error here would end the lane of calls."""
     call = stage.resting(stage.write(sell(stage)))
     del stage.ledger.orders[call.intent.intent_id]
-    assert stage.gate.refusal_of_change(call._replace(action=action)).startswith("gate: ")
+    assert stage.gate.refusal(call._replace(action=action)).startswith("gate: ")
 
 
 @pytest.mark.parametrize("level", bot.KillLevel)
@@ -167,16 +167,16 @@ def test_an_entry_leaves_at_active_only(stage, level):
     """Each looser level stops it; an exit goes at each of them."""
     entry, exit_ = stage.write(stage.intent()), stage.write(sell(stage))
     stage.ledger.level = level
-    assert (stage.gate.refusal(entry) == "") is (level is bot.KillLevel.ACTIVE)
-    assert stage.gate.refusal(exit_) == ""
+    assert (stage.refusal(entry) == "") is (level is bot.KillLevel.ACTIVE)
+    assert stage.refusal(exit_) == ""
 
 
 def test_a_stock_that_left_the_settings_is_sold_and_not_bought(stage):
     """Held shares of another stock may go, also when ours are none; what is not held is none of ours."""
     assert HELD not in stage.gate.symbols and OURS in stage.gate.symbols
-    assert stage.gate.refusal(stage.write(sell(stage))) == ""
+    assert stage.refusal(stage.write(sell(stage))) == ""
     stage.ledger.positions[HELD].quantity = 0
-    assert "none of ours" in stage.gate.refusal(stage.write(sell(stage)))
+    assert "none of ours" in stage.refusal(stage.write(sell(stage)))
 
 
 def test_the_ceilings_hold_whatever_the_settings_say(stage, monkeypatch):
@@ -185,21 +185,21 @@ def test_the_ceilings_hold_whatever_the_settings_say(stage, monkeypatch):
     stage.gate.limits = stage.gate.limits.model_copy(update=huge)
     for most, price in ((bot.CEILING_ORDER_KRW, 100_000_000), (bot.CEILING_ORDER_KRW, 100_000_001)):
         intent = stage.write(stage.intent(quantity=1, price=price))
-        assert (stage.gate.refusal(intent) == "") is (price <= most)
+        assert (stage.refusal(intent) == "") is (price <= most)
         stage.answer(intent, bot.OrderEvent.NOT_SENT)
         stage.pass_time(10.0)
     stage.ledger.positions[HELD].cost = bot.CEILING_TOTAL_KRW - 70_000
     for price in (70_000, 70_001):
         intent = stage.write(stage.intent(quantity=1, price=price))
-        assert (stage.gate.refusal(intent) == "") is (price == 70_000)
+        assert (stage.refusal(intent) == "") is (price == 70_000)
         stage.answer(intent, bot.OrderEvent.NOT_SENT)
 
 
 def test_each_change_of_one_order_counts(stage):
     """Three of the same order in a second are three: the fourth waits, and so does a new order."""
     call = stage.resting(stage.write(sell(stage, quantity=1)))
-    assert [stage.gate.refusal_of_change(call) for _ in range(3)] == [""] * 3
-    assert "left within 1 s" in stage.gate.refusal_of_change(call)
-    assert "left within 1 s" in stage.gate.refusal(stage.write(stage.intent(quantity=1)))
+    assert [stage.gate.refusal(call) for _ in range(3)] == [""] * 3
+    assert "left within 1 s" in stage.gate.refusal(call)
+    assert "left within 1 s" in stage.refusal(stage.write(stage.intent(quantity=1)))
     stage.pass_time(1.0)
-    assert stage.gate.refusal_of_change(call) == ""
+    assert stage.gate.refusal(call) == ""

@@ -26,15 +26,13 @@ def test_only_what_left_in_the_last_second_and_minute_holds_back(tmp_path, seed)
         kind = pick.choice(["new", "new", "new", "change", "cancel", "too many", "none waits"])
         if kind in ("new", "too many"):
             intent = stage.write(sell(stage, quantity=1 if kind == "new" else 21))
-            said = gate.refusal(intent)
+            said = stage.refusal(intent)
         else:
             intent = stage.write(sell(stage, quantity=1))
             call = stage.resting(intent)
             if kind == "none waits":
                 call = call._replace(price=1)
-            said = gate.refusal_of_call(
-                call._replace(action="cancel" if kind == "cancel" else "change")
-            )
+            said = gate.refusal(call._replace(action="cancel" if kind == "cancel" else "change"))
         paced = kind in ("new", "change") and full
         leaves = kind == "cancel" or (kind in ("new", "change") and not full)
         assert (said == "") is leaves

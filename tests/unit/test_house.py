@@ -62,8 +62,6 @@ UPWARD = {
 BELOW_THEIR_USER = {
     "gate_pace": "the one refusal that ends by itself in seconds: the class names it",
     "GATE": "the table of the checks stands after them, which its class walks",
-    "change_pace": "as gate_pace",
-    "GATE_OF_CHANGES": "as GATE, of changes and cancels",
     "canonical_json": "the Engine's digest; the recorder of 18 and the journal of 25 use it as well",
     "normalize_order_no": "a small reader of the codec, used by notices and by REST rows",
     "stock_code": "as normalize_order_no",
