@@ -7426,92 +7426,108 @@ REASON_WORDS = {
     "cancel unknown": "취소 결과 불명", "replace pending": "정정 중",
     "replace unknown": "정정 결과 불명", "cancelled": "취소됨", "expired": "당일 만료",
 }  # fmt: skip
+# Parts of reasons that carry values, English pattern and Korean: first what rules refuse, in the order
+# of RULES, then what else happens. A row may build on what those above it made; a second space counts.
+_PHRASES_TEXT = r"""
+(\S+): no base price or limits from the broker => \1: 증권사가 기준가와 가격제한폭을 알려주지 않음
+(\S+) shares, expected 1 to (\S+) => \1주, 1~\2주여야 함
+(\w+) with a price => \1 주문에 가격이 있음
+(\S+) is no valid price step => \1원은 호가단위에 맞지 않음
+(\d+) outside (\d+)\.\.(\d+) => \1원, 가격제한폭 \2~\3원 밖
+no REST price within (\d+) s => \1초 안에 확인한 현재가가 없음
+(\S+) against last trade (\S+), at most (\S+) % => 주문가 \1, 최근 체결가 \2, 허용 차이 \3%
+(\S+) against REST price (\S+), at most (\S+) % => 주문가 \1, 조회한 현재가 \2, 허용 차이 \3%
+last trade (\S+) s old, at most (\S+) s => 마지막 체결 \1초 전, 최대 \2초
+^opening auction => 장 시작 동시호가
+^closing auction => 장 마감 동시호가
+^continuous => 장중
+^after close => 장 마감 후
+^closed\b(?= *$|,) => 휴장
+, too late for entries => , 신규 진입 마감 시각 지남
+(\S+) is halted or in an auction => \1: 거래정지 또는 단일가 매매 중
+^(?:entry|owner) is [a-z ]+$ => 매수 주문이 진행 중
+^exit:\d+ is [a-z ]+$ => 매도 주문이 진행 중
+^(?:entry|exit) by (\w+)$ => \1 방향이 맞지 않음
+sell (\S+), held and free (\S+) => 매도 \1주, 팔 수 있는 수량 \2주
+^(\d+) held, at most (\d+) => 보유 \1종목, 최대 \2종목
+stop (\S+), target (\S+) at (\S+) => 손절 \1, 목표 \2, 가격 \3
+(\S+) won in all, at most (\S+) => 전체 \1원, 최대 \2원
+(\S+) won in (\S+), at most (\S+) => \2 합계 \1원, 최대 \3원
+(\S+) won lost today, at most (\S+) => 오늘 손실 \1원, 한도 \2원
+(\S+) won below the peak, at most (\S+) => 고점보다 \1원 줄어듦, 한도 \2원
+(\S+) won, at most (\S+) => \1원, 최대 \2원
+needs (\S+) won, free (\S+) => 필요 \1원, 주문가능 \2원
+(\d+) orders in a minute, at most (\d+) => 1분에 \1건, 최대 \2건
+(\d+) orders within a second => 1초에 \1건
+^(\d+) orders today => 오늘 \1건
+paused until (\S+) => \1까지 쉼
+\b(on_\w+) of the strategy: => 전략의 \1:
+its answer: expected an OrderRequest or None, got (\w+) => OrderRequest나 None이 아니라 \1 값을 돌려줌
+its answer: => 돌려준 주문이 틀림:
+(\w+(?:Error|Exit|Exception)) in line (\d+) of (\S+\.py) => \3 \2행 \1
+(SIG[A-Z0-9]+) received => \1 신호를 받았습니다
+held without a guard: => 봇 없이 남는 보유:
+orders left at the broker: => 증권사에 남은 주문:
+stood still, or the clock was set, for (\d+) s => 컴퓨터가 \1초 동안 멈췄거나 시계가 바뀌었습니다. 주문 목록을 다시 본 뒤에 매수합니다
+no access token: => 접근토큰을 받지 못했습니다:
+gate: (\d+) orders left within (\d+) s => \2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다
+^phone / => 휴대폰 /
+^gate: => 점검:
+점검: decided (\d+) s ago => 판단한 지 \1초가 지나 내지 않았습니다
+점검: exchange: .* => 거래소 주문 시간이 아닙니다
+점검: no such .* in the ledger => 점검: 장부에 없음
+점검: its row is not durable => 점검: 저널에 저장 안 됨
+점검: level (\w+) => 매매 단계 \1
+점검: (\S+) shares, at most (\S+) => 점검: \1주, 최대 \2주
+점검: it left already => 이미 나간 주문
+점검: (\d+) to sell, (\d+) held => 점검: 매도 \1주, 보유 \2주
+(\S+) is none of ours => 설정에 없는 \1
+a buy is cancelled, never changed => 매수는 취소만
+is none of our orders => 봇의 주문이 아님
+KIS cannot be reached: no connection: \w+ => 증권사에 연결되지 않습니다 (인터넷 연결 확인)
+KIS cannot be reached: HTTP (\d+) with a page, maintenance\? => 증권사 서버가 점검 중인 것 같습니다 (HTTP \1)
+^no connection: \w+ => 인터넷에 연결되지 않습니다
+KIS cannot be reached: TimeoutError => 증권사가 응답하지 않습니다(시간 초과)
+KIS cannot be reached: => 증권사가 응답하지 않습니다:
+realtime feed lost: => 실시간 시세 끊김:
+perhaps sold, no order list since (\S+) => \1부터 주문 목록을 받지 못해 이미 팔렸을 수 있음
+no order list for (\d+) min => 주문 목록을 \1분 동안 받지 못했습니다
+; not guarded: =>  · 손절을 볼 수 없는 보유:
+; should have been sold: =>  · 팔렸어야 할 보유:
+no order list of (\S+): => \1 주문 목록을 읽지 못했습니다:
+no realtime data: => 실시간 시세를 받지 못합니다:
+no order notices: .*polling only: => 증권사가 HTS ID(my_htsid)를 인정하지 않아 체결통보가 오지 않습니다. 체결은 조회로 확인합니다:
+trading halted: (.+) => 거래정지 중: \1주
+no trades of (.+) come, KIS had one at (\S+) => \1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)
+no trades of (\S+) come$ => \1 체결이 오지 않아 다시 연결
+no answer to: => 증권사가 조회를 거부합니다:
+control file: 'level \w+' => 명령행
+control file: ('.*') => 알 수 없는 명령 \1
+no order (\S+) waits for an answer => \1: 답을 기다리는 주문이 아닙니다
+(\S+) is not held: nothing is sold => \1: 보유하지 않아 팔 것이 없습니다
+(\S+) is not stopped => \1: 멈춘 종목이 아닙니다
+no entry (\S+) rests at the broker: nothing is cancelled => \1: 취소할 미체결 매수가 없습니다
+'(.+)' is neither `absent` nor the number of a free order => \1: absent나, 다른 주문에 쓰이지 않은 주문번호를 적으십시오
+(\S+): a wrong total of the day came; (\d+) trades were dropped => \1: 실시간 누적 거래량이 잘못 와서 체결 \2건을 버렸습니다
+this clock is (-?\d+) s off the broker's => 이 컴퓨터의 시계가 증권사와 \1초 다릅니다
+this clock says (.+): waiting for the right time => 이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다
+(\w+_url) does not take what is sent => \1 주소가 받지 않습니다
+another program reads this bot's messages => 다른 프로그램이 텔레그램 봇의 메시지를 읽습니다. 토큰이 샜을 수 있습니다
+Telegram refuses us => 텔레그램이 거부합니다
+recording stopped: => 녹화를 멈췄습니다:
+(\S+): (\d+) odd minute bars => \1: 과거 분봉 \2개가 이상하여 버렸습니다
+this computer is too slow: (\d+) frames lost => 이 컴퓨터가 느려 시세 \1건을 잃었습니다
+(\d+) entries refused in a row => 진입 주문이 \1번 연달아 거부됨
+day loss of ([\d,]+) won reached => 오늘 손실이 한도 \1원에 이름
+(\d+) complete lists in (\d+) s without it => \2초 동안 목록 \1번에 없음
+equal orders: => 같은 주문이 여럿:
+silent for (\d+) s => \1초 동안 조용함
+no data for (\d+) s => \1초 동안 시세 없음
+"""
 PHRASES = tuple((re.compile(english), korean) for english, korean in (
-    # the numbers of refusals, in the order of RULES
-    (r"(\S+): no base price or limits from the broker", r"\1: 증권사가 기준가와 가격제한폭을 알려주지 않음"),
-    (r"(\S+) shares, expected 1 to (\S+)", r"\1주, 1~\2주여야 함"), (r"(\w+) with a price", r"\1 주문에 가격이 있음"),
-    (r"(\S+) is no valid price step", r"\1원은 호가단위에 맞지 않음"),
-    (r"(\d+) outside (\d+)\.\.(\d+)", r"\1원, 가격제한폭 \2~\3원 밖"),
-    (r"no REST price within (\d+) s", r"\1초 안에 확인한 현재가가 없음"),
-    (r"(\S+) against last trade (\S+), at most (\S+) %", r"주문가 \1, 최근 체결가 \2, 허용 차이 \3%"),
-    (r"(\S+) against REST price (\S+), at most (\S+) %", r"주문가 \1, 조회한 현재가 \2, 허용 차이 \3%"),
-    (r"last trade (\S+) s old, at most (\S+) s", r"마지막 체결 \1초 전, 최대 \2초"),
-    (r"^opening auction", "장 시작 동시호가"), (r"^closing auction", "장 마감 동시호가"),
-    (r"^continuous", "장중"), (r"^after close", "장 마감 후"), (r"^closed\b(?= *$|,)", "휴장"),
-    (r", too late for entries", ", 신규 진입 마감 시각 지남"),
-    (r"(\S+) is halted or in an auction", r"\1: 거래정지 또는 단일가 매매 중"),
-    (r"^(?:entry|owner) is [a-z ]+$", "매수 주문이 진행 중"), (r"^exit:\d+ is [a-z ]+$", "매도 주문이 진행 중"),
-    (r"^(?:entry|exit) by (\w+)$", r"\1 방향이 맞지 않음"),
-    (r"sell (\S+), held and free (\S+)", r"매도 \1주, 팔 수 있는 수량 \2주"),
-    (r"^(\d+) held, at most (\d+)", r"보유 \1종목, 최대 \2종목"),
-    (r"stop (\S+), target (\S+) at (\S+)", r"손절 \1, 목표 \2, 가격 \3"),
-    (r"(\S+) won in all, at most (\S+)", r"전체 \1원, 최대 \2원"),
-    (r"(\S+) won in (\S+), at most (\S+)", r"\2 합계 \1원, 최대 \3원"),
-    (r"(\S+) won lost today, at most (\S+)", r"오늘 손실 \1원, 한도 \2원"),
-    (r"(\S+) won below the peak, at most (\S+)", r"고점보다 \1원 줄어듦, 한도 \2원"),
-    (r"(\S+) won, at most (\S+)", r"\1원, 최대 \2원"), (r"needs (\S+) won, free (\S+)", r"필요 \1원, 주문가능 \2원"),
-    (r"(\d+) orders in a minute, at most (\d+)", r"1분에 \1건, 최대 \2건"),
-    (r"(\d+) orders within a second", r"1초에 \1건"), (r"^(\d+) orders today", r"오늘 \1건"),
-    (r"paused until (\S+)", r"\1까지 쉼"),
-    # what else happens
-    (r"\b(on_\w+) of the strategy: ", r"전략의 \1: "),
-    (r"its answer: expected an OrderRequest or None, got (\w+)", r"OrderRequest나 None이 아니라 \1 값을 돌려줌"),
-    (r"its answer: ", "돌려준 주문이 틀림: "),
-    (r"(\w+(?:Error|Exit|Exception)) in line (\d+) of (\S+\.py)", r"\3 \2행 \1"),
-    (r"(SIG[A-Z0-9]+) received", r"\1 신호를 받았습니다"), (r"held without a guard: ", "봇 없이 남는 보유: "),
-    (r"orders left at the broker: ", "증권사에 남은 주문: "),
-    (r"stood still, or the clock was set, for (\d+) s",
-        r"컴퓨터가 \1초 동안 멈췄거나 시계가 바뀌었습니다. 주문 목록을 다시 본 뒤에 매수합니다"),
-    (r"no access token: ", "접근토큰을 받지 못했습니다: "),
-    (r"gate: (\d+) orders left within (\d+) s", r"\2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다"),
-    (r"^phone /", "휴대폰 /"), (r"^gate: ", "점검: "), (r"점검: decided (\d+) s ago", r"판단한 지 \1초가 지나 내지 않았습니다"),
-    (r"점검: exchange: .*", "거래소 주문 시간이 아닙니다"), (r"점검: no such .* in the ledger", "점검: 장부에 없음"),
-    (r"점검: its row is not durable", "점검: 저널에 저장 안 됨"), (r"점검: level (\w+)", r"매매 단계 \1"),
-    (r"점검: (\S+) shares, at most (\S+)", r"점검: \1주, 최대 \2주"), (r"점검: it left already", "이미 나간 주문"),
-    (r"점검: (\d+) to sell, (\d+) held", r"점검: 매도 \1주, 보유 \2주"), (r"(\S+) is none of ours", r"설정에 없는 \1"),
-    (r"a buy is cancelled, never changed", "매수는 취소만"), (r"is none of our orders", "봇의 주문이 아님"),
-    (r"KIS cannot be reached: no connection: \w+", "증권사에 연결되지 않습니다 (인터넷 연결 확인)"),
-    (r"KIS cannot be reached: HTTP (\d+) with a page, maintenance\?",
-        r"증권사 서버가 점검 중인 것 같습니다 (HTTP \1)"),
-    (r"^no connection: \w+", "인터넷에 연결되지 않습니다"),
-    (r"KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
-    (r"KIS cannot be reached: ", "증권사가 응답하지 않습니다: "), (r"realtime feed lost: ", "실시간 시세 끊김: "),
-    (r"perhaps sold, no order list since (\S+)", r"\1부터 주문 목록을 받지 못해 이미 팔렸을 수 있음"),
-    (r"no order list for (\d+) min", r"주문 목록을 \1분 동안 받지 못했습니다"),
-    (r"; not guarded: ", " · 손절을 볼 수 없는 보유: "), (r"; should have been sold: ", " · 팔렸어야 할 보유: "),
-    (r"no order list of (\S+): ", r"\1 주문 목록을 읽지 못했습니다: "), (r"no realtime data: ", "실시간 시세를 받지 못합니다: "),
-    (r"no order notices: .*, fills come by polling only: ",
-        "증권사가 HTS ID(my_htsid)를 인정하지 않아 체결통보가 오지 않습니다. 체결은 조회로 확인합니다: "),
-    (r"trading halted: (.+)", r"거래정지 중: \1주"),
-    (r"no trades of (.+) come, KIS had one at (\S+)", r"\1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)"),
-    (r"no trades of (\S+) come$", r"\1 체결이 오지 않아 다시 연결"),
-    (r"no answer to: ", "증권사가 조회를 거부합니다: "), (r"control file: 'level \w+'", "명령행"),
-    (r"control file: ('.*')", r"알 수 없는 명령 \1"),
-    (r"no order (\S+) waits for an answer", r"\1: 답을 기다리는 주문이 아닙니다"),
-    (r"(\S+) is not held: nothing is sold", r"\1: 보유하지 않아 팔 것이 없습니다"),
-    (r"(\S+) is not stopped", r"\1: 멈춘 종목이 아닙니다"),
-    (r"no entry (\S+) rests at the broker: nothing is cancelled", r"\1: 취소할 미체결 매수가 없습니다"),
-    (r"'(.+)' is neither `absent` nor the number of a free order",
-        r"\1: absent나, 다른 주문에 쓰이지 않은 주문번호를 적으십시오"),
-    (r"(\S+): a wrong total of the day came; (\d+) trades were dropped",
-        r"\1: 실시간 누적 거래량이 잘못 와서 체결 \2건을 버렸습니다"),
-    (r"this clock is (-?\d+) s off the broker's", r"이 컴퓨터의 시계가 증권사와 \1초 다릅니다"),
-    (r"this clock says (.+): waiting for the right time",
-        r"이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다"),
-    (r"(\w+_url) does not take what is sent", r"\1 주소가 받지 않습니다"),
-    (r"another program reads this bot's messages", "다른 프로그램이 텔레그램 봇의 메시지를 읽습니다. 토큰이 샜을 수 있습니다"),
-    (r"Telegram refuses us", "텔레그램이 거부합니다"), (r"recording stopped: ", "녹화를 멈췄습니다: "),
-    (r"(\S+): (\d+) odd minute bars", r"\1: 과거 분봉 \2개가 이상하여 버렸습니다"),
-    (r"this computer is too slow: (\d+) frames lost", r"이 컴퓨터가 느려 시세 \1건을 잃었습니다"),
-    (r"(\d+) entries refused in a row", r"진입 주문이 \1번 연달아 거부됨"),
-    (r"day loss of ([\d,]+) won reached", r"오늘 손실이 한도 \1원에 이름"),
-    (r"(\d+) complete lists in (\d+) s without it", r"\2초 동안 목록 \1번에 없음"),
-    (r"equal orders: ", "같은 주문이 여럿: "),
-    (r"silent for (\d+) s", r"\1초 동안 조용함"), (r"no data for (\d+) s", r"\1초 동안 시세 없음"),
+    *(line.split(" => ") for line in _PHRASES_TEXT.strip().split("\n")),
     *((re.escape(english), korean) for english, korean in SYSTEM_WORDS.items()),
 ))  # fmt: skip
-
-
 LONGEST_REASON = 400  # characters
 
 
