@@ -7553,19 +7553,6 @@ PHASE_WORDS = {
 }  # fmt: skip
 
 
-STILL_BUSY = (
-    "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
-    "still working on the answer before: ask again",
-)
-
-
-def buy_price(given: str, korean: bool) -> str:
-    """Return the price of the owner's `buy` in words; "" is a limit two ticks above the offer."""
-    if not given:
-        return "현재가 부근" if korean else "a limit near the market"
-    return f"{int(given):,}원" if korean else f"{int(given):,} won"
-
-
 DONE = {  # what is answered when a word was taken; "" when it was refused
     "stop": ("✓ 새로 사지 않습니다 ({level})", "✓ no new entries ({level})"),
     "reduce": ("✓ 새로 사지 않고 미체결 매수를 취소합니다 ({level})",
@@ -8656,19 +8643,16 @@ class KISWebSocket:
         self._pings, self._pinged_since_s = 0, -math.inf
         try:
             key = await self._auth.approval_key()
-            named = [
-                Secret(key) for tr_id, key in self.registrations if tr_id in NOTICE_TRS.values()
-            ]
+            notices = NOTICE_TRS.values()
+            named = [Secret(key) for tr_id, key in self.registrations if tr_id in notices]
             self._clean = Redactor([key, *named])  # of what the server says: it may echo ours
             async with asyncio.timeout(15.0):
                 socket = await self._connect(self._url)
             self.sessions += 1
         except (BotError, OSError, WebSocketException, TimeoutError) as error:
             return f"no session: {type(error).__name__}: {error}"
-        helpers = [
-            asyncio.create_task(self._register_all(socket, key)),
-            asyncio.create_task(self._watch_silence(socket)),
-        ]
+        beside = self._register_all(socket, key), self._watch_silence(socket)
+        helpers = [asyncio.create_task(each) for each in beside]
         try:
             async for message in socket:
                 self._last_frame_s = asyncio.get_running_loop().time()
@@ -9183,11 +9167,8 @@ class TelegramBot:
                     self._confirm_tap(bot, update.callback_query.id, why)
 
     def _confirm_tap(self, bot: Any, query: str, why: str) -> None:
-        korean = self.language == "ko"
-        old = (
-            "오래된 단추입니다. 명령을 보내십시오" if korean else "an old button: send the command"
-        )
-        text = old if why == "too old" else None
+        ko, en = "오래된 단추입니다. 명령을 보내십시오", "an old button: send the command"
+        text = (ko if self.language == "ko" else en) if why == "too old" else None
         call = asyncio.gather(bot.answer_callback_query(query, text), return_exceptions=True)
         self._taps.add(call)
         call.add_done_callback(self._taps.discard)
@@ -9280,9 +9261,7 @@ class TelegramBot:
     def _gather(self, box: deque[Letter]) -> list[Letter]:
         """Return what goes now: the first, or after an outage as many late ones as fit together."""
         before_s = _loop_time() - self.LATE_S
-        late = list(
-            itertools.takewhile(lambda each: each.since_s < before_s and not each.chat, box)
-        )
+        late = [*itertools.takewhile(lambda each: each.since_s < before_s and not each.chat, box)]
         if len(late) < self.DIGEST:
             return [box[0]]
         sizes = itertools.accumulate(len(each.text) + 20 for each in late)
@@ -9502,9 +9481,8 @@ class Journal:
     def __init__(self, path: Path, read_only: bool = False, patience_s: float = PATIENCE_S) -> None:
         self.path, self._tip = path, path.with_suffix(".tip")
         try:
-            uri = (
-                reading_uri(path) if read_only else f"file:{urllib.parse.quote(str(path))}?mode=rwc"
-            )
+            writing = f"file:{urllib.parse.quote(str(path))}?mode=rwc"
+            uri = reading_uri(path) if read_only else writing
             connect = functools.partial(
                 sqlite3.connect, uri=True, isolation_level=None, timeout=patience_s
             )
@@ -10127,10 +10105,9 @@ class KISOrder:
         return answer
 
     async def _hash_of(self, body: Mapping[str, str]) -> str:
-        keys = app_keys(self._client.profile)
-        reply = await self._client.rest.call(
-            "POST", HASHKEY, headers=keys, body=body, lane=LANE_ORDER
-        )
+        client, lane = self._client, LANE_ORDER
+        keys = app_keys(client.profile)
+        reply = await client.rest.call("POST", HASHKEY, headers=keys, body=body, lane=lane)
         return _needed(reply.body(), "HASH")
 
     async def orders_of(self, day: date) -> OrderList:
@@ -10821,9 +10798,8 @@ class Morning:
             except AskFailed as error:
                 log.warning("no order list of %s: %s", ledger.day, error)
                 self._broker.troubles["earlier"] = f"no order list of {ledger.day}: {error}"
-                late = pause == OLD_LIST_PAUSES[-1] and asked_at >= session.open - timedelta(
-                    minutes=5
-                )
+                soon = asked_at >= session.open - timedelta(minutes=5)
+                late = soon and pause == OLD_LIST_PAUSES[-1]
                 if self._stop.is_set() or (late and not isinstance(error, NotSent)):
                     return
                 await self._wait(asked_at + timedelta(seconds=pause))
@@ -10959,9 +10935,8 @@ def _status_of_process(trader: Trader) -> dict[str, Any]:
     journal_mb = 0.0
     with contextlib.suppress(OSError):
         path = trader.journal.path  # beside it stands what is not yet in it
-        journal_mb = round(
-            sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*")) / 1e6, 1
-        )
+        files = path.parent.glob(f"{path.name}*")
+        journal_mb = round(sum(file.stat().st_size for file in files) / 1e6, 1)
     return {"memory_mb": memory_mb, "journal_mb": journal_mb}
 
 
@@ -11123,13 +11098,13 @@ class Phone:
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
             return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
         if said.word.name == "buy":
-            shares, price = more[0], buy_price(more[1], self._korean)
+            shares, price = more[0], self._say("현재가 부근", "a limit near the market")
+            if more[1]:
+                price = f"{int(more[1]):,}{self._say('원', ' won')}"
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
                 f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
-        ask = f"/{action} {code}"
-        return Answer(
-            self._say(f"{does}\n60초 안에 보내십시오: {ask}", f"{does}\nwithin 60 s send: {ask}")
-        )
+        ask = self._say("60초 안에 보내십시오", "within 60 s send")
+        return Answer(f"{does}\n{ask}: /{action} {code}")
 
     def _do(self, said: Said) -> Answer:
         """Obey, and say what came of it: only what the broker confirmed is told as done."""
@@ -11161,7 +11136,10 @@ class Phone:
             text = phone_status(status_of(self._trader), self._korean)
             return Answer(text, self._next(name))
         if self._asked.full():
-            return Answer(self._say(*STILL_BUSY))
+            return Answer(self._say(
+                "앞의 답을 만들고 있습니다. 잠시 뒤 다시 물어보십시오",
+                "still working on the answer before: ask again",
+            ))  # fmt: skip
         self._asked.put_nowait((said, user))
         return Answer()
 
@@ -11356,9 +11334,8 @@ class Teller:
                 "symbol": name, "gain": f"{gain:+,}", "count": counts[name],
             }))  # fmt: skip
         if refusals:
-            each = [
-                Alert("refusal_line", {"code": c, "count": n}) for c, n in refusals.most_common()
-            ]
+            most = refusals.most_common()
+            each = [Alert("refusal_line", {"code": code, "count": n}) for code, n in most]
             lines.append(Alert("refusals_line", {"count": refusals.total(), "lines": each}))
         sessions = self._broker.socket.sessions - self._sessions_before
         self._sessions_before += sessions
@@ -11759,10 +11736,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = own_options(given)
     if options is None:
-        words = [*given, ""]
-        asked = next(
-            (after for flag, after in itertools.pairwise(words) if flag == "--language"), ""
-        )
+        pairs = itertools.pairwise([*given, ""])
+        asked = next((after for flag, after in pairs if flag == "--language"), "")
         speak = language_of(asked, None)
         return run_guarded(argparse.Namespace(speak=speak), lambda _: _run_tools(given, speak))
     return run_guarded(options, _run_mode)
