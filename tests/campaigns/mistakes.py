@@ -78,6 +78,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_command_line.py",
     ),
     "22. KISMarketData": (
+        "bot/test_market_walks.py",
         "bot/test_plain_borders.py",
         "bot/test_plain_edges.py",
         "bot/test_requests.py",
@@ -170,6 +171,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     ),
     "27. KISOrder": (
         "bot/test_order_again.py",
+        "bot/test_market_walks.py",
         "bot/test_requests.py",
         "bot/test_order.py",
         "bot/test_calls_in_a_row.py",
