@@ -148,6 +148,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_plain_edges.py",
         "bot/test_plain_borders.py",
         "unit/test_services_in_a_row.py",
+        "unit/test_phone_walks.py",
         "unit/test_phone_words.py",
         "bot/test_phone_alone.py",
         "bot/test_phone_rules.py",

@@ -255,3 +255,58 @@ def test_a_notice_of_a_whole_cancel_stays_one_whatever_comes_behind_it(quantitie
         assert applied(ledger, desk.note_notice(notice, NOW)) == []
         whole |= not 0 < shares < 10
         assert desk.hints["0000000001"].cancelled is whole
+
+
+@pytest.mark.parametrize("spent_s", [0, 44, 45, 600])
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("part", ["alive", "spent", "unlisted"])
+@pytest.mark.parametrize("woke", [False, True])
+def test_an_order_goes_on_as_the_part_of_it_that_lives(spent_s, changed, part, woke):
+    """45 seconds after nothing of a changed order lives: its number, branch, price and kind; else it ended."""
+    ledger, order = ledger_with(S.WORKING, 1_000)
+    ledger.by_number[(DAY, "0000000002")] = "ours"
+    own = row_of(cancelled=4, original_no="0000000007" if changed else "")
+    own = replace(own, quantity=4, price=70_000, branch="06010", kind="00")
+    living = row_of(order_no="0000000002", cancelled=6 * (part == "spent"))
+    living = replace(living, quantity=6, price=68_900, branch="91234", kind="03")
+    desk = bot.Reconciler(ledger, False)
+    desk._rows = {row.order_no: row for row in (own, living)[: 1 + (part != "unlisted")]}
+    begun = NOW - timedelta(seconds=spent_s)
+    for asked_at, row in (
+        (begun - timedelta(seconds=600), own),
+        (begun - timedelta(seconds=1), replace(own, cancelled_quantity=0)),  # some of it is alive
+        (begun, own),
+        (NOW, own),
+    )[0 if woke else 2 :]:
+        if asked_at == NOW - timedelta(seconds=spent_s + 600):
+            desk.ages.spent_s(row, asked_at)
+            continue
+        found = applied(ledger, desk._read_row(order, row, asked_at, asked_at))
+    gone = changed and spent_s >= 45
+    if not gone:
+        assert found == [] and order.order_no == own.order_no
+    elif part == "alive":
+        [update] = found
+        assert update.event is E.REPLACED and order.status is S.WORKING
+        assert (order.order_no, order.branch, order.price, order.kind) == (
+            "0000000002", "91234", 68_900, "03",
+        )  # fmt: skip
+    else:
+        assert [update.event for update in found] == [E.CANCELLED]
+
+
+@pytest.mark.parametrize("lists", list(itertools.product((False, True), repeat=3)))
+def test_the_night_goes_by_what_the_last_list_showed(lists):
+    """A row that might be the order, and that is gone or another's in a list of later, speaks for nothing."""
+    ledger, order = ledger_with(S.UNKNOWN, 1_000, number="")
+    desk, asked_at = bot.Reconciler(ledger, False), order.since
+    order.heard = []
+    for shows in lists:
+        asked_at += timedelta(seconds=60)
+        twins = (row_of(order_no="0000000008"), row_of(order_no="0000000009"))
+        seen = bot.OrderList(twins if shows else ())
+        for _ in desk.read_list(seen, asked_at, asked_at):
+            pass  # nothing of it is applied: the owner is asked only once
+    assert desk._fitted == ({"ours"} if lists[-1] else set())
+    [end] = desk.end_day(NOW + timedelta(days=1))
+    assert end.event is (E.AMBIGUOUS if lists[-1] else E.ABSENT)

@@ -1,7 +1,10 @@
 """The built-in breakout on hand-made bars: when it wants to buy, how much, with which plan."""
 
 from collections import deque
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -262,3 +265,62 @@ def test_a_number_of_another_library_is_named():
     wish = bot.OrderRequest("005930", bot.Side.BUY, Whole(3), "x", plan=bot.ExitPlan(1))
     with pytest.raises(TypeError, match=r"plain int or float, not test_strategy\.Whole"):
         bot.check_request(wish)
+
+
+class Text(str):
+    """A text of another library."""
+
+    __slots__ = ()
+
+
+PLAN = bot.ExitPlan(66_000, 71_000, 0.01)
+# field -> values that are taken, values that are not
+REQUESTS = {
+    "symbol": (["005930", "", "a" * 200, Text("005930")], [None, 5930, b"005930", "a" * 201, "a\n", "\ud800"]),
+    "side": ([bot.Side.BUY, bot.Side.SELL], ["BUY", "buy", 1, None]),
+    "quantity": ([0, -1, 10**9, 1.5, None], [True, "3", Decimal(3), Fraction(3), [3]]),
+    "signal": (["", "x" * 200, "신호"], [None, 3, "x" * 201, "x\t", "\ud800x"]),
+    "kind": ([bot.OrderKind.LIMIT, bot.OrderKind.MARKET], ["00", "LIMIT", 0, None]),
+    "price": ([0, 70_000, 70_000.5, None], [False, "70000", Decimal(70_000)]),
+    "plan": (
+        [None, PLAN, bot.ExitPlan(0), bot.ExitPlan(1, 0, 0), bot.ExitPlan(1, 0, 0.999)],
+        [66_000, (66_000, 0), "plan", bot.ExitPlan(66_000.0), bot.ExitPlan(True), bot.ExitPlan(66_000, 71_000.0),
+         bot.ExitPlan(66_000, None), bot.ExitPlan(66_000, 0, 1), bot.ExitPlan(66_000, 0, 1.0),
+         bot.ExitPlan(66_000, 0, -0.1), bot.ExitPlan(66_000, 0, float("nan")), bot.ExitPlan(66_000, 0, "0.1"),
+         bot.ExitPlan(66_000, 0, True), bot.ExitPlan(66_000.0, 71_000.0)],
+    ),
+    "reason": (["", "돌파"], [None, 1, "x" * 201, "a\x00"]),
+    "facts": (
+        [(), (("close", 70_000),), (("a", 1.5), ("b", None)), (("", 0),)],
+        [(("close", True),), (("close", "x"),), ((1, 1),), (("a\n", 1),), (("a", 1), ("b", Decimal(1)))],
+    ),
+    "owners": ([False], [True, 0, None, "", "no"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_each_field_of_a_wish_is_of_its_form(name):
+    """One field alone, with and without a plan; what is no wish at all, too."""
+    taken, refused = REQUESTS[name]
+    for plan in (None, PLAN):
+        wish = bot.OrderRequest("005930", bot.Side.BUY, 3, "x", plan=plan)
+        for value in taken:
+            bot.check_request(replace(wish, **{name: value}))
+        for value in refused:
+            with pytest.raises(TypeError):
+                bot.check_request(replace(wish, **{name: value}))
+
+
+@pytest.mark.parametrize("value", [0, False, "", (), "buy", 1, bot.OrderRequest])
+def test_a_wish_is_a_wish_or_none(value):
+    """None wants nothing; what is merely empty is a mistake of the strategy."""
+    bot.check_request(None)
+    with pytest.raises(TypeError, match="expected an OrderRequest or None"):
+        bot.check_request(value)
+
+
+def test_a_view_keeps_the_newest_five_hundred_bars():
+    """As the documents say; the oldest go first."""
+    view = bot.StrategyView("005930", START, SESSION, bot.Position())
+    view.bars.extend(range(502))
+    assert list(view.bars) == list(range(2, 502))
