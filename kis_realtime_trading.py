@@ -4026,25 +4026,6 @@ def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
 
-def ends_of_day(
-    ledger: Ledger, ages: Ages, looked: datetime | None, fitted: set[str], now: datetime
-) -> Proof:
-    """End what an earlier day left open: day orders are dead, its last list tells the rest.
-
-    It proves no absence where it shows what may be the order, or where a notice told of one.
-    """
-    for order in ledger.open_orders():
-        perhaps = order.intent.intent_id in fitted or order.heard
-        late = looked and looked.date() > order.intent.trade_date
-        aged = late or (looked and ages.of(order, looked) >= PROOF_OF_ABSENCE_S)
-        proved = aged and not perhaps
-        absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
-        event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
-        if event in TRANSITIONS[order.status]:
-            key = order.intent.intent_id
-            yield OrderUpdate(key, event, now, order.order_no, note="day ended")
-
-
 class AfterClose:
     """Ends day orders after the close, once lists show what became of them."""
 
@@ -4079,30 +4060,27 @@ class Reconciler:
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._fitted: set[str] = set()  # orders without a number that rows of it may be
         self.ages, self.after_close = Ages(ledger), AfterClose(ledger)
+        self._rows: dict[str, BrokerOrder] = {}  # of the list that is read, by number
+        self._looked_at = self._now = NEVER  # when it was asked, and is read
 
     def read_list(self, seen: OrderList, asked_at: datetime, now: datetime) -> Proof:
         """Yield what an order list proves; the newest number of an order explains those before."""
         day = self._ledger.day
         if day is None:
             return
-        rows = self._rows = {row.order_no: row for row in seen.rows}
+        self._rows = {row.order_no: row for row in seen.rows}
+        self._looked_at, self._now = asked_at, now
         strangers: list[BrokerOrder] = []
-        yield from self._read_known(strangers, asked_at, now)
+        yield from self._read_known(strangers)
         numbered = [each for each in self._ledger.orders.values() if each.order_no]
         ours = {each.order_no for each in numbered if each.intent.trade_date == day}
-        self._shown = set(rows)
+        self._shown = set(self._rows)
         valid = ours <= self._shown and bool(ours or not self._empty_lists)
         self._valid_at = asked_at if valid else None
-        yield from self._search(strangers, rows, valid, asked_at, now)
-        yield from self._adopt(strangers, day, now)
+        yield from self._search(strangers, valid)
+        yield from self._adopt(strangers, day)
 
-    def _read_known(
-        self,
-        strangers: list[BrokerOrder],
-        asked_at: datetime,
-        now: datetime,
-        only: Order | None = None,
-    ) -> Proof:
+    def _read_known(self, strangers: list[BrokerOrder], only: Order | None = None) -> Proof:
         """Read the rows of orders that are known, or only of one; the others are strangers."""
         followed, chains = set[str](), [chain_of(row, self._rows) for row in self._rows.values()]
         for chain in sorted(chains, key=lambda chain: (-len(chain), chain[0].order_no)):
@@ -4114,16 +4092,16 @@ class Reconciler:
                 continue
             explained = order.intent.intent_id in followed or row.order_no in order.fills
             if row.original_no and not explained:
-                yield from self._read_child(order, row, followed, asked_at, now)
+                yield from self._read_child(order, row, followed)
             else:
-                yield from self._read_row(order, row, asked_at, now)
+                yield from self._read_row(order, row)
 
-    def _read_row(self, order: Order, row: BrokerOrder, asked_at: datetime, now: datetime) -> Proof:
+    def _read_row(self, order: Order, row: BrokerOrder) -> Proof:
         """Read the row of an order of ours: its fills first, then whether it ended or lives on.
 
         Only the newest number of an order tells its end, and not while a call for it is under way.
         """
-        key, intent = order.intent.intent_id, order.intent
+        key, intent, now = order.intent.intent_id, order.intent, self._now
         had, had_krw = order.fills.get(row.order_no, (0, 0))
         if contradicts(order, row):
             if intent.symbol not in self._ledger.stopped:
@@ -4141,13 +4119,13 @@ class Reconciler:
         if order.status is OrderStatus.REPLACE_PENDING:
             return  # its call is under way and will end by an answer
         over = order.filled_quantity + row.cancelled_quantity + row.rejected_quantity
-        age = self.ages.of(order, asked_at)
+        age = self.ages.of(order, self._looked_at)
         settled = age >= (CALL_S if order.status is OrderStatus.CANCEL_PENDING else LIST_GRACE_S)
         replaced = order.status is OrderStatus.REPLACE_UNKNOWN and row.cancelled_quantity > 0
         if replaced and age < PROOF_OF_ABSENCE_S:
             return  # its rest may live on under a number that the list does not show yet
         # of a changed order: a part of it was cancelled under a number of before, or lives on there
-        gone = self.ages.spent_s(row, asked_at) >= SPENT_S and bool(row.original_no)
+        gone = self.ages.spent_s(row, self._looked_at) >= SPENT_S and bool(row.original_no)
         if gone and (part := living_part(self._ledger, order, self._rows)):
             yield OrderUpdate(
                 key, OrderEvent.REPLACED, now, part.order_no, part.branch, price=part.price,
@@ -4161,9 +4139,7 @@ class Reconciler:
         elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
             yield OrderUpdate(key, OrderEvent.STILL_WORKING, now, row.order_no)
 
-    def _read_child(
-        self, root: Order, row: BrokerOrder, followed: set[str], asked_at: datetime, now: datetime
-    ) -> Proof:
+    def _read_child(self, root: Order, row: BrokerOrder, followed: set[str]) -> Proof:
         """Follow a changed order under its new number. The row of a cancel has nothing to fill.
 
         A cancel's row is told by a kind that asks for a price, or that of its order, without one
@@ -4171,27 +4147,24 @@ class Reconciler:
         """
         if row.order_no == root.order_no:  # its newest number, alive or not
             followed.add(root.intent.intent_id)
-            yield from self._read_row(root, row, asked_at, now)
+            yield from self._read_row(root, row)
             return
         unpriced = ("", root.kind, *(k for k in OrderKind if k.priced))
         is_cancel = not row.price and row.kind in unpriced
         if root.status not in OPEN_STATUSES and row.filled_quantity:  # listed after its end was
-            yield from self._read_row(root, row, asked_at, now)
+            yield from self._read_row(root, row)
         if root.status not in OPEN_STATUSES or not (row.alive > 0 or row.filled_quantity):
             return
         if is_cancel and not row.filled_quantity:
             return
         followed.add(root.intent.intent_id)
         yield OrderUpdate(
-            root.intent.intent_id, OrderEvent.REPLACED, now, row.order_no, row.branch,
+            root.intent.intent_id, OrderEvent.REPLACED, self._now, row.order_no, row.branch,
             price=row.price, kind=row.kind, note="seen in the order list",
         )  # fmt: skip
-        yield from self._read_row(root, row, asked_at, now)
+        yield from self._read_row(root, row)
 
-    def _search(
-        self, strangers: list[BrokerOrder], rows: Mapping[str, BrokerOrder], valid: bool,
-        asked_at: datetime, now: datetime,
-    ) -> Proof:  # fmt: skip
+    def _search(self, strangers: list[BrokerOrder], valid: bool) -> Proof:
         """Look for orders whose outcome is unknown, and for dead ones that turn up late.
 
         A row that fits an order still being sent belongs to that one. A lone row proves nothing
@@ -4203,7 +4176,7 @@ class Reconciler:
             if not order.order_no and order.own and order.intent.trade_date == self._ledger.day
         ]
         day, known, self._fitted = self._ledger.day, self._ledger.orders, set()
-        owners = [row for row in rows.values() if orders and _external_id(day, row) in known]
+        owners = [row for row in self._rows.values() if orders and _external_id(day, row) in known]
         sending = [each.intent for each in orders if each.status is OrderStatus.SUBMITTING]
         free = [row for row in strangers if not any(fits(each, row) for each in sending)]
         for order in orders:
@@ -4216,48 +4189,46 @@ class Reconciler:
                 number not in named and self._ledger.order_of(number) is None
                 for number in order.heard
             )
-            age_s = self.ages.of(order, asked_at)
-            just = (asked_at - order.intent.at).total_seconds() < CALL_S + NOTICE_PATIENCE_S
+            age_s = self.ages.of(order, self._looked_at)
+            just = (self._looked_at - order.intent.at).total_seconds() < CALL_S + NOTICE_PATIENCE_S
             early = age_s < NOTICE_PATIENCE_S and just  # else a process that died sent it
             if len(found) == 1 and not twins and unknown and early:
                 pass  # notices of an equal order may be on their way
             elif len(found) == 1 and not twins:
-                yield from self._bind(order, found[0].order_no, found[0].branch, "order list", now)
-                yield from self._read_known([], asked_at, now, order)  # with what it became since
+                yield from self._bind(order, found[0].order_no, found[0].branch, "order list")
+                yield from self._read_known([], order)  # with what it became since
             elif unknown:
-                yield from self._judge(order, found, valid, asked_at, now)
+                yield from self._judge(order, found, valid)
             for row in found if unknown or (len(found) == 1 and not twins) else ():
                 free.remove(row)
                 strangers.remove(row)
 
-    def _bind(self, order: Order, number: str, branch: str, where: str, now: datetime) -> Proof:
+    def _bind(self, order: Order, number: str, branch: str, where: str) -> Proof:
         key, note = order.intent.intent_id, f"seen in {where}"
-        yield OrderUpdate(key, OrderEvent.FOUND, now, number, branch, note=note)
+        yield OrderUpdate(key, OrderEvent.FOUND, self._now, number, branch, note=note)
 
-    def _judge(
-        self, order: Order, found: list[BrokerOrder], valid: bool, asked_at: datetime, now: datetime
-    ) -> Proof:
+    def _judge(self, order: Order, found: list[BrokerOrder], valid: bool) -> Proof:
         """Judge an unknown order after a list without exactly one candidate."""
-        key, age = order.intent.intent_id, self.ages.of(order, asked_at)
+        key, age = order.intent.intent_id, self.ages.of(order, self._looked_at)
         search = self.searches.setdefault(key, Search())
         if found:
             note = "equal orders: " + ", ".join(row.order_no for row in found)
-            yield OrderUpdate(key, OrderEvent.AMBIGUOUS, now, note=note)
+            yield OrderUpdate(key, OrderEvent.AMBIGUOUS, self._now, note=note)
             return
         search.clean_lists = search.clean_lists + 1 if valid else 0
         witnessed = search.witnesses > 0 or (age >= 300 and search.clean_lists >= 6)
-        waited = (asked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
+        waited = (self._looked_at - order.intent.at).total_seconds() >= HINT_PATIENCE_S
         heard = [number for number in order.heard if self._ledger.order_of(number) is None]
         if len(order.heard) == len(heard) == 1 and search.arrived and waited:
-            yield from self._bind(order, heard[0], "", "a notice and the account", now)
+            yield from self._bind(order, heard[0], "", "a notice and the account")
         elif (
             age >= PROOF_OF_ABSENCE_S and search.clean_lists >= 3 and witnessed
             and not search.arrived and not order.heard
         ):  # fmt: skip
             note = f"{search.clean_lists} complete lists in {age:.0f} s without it"
-            yield OrderUpdate(key, OrderEvent.ABSENT, now, note=note)
+            yield OrderUpdate(key, OrderEvent.ABSENT, self._now, note=note)
 
-    def _adopt(self, strangers: list[BrokerOrder], day: date, now: datetime) -> Proof:
+    def _adopt(self, strangers: list[BrokerOrder], day: date) -> Proof:
         """Take in orders that are not ours: counted, never touched."""
         for row in strangers:
             key = _external_id(day, row)
@@ -4271,10 +4242,10 @@ class Reconciler:
             kind = OrderKind(row.kind) if row.kind in list(OrderKind) else OrderKind.LIMIT
             yield OrderIntent(
                 key, day, row.symbol, row.side, kind, row.quantity, row.price, "external",
-                "external", row.order_no, now, reason="an order of the owner",
+                "external", row.order_no, self._now, reason="an order of the owner",
             )  # fmt: skip
-            yield OrderUpdate(key, OrderEvent.ACCEPTED, now, row.order_no, row.branch)
-            yield from self._read_row(self._ledger.orders[key], row, now, now)
+            yield OrderUpdate(key, OrderEvent.ACCEPTED, self._now, row.order_no, row.branch)
+            yield from self._read_row(self._ledger.orders[key], row)
 
     # --- notices and the account ---
 
@@ -4344,19 +4315,33 @@ class Reconciler:
     def read_old_list(self, seen: OrderList, now: datetime) -> Proof:
         """Yield what the list of an earlier day says of our orders of it; an empty one says nothing."""
         rows = self._rows = {row.order_no: row for row in seen.rows}
+        self._looked_at = self._now = now
         for order in self._ledger.open_orders() if rows else ():
             row = rows.get(order.order_no)
             if order.own and order.order_no and order.intent.trade_date == seen.day:
                 if row:
-                    yield from self._read_row(order, row, now, now)
+                    yield from self._read_row(order, row)
                 if order.status in OPEN_STATUSES:
                     note = "day ended" if row else "not in the list of its day"
                     key = order.intent.intent_id
                     yield OrderUpdate(key, OrderEvent.EXPIRED, now, order.order_no, note=note)
 
     def end_day(self, now: datetime) -> Proof:
-        """Yield the end of what an earlier day left open."""
-        return ends_of_day(self._ledger, self.ages, self._valid_at, self._fitted, now)
+        """End what an earlier day left open: day orders are dead, its last list tells the rest.
+
+        It proves no absence where it shows what may be the order, or where a notice told of one.
+        """
+        looked = self._valid_at
+        for order in self._ledger.open_orders():
+            key = order.intent.intent_id
+            late = looked and looked.date() > order.intent.trade_date
+            aged = late or (looked and self.ages.of(order, looked) >= PROOF_OF_ABSENCE_S)
+            perhaps = key in self._fitted or order.heard
+            proved = aged and not perhaps
+            absent = OrderEvent.ABSENT if proved else OrderEvent.AMBIGUOUS
+            event = absent if order.status in DOUBTFUL else OrderEvent.EXPIRED
+            if event in TRANSITIONS[order.status]:
+                yield OrderUpdate(key, event, now, order.order_no, note="day ended")
 
 
 # ======================================================================================

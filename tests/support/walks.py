@@ -851,6 +851,7 @@ def moved_state(name: str) -> list[str]:
 LEFT_OUT = frozenset({
     "._ledger", "._core", ".ledger", ".settings", ".session", "._session", ".strategy", ".reconciler",
     ".symbols", ".out", ".bars", ".instruments", ".core", ".entries", ".exits", ".digest", "._handlers",
+    "._looked_at", "._now",  # of the list that is read at the moment: arguments, no memory
 })  # fmt: skip
 
 

@@ -46,6 +46,13 @@ def ledger_with(status, age_s=60.0, decided_s=None, filled=0, note="", number="0
     return ledger, order
 
 
+def reading(ledger):
+    """Return a reconciler that reads a list asked and come at NOW."""
+    desk = bot.Reconciler(ledger, False)
+    desk._looked_at = desk._now = NOW
+    return desk
+
+
 def applied(ledger, proof):
     """Apply what is proved as the engine does, each before the next is made; return the events."""
     found = []
@@ -90,10 +97,10 @@ def test_an_unknown_order_is_absent_there_or_open_by_what_lists_account_and_noti
         ledger.apply(taken)
         ledger.by_number[(DAY, "0000000009")] = "another"
         order.heard = list(HEARD[heard])
-        desk = bot.Reconciler(ledger, False)
+        desk = reading(ledger)
         desk.searches["ours"] = bot.Search(clean, witnesses, arrived)
         rows = [row_of(order_no=f"000000010{n}") for n in range(equal)]
-        found = applied(ledger, desk._judge(order, rows, valid, NOW, NOW))
+        found = applied(ledger, desk._judge(order, rows, valid))
         count = clean if equal else clean + 1 if valid else 0
         witnessed = witnesses > 0 or (age_s >= 300 and count >= 6)
         if equal:
@@ -124,11 +131,10 @@ def test_a_row_of_ours_tells_its_fills_and_then_whether_it_lives(status, age_s, 
         if (had and status in (S.WORKING, S.REJECTED)) or filled + cancelled + rejected > 10:
             continue
         ledger, order = ledger_with(status, age_s, 400, had, note)
-        desk = bot.Reconciler(ledger, False)
+        desk = reading(ledger)
         row = row_of(filled, cancelled, rejected)
         found = [
-            (each.event, each.quantity)
-            for each in applied(ledger, desk._read_row(order, row, NOW, NOW))
+            (each.event, each.quantity) for each in applied(ledger, desk._read_row(order, row))
         ]
         expected = [(E.FILL, filled)] if filled > had else []
         shares = max(had, filled)
@@ -166,9 +172,7 @@ def test_a_row_that_cannot_be_ours_books_nothing_and_stops_the_stock_once(
     if stopped:
         ledger.stopped[SYMBOL] = "before"
     kept = dict(order.fills)
-    found = applied(
-        ledger, bot.Reconciler(ledger, False)._read_row(order, row_of(filled, **changed), NOW, NOW)
-    )
+    found = applied(ledger, reading(ledger)._read_row(order, row_of(filled, **changed)))
     strange = "symbol" in changed or "side" in changed
     if strange or (stops and purpose != "external"):
         kinds = [type(each) for each in found]
