@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hurry
 import pytest
+import warm
 from hypothesis import settings
 
 # "ci" is quick and the same every time; HYPOTHESIS_PROFILE=long looks for what nobody thought of.
@@ -32,6 +33,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Slow on purpose, and asked a thousand times for the same invented keys and accounts.
 hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)
+
+# Half a second of imports for each start of a program, several hundred times.
+warm.install()
 
 # Files whose tests wait for back-offs of the bot over real sockets.
 HURRIED = {"test_telegram", "test_websocket"}
@@ -56,6 +60,13 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.fixture
+def cold_starts():
+    """Let the programs of a test start as a user starts them, imports and all."""
+    with warm.cold():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -465,6 +465,7 @@ async def afternoon_on_paper(tmp_path, started):
     assert books["fill_count"] >= 2
 
 
+@pytest.mark.usefixtures("cold_starts")
 async def test_a_paper_day_and_beside_it_the_file_alone_and_frames_decoded(tmp_path):
     """Three users at once, each in a folder of his own: the day is mostly waiting."""
     homes = [tmp_path / name for name in ("paper", "place with blanks", "frames")]

@@ -62,6 +62,7 @@ async def a_day_cut_short():
     assert "journal: " in outcome.out and "THE BOOKS" not in outcome.out.upper()
 
 
+@pytest.mark.usefixtures("cold_starts")
 async def test_three_demos_end_within_three_seconds_and_leave_nothing_running():
     """By SIGTERM and by Ctrl-C, side by side."""
     async with asyncio.TaskGroup() as group:

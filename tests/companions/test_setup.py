@@ -349,6 +349,7 @@ def on_a_terminal(home, command, answers):
     return process.wait(10), shown.decode(), left
 
 
+@pytest.mark.usefixtures("cold_starts")
 @pytest.mark.timeout(180)
 def test_from_nothing_to_the_first_paper_order(tmp_path):
     """The simulator's address, nine answers on a terminal, --paper: an order arrives."""

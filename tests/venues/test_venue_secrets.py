@@ -172,6 +172,7 @@ def test_a_key_pasted_into_the_settings_is_counted_not_shown(place):
     assert not [form for form in forms(key) if form in said]
 
 
+@pytest.mark.usefixtures("cold_starts")
 @pytest.mark.parametrize(
     "arguments", [["orders"], ["orders", "pin", "binance"], ["report"], ["status"]]
 )
