@@ -441,7 +441,7 @@ async def afternoon_on_paper(tmp_path, started):
                  "--strategy", "rounds.py:Rounds"],
                 stdout=subprocess.PIPE, stderr=errors, cwd=tmp_path, env=environ, text=True,
             )  # fmt: skip
-            await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None, 30.0)
+            await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None)
             started.set()
             peak_kb, _ = await asyncio.to_thread(process.communicate)
         with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:

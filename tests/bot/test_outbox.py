@@ -256,7 +256,7 @@ async def test_a_picture_for_the_chat_comes_silent_after_the_words_and_in_no_dig
         for number in range(4):
             box.post(f"alert {number}", **by(""))
         box.reply(bot.Answer(photo=b"\x89PNG picture"))
-        await edge.until(lambda: len(api.sent) == 2, 20)
+        await edge.until(lambda: len(api.sent) == 2)
     assert "alert 0" in api.texts[0] and "alert 3" in api.texts[0]
     assert api.sent[1].photo and api.sent[1].chat_id == OWNER
     [call] = [form for method, form in api.calls if method == "sendPhoto"]

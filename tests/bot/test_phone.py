@@ -45,14 +45,14 @@ class Chat:
             self.api.tap(text, self.mine()[-1].message_id)
         else:
             self.api.say(text)
-        await edge.until(lambda: len(self.mine()) > count, 60.0)
+        await edge.until(lambda: len(self.mine()) > count)
         self.took[text.split()[0]] = time.monotonic() - began
         return self.mine()[count]
 
     async def say(self, text: str) -> None:
         """Say something that is not answered."""
         number = self.api.say(text)
-        await edge.until(lambda: self.api.confirmed > number, 60.0)
+        await edge.until(lambda: self.api.confirmed > number)
 
     @property
     def level(self) -> str:
@@ -94,7 +94,7 @@ async def trading(
         trader = bot.Trader(settings, harness.Scripted([]), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         try:
-            await edge.until(lambda: trader.counts["Trade"] > 20, 60.0)
+            await edge.until(lambda: trader.counts["Trade"] > 20)
             yield Chat(api, trader)
         finally:
             trader.stop("enough")
@@ -114,10 +114,10 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         assert re.fullmatch("[0-9]{6}", code)
         await chat.ask(f"/buy {SYMBOL} 3 {code}")
         position = chat.trader.engine.core.ledger.position(SYMBOL)
-        await edge.until(lambda: position.quantity == 3, 60.0)
-        await edge.until(lambda: (tmp_path / bot.STATUS_FILE).is_file(), 10.0)
+        await edge.until(lambda: position.quantity == 3)
+        await edge.until(lambda: (tmp_path / bot.STATUS_FILE).is_file())
         bars = chat.trader.journal.rows  # a chart needs one
-        await edge.until(lambda: next(bars("bar"), None) is not None, 60.0)
+        await edge.until(lambda: next(bars("bar"), None) is not None)
         processes = [word.name for word in PHONE if word.name != "status"]
         elsewhere = processes[
             language == "ko" :: 2
@@ -137,7 +137,7 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         [(_, tap)] = chat.mine()[-1].buttons
         assert position.quantity == 3
         await chat.ask(tap, tapped=True)
-        await edge.until(lambda: position.quantity == 0, 60.0)
+        await edge.until(lambda: position.quantity == 0)
         await chat.ask("/stop")
         assert chat.level == "ENTRIES_OFF"
         rings = await chat.ask("/notify")
@@ -261,7 +261,7 @@ async def test_questions_wait_for_each_other_and_a_fifth_is_told_so(tmp_path: An
         assert "합계" in told and "미체결" in told and "설정 파일" in told and "잠시 뒤" not in told
         for _ in range(6):
             chat.api.say("/daily")
-        await edge.until(lambda: any("잠시 뒤" in each.text for each in chat.mine()), 60.0)
+        await edge.until(lambda: any("잠시 뒤" in each.text for each in chat.mine()))
 
 
 async def test_a_process_that_cannot_begin_costs_an_answer_and_nothing_else(

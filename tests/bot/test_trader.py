@@ -1386,7 +1386,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
     async with rehearsal(tmp_path, 4103) as (there, home, arguments):
         sim = there.simulator
         first = await edge.start_bot(home, *arguments)
-        await edge.until(lambda: sim.books()["positions"], 60)
+        await edge.until(lambda: sim.books()["positions"])
         elsewhere = [*arguments[:-3], "--state", str(home / "other"), "--one-day"]
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         ended = await edge.end_of(await edge.start_bot(home, *elsewhere))
@@ -1398,7 +1398,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
         counts = sim.books()["requests"]
         first.send_signal(signal.SIGUSR2)
         await until_said(first, "FLATTEN_AND_HALT")  # two signals at once may come in any order
-        await edge.until(lambda: not sim.books()["positions"], 60)
+        await edge.until(lambda: not sim.books()["positions"])
         first.send_signal(signal.SIGUSR1)
         ended, taken = await stopped(first, signal.SIGTERM)
         assert (ended.code, taken < 15.0) == (0, True), ended.err
@@ -1449,7 +1449,7 @@ async def sigterm_with_an_order_under_way(tmp_path):
     hang = {"match": {"kind": "order"}, "effect": {"do": "lose", "how": "hang", "executed": True}}
     async with rehearsal(tmp_path, 4102, faults=(hang,)) as (there, home, arguments):
         process = await edge.start_bot(home, *arguments)
-        await edge.until(lambda: there.simulator.books()["orders"], 60)
+        await edge.until(lambda: there.simulator.books()["orders"])
         ended, taken = await stopped(process, signal.SIGTERM)
         assert ended.code == 0, ended.err
         assert taken < 15.0 and "Traceback" not in ended.err

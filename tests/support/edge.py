@@ -210,7 +210,7 @@ def run_bot(home: Path, *arguments: str, stdin: str = "", **more: str) -> Any:
     """Run the program to its end as a user would, in the folder `home`."""
     return subprocess.run(
         [sys.executable, str(ROOT / "kis_realtime_trading.py"), *arguments],
-        input=stdin, capture_output=True, text=True, cwd=home, timeout=50, check=False,
+        input=stdin, capture_output=True, text=True, cwd=home, timeout=120, check=False,
         env=environment(home, **more),
     )  # fmt: skip
 
@@ -233,7 +233,7 @@ class Ended:
     err: str
 
 
-async def end_of(process: asyncio.subprocess.Process, seconds: float = 30.0) -> Ended:
+async def end_of(process: asyncio.subprocess.Process, seconds: float = 90.0) -> Ended:
     """Wait for the end of a process."""
     try:
         async with asyncio.timeout(seconds):
@@ -246,11 +246,15 @@ async def end_of(process: asyncio.subprocess.Process, seconds: float = 30.0) -> 
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait until a condition holds and return its value; fail after real seconds."""
-    deadline = time.monotonic() + seconds
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until a condition holds and return its value; fail after real seconds of looking.
+
+    Where others have the processor a look takes longer, and so many looks are the longer bound.
+    """
+    deadline, looks = time.monotonic() + seconds, round(seconds / 0.005)
     while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition did not come true"
+        looks -= 1
+        assert looks > 0 or time.monotonic() < deadline, "the condition did not come true"
         await asyncio.sleep(0.005)
     return value
 

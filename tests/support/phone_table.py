@@ -49,7 +49,7 @@ async def ask_all(folder: Path, language: str) -> list[Line]:
     async with test_phone.trading(folder, language) as chat:
         position = chat.trader.engine.core.ledger.position(test_phone.SYMBOL)
         rows = chat.trader.journal.rows
-        await edge.until(lambda: next(rows("bar"), None) is not None, 60.0)
+        await edge.until(lambda: next(rows("bar"), None) is not None)
         for text in SAID:
             before: Any = chat.mine()[-1] if chat.mine() else None
             code = re.search(r"\b[0-9]{6}$", before.text) if before else None
@@ -64,7 +64,7 @@ async def ask_all(folder: Path, language: str) -> list[Line]:
                 (shown, danger_of(said), took, answer.text + (" 🖼" if answer.photo else ""))
             )
             if "{code}" in text and "/buy" in text:
-                await edge.until(lambda: position.quantity == 3, 60.0)
+                await edge.until(lambda: position.quantity == 3)
                 await asyncio.sleep(2.0)  # until the status has it
     return lines
 
