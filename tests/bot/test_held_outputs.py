@@ -80,7 +80,7 @@ def test_a_stop_fires_within_a_second_while_every_output_is_held():
             bot.log.warning("a line that nobody takes: %d", number)
         await life.world.until("09:25:30")
         bot.log.removeHandler(lines)
-        stuck = lines.end(0.01), trader.recorder.settle(0.01), trader.bridge.telegram.sent
+        stuck = lines.beside.end(0.01), trader.recorder.settle(0.01), trader.bridge.telegram.sent
         await life.stop(trader, run)
         return strategy.fell_at, stuck, trader
 
