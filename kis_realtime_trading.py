@@ -140,7 +140,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -6667,7 +6666,6 @@ class MarketClock:
         self.speed = anchor.speed if anchor else 1.0
 
     def now(self) -> datetime:
-        """Return market time."""
         anchor = self._anchor
         if anchor is None:
             return datetime.now(KST)
@@ -6675,7 +6673,6 @@ class MarketClock:
         return anchor.market + timedelta(seconds=passed * anchor.speed)
 
     async def sleep(self, market_seconds: float) -> None:
-        """Wait for a span of market time."""
         await asyncio.sleep(max(0.0, market_seconds) / self.speed)
 
 
@@ -6736,13 +6733,11 @@ class Redactor:
 
 
 def secrets_of(profile: Profile) -> list[Secret]:
-    """Return what must not be shown of an account and its keys."""
     account = Secret(profile.account.reveal() + profile.product)
     return [profile.app_key, profile.app_secret, profile.account, account, profile.hts_id]
 
 
 def all_secrets(settings: Settings) -> list[Secret]:
-    """Return every value that must not be shown."""
     doors = (settings.bot.webhook_url, settings.bot.heartbeat_url) if settings.bot else ()
     addresses = [Secret(door.get_secret_value()) for door in doors]
     return [*secrets_of(settings.profile), settings.telegram_token, *addresses]
@@ -6789,7 +6784,6 @@ class Beside:
 
     @property
     def waiting(self) -> int:
-        """Return how many pieces wait to be begun."""
         return self._work.qsize()
 
     def begin(self, work: Callable[[], None]) -> None:
@@ -7007,13 +7001,11 @@ class Recorder:
         self._hand_over("S" + json.dumps(header, ensure_ascii=False) + "\n", self._begun)
 
     def time(self, now: datetime) -> None:
-        """Record that market time moved."""
         if now != self._last_time:
             self._last_time = now
             self._lines.append(f"T{(now - EPOCH) // timedelta(microseconds=1)}")
 
     def frame(self, stamp_ns: int, connection: int, frame: str) -> None:
-        """Record a raw frame as it came."""
         mark = "X" if frame[:1] == "1" else "F"
         if mark == "F" and frame[2:10] in ENCRYPTED_TRS:  # in plain text: account and HTS id
             mark, frame = "X", f"{frame[:11]}not recorded"
@@ -8097,7 +8089,6 @@ class AiohttpTransport:
         self._left, self._session = self._session, None
 
     async def close(self) -> None:
-        """Close the connections."""
         for session in (self._session, self._left):
             if session:
                 await session.close()
@@ -8257,7 +8248,6 @@ class Rest:
         await self.call("GET", ENDPOINTS["price"].path, headers={}, lane=LANE_QUERY)
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._transport.close()
 
     def _look_at_clock(self, text: str, took_s: float) -> None:
@@ -8289,7 +8279,6 @@ class KISClient:
         return tr_id
 
     def account_params(self) -> dict[str, str]:
-        """Return the two parameters that name the account."""
         return {"CANO": self.profile.account.reveal(), "ACNT_PRDT_CD": self.profile.product}
 
     async def get(
@@ -8534,7 +8523,6 @@ class _Guarded(ClientConnection):
     _pings, _since_s = 0, -math.inf
 
     def process_event(self, event: Any) -> None:
-        """Count what is no data, then take it as always."""
         if getattr(event, "opcode", None) is WebSocketOpcode.PING:
             if self.loop.time() - self._since_s > PING_SPAN_S:
                 self._pings, self._since_s = 0, self.loop.time()
@@ -8552,7 +8540,6 @@ class _NoDetour(websocket_connect):
     """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Return the answer as the error that it is."""
         return exc
 
 
@@ -9090,7 +9077,6 @@ class TelegramBot:
 
     @property
     def hears(self) -> bool:
-        """Whether there is a bot at all."""
         return bool(self._token)
 
     @property
@@ -9207,39 +9193,34 @@ class TelegramBot:
         while True:
             await self._more.wait()
             while box := self._urgent or self._usual:
-                items = self._gather(box)
+                items, why, pause = self._gather(box), "", 0.0
                 try:
                     async with asyncio.timeout(20.0):
                         await self._deliver(bot, items)
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
-                    self.failed += 1
-                    log.error("Telegram refuses us (%s); next try in %.0f s", error, LONG_PAUSE_S)
-                    await asyncio.sleep(LONG_PAUSE_S)
-                    continue
+                    why, pause = f"Telegram refuses us ({error})", LONG_PAUSE_S
                 except ChatMigrated as moved:  # a group became a supergroup
                     self._chat, self._ids = str(moved.new_chat_id), {}  # its messages stay behind
                     log.warning("Telegram: the chat has a new id: TELEGRAM_CHAT_ID=%s", self._chat)
                     continue
                 except RetryAfter as wait:
-                    wait_s = min(max(0.5, _seconds(wait.retry_after)) + 0.5, LONG_PAUSE_S)
-                    log.warning("Telegram has us wait; next try in %.0f s", wait_s)
-                    await asyncio.sleep(wait_s)
-                    continue
+                    pause = min(max(0.5, _seconds(wait.retry_after)) + 0.5, LONG_PAUSE_S)
                 except BadRequest as error:  # this text will never be taken; the log has it
                     self.failed += 1
                     log.error("Telegram does not take a message: %s", error)
                     self._take_out(box, items)
                     continue
                 except Exception as error:  # also an answer that the library cannot read
-                    self.failed, pause = self.failed + 1, next(pauses)
-                    log.warning("Telegram: %s; next try in %.0f s", type(error).__name__, pause)
+                    why, pause = f"Telegram: {type(error).__name__}", next(pauses)
+                if pause:
+                    self.failed += why != ""
+                    log.warning("%s; next try in %.0f s", why or "Telegram has us wait", pause)
                     await asyncio.sleep(pause)
                     continue
                 pauses = LINE_PAUSES.each()
                 self.sent += 1
-                for item in items:
-                    if item.row:
-                        self.on_told(item.row)
+                for row in (item.row for item in items if item.row):
+                    self.on_told(row)
                 self._take_out(box, items)
             self._more.clear()
 
@@ -9725,7 +9706,6 @@ class Past:
     untold: dict[str, JournalRow] = field(default_factory=dict)  # urgent alerts, by row number
 
     def take(self, row: JournalRow) -> None:
-        """Take the next row in. Raises JournalError."""
         if row.kind in LEDGER_ROWS:
             self._take_ledger_row(row)
         elif row.kind == "day":
@@ -10164,11 +10144,10 @@ class KISOrder:
         totals = rows_of(bodies[-1], "output2")
         return whole(totals[0], "tot_rlzt_pfls") if totals else None
 
-    async def orderable_cash(self, symbol: str = "", price: int = 0) -> int:
+    async def orderable_cash(self) -> int:
         """Return won that can be spent without receivables (nrcvb_buy_amt; never max_buy_amt)."""
         params = {
-            **self._client.account_params(), "PDNO": symbol, "ORD_UNPR": str(price) if price else "",
-            "ORD_DVSN": "01",
+            **self._client.account_params(), "PDNO": "", "ORD_UNPR": "", "ORD_DVSN": "01",
             "CMA_EVLU_AMT_ICLD_YN": "Y" if self.cma else "N", "OVRS_ICLD_YN": "N",
         }  # fmt: skip
         body, _ = await self._client.get("buying_power", params)
@@ -11587,7 +11566,6 @@ class Trader:
             self.tighten_level(word.level, reason)
 
     def set_level(self, name: str, reason: str) -> None:
-        """Move the kill switch to where the owner says."""
         self.feed(Command("level", self.clock.now(), text=reason, level=KillLevel[name]))
 
     def tighten_level(self, level: KillLevel, reason: str) -> None:
@@ -11716,7 +11694,6 @@ def language_of(asked: str, config: Path | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; return its exit code."""
     show_any_letter()
     given = sys.argv[1:] if arguments is None else arguments
     options = own_options(given)
@@ -11778,7 +11755,7 @@ def _run_mode(options: argparse.Namespace) -> int:
         return run_live(options)
     settings, path = load_settings(options, "paper")
     try:
-        return run_trader(settings, options)[0]
+        return run_trader(settings, options)
     except SettingsError as error:  # of the strategy
         faults = of_command_line(options, error.faults)
         raise SettingsError(placed(faults, path.read_text("utf-8"))) from None
@@ -11930,7 +11907,7 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
     faults = live_faults(LiveKeys(options.live, settings, name, acknowledged, build_hash(), now))
     if faults:
         raise SettingsError(faults)
-    return run_trader(settings, options, transport=transport)[0]
+    return run_trader(settings, options, transport)
 
 
 def acknowledge(settings: Settings, bot: BotSettings, file: Path) -> int:
@@ -12084,7 +12061,6 @@ def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:
 
 
 def journal_path(folder: Path, profile: Profile) -> Path:
-    """Return the journal of one account in one environment."""
     mark = f"{profile.environment}-{profile.account.fingerprint()}"
     return folder / f"journal-{mark}.sqlite3"
 
@@ -12092,7 +12068,6 @@ def journal_path(folder: Path, profile: Profile) -> Path:
 # --- trading ----------------------------------------------------------------------------
 
 
-Watch: TypeAlias = Callable[[Trader], Coroutine[Any, Any, None]]
 SIGNALS = {SIGUSR1: "stop", SIGUSR2: "flatten"}  # words of COMMANDS
 
 
@@ -12130,7 +12105,6 @@ class ScreenBeside:
             self._process = subprocess.Popen(command, env=about)
 
     def is_open(self) -> bool:
-        """Tell whether it has the terminal."""
         return self._process is not None and self._process.poll() is None
 
     def end(self) -> None:
@@ -12149,27 +12123,22 @@ def forget_environment() -> None:
 
 
 def run_trader(
-    settings: Settings, options: argparse.Namespace, watch: Watch | None = None,
-    transport: Transport | None = None,
-) -> tuple[int, dict[str, Any]]:  # fmt: skip
-    """Run the bot until its end; return exit code and the figures of the last day.
-
-    `watch` runs beside the trader, for a screen; the log then goes to a file. `transport` stands in
-    for the network in a test.
-    """
+    settings: Settings, options: argparse.Namespace, transport: Transport | None = None
+) -> int:
+    """Run the bot until its end; return its exit code. `transport`: the network of a test."""
     with contextlib.ExitStack() as last:
-        trader = start_up(settings, options, last, watch is not None, transport)
-        code = asyncio.run(_trade(trader, options.one_day, watch))
-        return code, {**trader.summary(), "cut_short": trader.stopping()}
+        trader = start_up(settings, options, last, transport=transport)
+        return asyncio.run(trade(trader, options.one_day))
 
 
 def start_up(
-    settings: Settings, options: argparse.Namespace, last: contextlib.ExitStack, watched: bool,
-    transport: Transport | None,
+    settings: Settings, options: argparse.Namespace, last: contextlib.ExitStack,
+    watched: bool = False, transport: Transport | None = None,
 ) -> Trader:  # fmt: skip
     """Make the trader of an account, step by step; `last` ends what was begun, in reverse.
 
-    What it believes is the journal; no byte has left yet. What the broker says comes afterwards:
+    With `watched` the terminal is another's: the log goes to its file alone. What it believes is the
+    journal; no byte has left yet. What the broker says comes afterwards:
     Trader.run ("restarted": calls that were under way are UNKNOWN), then Morning.prepare.
     """
     bot, profile = settings.bot, settings.profile
@@ -12280,7 +12249,7 @@ def refuse_strange_folder(folder: Path) -> None:
         raise SettingsError(faults)
 
 
-async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
+async def trade(trader: Trader, one_day: bool) -> int:
     """Run a trader under signal handlers; return the exit code."""
     loop = asyncio.get_running_loop()
     run = asyncio.create_task(trader.run(one_day))
@@ -12294,7 +12263,6 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
             loop.add_signal_handler(number, stop, number.name)
     for number, name in SIGNALS.items():
         loop.add_signal_handler(number, trader.obey, Said(COMMANDS[name]), number.name)
-    watcher = asyncio.create_task(watch(trader)) if watch else None
     try:
         await run
         return EXIT_JOURNAL if trader.bridge.late else 0
@@ -12304,9 +12272,6 @@ async def _trade(trader: Trader, one_day: bool, watch: Watch | None) -> int:
     except (Exception, BaseExceptionGroup) as error:
         return _explain_failure(error)
     finally:
-        if watcher:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
         await trader.broker.rest.close()
 
 

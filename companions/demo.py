@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -22,7 +23,7 @@ from rich.cells import cell_len
 
 import kis_realtime_trading as bot
 from companions.control import running_folders
-from companions.screen import show_screen
+from companions.screen import trade_on_screen
 
 WORDS: dict[str, dict[str, str]] = {
     "ko": {
@@ -135,7 +136,7 @@ def run_demo(options: argparse.Namespace) -> int:
             options.config, options.state = folder / bot.SETTINGS_NAME, folder
             options.one_day, options.language = True, options.speak
             settings, _ = bot.load_settings(options, "paper")
-            watch = show_screen if sys.stdout.isatty() and not options.plain else None
+            watched = sys.stdout.isatty() and not options.plain
             ends.enter_context(page_beside(options, folder))
             if options.phone:
                 from companions import phone_page
@@ -143,12 +144,15 @@ def run_demo(options: argparse.Namespace) -> int:
                 wait = sys.stdin.isatty() and not options.page
                 beside = phone_page.beside(settings, options.speak, wait)
                 settings = ends.enter_context(beside)
-            code, figures = bot.run_trader(settings, options, watch)
+            with contextlib.ExitStack() as last:
+                trader = bot.start_up(settings, options, last, watched)
+                day = trade_on_screen(trader) if watched else bot.trade(trader, one_day=True)
+                code, figures, cut = asyncio.run(day), trader.summary(), trader.stopping()
             signal.signal(
                 signal.SIGTERM, signal.default_int_handler
             )  # the bot's own handler has gone with its loop
             print(words["journal"].format(folder=folder), flush=True)
-            if figures["cut_short"]:  # what was under way would differ, and a picture takes long
+            if cut:  # what was under way would differ, and a picture takes long
                 print(words["cut"])
                 return code
             return code or finish_demo(options, figures, ready["rest"])

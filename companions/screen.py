@@ -317,8 +317,17 @@ def feed_age(told: dict[str, Any]) -> float | None:
     return max(0.0, min(known)) if known else None
 
 
-async def show_screen(trader: bot.Trader) -> None:
-    """Draw the demo's own day until cancelled."""
+async def trade_on_screen(trader: bot.Trader) -> int:
+    """Run the demo's day and draw it meanwhile; return its exit code."""
+    drawing = asyncio.create_task(_draw_day(trader))
+    try:
+        return await bot.trade(trader, one_day=True)
+    finally:
+        drawing.cancel()
+        await asyncio.gather(drawing, return_exceptions=True)
+
+
+async def _draw_day(trader: bot.Trader) -> None:
     screen = Screen(names_of(trader.journal.path.parent), "stop_demo")
     console = Console()
     with Live(console=console, screen=True, auto_refresh=False) as live:

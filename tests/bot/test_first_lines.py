@@ -488,7 +488,7 @@ def test_a_signal_does_what_the_guide_says(number, heard):
     async def main():
         stage, before = Stage(), signal.getsignal(signal.SIGINT)
         asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), number)
-        code = await bot._trade(stage, True, None)
+        code = await bot.trade(stage, True)
         assert before is not None
         return code, stage.heard, stage.closed
 
@@ -506,22 +506,13 @@ def test_a_run_ends_with_its_code_and_its_connections_closed(stage, code):
     """A journal that is late at the end is no good end."""
 
     async def main():
-        made, seen = Stage(**stage), []
-
-        async def watch(trader):
-            seen.append(trader)
-            try:
-                await asyncio.sleep(100)
-            finally:
-                seen.append("ended")
-
+        made = Stage(**stage)
         asyncio.get_running_loop().call_soon(made.done.set)
-        ended = await bot._trade(made, False, watch)
-        return ended, made.closed, made.heard, len(seen) in (0, 2)
+        return await bot.trade(made, False), made.closed, made.heard
 
     logging.getLogger("kisbot").setLevel(logging.CRITICAL + 1)
     try:
-        assert asyncio.run(main()) == (code, True, [False], True)
+        assert asyncio.run(main()) == (code, True, [False])
     finally:
         logging.getLogger("kisbot").setLevel(logging.NOTSET)
 
@@ -545,7 +536,7 @@ def test_a_bot_that_does_not_end_in_order_is_cut_off(simulated, patience_s, capl
         loop, stage = asyncio.get_running_loop(), Stage(heeds=False)
         stage.profile.simulated = simulated
         loop.call_later(1.0, lambda: loop.heard[signal.SIGTERM]())
-        return await bot._trade(stage, False, None), loop.time(), stage.closed
+        return await bot.trade(stage, False), loop.time(), stage.closed
 
     with asyncio.Runner(loop_factory=Noting) as runner:
         assert runner.run(main()) == (0, pytest.approx(1.0 + patience_s), True)
@@ -558,7 +549,7 @@ def test_a_bot_under_nohup_outlives_its_terminal(ignored, monkeypatch):
     async def main():
         stage = Stage()
         stage.done.set()
-        await bot._trade(stage, False, None)
+        await bot.trade(stage, False)
         return set(asyncio.get_running_loop().heard)
 
     usual = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}

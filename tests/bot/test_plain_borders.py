@@ -274,9 +274,9 @@ def test_what_is_being_sold_is_no_part_of_what_is_being_bought(tmp_path):
     stage.write(sell(stage, quantity=10, price=90_000))
     fits = stage.write(stage.intent(quantity=1, price=100_000))
     over = stage.write(stage.intent(quantity=1, price=1))
-    assert bot.gate_total(stage.gate, fits) != "" and over is not None
+    assert bot.gate_total(stage.gate, bot.OrderCall("new", fits)) != "" and over is not None
     stage.answer(over, bot.OrderEvent.NOT_SENT)
-    assert bot.gate_total(stage.gate, fits) == ""
+    assert bot.gate_total(stage.gate, bot.OrderCall("new", fits)) == ""
     stage.journal.close()
 
 

@@ -78,7 +78,7 @@ BROAD = {
     "TelegramBot._hear": "a fault in one answer must not make the phone deaf to /stop",
     "TelegramBot._listen": "the same library: the next word must be heard",
     "_users_code": "the same, while its file is read and its object made: told as a setting",
-    "_trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
+    "trade": "the end of the program: whatever it was is logged, cleaned, with its exit code",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

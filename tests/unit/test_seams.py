@@ -122,7 +122,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "Trader._pump": "of zero: lets the others work between two batches",
         "Trader._timer": "the beat of the engine's time",
         "Trader._beat": "the beat of the evening",
-        "_trade.stop": "the patience after a signal, before the run is cancelled",
+        "trade.stop": "the patience after a signal, before the run is cancelled",
     },
     "task": {
         "Phone.run": "the outbox and its ears beside the trader, ended with it",
@@ -133,7 +133,7 @@ SEAMS: dict[str, dict[str, str]] = {
         "SideDoors.run": "words and signs of life, in one group, ended with the phone",
         "TelegramBot.run": "sending and listening, one task group, cancelled with the outbox",
         "Trader.run": "the outbox of messages, flushed and cancelled at the end",
-        "_trade": "the run itself, beside the screen that watches it",
+        "trade": "the run itself, which a signal may cancel",
     },
     "network": {
         "AiohttpTransport.__call__": "the only HTTP session",
