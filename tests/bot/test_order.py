@@ -697,7 +697,6 @@ async def test_orderable_cash_is_without_receivables(tmp_path, environment):
         assert before - after >= 10 * low
         desk.fault("set", {"path": "psbl-order"}, field="max_buy_amt", value="999999999999")
         assert await desk.orders.orderable_cash() == after
-        assert await desk.orders.orderable_cash(SYMBOL, low) <= after
 
 
 async def test_the_brokers_result_of_the_day(tmp_path, environment):
