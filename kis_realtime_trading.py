@@ -1102,7 +1102,9 @@ class DayTotals:
     taxes_krw: int = 0
     orders: int = 0
     fills: int = 0
-    peak_krw: int = 0  # highest realised net result
+    peak_krw: int = 0  # highest realised net result from yesterday's close on
+    earlier: Fraction = Fraction(0)  # of the result: what shares of the night had gained by then
+    sold: dict[str, int] = field(default_factory=dict)  # of these shares
     losses: dict[str, int] = field(default_factory=dict)  # lost rounds in a row; "" is over all
     lost_at: dict[str, datetime] = field(default_factory=dict)
 
@@ -3286,7 +3288,9 @@ class Ledger:
             position.result += gain
             position.cost -= out
             position.quantity = max(0, position.quantity - quantity)
-            self.today.peak_krw = max(self.today.peak_krw, self.today.net_krw)
+            self._leave_to_earlier_days(order.intent.symbol, quantity)
+            since = math.floor(self.today.net_krw - self.today.earlier)
+            self.today.peak_krw = max(self.today.peak_krw, since)
         self.cash_krw -= order.intent.side.sign * amount
         if not position.quantity and quantity:  # a corrected amount ends no round again
             for key in (order.intent.symbol, ""):  # lost rounds in a row: of this stock, over all
@@ -3296,6 +3300,14 @@ class Ledger:
                     self.today.lost_at[key] = at
             self.actions.pop(order.intent.symbol, None)
             position.clear()
+
+    def _leave_to_earlier_days(self, symbol: str, quantity: int) -> None:
+        """Note what sold shares of the night had gained by today's base price; they go first."""
+        (shares, cost), known = self.overnight.get(symbol, (0, 0)), self.instruments.get(symbol)
+        sold = self.today.sold.get(symbol, 0)
+        if known and known.base_price and (gone := min(quantity, shares - sold)) > 0:
+            self.today.sold[symbol] = sold + gone
+            self.today.earlier += (known.base_price * shares - cost) * Fraction(gone, shares)
 
     def _charge(self, order: Order) -> int:
         """Charge fee and tax, the difference of the cumulative figures; return it."""
@@ -5650,7 +5662,8 @@ class AccountDesk:
             elif theirs > ours:
                 external[symbol] = theirs - ours
         if missing != self._missing:
-            self._missing, self._missing_since = missing, asked_at
+            opens = core.session.open if core.session else asked_at  # early balances come empty
+            self._missing, self._missing_since = missing, max(asked_at, opens)
             for symbol, theirs in missing.items():
                 what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
                 core.alert("mismatch", what=what)
@@ -5876,8 +5889,12 @@ class BrokerDesk:
         state.instrument, state.view.fund = instrument, instrument.fund
         if 0 < instrument.lower_limit < instrument.upper_limit:
             state.lower_limit, state.upper_limit = instrument.lower_limit, instrument.upper_limit
-        if instrument.last_price > 0:
-            state.quoted = Known(instrument.last_price, asked_at)
+        price, opens = instrument.last_price, core.session.open if core.session else asked_at
+        early = today.last_price if today and state.quoted.asked_at == NEVER else 0
+        fresh = state.last_trade is not None or (asked_at >= opens and price != early)
+        # REST's price of before the open, and as long as it stands, may be of last evening's after-market
+        if price > 0:
+            state.quoted = Known(price, asked_at) if fresh else Known(instrument.base_price)
         if "account" not in core.holds:  # its answer came late
             note_action(core, symbol, None)
         waits, base = core.ledger.actions.get(symbol), instrument.base_price
@@ -5886,8 +5903,8 @@ class BrokerDesk:
             answer_action(core, symbol, "keep", "the base price is the close after all")
         state.note_rest_halt(instrument.halted)
         self._entries.price_came(state)
-        if core.phase is Phase.CONTINUOUS and instrument.last_price > 0:
-            self._exits.watch(state, instrument.last_price, core.now)  # of the answer, not older
+        if core.phase is Phase.CONTINUOUS and fresh and price > 0:
+            self._exits.watch(state, price, core.now)  # of the answer, not older
 
     def _on_past_bars(self, seen: PastBars, asked_at: datetime) -> None:
         """Put past bars before those of today, each moment once."""

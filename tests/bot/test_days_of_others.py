@@ -389,6 +389,91 @@ def test_a_rule_gives_the_owners_own_level_back_in_the_morning():
     assert bench.ledger.level is bot.KillLevel.ENTRIES_OFF
 
 
+def held_over_night(close, stop=66_000, **settings):
+    """Return a bench at 08:30 of the day after 10 shares were bought at 70,000."""
+    bench = Bench(flat_at=None, **settings).start()
+    bench.hold_shares(plan=bot.ExitPlan(stop))
+    night(bench, close, close, 10, NEXT_DAY)
+    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    return bench
+
+
+def test_a_price_of_last_evening_fires_no_stop_and_is_no_loss():
+    """REST shows the after-market's 64,500 until the first trade: nothing is sold, nothing was lost."""
+    bench = held_over_night(70_000)
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    done = bench.seen(instrument(price=64_500))
+    bench.wait(5)
+    bench.now = datetime.combine(NEXT_DAY, time(9, 0, 2), bot.KST)
+    done += bench.wait(2) + bench.seen(instrument(price=64_500)) + bench.wait(2)
+    assert bench.ledger.level is bot.KillLevel.ACTIVE
+    assert (sells(done), bench.engine.core.day_result_krw()) == ([], 0)
+    [call] = sells(bench.seen(instrument(price=65_500)))  # it moved: a price of today
+    assert (call.intent.reason, call.intent.price) == ("stop", 65_500)
+
+
+def test_a_price_guards_at_once_after_a_restart_in_the_day():
+    """What REST shows first at 10:00 is of today, though no trade was heard yet."""
+    first = held_over_night(70_000)
+    first.now = datetime.combine(NEXT_DAY, time(10), bot.KST)
+    again = Bench(ledger=first.ledger, flat_at=None)
+    again.now = first.now
+    again.command("restarted")
+    again.command("day", session=bot.session_of(NEXT_DAY))
+    assert len(sells(again.seen(instrument(price=65_500)))) == 1
+
+
+def test_balances_without_lines_before_the_open_give_no_share_up():
+    """The server shows nothing from 08:30 to the open, then all: the shares are ours, and guarded."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(66_000))
+    bench.at("15:40:00")
+    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    bench.totals = dict.fromkeys(bench.totals, 0)
+    bench.command("day", session=bot.session_of(NEXT_DAY))
+    bench.seen(instrument())
+    bench.command("feed up")
+    for minute in range(31, 60, 4):
+        bench.now = bench.now.replace(minute=minute)
+        bench.account()
+    assert alerts(bench.actions).count("mismatch") == 1
+    bench.now = bench.now.replace(hour=9, minute=1)
+    bench.account((SYMBOL, 10))
+    assert bench.ledger.position(SYMBOL).quantity == 10
+    assert "account" not in bench.engine.core.holds
+    assert len(sells(bench.trade(65_900))) == 1
+
+
+@pytest.mark.parametrize(
+    ("close", "price", "peak"), [(84_000, 84_000, 0), (60_000, 66_000, 58_587)]
+)
+def test_the_peak_of_the_day_counts_from_yesterdays_close(close, price, peak):
+    """Gains of before are no peak of today, losses of before hide none; a rebuilt ledger agrees."""
+    bench = held_over_night(close, 40_000, limits={"max_daily_loss_krw": 900_000})
+    bench.now = datetime.combine(NEXT_DAY, time(10), bot.KST)
+    bench.trade(price)
+    [call] = sells(bench.command("sell", text=SYMBOL))
+    bench.answer(call)
+    bench.fill(bench.ledger.orders[call.intent.intent_id], price=price)
+    bench.wait(2)
+    core = bench.engine.core
+    assert bench.ledger.today.peak_krw == peak == max(0, core.day_result_krw())
+    assert (
+        bench.engine.entries._facts(bench.state, call.intent).drawdown_krw
+        == peak - core.day_result_krw()
+    )
+
+
+def test_of_shares_of_the_night_and_new_ones_the_old_are_sold_first():
+    """Ten held from 84,000 on, ten more bought there: each sale moves its own part to the days before."""
+    ledger = bot.Ledger()
+    ledger.instruments[SYMBOL] = replace(instrument(), base_price=84_000)
+    ledger.overnight[SYMBOL] = 10, Fraction(700_000)
+    for shares in (4, 4, 12):
+        ledger._leave_to_earlier_days(SYMBOL, shares)
+    assert (ledger.today.earlier, ledger.today.sold) == (140_000, {SYMBOL: 10})
+
+
 def test_a_close_that_nobody_heard_is_no_evidence():
     """Without the closing auction and REST the last trade may be some per cent off: no hold."""
     bench = Bench(flat_at=None).start()

@@ -85,7 +85,8 @@ class Account:
             and self.ours[stock] + self.his[stock] != shown[stock]
         }
         if missing != self.missing:
-            self.missing, self.missing_since = missing, at
+            opens = datetime.combine(at.date(), time(9), bot.KST)  # early balances come empty
+            self.missing, self.missing_since = missing, max(at, opens)
             self.told += ["mismatch"] * len(missing)
         if missing and at - self.missing_since < REST:
             return

@@ -1992,7 +1992,7 @@ def test_shares_that_left_over_night_are_adjusted_and_told():
     """The broker shows fewer, twice: ours are reduced. Once proves nothing: it may be empty."""
     bench = Bench().start()
     bench.hold_shares()
-    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    bench.now = datetime.combine(NEXT_DAY, time(9, 5), bot.KST)
     bench.totals = dict.fromkeys(bench.totals, 0)
     bench.command("day", session=bot.session_of(NEXT_DAY))
     bench.seen(instrument())

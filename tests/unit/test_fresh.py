@@ -346,7 +346,7 @@ def test_shares_missing_on_two_mornings_are_waited_for_on_each():
     bench.hold_shares(far())
     for day in (NEXT_DAY, date(2026, 11, 24)):
         evening(bench)
-        bench.now = datetime.combine(day, time(8, 30), bot.KST)
+        bench.now = datetime.combine(day, time(9, 5), bot.KST)
         bench.command("day", session=bot.session_of(day))
         for symbol in (SYMBOL, OTHER):
             bench.seen(instrument(symbol))
@@ -360,7 +360,7 @@ def test_shares_missing_on_two_mornings_are_waited_for_on_each():
         bench.command("feed up")
         bench.list_of()
         bench.totals = dict.fromkeys(bench.totals, 0)
-        bench.at("09:00:01")
+        bench.at("09:10:01")
         bench.trade(70_000, OTHER)
         bench.at("10:00:00")
         bench.hold_shares(far(), quantity=3)  # the same shares can be missing again

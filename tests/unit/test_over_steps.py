@@ -95,7 +95,7 @@ def test_every_answer_counts_from_its_question(seconds):
     late(bench, bot.OrderList(()), seconds)
     assert core.list_asked_at == asked
     asked = bench.now
-    late(bench, instrument(), seconds)
+    late(bench, instrument(price=70_100), seconds)
     assert bench.state.quoted.asked_at == asked
 
 
@@ -119,7 +119,7 @@ def test_a_price_that_was_long_in_coming_is_no_fresh_one(seconds):
     """An entry needs a price asked within max_quote_age_s."""
     bench = Bench().start()
     bench.at("10:20:00")
-    late(bench, instrument(), seconds)
+    late(bench, instrument(price=70_100), seconds)
     bench.trade(70_000)
     facts = bench.engine.entries._facts(
         bench.state, bench.engine.entries._intent_of(bench.state, wish())

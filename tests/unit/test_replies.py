@@ -335,6 +335,7 @@ def test_a_morning_gives_up_only_shares_that_two_balances_miss_alike(seed):
     bench.command("day", session=bot.session_of(DAY))
     for symbol in (SYMBOL, OTHER):
         bench.seen(instrument(symbol))
+    bench.now = bench.now.replace(hour=9)
     bench.list_of()
     missing, since, taken = {}, None, False
     for _ in range(5):

@@ -118,6 +118,7 @@ def test_shares_of_the_night_count_only_once_their_base_price_is_known():
     assert bench.ledger.overnight == {SYMBOL: (10, Fraction(700_000))}
     bench.wait(2)
     assert core.morning_equity_krw() == bench.ledger.morning_cash_krw
+    bench.now = bench.now.replace(hour=9, minute=0)
     bench.seen(replace(instrument(price=71_000), base_price=70_500))
     assert core.morning_equity_krw() == bench.ledger.morning_cash_krw + 705_000
     assert core.day_result_krw() == 5_000
