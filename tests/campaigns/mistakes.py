@@ -178,6 +178,7 @@ RELATED: dict[str, tuple[str, ...]] = {
         "bot/test_calls_in_a_row.py",
     ),
     "28. TRADER": (
+        "bot/test_trader_walks.py",
         "bot/test_trader_again.py",
         "bot/test_fourth_doors.py",
         "bot/test_plain_edges.py",
