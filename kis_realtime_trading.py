@@ -4364,56 +4364,55 @@ class Reconciler:
 
 
 class Hold(NamedTuple):
-    """A reason to begin nothing new: where it holds, who ends it, what a restart makes of it.
+    """A reason to begin nothing new: where it holds, what a restart makes of it, who ends it.
 
     `restart`: "row" - a ledger row keeps it; "asked" - each start begins with it, or finds its cause
     again before the first entry; "over" - it belongs to the process that ends.
     """
 
-    scope: Literal["all", "stock"]
+    scope: str  # "all" or "stock"
+    restart: str
     ended_by: str
-    restart: Literal["row", "asked", "over"]
     ko: str
     en: str
 
 
 JOURNAL_LATE = "journal late"  # rows wait in memory: resting entries are taken back as well
-HOLDS: dict[str, Hold] = {
-    "starting": Hold("all", "orders, account and cash of today are seen", "asked",
-        "시작 점검 중: 주문·잔고·예수금 확인", "starting: orders, account and cash are being looked at"),
-    "account": Hold("all", "a balance of today that fits the ledger", "asked",
-        "오늘 잔고를 아직 확인하지 못함", "today's balance has not been seen yet"),
-    "orders": Hold("all", "an order list asked after the gap", "asked",
-        "주문 내역을 다시 확인하는 중", "the order list is being looked at again"),
-    "old order list": Hold("all", "an order list", "asked",
-        "주문 내역이 오래됨", "the order list is too old"),
-    "feed": Hold("all", "all registrations acknowledged", "asked",
-        "실시간 시세 끊김", "the realtime feed is down"),
-    "no trades": Hold("all", "a trade of any stock", "asked",
-        "체결이 하나도 들어오지 않음", "no trade has come in"),
-    "clock": Hold("all", "a Date of the broker that agrees", "asked",
-        "컴퓨터 시계가 증권사와 다름", "this computer's clock differs from the broker's"),
-    JOURNAL_LATE: Hold("all", "a written row; a start without a sound journal ends with 74", "over",
-        "저널을 쓰지 못해 기다리는 중", "the journal cannot be written at the moment"),
-    "stopping": Hold("all", "the end of day or program", "over", "매매 종료", "trading has ended"),
-    "journal": Hold("all", "the owner: --accept-orders", "row",
-        "저널에 없는 오늘 주문이 있음 (--accept-orders로 확인)",
-        "the journal lacks an order of today (answer with --accept-orders)"),
-    "mismatch": Hold("all", "a balance that equals the ledger", "row",
-        "증권사 잔고와 수량이 다름", "other shares than the broker shows"),
-    "calendar": Hold("all", "the broker's calendar", "row",
-        "증권사가 오늘을 휴장으로 표시함", "the broker calls this day closed"),
-    "level": Hold("all", "the owner, or the next day when a rule moved it", "row",
-        "매수를 멈춰 둠, 다시 하려면 --level ACTIVE 또는 /resume", "off until --level ACTIVE or /resume"),
-    "stopped": Hold("stock", "the next trading day", "row",
-        "오늘은 이 종목 신규 중지", "no more entries in this stock today"),
-    "action": Hold("stock", "the owner: --levels, or on_corporate_action", "row",
-        "권리락·액면분할 확인 필요 (--levels로 답변)", "a corporate action waits (answer with --levels)"),
-    "unresolved": Hold("stock", "what becomes of the order", "row",
-        "결과를 기다리는 주문이 있음", "an order whose outcome is awaited"),
-    "exiting": Hold("stock", "the end of the exit", "row", "청산 중", "the position is being closed"),
-    "pause": Hold("stock", "its time", "row", "연속 손실로 쉬는 중", "a pause after lost rounds"),
-}  # fmt: skip
+# name | scope restart | who ends it | how it is called in both languages
+_HOLDS_TEXT = """
+starting | all asked | orders, account and cash of today are seen
+  | 시작 점검 중: 주문·잔고·예수금 확인 | starting: orders, account and cash are being looked at
+account | all asked | a balance of today that fits the ledger
+  | 오늘 잔고를 아직 확인하지 못함 | today's balance has not been seen yet
+orders | all asked | an order list asked after the gap
+  | 주문 내역을 다시 확인하는 중 | the order list is being looked at again
+old order list | all asked | an order list | 주문 내역이 오래됨 | the order list is too old
+feed | all asked | all registrations acknowledged | 실시간 시세 끊김 | the realtime feed is down
+no trades | all asked | a trade of any stock | 체결이 하나도 들어오지 않음 | no trade has come in
+clock | all asked | a Date of the broker that agrees
+  | 컴퓨터 시계가 증권사와 다름 | this computer's clock differs from the broker's
+journal late | all over | a written row; a start without a sound journal ends with 74
+  | 저널을 쓰지 못해 기다리는 중 | the journal cannot be written at the moment
+stopping | all over | the end of day or program | 매매 종료 | trading has ended
+journal | all row | the owner: --accept-orders | 저널에 없는 오늘 주문이 있음 (--accept-orders로 확인)
+  | the journal lacks an order of today (answer with --accept-orders)
+mismatch | all row | a balance that equals the ledger | 증권사 잔고와 수량이 다름 | other shares than the broker shows
+calendar | all row | the broker's calendar | 증권사가 오늘을 휴장으로 표시함 | the broker calls this day closed
+level | all row | the owner, or the next day when a rule moved it
+  | 매수를 멈춰 둠, 다시 하려면 --level ACTIVE 또는 /resume | off until --level ACTIVE or /resume
+stopped | stock row | the next trading day | 오늘은 이 종목 신규 중지 | no more entries in this stock today
+action | stock row | the owner: --levels, or on_corporate_action
+  | 권리락·액면분할 확인 필요 (--levels로 답변) | a corporate action waits (answer with --levels)
+unresolved | stock row | what becomes of the order | 결과를 기다리는 주문이 있음 | an order whose outcome is awaited
+exiting | stock row | the end of the exit | 청산 중 | the position is being closed
+pause | stock row | its time | 연속 손실로 쉬는 중 | a pause after lost rounds
+"""
+HOLDS = {
+    name: Hold(*how.split(), *words)
+    for name, how, *words in (
+        row.split(" | ") for row in _HOLDS_TEXT.replace("\n  |", " |").strip().splitlines()
+    )
+}
 
 
 @dataclass(slots=True)
