@@ -410,7 +410,6 @@ class BotError(Exception):
     """Base of every error this program raises on purpose. Its text may be of both languages."""
 
     def said(self, language: str) -> str:
-        """Return what to tell the user."""
         text = self.args[0] if len(self.args) == 1 else str(self)
         return in_language(text, language)
 
@@ -423,7 +422,6 @@ class SettingsError(BotError):
         self.faults = tuple(faults)
 
     def said(self, language: str) -> str:
-        """Return all faults in one line."""
         return "; ".join(fault.said(language) for fault in self.faults)
 
 
@@ -492,7 +490,6 @@ class Fault(NamedTuple):
         return f"{self.key}{where}: found {self.found}, expected {self.expected}"
 
     def said(self, language: str) -> str:
-        """Return the fault as a line for the user."""
         if language != "ko":
             return str(self)
         found, expected = in_language(self.found, "ko"), in_language(self.expected, "ko")
@@ -500,7 +497,6 @@ class Fault(NamedTuple):
 
 
 def wrong_setting(key: str, found: str, expected: str) -> SettingsError:
-    """Return the error of a single fault."""
     return SettingsError([Fault(key, found, expected)])
 
 
@@ -566,14 +562,11 @@ class Secret:
 
 
 class Side(enum.StrEnum):
-    """Side of an order."""
-
     BUY = "BUY"
     SELL = "SELL"
 
     @property
     def sign(self) -> int:
-        """Return +1 for a buy, -1 for a sell."""
         return 1 if self is Side.BUY else -1
 
 
@@ -705,7 +698,6 @@ class Instrument:
 
     @property
     def halted(self) -> bool:
-        """Whether the exchange trades it at all at the moment."""
         return self.blocked == HALTED
 
 
@@ -1040,12 +1032,10 @@ class Order:
 
     @property
     def filled_quantity(self) -> int:
-        """Shares filled under all its numbers."""
         return sum([quantity for quantity, _ in self.fills.values()])
 
     @property
     def filled_amount_krw(self) -> int:
-        """Won filled under all its numbers."""
         return sum([amount for _, amount in self.fills.values()])
 
     @property
@@ -1089,7 +1079,6 @@ class Position:
             setattr(self, name, value)
 
     def clear(self) -> None:
-        """Be flat again."""
         self.take(Position().values())
 
 
@@ -1507,7 +1496,6 @@ class Profile:
 
     @property
     def mode(self) -> str:
-        """Return the environment in words."""
         return self.environment + (" (simulated)" if self.simulated else "")
 
     @property
@@ -2264,6 +2252,7 @@ _new_tuple = tuple.__new__  # _new_tuple(Trade, values): Trade(*values) without 
 
 # Parts of patterns: a text, a number, a field that is counted only.
 _TEXT, _NUMBER, _SKIP = r"\^([^|^]*+)", r"\^([0-9]{1,18}+)", r"\^[^|^]*+"
+_NO_MATCH = re.compile("(?!)").match  # while the short way of a day is not compiled yet
 
 
 def _usual_trade(day: str, width: int) -> str:
@@ -2285,10 +2274,6 @@ def _usual_quote(day: str, width: int) -> str:
     """
     best = _NUMBER + f"{_SKIP * 9}{_NUMBER}" * 3
     return rf"([^|^]*+){_TEXT * 2}{best}{_SKIP * 13}\^([0-9]{{0,18}}+){_SKIP * (width - 48)}"
-
-
-def _no_match(frame: str) -> None:
-    """Match nothing: the short way of this day is not compiled yet."""
 
 
 class Control(NamedTuple):
@@ -2383,7 +2368,7 @@ class FrameDecoder:
         self._times: dict[str, datetime] = {}  # HHMMSS -> datetime of the day below
         self._numbers: dict[str, int] = {}  # texts above zero of prices and shares, which repeat
         # The short way, once frames of that width and count were read field by field.
-        self._one_usual: Callable[[str], re.Match[str] | None] = _no_match
+        self._one_usual: Callable[[str], re.Match[str] | None] = _NO_MATCH
         self._usual: dict[str, _Usual] = {}  # by frame[:15]
         self.books: dict[str, str] = {}  # code -> the newest frame with its order book, unread
         self._day_text = ""
@@ -2398,7 +2383,7 @@ class FrameDecoder:
     def set_day(self, day: date) -> None:
         """Set the date of frames that carry a time only."""
         self._day_text = f"{day:%Y%m%d}"
-        self._one_usual = _no_match
+        self._one_usual = _NO_MATCH
         self._usual.clear()
         self._times.clear()
         self._numbers.clear()
@@ -3810,8 +3795,6 @@ class Breakout(TradingStrategy):
     """
 
     class Parameters(_Strict):
-        """Settings, with unit and bounds."""
-
         lookback_bars: int = Field(12, ge=2, le=200, description="closed bars to look back over")
         volume_ratio: float = Field(1.5, ge=0, le=50, description="bar volume / average volume")
         risk_krw: int = Field(50_000, ge=1_000, le=10_000_000, description="won lost at the stop")
@@ -4470,7 +4453,6 @@ class SymbolState:
         return known is not None and 0 < known.lower_limit < known.upper_limit
 
     def ask_strategy(self, on: bool) -> None:
-        """Ask its strategy again, or no more."""
         self.unasked = not on
 
     def mark_halted(self, halted: bool) -> None:
@@ -4654,7 +4636,6 @@ class Core(DayFacts):
 
     @property
     def phase(self) -> Phase:
-        """Phase of the exchange now."""
         return self.session.phase(self.now) if self.session else Phase.CLOSED
 
     def move_to(self, now: datetime) -> bool:
@@ -4673,12 +4654,10 @@ class Core(DayFacts):
         self.out.append(Record(kind, ref, data if value is None else value))
 
     def take_actions(self) -> list[Action]:
-        """Hand over what this event led to."""
         actions, self.out = self.out, []
         return actions
 
     def alert(self, code: str, /, **values: Any) -> None:
-        """Tell a person."""
         self.out.append(Alert(code, values))
 
     def alert_of(self, intent: OrderIntent, code: str, /, **values: Any) -> None:
@@ -4687,7 +4666,6 @@ class Core(DayFacts):
         self.out.append(Alert(code, {**of_it, **values}))
 
     def ask(self, what: Question, symbol: str = "") -> None:
-        """Have the broker asked soon."""
         self.out.append(Ask(what, symbol))
 
     def call(self, action: Literal["new", "cancel", "change"], order: Order) -> None:
@@ -4729,7 +4707,6 @@ class Core(DayFacts):
         self.holds[name] = self.now
 
     def take_lasting_holds(self) -> None:
-        """Hold what the ledger kept over the restart."""
         self.holds |= self.ledger.holds
 
     def apply(self, entry: LedgerEntry) -> int:

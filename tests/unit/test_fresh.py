@@ -114,7 +114,7 @@ def test_a_decoder_of_a_second_day_equals_a_new_one():
     for frame in (trade(f33=monday), book(), trade(f33=monday), trade()):
         assert used.decode(frame) == fresh.decode(frame)
         assert differences(used, fresh, (".*match", "._one_usual", "*._usual*")) == []
-    assert (used._one_usual is bot._no_match) is (fresh._one_usual is bot._no_match) is False
+    assert (used._one_usual is bot._NO_MATCH) is (fresh._one_usual is bot._NO_MATCH) is False
 
 
 def test_a_new_session_brings_its_own_key():
