@@ -554,12 +554,6 @@ class Secret:
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("***",)
 
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
 
 class Side(enum.StrEnum):
     BUY = "BUY"
@@ -1432,9 +1426,7 @@ class BotSettings(_Strict):
     record_max_mb: int = Field(2_000, ge=10, le=1_000_000)
     telegram_api: str = TELEGRAM_API
     telegram_users: tuple[int, ...] = Field((), max_length=10, description="who may command")
-    notify: dict[Kind, Noise] = Field(
-        default_factory=dict, description="what rings: on, silent, off"
-    )
+    notify: dict[Kind, Noise] = Field({}, description="what rings: on, silent, off")
     webhook_url: SecretStr = Field(SecretStr(""), description="what is urgent goes there as well")
     heartbeat_url: SecretStr = Field(SecretStr(""), description="asked each minute: it lives")
     market_clock: ClockAnchor | None = None
@@ -1445,9 +1437,8 @@ class BotSettings(_Strict):
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
         twice = [code for code, count in Counter(value).items() if count > 1]
         if wrong or twice:
-            odd = ", ".join(
-                [*(_shown(code) for code in wrong[:3]), *map("{} x2".format, twice[:3])]
-            )
+            named = [_shown(code) for code in wrong[:3]] + [f"{code} x2" for code in twice[:3]]
+            odd = ", ".join(named)
             raise ValueError(Both(
                 f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
                 f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
@@ -1458,9 +1449,8 @@ class BotSettings(_Strict):
     @classmethod
     def _times(cls, value: clock_time | None, info: ValidationInfo) -> clock_time | None:
         if value and value.tzinfo:
-            raise ValueError(
-                Both("a time of day without zone, such as 15:12", "시간대 없는 시각, 예: 15:12")
-            )
+            bare = Both("a time of day without zone, such as 15:12", "시간대 없는 시각, 예: 15:12")
+            raise ValueError(bare)
         last_entry = info.data.get("last_entry")
         if value and last_entry and info.field_name == "flat_at" and value < last_entry:
             raise ValueError(Both(
@@ -1776,10 +1766,8 @@ class SettingsReader:
         for name in ("my_app", "my_sec"):
             here = self._text(name)
             if here and not _is_placeholder(here):
-                self._fault(
-                    name, Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음"),
-                    Both("only in the live- file", "live- 파일에만"),
-                )  # fmt: skip
+                beside = Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음")
+                self._fault(name, beside, Both("only in the live- file", "live- 파일에만"))
         for name in keys:
             if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
                 label = f"live file: {_named(name)}"
@@ -1789,9 +1777,7 @@ class SettingsReader:
 
     def read(self, environment: Literal["real", "paper"], need_bot: bool = True) -> Settings:
         """Return the settings of one environment. Raises SettingsError with all faults."""
-        if any(
-            fault.key == NO_YAML for fault in self.faults
-        ):  # or all that it holds would be missing
+        if NO_YAML in {fault.key for fault in self.faults}:  # or all that it holds would be missing
             raise SettingsError(self.faults)
         self._check_keys()
         profile = self._read_profile(environment)
@@ -1854,15 +1840,11 @@ class SettingsReader:
 
     def _read_profile(self, environment: Literal["real", "paper"]) -> Profile:
         real = environment == "real"
-        kind = "실전" if real else "모의투자"
-        app_key = self._credential(
-            "my_app" if real else "paper_app",
-            Both(f"the app key ({environment})", f"{kind} 앱키(36자)"), r"[!-~]{8,128}",
-        )  # fmt: skip
-        secret = self._credential(
-            "my_sec" if real else "paper_sec",
-            Both(f"the app secret ({environment})", f"{kind} 앱시크릿(180자)"), r"[!-~]{8,512}",
-        )  # fmt: skip
+        whose, kind = ("my", "실전") if real else ("paper", "모의투자")
+        what = Both(f"the app key ({environment})", f"{kind} 앱키(36자)")
+        app_key = self._credential(f"{whose}_app", what, r"[!-~]{8,128}")
+        what = Both(f"the app secret ({environment})", f"{kind} 앱시크릿(180자)")
+        secret = self._credential(f"{whose}_sec", what, r"[!-~]{8,512}")
         if app_key and secret and len(app_key) > len(secret):
             longer = Both("a key longer than the secret", "앱키가 시크릿보다 김")
             self._fault("app key and secret", longer, Both("not swapped", "서로 바뀌지 않게"))
@@ -2582,6 +2564,7 @@ def record_width(total: int, count: int) -> int:
     return width
 
 
+Row: TypeAlias = "Mapping[str, Any]"  # an object of a REST answer
 Matters: TypeAlias = Callable[[str], bool]  # whether a stock is one of ours
 
 
@@ -2615,7 +2598,7 @@ def normalize_order_no(text: str) -> str:
     return digits.zfill(10)
 
 
-def text_of(record: Mapping[str, Any], key: str) -> str:
+def text_of(record: Row, key: str) -> str:
     """Return a text of a REST record without its padding, "" when missing. Raises BadData."""
     if not isinstance(record, dict):
         raise BadData(f"{key}: found a {type(record).__name__} in place of an object")
@@ -2626,7 +2609,7 @@ def text_of(record: Mapping[str, Any], key: str) -> str:
     return text
 
 
-def whole(record: Mapping[str, Any], key: str) -> int:
+def whole(record: Row, key: str) -> int:
     """Return a whole number of a REST record. Missing, empty or odd text is BadData, never 0."""
     text = text_of(record, key)
     if not _WHOLE.fullmatch(text):
@@ -2634,7 +2617,7 @@ def whole(record: Mapping[str, Any], key: str) -> int:
     return int(text.partition(".")[0])
 
 
-def natural(record: Mapping[str, Any], key: str) -> int:
+def natural(record: Row, key: str) -> int:
     """Return a whole number that cannot be below 0: a price, a number of shares. Raises BadData."""
     number = whole(record, key)
     if number < 0:
@@ -2642,12 +2625,12 @@ def natural(record: Mapping[str, Any], key: str) -> int:
     return number
 
 
-def _or_0(record: Mapping[str, Any], key: str) -> int:
+def _or_0(record: Row, key: str) -> int:
     """Return a number that may be blank, which is no value (doc): 0. A missing one is BadData."""
     return 0 if str(record.get(key)).strip() == "" else natural(record, key)
 
 
-def decimal_of(record: Mapping[str, Any], key: str) -> Decimal:
+def decimal_of(record: Row, key: str) -> Decimal:
     """Return a decimal number of a REST record. Raises BadData."""
     text = text_of(record, key)
     if not _DECIMAL.fullmatch(text):
@@ -2655,7 +2638,7 @@ def decimal_of(record: Mapping[str, Any], key: str) -> Decimal:
     return Decimal(text)
 
 
-def output_of(body: Mapping[str, Any], *names: str) -> Any:
+def output_of(body: Row, *names: str) -> Any:
     """Return the first container present (the document and its examples differ in names)."""
     for name in names:
         if isinstance(body, dict) and name in body:
@@ -2663,7 +2646,7 @@ def output_of(body: Mapping[str, Any], *names: str) -> Any:
     raise BadData(f"answer without {' or '.join(names)}")
 
 
-def rows_of(body: Mapping[str, Any], *names: str) -> list[Mapping[str, Any]]:
+def rows_of(body: Row, *names: str) -> list[Row]:
     """Return a container as a list of non-empty objects; one object counts as a list of one."""
     rows = output_of(body, *names)
     rows = rows if isinstance(rows, list) else [rows]
@@ -2685,7 +2668,7 @@ _BLOCKED_FLAGS = (
 )  # fmt: skip
 
 
-def parse_price(symbol: str, body: Mapping[str, Any], fund_codes: Iterable[str] = ()) -> Instrument:
+def parse_price(symbol: str, body: Row, fund_codes: Iterable[str] = ()) -> Instrument:
     """Read inquire-price (FHKST01010100).
 
     ETF and ETN are recognised by their tick size, the market name (texts unconfirmed), a Q code, or
@@ -2721,7 +2704,7 @@ def _market_of(name: str) -> str:
     return "KONEX" if "KONEX" in name or "코넥스" in name else "KOSPI"
 
 
-def parse_minute_bars(symbol: str, body: Mapping[str, Any]) -> list[Bar]:
+def parse_minute_bars(symbol: str, body: Row) -> list[Bar]:
     """Read a page of minute bars (FHKST03010200, FHKST03010230), oldest first.
 
     stck_cntg_hour is the start of the minute. The value of a minute is estimated from its prices.
@@ -2757,7 +2740,7 @@ def sound_minutes(bars: Iterable[Bar]) -> list[Bar]:
     ]  # fmt: skip
 
 
-def parse_daily_bars(body: Mapping[str, Any]) -> list[DailyBar]:
+def parse_daily_bars(body: Row) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
     return [
         DailyBar(
@@ -2777,9 +2760,7 @@ def _every(symbol: str) -> bool:
     return True
 
 
-def readable(
-    rows: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Any], matters: Matters
-) -> Iterator[Any]:
+def readable(rows: Iterable[Row], read: Callable[[Row], Any], matters: Matters) -> Iterator[Any]:
     """Read rows. One of a stock that is not ours may be blank: it is left out."""
     for row in rows:
         try:
@@ -2791,12 +2772,10 @@ def readable(
                 raise
 
 
-def parse_broker_orders(
-    rows: Iterable[Mapping[str, Any]], matters: Matters = _every
-) -> list[BrokerOrder]:
+def parse_broker_orders(rows: Iterable[Row], matters: Matters = _every) -> list[BrokerOrder]:
     """Read rows of inquire-daily-ccld. Keys are compared without case (`excg_id_dvsn_Cd`)."""
 
-    def read(row: Mapping[str, Any]) -> BrokerOrder:
+    def read(row: Row) -> BrokerOrder:
         if not isinstance(row, dict):
             raise BadData(f"found a {type(row).__name__} in place of an order")
         r = {key.lower(): value for key, value in row.items()}
@@ -2828,16 +2807,14 @@ def parse_broker_orders(
     return list(readable(rows, read, matters))
 
 
-def parse_balance(
-    holding_rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any], matters: Matters = _every
-) -> Balance:
+def parse_balance(holding_rows: Iterable[Row], summary: Row, matters: Matters = _every) -> Balance:
     """Read inquire-balance: output1 holds the holdings, output2 one account summary (doc).
 
     Sold-out stocks stay in the list with quantity 0 for two days; they are left out. The broker's
     average price is for the eye only: blank, it is 0.
     """
 
-    def read(row: Mapping[str, Any]) -> Holding:
+    def read(row: Row) -> Holding:
         symbol, blank = stock_code(text_of(row, "pdno"), matters), not text_of(row, "pchs_avg_pric")
         return Holding(
             symbol, natural(row, "hldg_qty"), natural(row, "ord_psbl_qty"),
@@ -4125,9 +4102,7 @@ class Reconciler:
                 key, OrderEvent.REPLACED, now, part.order_no, part.branch, price=part.price,
                 kind=part.kind, note="its other part",
             )  # fmt: skip
-        elif gone or (
-            over >= intent.quantity and (row.cancelled_quantity or row.rejected_quantity)
-        ):
+        elif gone or (over >= intent.quantity and row.cancelled_quantity + row.rejected_quantity):
             event = OrderEvent.REJECTED if row.rejected_quantity else OrderEvent.CANCELLED
             yield OrderUpdate(key, event, now, row.order_no)
         elif order.status in UNRESOLVED and settled and over < order.intent.quantity:
