@@ -8150,18 +8150,14 @@ class CallFigures:
         }  # fmt: skip
 
 
-_CODE_OF_BODY = re.compile(r'"(?:msg_cd|error_code)"\s*:\s*"\s*([A-Za-z0-9]{4,12})\s*"')
-_RESULT_OF_BODY = re.compile(r'"rt_cd"\s*:\s*"0"')
-
-
 def refusal_in(reply: HttpReply) -> str:
     """Return the code of a refusal for the statistics, "" for a yes; long answers are no refusals."""
-    if reply.status == 200 and (len(reply.text) > 4_000 or _RESULT_OF_BODY.search(reply.text)):
+    body: dict[str, Any] = {}
+    with contextlib.suppress(BadData):
+        body = reply.body() if len(reply.text) <= 4_000 else {}
+    if reply.status == 200 and body.get("rt_cd") == "0":
         return ""
-    code = _CODE_OF_BODY.search(reply.text[:4_000])
-    if code:
-        return code[1]
-    return "" if reply.status == 200 else f"HTTP {reply.status}"
+    return code_of(body) or ("" if reply.status == 200 else f"HTTP {reply.status}")
 
 
 class Rest:
@@ -8468,27 +8464,20 @@ class Socket(Protocol):
 Connect: TypeAlias = Callable[[str], Awaitable[Socket]]
 
 
-class _Frames:
-    """A connection that gives bytes: one byte that is no UTF-8 costs that frame, not the session.
+class _Guarded(ClientConnection):
+    """A connection that gives bytes, and ends when it is sent pings without end: each costs an answer.
 
-    Such text frames were seen on the real server (2026-05, around the auctions). The library would
-    close with 1007, and the server then called the app key in use, for seconds or for hours.
+    One byte that is no UTF-8 costs that frame, not the session. Such text frames were seen on the real
+    server (2026-05, around the auctions). The library would close with 1007, and the server then called
+    the app key in use, for seconds or for hours.
     """
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._receive = connection.recv
-        self.send, self.close = connection.send, connection.close
+    _pings, _since_s = 0, -math.inf
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         with contextlib.suppress(ConnectionClosedOK):
             while True:
-                yield await self._receive(decode=False)
-
-
-class _Guarded(ClientConnection):
-    """A connection that ends when it is sent pings without end; each costs an answer."""
-
-    _pings, _since_s = 0, -math.inf
+                yield await self.recv(decode=False)
 
     def process_event(self, event: Any) -> None:
         if getattr(event, "opcode", None) is WebSocketOpcode.PING:
@@ -8513,12 +8502,10 @@ class _NoDetour(websocket_connect):
 
 async def connect_websocket(url: str) -> Socket:
     """Open a session. Library pings are off: the server does not always answer them."""
-    return _Frames(
-        await _NoDetour(
-            url, ping_interval=None, compression=None, max_size=MOST_FRAME_BYTES, proxy=None,
-            open_timeout=10.0, close_timeout=1.0, max_queue=256,  # full: no closing handshake ends
-            create_connection=_Guarded,
-        )
+    return await _NoDetour(
+        url, ping_interval=None, compression=None, max_size=MOST_FRAME_BYTES, proxy=None,
+        open_timeout=10.0, close_timeout=1.0, max_queue=256,  # full: no closing handshake ends
+        create_connection=_Guarded,
     )  # fmt: skip
 
 
