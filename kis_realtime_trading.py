@@ -10870,7 +10870,6 @@ class StatusFile:
         self._path = folder / STATUS_FILE
         self._beside = Beside("status")
         self._began_s = time.monotonic()
-        self.broken = ""  # why the last one could not be written
 
     def show(self, trader: Trader) -> None:
         """Hand the present status over; returns at once."""
@@ -10880,14 +10879,7 @@ class StatusFile:
         status |= {"pid": os.getpid()}
         status["process"]["uptime_s"] = round(time.monotonic() - self._began_s)
         text = json.dumps(status, ensure_ascii=False)
-        self._beside.begin(functools.partial(self._write, text))
-
-    def _write(self, text: str) -> None:
-        try:
-            write_private(self._path, text)
-            self.broken = ""
-        except OSError as error:
-            self.broken = f"{self._path}: {error.strerror}"
+        self._beside.begin(functools.partial(write_private, self._path, text))
 
 
 PHONE_USERS = "telegram-users.json"  # in the state folder: who paired
