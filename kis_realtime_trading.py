@@ -11641,7 +11641,6 @@ def language_of(asked: str, config: Path | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    show_any_letter()
     given = sys.argv[1:] if arguments is None else arguments
     options = own_options(given)
     if options is None:
