@@ -10250,15 +10250,23 @@ class Broker:
         self.agenda.note_answered(ask.what, took_s * self._clock.speed)
         return Seen(value, asked_at)
 
-    async def past_bars(self, symbol: str, session: Session, minutes: int) -> Seen:
-        """Return closed bars for warm-up; a server that has none leaves fewer or no bars."""
-        now, need = self._clock.now(), 40 * minutes
-        bars: list[Bar] = []
+    async def past(self, symbol: str, session: Session, minutes: int, days: int) -> Seen:
+        """Return closed bars for warm-up: of so many days before a session, else of minutes till now.
+
+        A server that has none leaves fewer or no bars.
+        """
+        now, last, bars = self._clock.now(), previous_trading_day(session.day), list[Bar]()
         try:
-            bars = await self.market.minute_bars_today(symbol, now, 400)
+            if days:
+                first = last - timedelta(days=days * 8 // 5 + 21)  # weekends and holidays
+                found = (await self.market.daily_bars(symbol, first, last))[-days:]
+                known = (
+                    day for day in found if day.day.year in CLOSED_DAYS and session_of(day.day)
+                )
+                return Seen(PastBars(symbol, tuple(whole_day(symbol, day) for day in known)), now)
+            bars, need = await self.market.minute_bars_today(symbol, now, 400), 40 * minutes
             if len(bars) < need:
-                day = previous_trading_day(session.day)
-                bars = await self.market.minute_bars_of(symbol, day, need - len(bars)) + bars
+                bars = await self.market.minute_bars_of(symbol, last, need - len(bars)) + bars
         except AskFailed as error:
             log.warning("%s: no past bars (%s)", symbol, error)
         sound = sound_minutes(bars)
@@ -10267,19 +10275,6 @@ class Broker:
             self.troubles[f"bars {symbol}"] = f"{symbol}: {len(bars) - len(sound)} odd minute bars"
         closed = [bar for bar in combine_bars(sound, minutes) if bar.end <= now]
         return Seen(PastBars(symbol, tuple(closed)), now)
-
-    async def past_days(self, symbol: str, session: Session, count: int) -> Seen:
-        """Return closed days before this session as bars of a whole day; fewer when it has fewer."""
-        now, last = self._clock.now(), previous_trading_day(session.day)
-        days: list[DailyBar] = []
-        try:
-            first = last - timedelta(days=count * 8 // 5 + 21)  # weekends and holidays
-            days = await self.market.daily_bars(symbol, first, last)
-        except AskFailed as error:
-            log.warning("%s: no past days (%s)", symbol, error)
-        known = (day for day in days[-count:] if day.day.year in CLOSED_DAYS)
-        bars = [whole_day(symbol, day) for day in known if session_of(day.day)]
-        return Seen(PastBars(symbol, tuple(bars)), now)
 
 
 def _log_death(task: asyncio.Task[None]) -> None:
@@ -10664,8 +10659,8 @@ class Morning:
         """Warm the strategy up; on the paper server this can take minutes, which is told once."""
         if self._bridge.engine.core.occupied():
             await self._confirm_calendar(session)
-        symbols, began = self._bridge.engine.core.settings.symbols, self._bridge.clock.now()
-        told = False
+        engine, began, told = self._bridge.engine, self._bridge.clock.now(), False
+        symbols, minutes = engine.core.settings.symbols, engine.core.settings.bar_minutes
         for done, symbol in enumerate(symbols):
             if self._stop.is_set():
                 return
@@ -10674,18 +10669,13 @@ class Morning:
             self.progress = done, len(symbols), round(left_s)
             if done > 2 and left_s > LONG_WARM_UP_S and not told:  # the first take longer
                 told = True
-                minutes = math.ceil(left_s / 60)
-                self._bridge.tell("preparing", done=done, of=len(symbols), minutes=minutes)
-            self._bridge.feed(await self._past(symbol, session))
+                left = math.ceil(left_s / 60)
+                self._bridge.tell("preparing", done=done, of=len(symbols), minutes=left)
+            days = engine.strategy.past_days
+            self._bridge.feed(await self._broker.past(symbol, session, minutes, days))
         self.progress = len(symbols), len(symbols), 0
         if told:
             self._bridge.tell("prepared", of=len(symbols))
-
-    async def _past(self, symbol: str, session: Session) -> Seen:
-        settings, strategy = self._bridge.engine.core.settings, self._bridge.engine.strategy
-        if strategy.past_days:
-            return await self._broker.past_days(symbol, session, strategy.past_days)
-        return await self._broker.past_bars(symbol, session, settings.bar_minutes)
 
     async def _confirm_calendar(self, session: Session) -> None:
         """Ask the broker once a day whether it opens (real server only); disagreeing stops entries."""

@@ -362,7 +362,7 @@ def test_days_before_the_calendar_are_left_out():
 
         trader.broker.market.daily_bars = of_long_ago
         session = bot.session_of(DAY)
-        seen = await trader.broker.past_days(SYMBOL, session, LongMemory.past_days)
+        seen = await trader.broker.past(SYMBOL, session, 1, LongMemory.past_days)
         await life.stop(trader, run)
         return [bar.close for bar in seen.value.bars]
 

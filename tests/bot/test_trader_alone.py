@@ -326,7 +326,7 @@ def test_past_bars_are_closed_ones_of_the_moment_of_the_question(minutes, today,
             past: [page(edge.DAY - timedelta(days=1), "10:00", 50), end],  # an exam day
         }
         began = trader.clock.now()
-        seen = await trader.broker.past_bars(SYMBOL, SESSION, minutes)
+        seen = await trader.broker.past(SYMBOL, SESSION, minutes, 0)
         ends = [f"{bar.end:%d %H:%M}" for bar in seen.value.bars]
         days = {each.params["FID_INPUT_DATE_1"] for each in life.wire.of(past)}
         return ends, days, (seen.asked_at - began).total_seconds()
@@ -341,7 +341,7 @@ def test_past_days_end_with_the_day_before_and_are_as_many_as_wanted(count):
     """Today's running bar is never one of them; a span long enough for weekends and holidays."""
 
     async def story(life, trader):
-        seen = await trader.broker.past_days(SYMBOL, SESSION, count)
+        seen = await trader.broker.past(SYMBOL, SESSION, 1, count)
         first, *_ = life.wire.of("inquire-daily-itemchartprice")
         return first.params["FID_INPUT_DATE_2"], [bar.start.date() for bar in seen.value.bars]
 

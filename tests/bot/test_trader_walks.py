@@ -205,7 +205,7 @@ def test_odd_bars_of_one_warm_up_are_told_until_the_next_are_sound():
             none = good(output2=[])
             life.wire.script["inquire-time-itemchartprice"] = [good(output2=rows), none]
             life.wire.script["inquire-time-dailychartprice"] = [none]
-            await trader.broker.past_bars(SYMBOL, SESSION, 1)
+            await trader.broker.past(SYMBOL, SESSION, 1, 0)
             seen.append(trader.broker.troubles.get(f"bars {SYMBOL}", ""))
         return seen
 
