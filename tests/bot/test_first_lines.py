@@ -127,6 +127,65 @@ def test_alone_the_file_helps_with_its_own_commands_and_refuses_the_others(
         assert shown.out == "" and "companions" in shown.err
 
 
+# option -> the commands of the file that take it; what stands behind it
+TAKEN = {
+    "--strategy": ("--paper --live", "x.py:Any"), "--one-day": ("--paper --live", ""),
+    "--plain": ("--paper --live", ""), "--credentials": ("--live --make-pin --acknowledge", "live-x.yaml"),
+    "--config": ("--paper --live --make-pin --acknowledge", "c.yaml"), "--verbose": ("--paper --live --make-pin --acknowledge", ""),
+    "--state": ("--paper --live --make-pin --acknowledge", "s"),
+    "--language": ("--paper --live --make-pin --acknowledge", "en"),
+}  # fmt: skip
+OURS = ("--paper", "--live", "--make-pin", "--acknowledge")
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_the_file_takes_one_command_each_option_once_and_only_those_of_it(command):
+    """All else goes to the companions: two commands, an option twice, in part, or of another command."""
+    alone = bot.own_options([command])
+    assert [name for name in OURS if getattr(alone, name[2:].replace("-", "_"))] == [command]
+    for other in OURS:
+        assert bot.own_options([command, other]) is None
+        assert bot.own_options([other, command]) is None
+    for option, (commands, value) in TAKEN.items():
+        words = [option, value] if value else [option]
+        known = command in commands.split()
+        for given in ([command, *words], [*words, command]):
+            assert (bot.own_options(given) is not None) is known
+        assert bot.own_options([command, *words, *words]) is None
+        assert bot.own_options([command, option[:-1], *words[1:]]) is None
+        assert bot.own_options([*words]) is None
+        if value:
+            assert bot.own_options([command, option]) is None
+            assert (bot.own_options([command, f"{option}={value}"]) is not None) is known
+            assert bot.own_options([command, f"{option}={value}", *words]) is None
+    assert bot.own_options([command, "word"]) is None
+
+
+@pytest.mark.parametrize("gone", ["paper_app", "paper_sec", "my_paper_stock"])
+def test_paper_needs_the_keys_of_paper_alone(home, gone):
+    """What lacks is named, and nothing of real money is: nothing is begun."""
+    lines = [line for line in FILE.splitlines(True) if not line.startswith(gone)]
+    put(home / "kis_devlp.yaml", "".join(lines))
+    with pytest.raises(bot.SettingsError) as caught:
+        bot._run_mode(options(paper=True))
+    assert [fault.key.partition(" ")[0] for fault in caught.value.faults] == [gone]
+    assert not (home / "kis_state").exists()
+
+
+@pytest.mark.parametrize("typed", ["REAL MONEY 67\n", "no\n"])
+def test_a_pin_and_a_signature_begin_nothing(home, monkeypatch, capsys, typed):
+    """No journal, no lock, no log: only what was asked for; each of the commands its own."""
+    put(home / "kis_devlp.yaml", FILE.partition("\n")[2])  # no key of paper: it could not begin
+    live = str(put(home / "live-keys.yaml", LIVE))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=lambda: typed))
+    assert bot.main(["--make-pin", "--credentials", live]) == 0
+    assert "live_account_pin" in capsys.readouterr().out
+    signed = bot.main(["--acknowledge", "--credentials", live]) == 0
+    assert signed is (typed != "no\n")
+    found = [each.name for each in (home / "kis_state").iterdir()]
+    assert found == ["live-acknowledgement.json"] * signed
+
+
 # --- files ------------------------------------------------------------------------------------
 
 
@@ -160,6 +219,20 @@ def test_the_environment_counts_before_an_env_file_and_one_of_them_is_read(home,
     assert chat() == "beside"
     monkeypatch.setenv("TELEGRAM_CHAT_ID", "outside")
     assert (chat(), chat(demo=True)) == ("outside", "")
+
+
+def test_one_env_file_is_read_and_either_may_be_open_to_nobody(home):
+    """The one beside the settings hides the other whole; rights are looked at in both places."""
+    config = put(home / "far" / "kis_devlp.yaml", FILE)
+    put(home / "far" / ".env", "KIS_HTS_ID=\n")
+    put(home / ".env", "TELEGRAM_BOT_TOKEN=1:x\nTELEGRAM_CHAT_ID=7\n")
+    assert bot.load_settings(options(config=config), "paper")[0].telegram_chat == ""
+    for place in (home / ".env", home / "far" / ".env", config):
+        place.chmod(0o644)
+        with pytest.raises(bot.SettingsError) as caught:
+            bot.load_settings(options(config=config), "paper")
+        assert [fault.key for fault in caught.value.faults] == [str(place)]
+        place.chmod(0o600)
 
 
 @pytest.mark.parametrize("name", ["kis_devlp.yaml", ".env"])
@@ -352,6 +425,29 @@ def test_a_method_that_cannot_be_called_as_it_will_be_is_named_with_its_line(hom
         bot.load_strategy(f"{file}:Mine", {})
     found = [(fault.key, fault.found) for fault in caught.value.faults]
     assert found == [("bot.strategy", f"Mine.{METHODS[body]} in line 3")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "raise SystemExit",
+        "import sys; sys.exit(0)",
+        "1 // 0",
+        "open('none')",
+        "def f(:",
+        "import no_such",
+    ],
+)
+@pytest.mark.parametrize("where", ["file", "constructor"])
+def test_whatever_goes_wrong_in_the_users_file_is_a_fault_of_the_strategy(home, wrong, where):
+    """Its own end is none of the program."""
+    body = (
+        f"    def __init__(self, p=None):\n        {wrong}\n    def on_bar(self, view, bar): ...\n"
+    )
+    file = put(home / "mine.py", f"{wrong}\n{HEAD}" if where == "file" else f"{HEAD}{body}")
+    with pytest.raises(bot.SettingsError) as caught:
+        bot.load_strategy(f"{file}:Mine", {})
+    assert [fault.key for fault in caught.value.faults] == ["bot.strategy"]
 
 
 def test_parameters_of_a_strategy_are_faults_of_their_own_and_none_is_dropped(home):

@@ -246,6 +246,35 @@ def test_a_code_is_for_its_action_alone(asked: str, said: str):
     at_a_desk(story)
 
 
+@pytest.mark.parametrize(
+    "waits", ["", "sell 005930", "buy 005930 4", "buy 005930 3 123456", "resume"]
+)
+def test_a_price_of_six_digits_is_a_price_unless_its_own_action_waits_for_a_code(waits: str):
+    """Whatever else waits, a buy at 123,456 won is asked for as such, and done by its own code."""
+
+    def story(desk: Desk) -> None:
+        if waits:
+            desk.code(waits)
+        code = desk.code("buy 005930 3 123456")
+        assert desk.phone._codes.waiting(A) == "buy 005930 3 123456"
+        desk.say(f"buy 005930 3 123456 {code}")
+        assert desk.acted
+
+    at_a_desk(story)
+
+
+def test_a_number_behind_an_action_that_waits_is_its_code():
+    """A wrong one: nothing is bought at that price, nor asked for."""
+
+    def story(desk: Desk) -> None:
+        code = int(desk.code("buy 005930 3"))
+        answer = desk.say(f"buy 005930 3 {100_000 + (code + 1) % 900_000}")
+        assert not desk.acted and "번호가 맞지 않습니다" in answer.text
+        assert desk.phone._codes.waiting(A) == ""
+
+    at_a_desk(story)
+
+
 def test_a_code_is_for_its_person_alone():
     """Two listed people: each has a code of his own."""
 

@@ -97,6 +97,26 @@ def test_the_account_is_held_as_long_as_its_trader(tmp_path):
         pass
 
 
+def test_who_finds_the_account_taken_touches_nothing(tmp_path):
+    """No journal, no log, no recording of a second bot: a folder with its lock and nothing else."""
+    with started(tmp_path / "a"):
+        with pytest.raises(bot.AlreadyRunning), started(tmp_path / "b"):
+            raise AssertionError("two bots of one account")
+        assert all(each.name.startswith("account-") for each in (tmp_path / "b").iterdir())
+
+
+@pytest.mark.parametrize(("by", "refused"), [(-1, True), (0, False), (1, True)])
+def test_a_state_folder_of_another_user_is_refused(tmp_path, monkeypatch, by, refused):
+    """Whoever it is: root's as well, and whoever runs the bot."""
+    owner = tmp_path.stat().st_uid
+    monkeypatch.setattr(bot.os, "geteuid", lambda: owner + by)
+    if refused:
+        with pytest.raises(bot.SettingsError, match="another user"):
+            bot.refuse_strange_folder(tmp_path)
+    else:
+        bot.refuse_strange_folder(tmp_path)
+
+
 def test_a_lock_that_others_hold_in_any_way_is_not_shared(tmp_path):
     """One process alone: also a reader of the file keeps it out."""
     account = bot.Secret("99887766")
