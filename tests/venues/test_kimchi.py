@@ -3,8 +3,11 @@
 from decimal import Decimal
 from fractions import Fraction
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from venues.common import VQuote
-from venues.kimchi import AlertRule, CoinAlert, News, premium, usable
+from venues.kimchi import JUMP, AlertRule, CoinAlert, News, _near, premium, usable
 
 RULE = AlertRule(Decimal(5), Decimal(-3))
 
@@ -92,3 +95,15 @@ def test_what_nobody_saw_does_not_count_as_held():
         assert [at for at in seconds if coin.second(at, six)] == [first]
         further = [*range(60, 65), *range(64 + gap, 90)]
         assert [at for at in further if coin.second(at, seven)] == [59 + first]
+
+
+@given(
+    st.fractions(Fraction(1, 1000), 10**7),
+    st.fractions(Fraction(1, 1000), 10**7),
+    st.sampled_from([97, 100, 103]),
+)
+def test_a_jump_is_three_parts_of_a_hundred_to_the_last_digit(one, factor, hundredths):
+    """Counted in whole numbers: the same as the quotient says, at the border and beside it."""
+    for other in (factor, one * hundredths / 100, one * hundredths / 100 + Fraction(1, 10**12)):
+        assert _near(other, one) is (abs(other / one - 1) <= JUMP)
+        assert _near(one, other) is (abs(one / other - 1) <= JUMP)
