@@ -38,7 +38,7 @@ hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)
 warm.install()
 
 # Files whose tests wait for back-offs of the bot over real sockets.
-HURRIED = {"test_telegram", "test_websocket"}
+HURRIED = {"test_outbox", "test_telegram", "test_telegram_server", "test_websocket"}
 
 
 def pytest_asyncio_loop_factories(config, item):
@@ -60,6 +60,12 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.fixture
+def short_seconds(monkeypatch):
+    """Give commands that make an event loop of their own one whose seconds are short."""
+    monkeypatch.setattr(asyncio.events, "new_event_loop", hurry.HurriedLoop)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ async def trading(
     monkey.setattr(bot, "FIGURES_S", 200.0)  # a busy machine
     async with (
         telegram_server.serve(TOKEN, OWNER) as (api, url),
-        edge.served(tmp_path, start=start, speed=speed, density=20.0) as (desk, there),
+        edge.served(tmp_path, start=start, speed=speed, density=120.0) as (desk, there),
     ):
         api.chats.add(ALERTS)
         settings = harness.make_settings(
@@ -242,7 +242,7 @@ async def test_the_report_of_the_day_comes_with_its_picture(
     """The words first, then the picture, silent, by itself; without companions the words alone."""
     if not picture:
         monkeypatch.setattr(bot, "__file__", str(tmp_path / "kis_realtime_trading.py"))
-    async with trading(tmp_path, start="15:05:00", speed=90.0) as chat:
+    async with trading(tmp_path, start="15:05:00", speed=150.0) as chat:
         sent = chat.api.sent
         await edge.until(lambda: any("■" in each.text for each in sent), 120.0)  # the day is over
     at = next(at for at, each in enumerate(sent) if each.text.startswith("📋"))

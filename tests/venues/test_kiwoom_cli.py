@@ -33,6 +33,8 @@ from venues.spot_venue import SpotVenue
 from venues.venue import Context
 from venues.wire import Clock
 
+pytestmark = pytest.mark.usefixtures("short_seconds")
+
 KEYS = {"KIWOOM_APP_KEY": "k" * 20, "KIWOOM_SECRET_KEY": "s" * 20}
 
 

@@ -14,6 +14,8 @@ from venues.monitor import Hosts
 from venues.simulators.server import Reply
 from venues.spot import SpotLedger
 
+pytestmark = pytest.mark.usefixtures("short_seconds")
+
 
 def said(capsys, *arguments, code=0):
     """Run a command of `orders` on the simulated venues; return what it printed."""

@@ -34,6 +34,8 @@ from venues.simulators.upbit import UpbitSimulator
 from venues.spot import Requested, Update, rows_of
 from venues.wire import Clock, VenueTransport
 
+pytestmark = pytest.mark.usefixtures("short_seconds")
+
 OLD = BankRate(source="bank", krw=1_400, at=datetime(2020, 1, 1, tzinfo=UTC))
 TOKEN = Secret("123456:abcdefghijklmnopqrstuvwxyz")
 

@@ -18,6 +18,8 @@ from venues.monitor import Monitor
 from venues.settings import Environment, KimchiSettings, VenueSettings
 from venues.wire import Clock, NotConnected
 
+pytestmark = pytest.mark.usefixtures("short_seconds")
+
 TOKEN = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890"
 
 

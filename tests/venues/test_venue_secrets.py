@@ -26,6 +26,8 @@ from venues.settings import SECRETS, KimchiSettings, read_settings
 from venues.simulators import kiwoom as kiwoom_simulator
 from venues.simulators.server import Reply
 
+pytestmark = pytest.mark.usefixtures("short_seconds")
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "8012345678:AAHwx-plantedTokenOfTheBot_1234567890"
 PLANTED = {
