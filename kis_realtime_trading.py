@@ -4481,12 +4481,6 @@ CANCEL_PAUSES = Pauses((2.0, 4.0, 8.0, 60.0))
 GONE_PAUSES = Pauses((15.0, 60.0, 300.0))  # ... refused since nothing is left: a list may be late
 
 
-@functools.lru_cache(64)
-def _shifted(at: clock_time, day: date, close: datetime) -> datetime:
-    usual_close = datetime.combine(day, USUAL_HOURS[1], KST)
-    return datetime.combine(day, at, KST) + (close - usual_close)
-
-
 class DayFacts:
     """What the desks may ask of the day: prices, orders, money. Changes nothing."""
 
@@ -4551,7 +4545,8 @@ class DayFacts:
         session = self.session
         if at is None or session is None:
             return None
-        return _shifted(at, session.day, session.close)
+        usual = datetime.combine(session.day, USUAL_HOURS[1], KST)
+        return datetime.combine(session.day, at, KST) + (session.close - usual)
 
     def day_result_krw(self) -> int:
         """Return today's P&L, won: realised net of costs, plus open positions at the last price.
