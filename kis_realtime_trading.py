@@ -2300,8 +2300,6 @@ class _Cipher:
     Making a new AES object for each frame costs more than decrypting (measured, 2.7 times).
     """
 
-    __slots__ = ("_aes", "_iv")
-
     def __init__(self, key: str, iv: str) -> None:
         if not (key.isascii() and iv.isascii() and (len(key), len(iv)) == (32, 16)):
             raise BadData(
@@ -2324,10 +2322,7 @@ class _Cipher:
         padding = plain[-1]
         if not 1 <= padding <= 16 or plain[-padding:] != bytes((padding,)) * padding:
             raise BadData("wrong key, or a damaged payload: bad padding")
-        try:
-            return plain[16:-padding].decode()
-        except UnicodeDecodeError:  # a name cut inside a letter; what is no text has no fields
-            return plain[16:-padding].decode("utf-8", "replace")
+        return plain[16:-padding].decode("utf-8", "replace")  # a name may be cut inside a letter
 
 
 class _Usual(NamedTuple):
@@ -5050,8 +5045,7 @@ class EntryDesk:
         state.refused.add(key)
 
     def _intent_of(self, state: SymbolState, request: OrderRequest) -> OrderIntent:
-        core = self._core
-        day = core.now.date()
+        core, day = self._core, self._core.now.date()
         upper = state.instrument.upper_limit if state.instrument else 0
         price = request.price if request.kind.priced else upper
         odd = type(price) is not int or type(request.quantity) is not int  # the rules refuse it
@@ -5402,10 +5396,8 @@ class ExitDesk:
         if (run.next_at and core.now < run.next_at) or self._reaches_nobody(run):
             return
         run.next_at = core.now + timedelta(seconds=core.settings.exit_step_s)
-        limits = state.instrument
-        fresh = state.quoted.age_s(core.now) <= EXIT_CONFIRMED_S
-        confirmed = bool(limits) and (state.limits_known or fresh)
-        if not core.last_price(symbol) or not confirmed:
+        fresh = state.instrument and state.quoted.age_s(core.now) <= EXIT_CONFIRMED_S
+        if not core.last_price(symbol) or not (state.limits_known or fresh):
             self._tell_waiting(state, run, position.quantity)
             core.ask("price", symbol)  # ask; never a market order for want of a price
             return
@@ -6451,8 +6443,8 @@ class Engine:
             if sure or core.now >= session.close + timedelta(seconds=80):
                 core.apply(CloseKept(symbol, price, session.day, sure, core.now))
                 if state.exit or core.settings.flat_at:
-                    quantity, why = state.view.position.quantity, "end of day"
-                    why = state.exit.reason if state.exit else why
+                    quantity = state.view.position.quantity
+                    why = state.exit.reason if state.exit else "end of day"
                     age_s = (core.now - core.list_asked_at).total_seconds()
                     if state.exit and age_s > LIST_MAX_AGE_S:
                         why += f"; perhaps sold, no order list since {core.list_asked_at:%H:%M}"
