@@ -2377,9 +2377,8 @@ class FrameDecoder:
         trades = tr_id == "H0STCNT0"
         record = (_usual_trade if trades else _usual_quote)(self._day_text, width)
         match = re.compile(re.escape(head) + r"\^".join([record] * count)).fullmatch
-        self._usual[head] = _Usual(
-            width, match, self._usual_trades if trades else self._usual_quotes
-        )
+        read = self._usual_trades if trades else self._usual_quotes
+        self._usual[head] = _Usual(width, match, read)
         if trades and count == 1:
             self._one_usual = match
 
@@ -2737,14 +2736,11 @@ def sound_minutes(bars: Iterable[Bar]) -> list[Bar]:
 
 def parse_daily_bars(body: Row) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
+    keys = ("stck_oprc", "stck_hgpr", "stck_lwpr", "stck_clpr", "acml_vol", "acml_tr_pbmn")
     return [
-        DailyBar(
-            _day(text_of(row, "stck_bsop_date")),
-            natural(row, "stck_oprc"), natural(row, "stck_hgpr"), natural(row, "stck_lwpr"),
-            natural(row, "stck_clpr"), natural(row, "acml_vol"), natural(row, "acml_tr_pbmn"),
-        )
+        DailyBar(_day(text_of(row, "stck_bsop_date")), *(natural(row, key) for key in keys))
         for row in rows_of(body, "output2")
-    ]  # fmt: skip
+    ]
 
 
 # How the confirmed cancelled shares are called: in answers (seen 2022, 2024, 2025), in the document.
