@@ -1978,23 +1978,17 @@ def live_faults(keys: LiveKeys) -> list[Fault]:
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
     said = signature(profile, bot.limits, keys.build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
+    fresh, file = timedelta(0) <= age <= ACKNOWLEDGED_FOR, keys.credentials_file
+    apart = file.startswith(LIVE_FILE_PREFIX)
+    others = Both("other account, limits or program", "다른 계좌·한도·프로그램의 서명")
     tests = (
         (keys.command_line, "command line", Both("no --live", "--live 없음"), "--live"),
         (bot.mode == "live", "bot.mode", repr(bot.mode), "live"),
         (pinned, "bot.live_account_pin", Both("another account's pin, or none", "다른 계좌의 핀"), "--make-pin"),
         (hosts, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
-        (
-            keys.credentials_file.startswith(LIVE_FILE_PREFIX),
-            "--credentials", keys.credentials_file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml",
-        ),
-        (
-            named, "acknowledgement",
-            Both("other account, limits or program", "다른 계좌·한도·프로그램의 서명"), "--acknowledge",
-        ),
-        (
-            timedelta(0) <= age <= ACKNOWLEDGED_FOR, "acknowledgement",
-            Both("none within 24 h", "24시간 안의 서명이 없음"), "--acknowledge",
-        ),
+        (apart, "--credentials", file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml"),
+        (named, "acknowledgement", others, "--acknowledge"),
+        (fresh, "acknowledgement", Both("none within 24 h", "24시간 안의 서명이 없음"), "--acknowledge"),
     )  # fmt: skip
     return [Fault(key, found, expected) for good, key, found, expected in tests if not good]
 
