@@ -2456,13 +2456,15 @@ class FrameDecoder:
             quotes.append(_new_tuple(Quote, values))
         return quotes
 
-    def _trade(self, f: list[str]) -> Trade:
-        """Read one H0STCNT0 record field by field.
+    def _trade(self, f: list[str]) -> Trade | None:
+        """Read one H0STCNT0 record field by field; None of a block or a basket, agreed beside the book.
 
         The totals of the day must fit: the engine takes trades below a total for old ones, so one
         wild total would make it deaf. Within a day limits keep prices within 1.9 times of their
         mean, on the first day of a listing within 6.7 times (rule); 10 is beyond both.
         """
+        if f[34][1:2] in ("2", "3"):  # NEW_MKOP_CLS_CODE (doc)
+            return None
         if f[33] == self._day_text:
             moment = self._times.get(f[1]) or self._time(f[1])
         else:  # its own date: after a reconnect it may be yesterday's
@@ -7680,7 +7682,8 @@ def morning_lines(core: Core, names: Callable[[str], str]) -> list[Alert]:
     if doubts:
         lines.append(Alert("doubts_line", {"count": doubts}))
     halted = () if core.ledger.level is KillLevel.ACTIVE else ("level",)
-    return lines + [Alert("hold_line", {"what": name}) for name in (*core.ledger.holds, *halted)]
+    holds = (*core.ledger.holds, *halted, *("action",) * bool(core.ledger.actions))
+    return lines + [Alert("hold_line", {"what": name}) for name in holds]
 
 
 def say(alert: Alert, language: str) -> str:

@@ -317,6 +317,8 @@ def test_a_question_of_the_day_before_is_still_open():
     night(bench, 23_300, 23_300, 10)
     assert SYMBOL in bench.ledger.actions
     assert alerts(bench.actions).count("corporate_action") == 1
+    said = bot.morning_lines(bench.engine.core, str)
+    assert [each.values["what"] for each in said if each.code == "hold_line"] == ["action"]
     assert sells(bench.trade(23_400) + bench.wait(20)) == []
     bench.command("levels", text=f"{SYMBOL}=scale")
     assert bench.ledger.position(SYMBOL).plan == bot.ExitPlan(22_600, 25_000)

@@ -252,6 +252,14 @@ def test_trades_of_odd_hours_are_read(changes, volume):
         )
 
 
+@pytest.mark.parametrize("code", ["22", "23", "12", "33"])
+def test_a_block_is_no_trade_of_the_market(code):
+    """Its price was agreed beside the book: it would fire stops far from it. The others of its frame are read."""
+    assert bot.FrameDecoder(day=DAY).decode(trade_frame(f34=code, f2="64600")) == []
+    pair = trade_frame(f34=code).replace("|001|", "|002|") + "^" + OFFICIAL_TRADE[15:]
+    assert len(bot.FrameDecoder(day=DAY).decode(pair)) == 1
+
+
 def test_a_frame_of_eleven_records_is_read():
     """As many were seen in one frame of a busy second."""
     frame = "0|H0STCNT0|011|" + "^".join([OFFICIAL_TRADE[15:]] * 11)

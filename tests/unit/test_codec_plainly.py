@@ -65,7 +65,12 @@ def moment(day, clock):
 
 
 def plain_trade(f, day):
-    """Read a trade: fields 0 1 2 12 13 14 33 35; its totals must hold it, the mean be near."""
+    """Read a trade: fields 0 1 2 12 13 14 33 34 35; its totals must hold it, the mean be near.
+
+    A block or a basket (second digit of field 34) is no price of the market.
+    """
+    if f[34][1:2] in ("2", "3"):
+        return None
     at = moment(f[33], f[1])
     price, shares, total, value = (number(f[n]) for n in (2, 12, 13, 14))
     if not (0 < shares <= total and price):
