@@ -310,6 +310,7 @@ a part of an exit
 .today.fees_krw: 119 / 148
 .today.taxes_krw: 544 / 952
 .today.fills: 3 / 4
+.today.sold[005930]: 4 / 7
 .cash_krw: 8221197 / 8424760
 
 the rest of an exit
@@ -330,6 +331,7 @@ the rest of an exit
 .today.fees_krw: 119 / 177
 .today.taxes_krw: 544 / 1360
 .today.fills: 3 / 4
+.today.sold[005930]: 4 / 10
 .today.losses[]: 1 / 2
 .today.losses[005930]: - / 1
 .today.lost_at[]: 10:00 / 10:01
@@ -407,6 +409,7 @@ the next day
 .today.taxes_krw: 544 / 0
 .today.orders: 5 / 0
 .today.fills: 3 / 0
+.today.sold[005930]: 4 / -
 .today.losses[069500]: 1 / -
 .today.losses[]: 1 / -
 .today.lost_at[069500]: 10:00 / -
