@@ -6333,7 +6333,7 @@ class Engine:
             return
         state.view.quote = quote
         state.note_auction(quote.in_auction, self.core.now)
-        if self._hears_quotes:
+        if self._hears_quotes and self.core.phase in (Phase.CONTINUOUS, Phase.CLOSING_AUCTION):
             self._consult(state, self.strategy.on_quote, quote)
 
     def _on_bar(self, state: SymbolState, bar: Bar) -> None:

@@ -378,6 +378,26 @@ def test_a_trade_outside_the_session_fires_no_stop(at):
     assert bench.state.last_trade is before
 
 
+class Watcher(Scripted):
+    """Sells on the first bid below 69,000."""
+
+    def on_quote(self, view, quote):
+        return view.sell("low", "low bid") if 0 < quote.bid < 69_000 else None
+
+
+@pytest.mark.parametrize(("at", "goes"), [("08:45", 0), ("10:00", 1), ("15:24", 1), ("15:36", 0)])
+def test_a_strategy_is_asked_about_no_quote_outside_the_session(at, goes):
+    """A bid of the opening auction is no price yet: a sale decided on it would leave at the open."""
+    bench = Bench(Watcher(), flat_at=None).start()
+    bench.hold_shares(plan=bot.ExitPlan(40_000))
+    bench.at("15:31:00")
+    bench.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    bench.totals = dict.fromkeys(bench.totals, 0)
+    bench.start(at, [(SYMBOL, 10)])
+    bench.quote(60_000)
+    assert (bench.state.exit is not None) == goes
+
+
 def test_a_rule_gives_the_owners_own_level_back_in_the_morning():
     """He stopped entries, the day's loss took resting ones back: the next day his word holds."""
     bench = overnight(84_000)
