@@ -134,7 +134,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -3053,7 +3053,7 @@ class Ledger:
         self.orders: dict[str, Order] = {}  # by intent id
         self._alive: dict[str, Order] = {}  # those of them that are or may be open
         self.by_number: dict[tuple[date, str], str] = {}  # (trade date, number) -> intent id
-        self.positions: dict[str, Position] = {}
+        self.positions: dict[str, Position] = defaultdict(Position)
         self.external: dict[str, int] = {}  # shares of the account that are not ours
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
         self.closes: dict[str, CloseKept] = {}
@@ -3136,10 +3136,7 @@ class Ledger:
 
     def position(self, symbol: str) -> Position:
         """Return the position of a symbol, an empty one if there is none."""
-        found = self.positions.get(symbol)
-        if found is None:
-            found = self.positions[symbol] = Position()
-        return found
+        return self.positions[symbol]
 
     def held(self) -> dict[str, Position]:
         """Return the positions that hold shares, by symbol."""

@@ -45,7 +45,7 @@ LAST_PURE_SECTION = 17
 PURE_IMPORTS = frozenset({
     "AES", "BaseModel", "Callable", "ConfigDict", "Counter", "Decimal", "Field", "Fraction", "Generic",
     "Iterable", "Literal", "Mapping", "NamedTuple", "SecretStr", "UTC", "ValidationError", "abc", "binascii",
-    "clock_time", "dataclass", "date", "datetime", "deque", "difflib", "enum", "field",
+    "clock_time", "dataclass", "date", "datetime", "defaultdict", "deque", "difflib", "enum", "field",
     "field_validator", "functools", "get_args", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator",
     "re", "replace", "TypeVar", "timedelta", "timezone", "urllib", "yaml",
 })  # fmt: skip
