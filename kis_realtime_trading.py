@@ -10711,13 +10711,7 @@ def status_of(trader: Trader) -> dict[str, Any]:
     """Return the status: money in won, times in KST; fields of version 1 only grow."""
     core, profile, clock = trader.engine.core, trader.profile, trader.clock
     ledger, now = core.ledger, clock.now()
-    book = trader.broker.decoder.books.get
-    named = trader.bridge.name  # the code where nobody knows one
-    symbols = [
-        _status_of_symbol(core, each, now)
-        | {"name": named(each).removeprefix(each), "book": book(each)}
-        for each in core.symbols
-    ]
+    symbols = [_status_of_symbol(trader, each, now) for each in core.symbols]
     ages = [each["age_s"] for each in symbols if each["age_s"] is not None]
     logs = [each for each in logging.getLogger().handlers if isinstance(each, LogThread)]
     opened = sum(each["gain_krw"] for each in symbols)
@@ -10783,7 +10777,8 @@ def _status_of_holds(core: Core, language: str) -> list[dict[str, Any]]:
     return found
 
 
-def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
+def _status_of_symbol(trader: Trader, symbol: str, now: datetime) -> dict[str, Any]:
+    core = trader.engine.core
     state, position = core.symbols[symbol], core.ledger.position(symbol)
     trade, instrument, plan = state.last_trade, state.instrument, position.plan
     base = instrument.base_price if instrument else 0
@@ -10799,6 +10794,8 @@ def _status_of_symbol(core: Core, symbol: str, now: datetime) -> dict[str, Any]:
         "gain_pct": round(float(100 * gain / position.cost), 2) if position.cost else 0.0,
         "exiting": position.exit_reason, "halted": state.halted,
         "blocked": instrument.blocked if instrument else "",
+        "name": trader.bridge.name(symbol).removeprefix(symbol),  # "" where nobody knows one
+        "book": trader.broker.decoder.books.get(symbol),
     }  # fmt: skip
 
 
