@@ -6885,20 +6885,6 @@ RECORD_SEGMENT_BYTES = 64 * 1024 * 1024
 RECORD_WAITING = 64 * 1024 * 1024  # characters that a slow disk may leave in memory
 
 
-def prune_recordings(folder: Path, now: datetime, days: int) -> None:
-    """Delete recordings of days older than `days`. What cannot be deleted is logged, never fatal.
-
-    The newest, which may be open, stays.
-    """
-    oldest = f"{now - timedelta(days=days):%Y%m%d}"
-    try:
-        for file in sorted(folder.glob("*.gz"))[:-1]:
-            if file.name[:8] < oldest:
-                file.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("old recordings stay: %s", error)
-
-
 class Recorder:
     """Writes what the engine is given, in its order, for replays.
 
@@ -6910,14 +6896,15 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: Path, started: datetime, header: Mapping[str, Any], most_bytes: int = 1 << 60
-    ) -> None:
+        self, folder: Path, started: datetime, header: Mapping[str, Any], most_bytes: int = 1 << 60,
+        kept_days: int = 30,
+    ) -> None:  # fmt: skip
         folder.mkdir(mode=0o700, exist_ok=True)
         self.path = self._free(folder, started)  # the segment being written
         self.header_of_now: Callable[[], Mapping[str, Any]] = dict  # for the file of a later day
         self.holds_now: Callable[[], Mapping[str, datetime]] = dict  # likewise
         self.secrets: Sequence[Secret] = ()
-        self._most, self._room = most_bytes, 0
+        self._most, self._kept, self._room = most_bytes, timedelta(days=kept_days), 0
         self._lines: list[str] = ["S" + json.dumps(header, ensure_ascii=False)]
         self._last_time = NEVER
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -6933,9 +6920,8 @@ class Recorder:
             path = folder / path.name.replace("-0000", "x-0000")
         return path
 
-    def begin_day(self, now: datetime, kept_days: int = 30) -> None:
-        """Go on in a file of this day, with which a replay may begin; old days go."""
-        prune_recordings(self.path.parent, now, kept_days)
+    def begin_day(self, now: datetime) -> None:
+        """Go on in a file of this day, with which a replay may begin."""
         if self._begun.name.startswith(f"{now:%Y%m%d}"):
             return
         self.flush()
@@ -7005,7 +6991,7 @@ class Recorder:
     def _write(self, member: bytes, path: Path | None) -> None:
         if path or self._written >= RECORD_SEGMENT_BYTES:
             self._begin_segment(path)
-        if len(member) > self._room:
+        if path or len(member) > self._room:
             self._make_room(len(member))
         if os.write(self._file, member) < len(member):  # no room for the rest
             os.ftruncate(self._file, self._written)
@@ -7021,13 +7007,19 @@ class Recorder:
         os.close(old)
 
     def _make_room(self, size: int) -> None:
-        """Delete the oldest recordings, never that of this day, until so many bytes fit."""
+        """Delete recordings of days long past, then the oldest until so many bytes fit.
+
+        That of this day stays, and so does, counted, what cannot be deleted.
+        """
         files = {file: file.stat().st_size for file in sorted(self.path.parent.glob("*.gz"))}
         own = self.path.name.rpartition("-")[0]
+        first = f"{datetime.strptime(own[:8], '%Y%m%d') - self._kept:%Y%m%d}"
         for file in files:
-            if sum(files.values()) + size > self._most and not file.name.startswith(own):
-                files[file] = 0
-                file.unlink(missing_ok=True)
+            go = file.name[:8] < first or sum(files.values()) + size > self._most
+            if go and not file.name.startswith(own):
+                with contextlib.suppress(OSError):
+                    file.unlink(missing_ok=True)
+                    files[file] = 0
         self._room = self._most - sum(files.values())
         if size > self._room:
             raise OSError(errno.EFBIG, "bot.record_max_mb is reached")
@@ -11349,7 +11341,7 @@ class Trader:
         self.counts.clear()
         self.inbox.lost = 0
         if self.recorder:
-            self.recorder.begin_day(self.clock.now(), self.bot.record_days)
+            self.recorder.begin_day(self.clock.now())
         self._bars_before = self.engine.bars_closed
         self.broker.begin_day(session.day)
         socket.deliver, socket.on_change = self.inbox.put, self._on_feed
@@ -12120,7 +12112,7 @@ def start_recorder(
 
     first, most = header(past.since_flat), bot.record_max_mb * 1_000_000
     try:
-        recorder = Recorder(folder / "records", now, first, most)
+        recorder = Recorder(folder / "records", now, first, most, bot.record_days)
     except OSError as error:
         log.warning("nothing is recorded: %s", error)
         return None

@@ -994,8 +994,8 @@ def test_old_recordings_go_by_the_day_of_their_data(tmp_path):
     """The newest stay; one process of many days has a file for each of them."""
     for n in range(1, 21):
         (tmp_path / f"202611{n:02d}-085000-0000.gz").write_bytes(b"x")
-    bot.prune_recordings(tmp_path, edge.at("16:00"), days=12)
-    left = sorted(file.name[:8] for file in tmp_path.iterdir())
+    bot.Recorder(tmp_path, edge.at("16:00"), {}, kept_days=12).close()
+    left = sorted({file.name[:8] for file in tmp_path.iterdir()})
     assert left == [f"202611{n:02d}" for n in range(8, 21)]
 
 

@@ -238,15 +238,24 @@ def test_a_silent_log_writes_its_file_only(tmp_path):
     assert len((tmp_path / "bot.log").read_text().splitlines()) == 2
 
 
-def test_of_recordings_that_are_all_too_old_the_newest_stays(tmp_path):
-    """It may be open; a name of the day itself is not older than the day."""
+def test_of_recordings_that_are_all_too_old_the_open_one_stays(tmp_path):
+    """A name of the first day that is kept is not older than it; each new day counts anew."""
     names = [f"2026{day}-085000-000{n}.gz" for day in ("1001", "1002", "1003") for n in range(2)]
     for name in names:
         (tmp_path / name).write_bytes(b"x")
-    bot.prune_recordings(tmp_path, AT, days=(AT.date() - bot.date(2026, 10, 2)).days)
-    assert sorted(os.listdir(tmp_path)) == names[2:]
-    bot.prune_recordings(tmp_path, AT, days=1)
-    assert os.listdir(tmp_path) == names[-1:]
+    kept = (AT.date() - bot.date(2026, 10, 2)).days
+    recorder = bot.Recorder(tmp_path, AT, {}, kept_days=kept)
+    recorder.flush()
+    assert recorder.settle(5)
+    today = recorder.path.name
+    assert sorted(os.listdir(tmp_path)) == [*names[2:], today]
+    recorder.begin_day(AT + timedelta(days=1))
+    assert recorder.settle(5)
+    assert sorted(os.listdir(tmp_path)) == [*names[4:], today, recorder.path.name]
+    recorder._kept = timedelta()
+    recorder.begin_day(AT + timedelta(days=2))
+    recorder.close()
+    assert os.listdir(tmp_path) == [recorder.path.name]
 
 
 @pytest.mark.parametrize("over", [0, 1])
