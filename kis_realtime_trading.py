@@ -7518,19 +7518,15 @@ def phone_status(status: Mapping[str, Any], korean: bool) -> str:
     held, up = sum(bool(e["position"]) for e in status["symbols"]), status["feed"]["connected"]
     names = {"all": ""} | {e["symbol"]: f"{e['name'] or e['symbol']}: " for e in status["symbols"]}
     holds = [f"⏸ {names[each['scope']]}{each['text']}" for each in status["holds"][:3]]
+    mode, level, phase = status["mode"], status["level"], status["phase"].replace("_", " ")
+    won, percent = f"{day['result_krw']:+,}", f"{day['result_pct']:+.2f}"
+    lines = [f"today {won} won ({percent}%) · {held} held"]
+    lines += [f"feed {'up' if up else 'down'} · {count} open orders"]
     if korean:
-        phase, level = PHASE_WORDS[status["phase"]], LEVEL_WORDS[status["level"]]
-        return "\n".join([
-            f"{in_korean(status['mode'])} · {status['account_tail']} · {phase} · {level}",
-            f"오늘 {day['result_krw']:+,}원 ({day['result_pct']:+.2f}%) · 보유 {held}종목",
-            f"시세 {'연결됨' if up else '끊김'} · 미체결 {count}건", *holds,
-        ])  # fmt: skip
-    phase = status["phase"].replace("_", " ")
-    return "\n".join([
-        f"{status['mode']} · {status['account_tail']} · {phase} · {status['level']}",
-        f"today {day['result_krw']:+,} won ({day['result_pct']:+.2f}%) · {held} held",
-        f"feed {'up' if up else 'down'} · {count} open orders", *holds,
-    ])  # fmt: skip
+        mode, phase, level = in_korean(mode), PHASE_WORDS[status["phase"]], LEVEL_WORDS[level]
+        lines = [f"오늘 {won}원 ({percent}%) · 보유 {held}종목"]
+        lines += [f"시세 {'연결됨' if up else '끊김'} · 미체결 {count}건"]
+    return "\n".join([f"{mode} · {status['account_tail']} · {phase} · {level}", *lines, *holds])
 
 
 class AlarmRule(NamedTuple):
