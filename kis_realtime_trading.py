@@ -9039,14 +9039,13 @@ class TelegramBot:
                     updates = await bot.get_updates(
                         offset=offset, timeout=20, limit=20, allowed_updates=kinds
                     )
-            except (Forbidden, InvalidToken) as error:
-                self.trouble = f"Telegram refuses us ({error})"
-                await asyncio.sleep(LONG_PAUSE_S)
-                continue
             except Exception as error:  # also an answer that the library cannot read
-                if isinstance(error, Conflict):  # a second poller: perhaps a stolen token
+                refused = isinstance(error, Forbidden | InvalidToken)
+                pause = LONG_PAUSE_S if refused else next(pauses)
+                if refused:
+                    self.trouble = f"Telegram refuses us ({error})"
+                elif isinstance(error, Conflict):  # a second poller: perhaps a stolen token
                     self.trouble = "another program reads this bot's messages"
-                pause = next(pauses)
                 log.warning("Telegram: %s; listening again in %.0f s", type(error).__name__, pause)
                 await asyncio.sleep(pause)
                 continue
