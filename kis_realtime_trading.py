@@ -6414,24 +6414,26 @@ class Engine:
             core.set_level(KillLevel.REDUCE_ONLY, why, by_rule=True)
 
     def _keep_closes(self) -> None:
-        """Keep the close of what is held over night: the next morning is compared with it."""
+        """Keep the close of what is held over night, and before it, if this ends early, the last price."""
         core, session = self.core, self.core.session
-        if session is None or core.now < session.close + CLOSE_SETTLES:
+        if session is None or core.now < session.auction_start:
             return
+        settled = session.close + CLOSE_SETTLES
+        late = core.now >= settled
         trades = [state.last_trade for state in core.symbols.values() if state.last_trade]
         heard = max((trade.ts_exchange for trade in trades), default=NEVER)
         if "clock" in core.holds and heard < session.auction_start:
             return  # by a clock that may be wrong: no trade of the exchange is so late
         for symbol, state in core.symbols.items():
             kept, price = core.ledger.closes.get(symbol), core.fresh_price(symbol)
-            if not (state.view.position.quantity and price) or (kept and kept.day == session.day):
+            known = kept and kept.day == session.day and not (late and kept.at < settled)
+            if known or not (state.view.position.quantity and price):
                 continue
-            last = state.last_trade
-            heard_at = last.ts_exchange if last else NEVER
-            sure = max(heard_at, state.quoted.asked_at) >= session.close
-            if sure or core.now >= session.close + timedelta(seconds=80):
+            heard_at = state.last_trade.ts_exchange if state.last_trade else NEVER
+            sure = late and max(heard_at, state.quoted.asked_at) >= session.close
+            if sure or not late or core.now >= session.close + timedelta(seconds=80):
                 core.apply(CloseKept(symbol, price, session.day, sure, core.now))
-                if state.exit or core.settings.flat_at:
+                if late and (state.exit or core.settings.flat_at):
                     quantity = state.view.position.quantity
                     why = state.exit.reason if state.exit else "end of day"
                     age_s = (core.now - core.list_asked_at).total_seconds()

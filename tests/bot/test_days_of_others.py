@@ -398,6 +398,22 @@ def test_a_strategy_is_asked_about_no_quote_outside_the_session(at, goes):
     assert (bench.state.exit is not None) == goes
 
 
+@pytest.mark.parametrize(("ends", "base", "asked"), [
+    ("15:25:00", 52_500, True), ("15:25:00", 70_100, False), ("15:25:00", 65_000, False), ("15:10:00", 52_500, False),
+])  # fmt: skip
+def test_a_program_that_ends_before_the_close_sees_the_ex_date(ends, base, asked):
+    """It died at 15:25: the price of 15:20 stands in for the close, unless they may differ by trading."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=LEVELS)
+    bench.at("15:09:00")
+    bench.trade(70_000)
+    bench.at(ends)
+    again = Bench(ledger=bench.ledger, flat_at=None)
+    again.now = datetime.combine(NEXT_DAY, time(8, 30), bot.KST)
+    wake(again, base, 10)
+    assert (SYMBOL in again.ledger.actions) is asked
+
+
 def test_a_rule_gives_the_owners_own_level_back_in_the_morning():
     """He stopped entries, the day's loss took resting ones back: the next day his word holds."""
     bench = overnight(84_000)
