@@ -1048,10 +1048,10 @@ class Position:
     """Shares of ours in one stock; average cost exact, fees not included."""
 
     quantity: int = 0
-    cost: Fraction = Fraction(0)
+    cost: int | Fraction = 0
     plan: ExitPlan | None = None
     opened_at: datetime | None = None
-    result: Fraction = Fraction(0)  # of this round so far, after costs
+    result: int | Fraction = 0  # of this round so far, after costs
     exit_reason: str = ""  # why it is being closed
     owners: bool = False  # opened by the owner's own `buy`: no wish of a strategy sells it
 
@@ -1080,7 +1080,7 @@ class Position:
 class DayTotals:
     """What a day brought, won. `gross` is exact; show it rounded."""
 
-    gross: Fraction = Fraction(0)
+    gross: int | Fraction = 0
     fees_krw: int = 0
     taxes_krw: int = 0
     orders: int = 0
@@ -1098,7 +1098,7 @@ class DayTotals:
         return (2 * gross.numerator + gross.denominator) // (2 * gross.denominator)
 
     @property
-    def exact_net(self) -> Fraction:
+    def exact_net(self) -> int | Fraction:
         """Realised result net of costs, to the part of a won."""
         return self.gross - (self.fees_krw + self.taxes_krw)
 
@@ -3058,7 +3058,7 @@ class Ledger:
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
         self.closes: dict[str, CloseKept] = {}
         self.actions: dict[str, ActionSeen] = {}  # corporate actions without an answer
-        self.overnight: dict[str, tuple[int, Fraction]] = {}  # shares and cost as the day began
+        self.overnight: dict[str, tuple[int, int | Fraction]] = {}  # shares and cost as the day began
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken
@@ -3290,7 +3290,7 @@ class Ledger:
         position = self.position(symbol)
         quantity = max(0, min(quantity, position.quantity))
         if quantity:
-            shares, cost = self.overnight.get(symbol, (0, Fraction(0)))
+            shares, cost = self.overnight.get(symbol, (0, 0))
             gone = min(quantity, shares)  # what nobody of ours sold brings no result today
             if shares:
                 self.overnight[symbol] = (shares - gone, cost - cost * Fraction(gone, shares))
@@ -4542,9 +4542,7 @@ class DayFacts:
         for symbol, position in self.ledger.positions.items():
             if position.quantity:
                 price = self.fresh_price(symbol) or self.price_or_cost(symbol)
-                cost = position.cost
-                whole = cost.denominator == 1  # nearly always; a Fraction reckons slowly
-                result += price * position.quantity - (cost.numerator if whole else cost)
+                result += price * position.quantity - position.cost
         worth, paid = self._carried()
         return math.floor(result - worth + paid)
 
@@ -4667,10 +4665,10 @@ class Core(DayFacts):
         """Apply an entry and journal it. An illegal event stops its symbol, never the program."""
         ref = getattr(entry, "intent_id", "")
         order = self.ledger.orders.get(ref)
-        before, spent, worth = Position(), 0, Fraction(0)
+        was: tuple[Position, int, int | Fraction] | None = None
         if order and isinstance(entry, OrderUpdate) and entry.event is OrderEvent.FILL:
-            spent, worth = order.filled_amount_krw, self.ledger.today.exact_net
-            before.take(self.ledger.position(order.intent.symbol).values())
+            held = Position(*self.ledger.position(order.intent.symbol).values())
+            was = held, order.filled_amount_krw, self.ledger.today.exact_net
         try:
             booked = self.ledger.apply(entry)
         except IllegalTransition as error:
@@ -4678,7 +4676,8 @@ class Core(DayFacts):
             return 0
         ours = isinstance(entry, OrderIntent) and entry.purpose != "external"
         self.out.append(Record("intent" if ours else "ledger", ref, entry))
-        if order and booked:
+        if order and booked and was:  # a fill
+            before, spent, worth = was
             gain = before.result + self.ledger.today.exact_net - worth
             self._after_fill(order, booked, order.filled_amount_krw - spent)
             left = self.ledger.position(order.intent.symbol).quantity
@@ -4717,7 +4716,7 @@ class Core(DayFacts):
         self.on_fill(order, shares, price)
         self.ask("cash")
 
-    def _tell_round(self, order: Order, before: Position, gain: Fraction) -> None:
+    def _tell_round(self, order: Order, before: Position, gain: int | Fraction) -> None:
         """Tell what a round trip earned after all its costs; per cent of what the shares cost."""
         intent, opened = order.intent, before.opened_at or self.now
         paid = before.average_price * order.filled_quantity

@@ -17,7 +17,7 @@ from typing import Any, Literal
 GroupBy = Literal["day", "week", "month", "symbol", "reason", "hour"]
 
 
-def won(exact: Fraction) -> int:
+def won(exact: int | Fraction) -> int:
     """Round half up to whole won, as the ledger does."""
     return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
 

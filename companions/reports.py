@@ -62,7 +62,7 @@ class _Trip:
     sold_krw: int = 0
     fees: int = 0
     taxes: int = 0
-    gain: Fraction = Fraction(0)
+    gain: int | Fraction = 0
     reason: str = ""
     entries: list[str] = field(default_factory=list)
     exits: list[str] = field(default_factory=list)
@@ -71,19 +71,24 @@ class _Trip:
         """Return it as it ended."""
         return RoundTrip(
             symbol, name, self.opened_at, at, self.shares, self.sold, self.bought_krw, self.sold_krw,
-            self.fees, self.taxes, self.gain, self.entry_reason, self.reason or "owner",
+            self.fees, self.taxes, Fraction(self.gain), self.entry_reason, self.reason or "owner",
             tuple(self.entries), tuple(self.exits),
         )  # fmt: skip
 
 
 class Accountant:
-    """Applies ledger rows one by one and notes what each changed. Feed it rows in order."""
+    """Applies ledger rows one by one and notes what each changed. Feed it rows in order.
 
-    def __init__(self, stock_fee_pct: Decimal, fund_fee_pct: Decimal) -> None:
-        self.ledger = bot.Ledger(stock_fee_pct, fund_fee_pct)
+    `ledger` is one of its own, or (a backtest) the one that an engine keeps through it.
+    """
+
+    def __init__(
+        self, stock_fee_pct: Decimal, fund_fee_pct: Decimal, ledger: bot.Ledger | None = None
+    ) -> None:
+        self.ledger = ledger or bot.Ledger(stock_fee_pct, fund_fee_pct)
         self.trips: list[RoundTrip] = []
         self.days: list[DayResult] = []
-        self.by_symbol: dict[tuple[date, str], tuple[Fraction, int, int]] = {}
+        self.by_symbol: dict[tuple[date, str], tuple[int | Fraction, int, int]] = {}
         self.orders: list[OrderLine] = []
         self.under_way: dict[str, _Trip] = {}
         self.price_of: Callable[[str], int] = lambda symbol: 0
@@ -114,17 +119,17 @@ class Accountant:
                 )
             ) from None
 
-    def take_entry(self, entry: bot.LedgerEntry) -> None:
-        """Apply an entry and note what it changed."""
+    def take_entry(self, entry: bot.LedgerEntry) -> int:
+        """Apply an entry and note what it changed; return the shares booked, as the ledger does."""
         if isinstance(entry, bot.DayOpened):
             self.end_day()
         order = self.ledger.orders.get(getattr(entry, "intent_id", ""))
         if isinstance(entry, bot.OrderUpdate) and order is not None and order.own:
-            self._take_update(entry, order)
-        else:
-            reason = self._exit_reasons() if self.under_way else {}
-            self.ledger.apply(entry)
-            self._notice_taken_away(reason, entry.at)
+            return self._take_update(entry, order)
+        reason = self._exit_reasons() if self.under_way else {}
+        booked = bot.Ledger.apply(self.ledger, entry)
+        self._notice_taken_away(reason, entry.at)
+        return booked
 
     def name_of(self, symbol: str) -> str:
         """Return the name of a stock as the journal knows it, "" otherwise."""
@@ -134,16 +139,18 @@ class Accountant:
     def _exit_reasons(self) -> dict[str, str]:
         return {symbol: self.ledger.position(symbol).exit_reason for symbol in self.under_way}
 
-    def _take_update(self, entry: bot.OrderUpdate, order: bot.Order) -> None:
+    def _take_update(self, entry: bot.OrderUpdate, order: bot.Order) -> int:
+        if entry.event is not bot.OrderEvent.FILL:  # nothing else moves money
+            return bot.Ledger.apply(self.ledger, entry)
         today, symbol = self.ledger.today, order.intent.symbol
         position = self.ledger.position(symbol)
         gross, fees, taxes = today.gross, today.fees_krw, today.taxes_krw
         shares, amount = order.filled_quantity, order.filled_amount_krw
         exit_reason = position.exit_reason
-        self.ledger.apply(entry)
+        booked = bot.Ledger.apply(self.ledger, entry)
         shares, amount = order.filled_quantity - shares, order.filled_amount_krw - amount
         if not shares and not amount:
-            return
+            return booked
         fees, taxes = today.fees_krw - fees, today.taxes_krw - taxes
         net = today.gross - gross - fees - taxes
         self._book_day(symbol, net, fees, taxes)
@@ -158,6 +165,7 @@ class Accountant:
             ids = trip.exits
         ids += [order.intent.intent_id] if order.intent.intent_id not in ids else []
         self._settle(symbol, trip, entry.at)
+        return booked
 
     def _trip_of(self, symbol: str, order: bot.Order, at: datetime, shares: int) -> _Trip:
         """Return the round trip that a fill belongs to: under way, a new one, or the last one.
@@ -197,10 +205,10 @@ class Accountant:
                 self.under_way[symbol].reason = "owner"
                 self._close(symbol, at)
 
-    def _book_day(self, symbol: str, net: Fraction, fees: int, taxes: int) -> None:
+    def _book_day(self, symbol: str, net: int | Fraction, fees: int, taxes: int) -> None:
         assert self.ledger.day is not None
         key = (self.ledger.day, symbol)
-        before = self.by_symbol.get(key, (Fraction(0), 0, 0))
+        before = self.by_symbol.get(key, (0, 0, 0))
         self.by_symbol[key] = (before[0] + net, before[1] + fees, before[2] + taxes)
 
     def held(self) -> dict[str, int]:
@@ -247,7 +255,7 @@ class Accountant:
             found.append(OpenPosition(
                 symbol, self.name_of(symbol), quantity, position.average_price, price,
                 won(price * quantity - position.cost) if price else 0,
-                trip.gain if trip else Fraction(0), position.opened_at,
+                Fraction(trip.gain if trip else 0), position.opened_at,
                 plan.stop_price if plan else 0, plan.target_price if plan else 0,
             ))  # fmt: skip
         return found
@@ -341,8 +349,8 @@ def report_of(
 
     days = tuple(day for day in accountant.days if inside(day.day, symbol))
     by_symbol = tuple(
-        DaySymbol(day, of, *figures)
-        for (day, of), figures in accountant.by_symbol.items()
+        DaySymbol(day, of, Fraction(net), fees, taxes)
+        for (day, of), (net, fees, taxes) in accountant.by_symbol.items()
         if inside(day, of)
     )
     trips = tuple(trip for trip in accountant.trips if inside(trip.day, trip.symbol))

@@ -191,9 +191,8 @@ class Stage:
             self.journal.verify()
         self._books = Books((settings.stock_fee_pct, settings.fund_fee_pct), path)
         self._path = path
-        ledger = bot.Ledger(settings.stock_fee_pct, settings.fund_fee_pct)
         kind = bot.Engine if options.bars else BarEngine
-        self.engine = kind(settings, strategy, ledger, False)
+        self.engine = kind(settings, strategy, self._books.ledger, False)
         self.broker = Broker(
             options.rules, options.money, settings.stock_fee_pct, settings.fund_fee_pct,
             frozenset({*settings.funds, *history.funds}), markets=history.markets,
