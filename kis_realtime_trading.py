@@ -3058,7 +3058,7 @@ class Ledger:
         self.stopped: dict[str, str] = {}  # symbol -> why nothing more is begun in it today
         self.closes: dict[str, CloseKept] = {}
         self.actions: dict[str, ActionSeen] = {}  # corporate actions without an answer
-        self.overnight: dict[str, tuple[int, int | Fraction]] = {}  # shares and cost as the day began
+        self.overnight: dict[str, tuple[int, int | Fraction]] = {}  # shares, cost of the morning
         self.holds: dict[str, datetime] = {}  # lasting reasons to begin nothing, with their begin
         self.day: date | None = None
         self.account_day: date | None = None  # of the last AccountTaken

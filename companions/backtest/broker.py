@@ -17,6 +17,7 @@ functions, so that both books must agree to the won.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -234,13 +235,21 @@ class Broker:
         """Tell whether a list would show a row."""
         return bool(self._live)
 
+    def listed(self) -> Collection[Working]:
+        """Return what a list would show."""
+        return self._live.values()
+
+    def forget_ended(self) -> None:
+        """Show no more what has ended: a list has shown it."""
+        self._live = {o.number: o for o in self._live.values() if o.left > 0}
+
     def order_list(self) -> bot.OrderList:
         """Return today's list, without rows that were shown in their last state already.
 
         An absent row proves nothing to the engine, so a short list is as good as the whole one.
         """
         news = tuple(self._live.values())
-        self._live = {o.number: o for o in news if o.left > 0}
+        self.forget_ended()
         return bot.OrderList(tuple(
             bot.BrokerOrder(
                 order_no=o.number, original_no=o.original, branch="06010", symbol=o.intent.symbol,

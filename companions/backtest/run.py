@@ -17,7 +17,7 @@ import itertools
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,10 +26,12 @@ import kis_realtime_trading as bot
 from companions import reports
 from companions.backtest.books import Books, Rows
 from companions.backtest.broker import Broker, Rules, instrument
+from companions.backtest.engine import BarEngine
 from companions.backtest.history import History
 from companions.backtest.metrics import metrics_of, returns_of
+from companions.backtest.minutes import by_day, by_minute, scaled
 from companions.backtest.path import OFFSETS, Leg, high_comes_first, parts
-from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, BarEngine, ThinLane, Watched, idle
+from companions.backtest.thin import ACCOUNT_EVERY, LIST_EVERY, ThinLane, Watched, idle
 
 ANSWER = timedelta(seconds=0.3)
 PATIENCE_S = 300.0  # for the disk
@@ -126,40 +128,18 @@ def run(
         )
     stage, began = Stage(settings, strategy, history, options, path), time.perf_counter()
     days = history.days()
-    by_day = {symbol: _by_day(bars) for symbol, bars in history.minutes.items()}
+    daily = {symbol: by_day(bars) for symbol, bars in history.minutes.items()}
     gc.freeze()  # a history is many objects, and none of them is garbage
     seldom = gc.get_threshold()
     gc.set_threshold(100_000)
     try:
         for done, day in enumerate(days, 1):
-            stage.trade_day(day, {symbol: by_day[symbol].get(day, []) for symbol in symbols})
+            stage.trade_day(day, {symbol: daily[symbol].get(day, []) for symbol in symbols})
             options.on_day(done, len(days))
     finally:
         gc.set_threshold(*seldom)
         gc.unfreeze()
     return stage.result(sum(map(len, history.minutes.values())), time.perf_counter() - began)
-
-
-def _by_day(bars: Sequence[bot.Bar]) -> dict[date, list[bot.Bar]]:
-    return {day: list(of) for day, of in itertools.groupby(bars, lambda bar: bar.start.date())}
-
-
-def _scaled(bar: bot.Bar, factor: float) -> bot.Bar:
-    """Return a day in the price scale of an ex-day: known from that day on, never before."""
-    prices = (bar.open, bar.high, bar.low, bar.close)
-    first, high, low, last = (max(1, round(each * factor)) for each in prices)
-    volume = round(bar.volume / factor)
-    return replace(bar, open=first, high=high, low=low, close=last, volume=volume)
-
-
-def by_minute(minutes: dict[str, list[bot.Bar]]) -> list[tuple[datetime, list[bot.Bar]]]:
-    """Return the bars of a day minute by minute, in order of the codes within each."""
-    found: dict[datetime, list[bot.Bar]] = {}
-    for _, bars in sorted(minutes.items()):
-        for bar in bars:
-            if bar.volume:  # a minute without a trade has no price
-                found.setdefault(bar.start, []).append(bar)
-    return sorted(found.items())
 
 
 class PatientJournal(bot.Journal):
@@ -198,6 +178,8 @@ class Stage:
             frozenset({*settings.funds, *history.funds}), markets=history.markets,
         )  # fmt: skip
         self.thin = options.whole(self, self.engine)
+        self._thin = options.lane == "thin" and self.thin.lean
+        self._brief = self.engine if isinstance(self.engine, BarEngine) else None
         self.differences: list[str] = []
         self.notes: list[bot.Both] = []
         self.failed: list[str] = []
@@ -280,7 +262,7 @@ class Stage:
             f"{symbol} {day}: {what}, 가격 x {factor:g}, 전날 보유 {held:,}주",
         ))  # fmt: skip
         days = self._closed.get(symbol, [])
-        days[:] = [_scaled(bar, factor) for bar in days]
+        days[:] = [scaled(bar, factor) for bar in days]
 
     def _trade_known(self, session: bot.Session, minutes: dict[str, list[bot.Bar]]) -> None:
         cash, held = self.broker.cash, dict(self.broker.shares)
@@ -323,7 +305,7 @@ class Stage:
                 self.full_minute()
                 self._skip_to(start)
             self.pass_time(start + timedelta(seconds=1))
-            whole = self.thin.run(at) if self._options.lane == "thin" else 0
+            whole = self.thin.run(at) if self._thin else 0
             if not whole:
                 self._minute(session, start, of)
             at += whole or 1
@@ -359,6 +341,8 @@ class Stage:
             self.feed(bot.Seen(bot.PastBars(symbol, bars), at))
 
     def _keep_day(self, day: date, minutes: dict[str, list[bot.Bar]]) -> None:
+        if not self.engine.strategy.past_days:
+            return
         for symbol, bars in minutes.items():
             if bars:
                 volume, value = sum(b.volume for b in bars), sum(b.value_krw for b in bars)
@@ -390,7 +374,7 @@ class Stage:
         self._look()
         opening = single or start == session.open
         if not opening and all(map(self._sleeps, bars)):
-            self._pass_quietly(times, bars)
+            self._pass_quietly(times, bars, 0)
             return
         volumes = {bar.symbol: parts(bar.volume) for bar in bars}
         for bar in bars:
@@ -399,6 +383,9 @@ class Stage:
         prices = {bar.symbol: self._way(bar) for bar in bars}
         for n in (1, 2, 3):
             self._look()
+            if self._thin and not single and all(map(self._sleeps, bars)):
+                self._pass_quietly(times, bars, n, prices)
+                return
             if all(self._quiet(symbol, way[n - 1]) for symbol, way in prices.items()):
                 for symbol, way in prices.items():
                     volume = volumes[symbol][n == 3]
@@ -432,22 +419,29 @@ class Stage:
         of = self._reach.get(bar.symbol) if self._reach and not self.later else None
         return of is not None and of.floor < bar.low and bar.high < of.roof
 
-    def _pass_quietly(self, times: Sequence[datetime], bars: Sequence[bot.Bar]) -> None:
-        """Show a minute that wakes nothing: as `meet` would, which looks at each price anew."""
-        meet, handle, share = self.broker.meet, self.engine.handle, self._options.rules.share
+    def _pass_quietly(
+        self, times: Sequence[datetime], bars: Sequence[bot.Bar], first: int,
+        ways: dict[str, tuple[int, int, int]] | None = None,
+    ) -> None:  # fmt: skip
+        """Show a minute, or the rest of it, that wakes nothing: `meet` would look at each price anew."""
+        meet, share = self.broker.meet, self._options.rules.share
+        see = self.thin.see if self._thin else self.engine.handle
         shown = [
-            (bar.symbol, self.totals[bar.symbol], (bar.open, *self._way(bar)), parts(bar.volume))
+            (bar.symbol, self.totals[bar.symbol], ways[bar.symbol] if ways else self._way(bar),
+             bar.open, parts(bar.volume))
             for bar in bars
-        ]
-        for n, at in enumerate(times):
-            for symbol, totals, prices, volumes in shown:
-                price, volume = prices[n], volumes[n == 3]
+        ]  # fmt: skip
+        for n in range(first, 4):
+            at = times[n]
+            for symbol, totals, way, opened, volumes in shown:
+                price, volume = way[n - 1] if n else opened, volumes[n == 3]
                 totals[0] += volume
                 totals[1] += volume * price
                 self.last[symbol] = price
-                meet(symbol, price, int(volume * share), at)
+                if not self._thin:
+                    meet(symbol, price, int(volume * share), at)
                 trade = bot.Trade(symbol, at, price, volume, totals[0], totals[1], False)
-                if actions := handle(trade):
+                if actions := see(trade):
                     self.obey(actions)
 
     def _way(self, bar: bot.Bar) -> tuple[int, int, int]:
@@ -519,11 +513,12 @@ class Stage:
         self.last[symbol] = price
         if not self._quiet(symbol, price):
             self._reach = None
-            self.feed(bot.TimeEvent(at))
+            self.tell_time(at)
         filled = self.broker.meet(symbol, price, room, at, single)
         if filled:  # what was bought is held at this very price: it may be its stop
             self._listed_at = at
-            self.feed(bot.Seen(self.broker.order_list(), at))
+            if not self._is_taken(at):
+                self.feed(bot.Seen(self.broker.order_list(), at))
         self.feed(bot.Trade(symbol, at, price, volume, totals[0], totals[1], False))
         return filled
 
@@ -559,15 +554,30 @@ class Stage:
 
     def usual_questions(self) -> None:
         """Ask what is asked every other minute, and go on to the next one."""
-        if self.due.minute % LIST_EVERY == 0:
-            if self.thin.lean and self._idle() and not self.broker.has_news():
+        minute = self.due.minute
+        if minute % LIST_EVERY == 0:
+            calm = self.thin.lean and self._idle() and not self.broker.has_news()
+            if calm:
                 self.engine.core.note_list(self.due)  # all that an empty list tells
             else:
                 self._ask(LIST, self.due)
-        if self.due.minute % ACCOUNT_EVERY == 0:
-            self._ask(bot.Ask("holdings"), self.due)
-            self._ask(bot.Ask("cash"), self.due)
+            if minute % ACCOUNT_EVERY == 0 and not (calm and self.note_account(self.due)):
+                self._ask(bot.Ask("holdings"), self.due)
+                self._ask(bot.Ask("cash"), self.due)
         self.due += MINUTE
+
+    def note_account(self, at: datetime) -> bool:
+        """Have the account seen where nothing is under way and it is as the ledger says; else False."""
+        core, broker, ledger = self.engine.core, self.broker, self.engine.core.ledger
+        if core.holds or broker.has_news() or ledger.external or ledger.cash_krw != broker.cash:
+            return False
+        shares = broker.shares
+        if any(ledger.position(each).quantity != shares.get(each, 0) for each in core.symbols):
+            return False
+        core.take_cash(broker.orderable().amount_krw, at)
+        held = {each.symbol: each for each in broker.balance().holdings}
+        core.holdings = bot.Known(held, at)
+        return True
 
     def pass_time(self, until: datetime) -> None:
         """Let what was due before a moment happen, each at its own time."""
@@ -580,8 +590,13 @@ class Stage:
         if due.order == LIST and due.at - ANSWER <= self._listed_at:
             self._asked.discard(LIST)  # what it asks was told meanwhile
             return
-        self.feed(bot.TimeEvent(due.at))
+        self.tell_time(due.at)
         due.happen(due.at)
+
+    def tell_time(self, now: datetime) -> None:
+        """Let the engine know the time."""
+        if not (self._brief and self._brief.is_within_second(now)):
+            self.feed(bot.TimeEvent(now))
 
     def feed(self, event: bot.Event) -> None:
         """Hand an event to the engine and do what it wants."""
@@ -631,9 +646,20 @@ class Stage:
 
         def answer(at: datetime) -> None:
             self._asked.discard(ask)
-            self.feed(bot.Seen(self._answer_to(ask), asked_at))
+            if ask != LIST or not self._is_taken(asked_at):
+                self.feed(bot.Seen(self._answer_to(ask), asked_at))
 
         self._at(asked_at + ANSWER, ask, answer)
+
+    def _is_taken(self, asked_at: datetime) -> bool:
+        """Have a list taken that shows nothing odd; False when the engine must read it."""
+        engine = self._brief
+        if engine is None or not engine.takes(self.broker.listed(), asked_at):
+            return False
+        self.broker.forget_ended()
+        if engine.core.out:
+            self.obey(engine.core.take_actions())
+        return True
 
     def _answer_to(self, ask: bot.Ask) -> Any:
         if ask.what == "price":

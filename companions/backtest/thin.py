@@ -11,6 +11,7 @@ last list and balance. They are set here to what it leaves.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import kis_realtime_trading as bot
 from companions.backtest.broker import VI_SHARE
+from companions.backtest.engine import BarEngine
 from companions.backtest.path import OFFSETS
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 MINUTE, MOST = timedelta(minutes=1), 1 << 40
 LIST_EVERY, ACCOUNT_EVERY = 2, 10  # minutes, when nothing else asks
+
+
+VALUES = operator.attrgetter(*bot.Position.__slots__)  # as Position.values(), sooner
 
 
 def idle(builder: bot.BarBuilder) -> bool:
@@ -57,6 +62,20 @@ def take_minutes(
     builder.cum_volume, builder.cum_value_krw = cum_volume, cum_value_krw
 
 
+def whole_bar(bar: bot.Bar, due: datetime) -> bot.Bar:
+    """Return a minute as its four trades make it (`parts`); itself, when it is so already."""
+    volume = bar.volume
+    part = volume >> 2
+    first, last = part or 1, volume - 3 * part
+    worth = first * (bar.open + bar.high + bar.low) + last * bar.close
+    if bar.value_krw == worth and bar.trade_count == 4 and part and bar.end == due:
+        return bar
+    return bot.Bar(
+        bar.symbol, bar.start, due, bar.open, bar.high, bar.low, bar.close, 3 * first + last, worth,
+        4,
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Watched:
     """A stock during a quiet stretch: what its prices must stay between, exclusive."""
@@ -80,34 +99,6 @@ class Watched:
         return bar.close
 
 
-class BarEngine(bot.Engine):
-    """The engine, but it writes no row for each bar: the history has them already.
-
-    Nor does it digest its rows: the journal's chain of hashes is made of the same texts.
-    """
-
-    def handle(self, event: bot.Event) -> Sequence[bot.Action]:
-        """Take one event in; return what is to be done, in order."""
-        self._handlers[type(event)](event)
-        return self.core.take_actions() if self.core.out else ()
-
-    def _on_bar(self, state: bot.SymbolState, bar: bot.Bar) -> None:
-        self.bars_closed += 1
-        state.view.bars.append(bar)
-        self._consult(state, self.strategy.on_bar, bar)
-
-    def close_bars(self, now: datetime) -> bool:
-        """Close the bars that are over; tell whether anything is wanted: then time must be fed."""
-        core = self.core
-        core.now = now
-        for state in core.symbols.values():
-            if now >= state.builder.end and (bar := state.builder.close_bar()):
-                self._on_bar(state, bar)
-                if core.out:
-                    return True
-        return False
-
-
 class ThinLane:
     """Takes whole minutes of a stage's day while it may."""
 
@@ -121,6 +112,7 @@ class ThinLane:
         self._from = self._until = bot.EPOCH
         self.minutes = 0
         self.lean = self._engine is not None  # not each event need be told: nobody replays them
+        self.see = self._engine.see_quietly if self._engine else stage.engine.handle
 
     def open_day(
         self, session: bot.Session, bars: Sequence[tuple[datetime, Sequence[bot.Bar]]]
@@ -130,17 +122,111 @@ class ThinLane:
 
     def run(self, at: int) -> int:
         """Take as many minutes as may be taken whole, from one on; return how many."""
-        engine, stage = self._engine, self._stage
+        engine, stage, first = self._engine, self._stage, at
         watched = self.watched() if engine and not stage.later else None
-        if watched is None or engine is None:
-            return 0
-        core = engine.core
+        while engine and watched is not None:
+            before = at
+            at, wanted = self._stretch(engine, watched, at)
+            if at == before:
+                break
+            if wanted:
+                stage.feed(bot.TimeEvent(stage.due))
+                stage.usual_questions()
+            watched = watched if wanted and self._as_before(engine.core, watched) else None
+        self.minutes += sum([len(bars) for _, bars in self._bars[first:at]])
+        return at - first
+
+    def _stretch(
+        self, engine: BarEngine, watched: dict[str, Watched], at: int
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Take minutes until one may wake the engine or the strategy wants something; tell which."""
+        core, stage = engine.core, self._stage
         held = [each for each in watched.values() if each.shares]
         flat_at = core.clock(core.settings.flat_at)
         until = min(self._until, flat_at) if held and flat_at else self._until
-        spare, known, alone, wanted = self.spare(held), False, False, False
-        first, due, minutes = at, stage.due, self._bars
-        for start, bars in itertools.islice(minutes, at, None):
+        spare = self.spare(held) if held else MOST
+        asked = self._look_on(core, held)
+        try:
+            if len(watched) == 1 and self._each_closes and stage.due > self._from:
+                (of,) = watched.values()
+                if self._nothing_built(watched, stage.due - MINUTE):
+                    return self._one_stock(engine, of, at, until, spare)
+            return self._all_stocks(engine, watched, held, at, until, spare)
+        finally:
+            for view in asked:
+                view.ask_cash = core.room
+
+    def _look_on(self, core: bot.Core, held: Sequence[Watched]) -> list[bot.StrategyView]:
+        """Have the last prices of what is held known before a strategy learns what cash is left."""
+
+        def room(symbol: str) -> int:
+            for each in held:
+                each.catch_up()
+            return core.room(symbol)
+
+        views = [state.view for state in core.symbols.values()] if held else []
+        for view in views:
+            view.ask_cash = room
+        return views
+
+    def _one_stock(
+        self, engine: BarEngine, of: Watched, at: int, until: datetime, spare: int
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Take minutes of a lone stock, each a bar: as `_all_stocks` does, with less to look up."""
+        core, stage, view, totals = engine.core, self._stage, of.state.view, of.totals
+        floor, roof, shares, before, first = of.floor, of.roof, of.shares, of.before, at
+        on_bar, append, position = engine.strategy.on_bar, view.bars.append, view.position
+        shown, due, known, wanted = view.shown(), stage.due, False, False
+        for start, (bar,) in itertools.islice(self._bars, at, None):
+            low, volume = bar.low, bar.volume
+            if low <= floor or bar.high >= roof or due >= until or due - MINUTE != start:
+                break
+            if spare + shares * low <= 0:
+                break
+            at, part = at + 1, volume >> 2
+            worth = part * (bar.open + bar.high + low) + (volume - 3 * part) * bar.close
+            if bar.value_krw != worth or bar.trade_count != 4 or not part or bar.end != due:
+                bar = whole_bar(bar, due)
+                volume, worth = bar.volume, bar.value_krw
+            of.newest, core.now = bar, due
+            totals[0] += volume
+            totals[1] += worth
+            append(bar)
+            if not of.state.unasked:
+                view.now, view.last_price, view.day_vwap = due, bar.close, totals[1] / totals[0]
+                answer = None
+                try:
+                    answer = on_bar(view, bar)
+                    same = answer is None and VALUES(position) == before
+                    again = None if same and untouched(view, shown) else _said(answer, of, shown)
+                except BaseException as error:  # the engine says what becomes of it
+                    again = _said(error, of, shown)
+                if again:
+                    stage.due = due
+                    wanted = self._hand_over(engine, {view.symbol: of}, [bar], [], again)
+                    if wanted:
+                        break
+            minute = due.minute
+            if not minute % LIST_EVERY:
+                core.list_asked_at = due
+                if not minute % ACCOUNT_EVERY:
+                    self._see_account(due, known)
+                    known = True
+            due = due + MINUTE
+        engine.bars_closed += at - first
+        stage.due = due
+        if not wanted and of.newest:
+            self._catch_up({view.symbol: of}, closed=True)
+        return at, wanted
+
+    def _all_stocks(
+        self, engine: BarEngine, watched: dict[str, Watched], held: Sequence[Watched], at: int,
+        until: datetime, spare: int,
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Take minutes of any stocks, whatever the length of a bar."""
+        core, stage, first, known, alone = engine.core, self._stage, at, False, False
+        for start, bars in itertools.islice(self._bars, at, None):
+            due = stage.due
             if due >= until or due - MINUTE != start or start < self._from:
                 break
             if not self._quiet(watched, held, bars, spare):
@@ -150,31 +236,35 @@ class ThinLane:
             # bars of one minute close at each boundary: from then on nothing is being built
             if not alone:
                 alone = self._each_closes and self._nothing_built(watched, start)
-            wanted = (self._close if alone else self._build)(engine, watched, whole, due)
-            if wanted:
-                break
-            minute = due.minute
-            if not minute % LIST_EVERY:
+            if (self._close if alone else self._build)(engine, watched, whole, due):
+                self._catch_up(watched, closed=False)
+                return at, True
+            if not due.minute % LIST_EVERY:
                 core.list_asked_at = due
-                if not minute % ACCOUNT_EVERY:
+                if not due.minute % ACCOUNT_EVERY:
                     self._see_account(due, known)
                     known = True
-            due = due + MINUTE
-        if at == first:
-            return 0
-        stage.due = due
-        self._catch_up(watched, alone and not wanted)
-        if wanted:
-            stage.feed(bot.TimeEvent(due))
-            stage.usual_questions()
-        self.minutes += sum(len(bars) for _, bars in minutes[first:at])
-        return at - first
+            stage.due = due + MINUTE
+        if at > first:
+            self._catch_up(watched, closed=alone)
+        return at, False
+
+    def _as_before(self, core: bot.Core, watched: dict[str, Watched]) -> bool:
+        """Tell whether nothing is under way after a wish: it was refused, or nothing came of it."""
+        if self._stage.later or core.ledger.open_orders() or core.calling:
+            return False
+        for of in watched.values():
+            state = of.state
+            if state.exit or state.waiting or state.view.position.values() != of.before:
+                return False
+        return core.ledger.level is bot.KillLevel.ACTIVE or not core.occupied()
 
     def _see_account(self, now: datetime, known: bool) -> None:
         """See what the broker shows every ten minutes; it stays so in a quiet stretch."""
         stage = self._stage
-        for answer in () if known else stage.account():
-            stage.feed(bot.Seen(answer, now))
+        if not known and not stage.note_account(now):
+            for answer in stage.account():
+                stage.feed(bot.Seen(answer, now))
         core = stage.engine.core
         core.cash, core.holdings = (
             bot.Known(core.cash.value, now),
@@ -253,22 +343,12 @@ class ThinLane:
     def _take(watched: dict[str, Watched], due: datetime, bars: Sequence[bot.Bar]) -> list[bot.Bar]:
         """Count a minute; return its bars as its four trades make them."""
         found = []
-        for bar in bars:
-            volume = bar.volume
-            part = volume >> 2  # as `parts`
-            first, last = part or 1, volume - 3 * part
-            worth = first * (bar.open + bar.high + bar.low) + last * bar.close
-            if bar.value_krw != worth or bar.trade_count != 4 or volume < 4 or bar.end != due:
-                volume = 3 * first + last
-                bar = bot.Bar(
-                    bar.symbol, bar.start, due, bar.open, bar.high, bar.low, bar.close, volume,
-                    worth, 4,
-                )  # fmt: skip
+        for each in bars:
+            bar, of = whole_bar(each, due), watched[each.symbol]
             found.append(bar)
-            of = watched[bar.symbol]
             of.newest, totals = bar, of.totals
-            totals[0] += volume
-            totals[1] += worth
+            totals[0] += bar.volume
+            totals[1] += bar.value_krw
         return found
 
     def _catch_up(self, watched: dict[str, Watched], closed: bool) -> None:
@@ -307,21 +387,19 @@ class ThinLane:
         for at, bar in enumerate(bars):
             of = watched[bar.symbol]
             state, view, totals = of.state, of.state.view, of.totals
-            if of.shares:  # a strategy may ask what is left of the cash: shares are worth a price
-                of.catch_up()
             engine.bars_closed += 1
             view.bars.append(bar)
             if state.unasked:
                 continue
             view.now, view.last_price, view.day_vwap = now, bar.close, totals[1] / totals[0]
-            position, answer = view.position, None
+            position, shown, answer = view.position, view.shown(), None
             try:
                 answer = on_bar(view, bar)
-                if answer is None and view.position is position and position.values() == of.before:
+                if answer is None and VALUES(position) == of.before and untouched(view, shown):
                     continue
-                again = _said(answer, view, position, of.before)
+                again = _said(answer, of, shown)
             except BaseException as error:  # the engine says what becomes of it
-                again = _said(error, view, position, of.before)
+                again = _said(error, of, shown)
             if self._hand_over(engine, watched, bars[: at + 1], bars[at + 1 :], again):
                 return True
         return False
@@ -345,16 +423,24 @@ class ThinLane:
         return False
 
 
-def _said(
-    answer: Any, view: bot.StrategyView, position: bot.Position, before: tuple[Any, ...]
-) -> Callable[..., Any]:
-    """Return a method that does once more what a strategy did: to its position, and its answer."""
-    found, values = view.position, position.values()
-    view.position = position
-    position.take(before)
+def untouched(view: bot.StrategyView, shown: tuple[Any, ...]) -> bool:
+    """Tell whether a view shows the very things that it showed before, as the engine asks it."""
+    symbol, session, position, bars, fund, quote = shown
+    return (
+        view.position is position and view.bars is bars and view.quote is quote
+        and view.session is session and view.symbol is symbol and view.fund is fund
+    )  # fmt: skip
+
+
+def _said(answer: Any, of: Watched, shown: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return a method that does once more what a strategy did: to what it saw, and its answer."""
+    view, position = of.state.view, shown[2]
+    found, values = view.shown(), position.values()
+    view.show(shown)
+    position.take(of.before)
 
     def on_bar(view: bot.StrategyView, bar: bot.Bar) -> Any:
-        view.position = found
+        view.show(found)
         position.take(values)
         if isinstance(answer, BaseException):
             raise answer

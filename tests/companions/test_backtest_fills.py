@@ -351,22 +351,52 @@ class Misbehaving(bot.TradingStrategy):
             view.position = bot.Position(7)
         if self.how == "more shares":
             view.position.quantity += 1
+        if self.how == "other bars":
+            view.bars = view.bars.copy()
         return "sell" if self.how == "a word" else None  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("how", ["raises", "another position", "more shares", "a word", "nothing"])
-def test_a_strategy_that_misbehaves_does_so_alike_in_both_lanes(how: str, tmp_path: Path):
+@pytest.mark.parametrize("stocks", [{"000660": 182_500}, {"005930": 71_000, "000660": 182_500}])
+@pytest.mark.parametrize(
+    "how", ["raises", "another position", "more shares", "other bars", "a word", "nothing"]
+)
+def test_a_strategy_that_misbehaves_does_so_alike_in_both_lanes(how, stocks, tmp_path: Path):
     """Error, a moved position, an answer that is none: the same rows, and the position is as it was."""
-    past = history.invent(1, 3, {"005930": 71_000, "000660": 182_500})
-    found = {}
+    past, found = history.invent(1, 3, stocks), {}
     for lane in ("thin", "exact"):
         kept = found.setdefault(lane, [])
         keep = lambda of, at, kept=kept: kept.extend(map(lanes.text_of, of))  # noqa: E731
         result = run(SETTINGS, Misbehaving(how), past, Options(lane=lane, journal=False, on_rows=keep), tmp_path)  # fmt: skip
         assert result.differences == ()
-        assert len(result.failed) == (2 if how != "nothing" else 0)
-        assert (result.thin > 500) is (lane == "thin")
+        assert len(result.failed) == (len(stocks) if how != "nothing" else 0)
+        assert (result.thin > 250) is (lane == "thin")
     assert found["thin"] == found["exact"]
+
+
+class Purse(bot.TradingStrategy):
+    """Holds two stocks; before the first is asked, the other's price of the same minute counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, datetime, int]] = []
+
+    def on_bar(self, view: bot.StrategyView, bar: bot.Bar) -> bot.OrderRequest | None:
+        """Note what is left of the cash; buy once."""
+        self.seen.append((view.symbol, view.now, view.cash_krw))
+        if view.position.quantity or view.open_orders:
+            return None
+        return view.buy(6, bar.close * 1.01, f"{bar.end}", bot.ExitPlan(1), "buy")
+
+
+def test_the_cash_that_a_strategy_sees_counts_the_newest_prices_in_both_lanes(tmp_path: Path):
+    """What is held of another stock is worth its last price before this bar closed, minute by minute."""
+    past = history.invent(1, 3, {"005930": 71_000, "000660": 182_500})
+    purses = {lane: Purse() for lane in ("thin", "exact")}
+    for lane, purse in purses.items():
+        result = run(SETTINGS, purse, past, Options(lane=lane, journal=False), tmp_path)
+        assert (result.thin > 500) is (lane == "thin")
+    assert purses["thin"].seen == purses["exact"].seen
+    assert len({cash for *_, cash in purses["exact"].seen}) > 10
 
 
 def test_the_thin_lane_takes_nearly_all_minutes_of_a_quiet_day(tmp_path: Path):
