@@ -102,7 +102,7 @@ class Noting:
     def flush(self):
         self.flushed.append("alarms")  # they had it written
 
-    def begin_day(self, now, days):
+    def begin_day(self, now):
         """All days stand in one list."""
 
     def close(self):

@@ -251,8 +251,8 @@ class Begun(Noting):
         super().__init__()
         self.days = []
 
-    def begin_day(self, now, days):
-        self.days.append((now.date(), days))
+    def begin_day(self, now):
+        self.days.append(now.date())
 
 
 def test_a_day_begins_with_nothing_of_the_one_before():
@@ -283,5 +283,5 @@ def test_a_day_begins_with_nothing_of_the_one_before():
 
     seen, days, answered = Life(start="08:40:00").play(main)
     assert seen == [(0, 0, 0, 0, {}, {}, {}, True, None)] * 2
-    assert [day for day, _ in days] == [edge.DAY] * 2
+    assert days == [edge.DAY] * 2
     assert answered == [f"{7:016d}", f"{19:016d}"]
