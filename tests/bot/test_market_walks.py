@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 from datetime import date, datetime, time, timedelta
 
@@ -264,3 +265,27 @@ def test_no_figure_of_the_day_is_no_zero(tmp_path, environment, total):
         return found, len(transport.calls)
 
     assert run(main) == ((None, 0) if environment == "paper" else (TOTALS[total], 2))
+
+
+@pytest.mark.parametrize(
+    ("said", "name"), [("삼성전자", "삼성전자"), ("x" * 60, "x" * 40), ("{key} 전자", "***")]
+)
+def test_the_name_of_a_stock_is_short_and_echoes_no_key(tmp_path, said, name):
+    """It is told on screen and phone, and written down."""
+
+    async def main():
+        desk = edge.desk(tmp_path)
+        first = desk.transport
+
+        async def echo(*call):
+            answer = await first(*call)
+            body = json.loads(answer.text)
+            if "output" in body:
+                secret = desk.profile.app_secret.reveal()
+                body["output"]["hts_kor_isnm"] = said.format(key=secret)
+            return answer._replace(text=json.dumps(body))
+
+        echo.close = first.close
+        return (await desk.again(transport=echo).market.price(SYMBOL)).name
+
+    assert run(main) == name

@@ -263,11 +263,12 @@ def test_frames_are_stamped_by_the_steady_clock_when_they_come():
     )
 
 
+@pytest.mark.parametrize(("frames", "characters"), [(40, 300), (12, 100_000)])
 @pytest.mark.parametrize("seed", range(3))
-def test_an_inbox_knows_how_much_waits_in_it(seed, monkeypatch):
+def test_an_inbox_knows_how_much_waits_in_it(seed, frames, characters, monkeypatch):
     """Frames of chance in and out: characters and frames by a plain count; notices are never lost."""
-    monkeypatch.setattr(bot, "INBOX_LIMIT", 40)
-    monkeypatch.setattr(bot, "INBOX_CHARACTERS", 300)
+    monkeypatch.setattr(bot, "INBOX_LIMIT", frames)
+    monkeypatch.setattr(bot, "INBOX_CHARACTERS", characters)
     monkeypatch.setattr(bot, "BATCH", 7)
     chance = random.Random(seed)
 
@@ -278,7 +279,10 @@ def test_an_inbox_knows_how_much_waits_in_it(seed, monkeypatch):
                 frame = chance.choice("0001") + f"|{n}|" + "x" * chance.randrange(20)
                 inbox.put(frame)
                 waits.append(frame)
-                while len(waits) - sum(map(is_notice, waits)) > 40 or sum(map(len, waits)) > 300:
+                while (
+                    sum(is_notice(each) == is_notice(frame) for each in waits) > frames
+                    or sum(map(len, waits)) > characters
+                ):
                     waits.remove(next(each for each in waits if not is_notice(each)))
                     lost += 1
             else:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import edge
 import pytest
 from test_calls_in_a_row import good
+from test_codec import trade_frame
 from test_trader import SYMBOL, Life
 from test_trader_in_a_row import OTHER, Noting, entry_of, parts, run_for, trader_of
 
@@ -285,3 +286,113 @@ def test_a_day_begins_with_nothing_of_the_one_before():
     assert seen == [(0, 0, 0, 0, {}, {}, {}, True, None)] * 2
     assert days == [edge.DAY] * 2
     assert answered == [f"{7:016d}", f"{19:016d}"]
+
+
+@pytest.mark.parametrize("blocked_s", [0.0, 3.9, 5.1, 600.0])
+def test_a_loop_that_was_blocked_shows_in_its_own_time_alone(blocked_s):
+    """The clock was set back by as much meanwhile: prices and notices may have been missed all the same."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        timer = asyncio.create_task(trader._timer())
+        await asyncio.sleep(3.0)
+        asyncio.get_running_loop().virtual_now += blocked_s
+        life.world.clock._start -= timedelta(seconds=blocked_s)
+        await asyncio.sleep(3.0)
+        timer.cancel()
+        await asyncio.gather(timer, return_exceptions=True)
+        return trader.counts["suspended"], trader.bridge.said["error"]
+
+    suspended = blocked_s > bot.SUSPENDED_S
+    assert parts(story, start="09:30:00") == (suspended, suspended)
+
+
+def test_an_order_does_not_wait_for_the_frames_that_came_with_its_price():
+    """Of a full batch the lane has it before the next frame is read."""
+
+    async def story(life, trader):
+        bridge, call = trader.bridge, bot.OrderCall("cancel", entry_of(1), "0000000001")
+        frames = trader.recorder
+
+        def look():
+            if len(frames.seen) == 3:  # the time, and two frames
+                bridge.calls.put_nowait((False, 0, call))
+            return bridge.calls.empty()
+
+        frames.look = look
+        for _ in range(20):
+            trader.inbox.put(trade_frame(f0="999999", f33=f"{edge.DAY:%Y%m%d}"))
+        await asyncio.gather(run_for(trader._call_lane(), 0.1), run_for(trader._pump(), 0.1))
+        return [
+            gone for what, gone in zip(frames.seen, frames.stood, strict=True) if what[0] == "frame"
+        ]
+
+    assert parts(story, start="09:30:00") == [True, False, *[True] * 18]
+
+
+# --- questions ---
+
+
+@pytest.mark.parametrize("what", ["price", "orders", "cash", "holdings"])
+@pytest.mark.parametrize("ends", ["answered", "refused", "off", "silent"])
+def test_a_question_is_no_longer_under_way_however_it_ended(what, ends):
+    """One left behind would starve the watchdog two minutes later, and end a sound bot."""
+    paths = {
+        "price": "inquire-price", "orders": "inquire-daily-ccld", "cash": "inquire-psbl-order",
+        "holdings": "inquire-balance",
+    }  # fmt: skip
+    bad = {
+        "refused": bot.HttpReply(500, json.dumps({"rt_cd": "1", "msg_cd": "X"}), {}),
+        "off": bot.NotSent("no route"), "silent": bot.NoAnswer("nothing came"),
+    }  # fmt: skip
+
+    async def story(life, trader):
+        if ends != "answered":
+            life.wire.script[paths[what]] = [bad[ends]] * 9
+        ask = bot.Ask(what, SYMBOL if what == "price" else "")
+        await trader._put(ask, "a lane")
+        return (
+            dict(trader._busy_since),
+            dict(trader.broker.agenda.under_way),
+            len(life.wire.of(paths[what])) > 0,
+        )
+
+    assert parts(story, start="09:30:00") == ({}, {}, True)
+
+
+@pytest.mark.parametrize("day", ["", "2026-11-18", "2026-11-20", "2026-11-21"])
+@pytest.mark.parametrize("begun", [edge.DAY, edge.DAY + timedelta(days=3)])
+def test_a_list_is_asked_for_the_day_that_is_named_else_for_the_day_that_was_begun(day, begun):
+    """Whatever our clock says; the answer says of which day it is, nothing when of the present one."""
+
+    async def story(life, trader):
+        trader.broker.begin_day(begun)
+        await trader.broker.answer(bot.Ask("orders", day))
+        seen = trader.recorder  # nothing is fed: only the answer is of interest
+        [asked] = {
+            (each.params["INQR_STRT_DT"], each.params["INQR_END_DT"])
+            for each in life.wire.of("inquire-daily-ccld")
+        }
+        answer = await trader.broker.answer(bot.Ask("orders", day))
+        return asked, answer.value.day, seen.seen
+
+    wanted = day.replace("-", "") or f"{begun:%Y%m%d}"
+    named = bot.date.fromisoformat(day) if day else None
+    assert parts(story, start="09:30:00") == ((wanted, wanted), named, [])
+
+
+@pytest.mark.parametrize("hangs", ["inquire-daily-ccld", "inquire-balance", "inquire-psbl-order"])
+def test_a_list_that_hangs_in_the_morning_holds_no_price_of_what_is_held(hangs):
+    """Their stops are the first thing that counts."""
+
+    async def story(life, trader):
+        for symbol in (SYMBOL, OTHER):
+            trader.engine.core.ledger.position(symbol).quantity = 5
+        await trader.broker.auth.token()
+        life.wire.script[hangs] = [30.0]
+        began = asyncio.get_running_loop().time()
+        await trader.morning.prepare(SESSION)
+        return [each.at_s - began for each in life.wire.of("inquire-price")]
+
+    at_s = parts(story, start="08:40:00", symbols=SYMBOLS)
+    assert len(at_s) == 2 and max(at_s) < 5.0

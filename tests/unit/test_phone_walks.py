@@ -203,3 +203,15 @@ def test_a_bot_that_hears_does_each_word_once_and_takes_one_person_in(seed, pair
         assert len(telegram.outbox) - told == answers
         assert (telegram.newest, telegram.pairing, telegram.users) == (newest, pairing, users)
     assert (done, kept) == (expected, taken)
+
+
+@pytest.mark.parametrize("chat", ["4242", "-4242", "@channel", "", "4243"])
+@pytest.mark.parametrize("users", [(), (OWNER,), (OTHER,), (OWNER, OTHER)])
+@pytest.mark.parametrize(
+    "reason", ["phone /stop", "phone", "SIGUSR1", "control file: 'phone /stop'"]
+)
+def test_only_who_reads_the_chat_alone_is_not_told_there_what_he_said(chat, users, reason):
+    """Others would never hear of it: they are told, whoever said it."""
+    telegram = bot.TelegramBot(bot.Secret("token-of-a-test"), chat, users=users)
+    known = reason == "phone /stop" and [chat] == [str(each) for each in users]
+    assert telegram.said_by_whom_it_tells(reason) is known
