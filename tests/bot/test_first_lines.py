@@ -172,6 +172,16 @@ def test_paper_needs_the_keys_of_paper_alone(home, gone):
     assert not (home / "kis_state").exists()
 
 
+@pytest.mark.parametrize("command", ["live", "make_pin", "acknowledge"])
+def test_real_money_without_its_keys_is_not_tried_on_paper(home, command):
+    """The missing file is named; with keys of paper nothing is begun either."""
+    put(home / "kis_devlp.yaml", FILE.partition("\n")[2])
+    with pytest.raises(bot.SettingsError) as caught:
+        bot._run_mode(options(**{command: True}))
+    assert [fault.key for fault in caught.value.faults] == ["--credentials"]
+    assert not (home / "kis_state").exists()
+
+
 @pytest.mark.parametrize("typed", ["REAL MONEY 67\n", "no\n"])
 def test_a_pin_and_a_signature_begin_nothing(home, monkeypatch, capsys, typed):
     """No journal, no lock, no log: only what was asked for; each of the commands its own."""

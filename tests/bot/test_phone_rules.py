@@ -279,10 +279,12 @@ def test_a_code_is_for_its_person_alone():
     """Two listed people: each has a code of his own."""
 
     def story(desk: Desk) -> None:
+        desk.trader.bridge.telegram.users = frozenset((A, B))
         code = desk.code("resume", A)
         desk.say(f"resume {code}", B)
         assert not desk.acted
         own = desk.code("resume", B)
+        assert desk.phone._codes.waiting(B) == "resume" and desk.phone._codes.waiting(A) == "resume"
         if own != code:
             desk.say(f"resume {code}", B)
             assert not desk.acted

@@ -80,6 +80,19 @@ def test_only_the_first_days_of_real_money_are_small(
         assert trader.bridge.gate.limits == found == trader.bot.limits
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_strategy_of_the_command_line_comes_before_that_of_the_settings(tmp_path, asked):
+    """With parameters of its own."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import kis_realtime_trading as bot\n"
+        "class Mine(bot.TradingStrategy):\n    def on_bar(self, view, bar): ...\n"
+    )
+    words = {"strategy": f"{file}:Mine"} if asked else {}
+    with started(tmp_path / "s", asked=words, parameters={}) as made:
+        assert type(made.trader.engine.strategy).__name__ == ("Mine" if asked else "Breakout")
+
+
 def test_the_fees_of_the_settings_are_those_of_the_ledger(tmp_path):
     """Stocks the stocks', funds the funds'."""
     with started(tmp_path / "s", stock_fee_pct="0.01", fund_fee_pct="0.02") as made:

@@ -12,7 +12,7 @@ import pytest
 from test_calls_in_a_row import good
 from test_codec import trade_frame
 from test_trader import SYMBOL, Life
-from test_trader_in_a_row import OTHER, Noting, entry_of, parts, run_for, trader_of
+from test_trader_in_a_row import OTHER, Noting, entry_of, let_go, parts, run_for, trader_of
 
 import kis_realtime_trading as bot
 
@@ -396,3 +396,103 @@ def test_a_list_that_hangs_in_the_morning_holds_no_price_of_what_is_held(hangs):
 
     at_s = parts(story, start="08:40:00", symbols=SYMBOLS)
     assert len(at_s) == 2 and max(at_s) < 5.0
+
+
+# --- the owner's words, the lane, the end ---
+
+
+@pytest.mark.parametrize("before", list(bot.KillLevel))
+@pytest.mark.parametrize("words", [("resume",), *(("level", each.name) for each in bot.KillLevel)])
+def test_a_word_that_may_raise_sets_the_level_that_it_names(before, words):
+    """From wherever it stands: also down, also back to trading."""
+
+    async def story(life, trader):
+        trader.set_level(before.name, "before")
+        trader.obey(bot.read_words(words), "a test")
+        return trader.engine.core.ledger.level
+
+    assert parts(story) is bot.KillLevel[words[-1] if words[0] == "level" else "ACTIVE"]
+
+
+@pytest.mark.parametrize("action", ["new", "cancel", "change"])
+def test_a_call_that_the_gate_refuses_never_leaves(action):
+    """Of an order that the ledger does not know: the lane asks for each kind of call, and answers it."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        trader.bridge.calls.put_nowait(
+            (False, 0, bot.OrderCall(action, entry_of(1), "0000000001", "1", "00", 70_000))
+        )
+        await run_for(trader._call_lane(), 5.0)
+        [answered] = trader.recorder.events(bot.OrderAnswered)
+        sent = life.wire.of("order-cash") + life.wire.of("order-rvsecncl")
+        return answered.answer.outcome.name, len(sent), trader.bridge.calls.empty()
+
+    assert parts(story, start="09:30:00") == ("NOT_SENT", 0, True)
+
+
+@pytest.mark.parametrize("heard_s", [-60, -1, 0, 1, 60])
+@pytest.mark.parametrize("held", [0, 5])
+def test_a_stock_is_told_as_silent_until_a_trade_as_new_as_the_brokers_came(heard_s, held):
+    """What came late is heard: nobody is told of it any more; a stop that is blind stands for itself."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        state = trader.engine.core.symbols[SYMBOL]
+        trader.engine.core.ledger.position(SYMBOL).quantity = held
+        theirs = trader.clock.now() - timedelta(minutes=5)
+        trader.silence.missing[SYMBOL] = f"{theirs:%H:%M:%S}"
+        at = theirs + timedelta(seconds=heard_s)
+        state.last_trade = bot.Trade(SYMBOL, at, 70_000, 1, 1, 70_000, False)
+        return [key for key, _ in trader._teller._of_stocks()]
+
+    key = f"silent {SYMBOL}" if held else "silent"
+    assert parts(story, start="09:30:00") == ([key] if heard_s < 0 else [])
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_the_end_is_told_also_when_it_can_be_written_no_more(well):
+    """Once, with its reason; of a journal that is wrong with that, too."""
+
+    async def main(life):
+        journal = Fickle(life.world.folder / "journal.sqlite3")
+        trader = trader_of(life, "token-of-a-test", journal)
+
+        def fails():
+            if not well:
+                raise bot.JournalError("wrong for the test")
+            return False
+
+        journal.fails = fails
+        trader._teller.goodbye("a reason")
+        journal.close()
+        return trader.bridge.said["stopped"], trader.bridge.telegram.outbox
+
+    told, [text] = Life().play(main)
+    assert told == 1 and "a reason" in text and ("wrong for the test" in text) is not well
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, 300.0])
+def test_a_market_that_runs_fast_is_no_host_that_slept(speed):
+    """A minute of it in a second of ours: what is measured is ours."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await run_for(trader._timer(), 10.0)
+        return trader.counts["suspended"]
+
+    assert parts(story, start="09:30:00", speed=speed) == 0
+
+
+@pytest.mark.parametrize(("token_s", "sent"), [(0.0, 1), (5.0, 0)])
+def test_a_call_is_judged_when_its_turn_has_come_not_when_it_was_taken(token_s, sent):
+    """Three seconds before the exchange closes; while it waited for a token it closed."""
+
+    async def story(life, trader):
+        bridge = trader.bridge
+        bridge.execute(let_go(trader))
+        life.wire.script["tokenP"] = [token_s]
+        await run_for(trader._call_lane(), 8.0)
+        return len(life.wire.of("order-cash")), len(trader.recorder.events(bot.OrderAnswered))
+
+    assert parts(story, start="15:29:57") == (sent, 1)

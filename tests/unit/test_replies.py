@@ -257,6 +257,28 @@ def test_a_price_answer_sets_just_what_it_says(known, limits, price, blocked, ha
     assert rows == ([fixed] if kept.get(SYMBOL) != fixed else [])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_price_of_rest_is_of_today_once_it_moved_or_a_trade_was_heard(seed):
+    """The price of before the open, as long as it stands behind it, may be of last evening; then each counts."""
+    pick = random.Random(seed)
+    bench = Bench(flat_at=None)
+    bench.command("day", session=bot.session_of(DAY))
+    state, opens = None, bench.engine.core.session.open
+    first, today = 0, False
+    for n in range(12):
+        bench.now += timedelta(minutes=pick.choice([1, 5, 10, 20]))
+        price = pick.choice([70_000, 70_000, 70_100])
+        heard = n > 6 and pick.random() < 0.2
+        if heard:
+            state.last_trade = bot.Trade(SYMBOL, bench.now, price, 1, 1, price, False)
+        bench.seen(instrument(price=price))
+        state = bench.engine.core.symbols[SYMBOL]
+        today |= state.last_trade is not None or (bench.now >= opens and price != first)
+        expected = bot.Known(price, bench.now) if today else bot.Known(state.instrument.base_price)
+        assert state.quoted == expected
+        first = price if not today else 0
+
+
 # --- the account ---
 
 
