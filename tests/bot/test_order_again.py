@@ -301,3 +301,24 @@ def test_the_realised_result_of_a_day_is_the_total_of_its_last_page(tmp_path):
         return paper, await real.orders.realized_today(bot.date(2026, 11, 20))
 
     assert run(main) == (None, 250)
+
+
+NO_TOKEN = {
+    "keys": reply(403, error_code="EGW00103"), "pace": reply(403, error_code="EGW00133"),
+    "odd": reply(200, rt_cd="0"), "off": bot.NotSent("no route"), "silent": bot.NoAnswer("nothing came"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", NO_TOKEN)
+@pytest.mark.parametrize("what", ["new", "cancel", "change"])
+def test_without_a_token_nothing_leaves_and_the_call_is_answered(tmp_path, why, what):
+    """Whatever keeps it from coming: the order was not sent, the program goes on and watches its stops."""
+
+    async def main():
+        desk, transport = clients(tmp_path, *[(0, NO_TOKEN[why])] * 9)
+        call = bot.OrderCall(what, intent(), "0000000001", "1", "01")
+        new = what == "new"
+        answer = await (desk.orders.submit(intent()) if new else desk.orders.change(call))
+        return answer.outcome.name, answer.text[:15], {name for name, *_ in transport.calls}
+
+    assert run(main) == ("NOT_SENT", "before sending:", {"tokenP"})

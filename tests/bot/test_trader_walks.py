@@ -496,3 +496,22 @@ def test_a_call_is_judged_when_its_turn_has_come_not_when_it_was_taken(token_s, 
         return len(life.wire.of("order-cash")), len(trader.recorder.events(bot.OrderAnswered))
 
     assert parts(story, start="15:29:57") == (sent, 1)
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 3.0, 10.0])
+def test_work_of_the_timer_itself_that_blocks_is_a_pause_as_any(takes_s):
+    """A status whose making hangs holds frames and stops up like a host that slept."""
+
+    async def main(life):
+        def show(trader):
+            loop = asyncio.get_running_loop()
+            if 5.0 < loop.time() < 6.5:
+                loop.virtual_now += takes_s
+
+        trader = trader_of(life, show_status=show)
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        await run_for(trader._timer(), 30.0)
+        trader.journal.close()
+        return trader.counts["suspended"]
+
+    assert Life(start="09:30:00").play(main) == (takes_s > bot.SUSPENDED_S)
