@@ -322,3 +322,13 @@ def test_without_a_token_nothing_leaves_and_the_call_is_answered(tmp_path, why, 
         return answer.outcome.name, answer.text[:15], {name for name, *_ in transport.calls}
 
     assert run(main) == ("NOT_SENT", "before sending:", {"tokenP"})
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 503])
+@pytest.mark.parametrize("code", ["", "EGW00300"])
+def test_an_answer_that_decides_nothing_bears_its_code_or_its_status(status, code):
+    """It stands in the order's note: what the owner is asked about."""
+    answer = bot.classify_order_answer(reply(status, rt_cd="1", msg_cd=code, msg1="said"))
+    assert answer == bot.OrderAnswer(
+        bot.Outcome.UNKNOWN, code=code or f"HTTP {status}", text="said"
+    )

@@ -515,3 +515,56 @@ def test_work_of_the_timer_itself_that_blocks_is_a_pause_as_any(takes_s):
         return trader.counts["suspended"]
 
     assert Life(start="09:30:00").play(main) == (takes_s > bot.SUSPENDED_S)
+
+
+def test_a_word_left_as_a_file_is_obeyed_while_the_day_runs():
+    """Within a second, each once."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        timer = asyncio.create_task(trader._timer())
+        levels = []
+        for word in ("stop", "reduce"):
+            (life.world.folder / bot.CONTROL_FILE).write_text(f"{word}\n")
+            await asyncio.sleep(1.1)
+            levels.append(trader.engine.core.ledger.level.name)
+        timer.cancel()
+        await asyncio.gather(timer, return_exceptions=True)
+        return levels, trader.bridge.said["level"]
+
+    assert parts(story, start="09:30:00") == (["ENTRIES_OFF", "REDUCE_ONLY"], 2)
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_call_under_way_has_the_time_of_a_call_before_the_day_ends(simulated):
+    """Cut off sooner its outcome would be unknown for nothing; a simulator is not waited for."""
+
+    async def story(life, trader):
+        if not simulated:
+            trader.profile = bot.replace(
+                trader.profile, rest_url=bot.PAPER_REST, ws_url=bot.PAPER_WS
+            )
+        assert trader.profile.simulated is simulated
+        trader.bridge.calls.put_nowait((True, 1, bot.OrderCall("new", entry_of(1))))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await trader._wind_down()
+        return loop.time() - began
+
+    assert parts(story) == pytest.approx(1.5 if simulated else bot.TOTAL_TIMEOUT_S)
+
+
+@pytest.mark.parametrize("error", [bot.NoAnswer("nothing came"), bot.NotSent("no route"), None])
+def test_only_an_answer_of_the_broker_confirms_a_clock_of_before_the_journal(error):
+    """Without one no day begins: the journal was perhaps written by the right clock."""
+
+    async def story(life, trader):
+        newest = trader.clock.now() + timedelta(hours=3)
+        doubt = bot.ClockDoubt(trader.clock, trader.broker.rest, True, newest)
+        if error:
+            life.wire.script["inquire-price"] = [error] * 50
+        first = await doubt.astray()
+        life.wire.script.clear()
+        return bool(first), await doubt.astray()
+
+    assert parts(story, start="09:30:00") == (error is not None, "")
