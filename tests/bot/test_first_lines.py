@@ -382,6 +382,10 @@ def test_a_pin_is_printed_with_a_salt_of_its_own_and_unlocks_its_account(home, c
         pins.append(capsys.readouterr().out.partition("'")[2].partition("'")[0])
     assert pins[0] != pins[1]
     assert all(bot.make_pin("01234567", "01", pin.split("$")[0]) == pin for pin in pins)
+    put(home / "kis_devlp.yaml", f"my_prod: '22'\n{FILE}")
+    assert bot.run_live(options(credentials=live, make_pin=True)) == 0
+    pin = capsys.readouterr().out.partition("'")[2].partition("'")[0]
+    assert bot.make_pin("01234567", "22", pin.split("$")[0]) == pin
     assert not (home / "kis_state").exists()
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
+import json
 
 import pytest
-from test_calls_in_a_row import clients, reply, run, token
+from test_calls_in_a_row import Scripted, clients, reply, run, token
 from test_rest import intent
 
 import kis_realtime_trading as bot
@@ -331,4 +332,40 @@ def test_an_answer_that_decides_nothing_bears_its_code_or_its_status(status, cod
     answer = bot.classify_order_answer(reply(status, rt_cd="1", msg_cd=code, msg1="said"))
     assert answer == bot.OrderAnswer(
         bot.Outcome.UNKNOWN, code=code or f"HTTP {status}", text="said"
+    )
+
+
+class Bodies(Scripted):
+    """A transport that keeps the bodies of what is posted."""
+
+    def __init__(self, *script):
+        super().__init__(*script)
+        self.bodies = []
+
+    async def __call__(self, method, url, headers, params, body):
+        self.bodies.append(body)
+        return await super().__call__(method, url, headers, params, body)
+
+
+@pytest.mark.parametrize("kind", list(bot.OrderKind))
+@pytest.mark.parametrize("action", ["cancel", "change"])
+def test_a_call_for_an_order_names_its_kind_and_a_price_only_where_there_is_one(
+    tmp_path, kind, action
+):
+    """Of a cancel the kind that the order has; no price in it, nor in a change to a kind without one."""
+
+    async def main():
+        desk, _ = clients(tmp_path)
+        transport = Bodies((0, token()))
+        call = bot.OrderCall(action, intent(), "0000000001", "06010", str(kind), 70_000)
+        await desk.again(transport=transport).orders.change(call)
+        return json.loads(transport.bodies[-1])
+
+    body = run(main)
+    priced = action == "change" and kind.priced
+    assert (body["ORD_DVSN"], body["ORD_UNPR"]) == (str(kind), "70000" if priced else "0")
+    assert (body["ORGN_ODNO"], body["KRX_FWDG_ORD_ORGNO"]) == ("0000000001", "06010")
+    assert (body["RVSE_CNCL_DVSN_CD"], body["QTY_ALL_ORD_YN"]) == (
+        "01" if action == "change" else "02",
+        "Y",
     )
