@@ -50,8 +50,8 @@ def pytest_asyncio_loop_factories(config, item):
 
 @pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist where nobody installed it
 def pytest_xdist_auto_num_workers(config):
-    """Start one more than there are cores: some tests wait for sockets and processes."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Start two more than there are cores: some tests wait for sockets and processes."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

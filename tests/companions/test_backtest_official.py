@@ -161,7 +161,7 @@ def test_a_file_with_compat_has_the_official_number_in_result_and_page(tmp_path,
     file = tmp_path / "mine.kis.yaml"
     shipped = (root / "strategies" / "up_day.kis.yaml").read_text("utf-8")
     file.write_text("compat: official\n" + shipped, "utf-8")
-    words = ["--backtest", "--days", "12", "--strategy", str(file), "--state", str(tmp_path)]
+    words = ["--backtest", "--days", "4", "--strategy", str(file), "--state", str(tmp_path)]
     assert command_line.run_command(build_parser().parse_args(words)) == 0
     assert "공식 규칙 그대로" in capsys.readouterr().out
     [page], [plain] = tmp_path.glob("*/report.html"), tmp_path.glob("*/result.json")

@@ -35,6 +35,7 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 BOT, TOOLS = str(ROOT / "kis_realtime_trading.py"), str(ROOT / "companions")
+RULES = str(ROOT / "strategies/kis_yaml.py")  # checks a file of rules
 PROBE = str(ROOT / "tests/support/probe.py")  # tells what it finds: test_warm.py compares
 PYTHON = sys.executable  # a test may name another later
 MODULES = ("companions", "venues")
@@ -49,7 +50,8 @@ LOADED = (
     "venues.report", "aiohttp.web", "matplotlib.figure", "matplotlib.backends.backend_agg", "numpy",
     "pandas", "rich.live", "telegram.ext", "concurrent.futures.process", "zoneinfo", "idna",
 )  # fmt: skip
-KNOWN = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}  # of Python's own variables
+# Of Python's own variables, the last as "utf-8" only.
+KNOWN = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONIOENCODING"}
 LOCALES = {"", "C", "POSIX", "C.UTF-8"}  # UTF-8, each of them (PEP 538 and 540)
 PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}
 _SUBREAPER = 36  # prctl(PR_SET_CHILD_SUBREAPER)
@@ -138,7 +140,9 @@ def is_known(
     if words[1] == "-m" and len(words) > 2 and words[2].partition(".")[0] in MODULES:
         if folder != str(ROOT) and str(ROOT) not in paths:
             return False
-    elif words[1] not in (BOT, TOOLS, PROBE):
+    elif words[1] not in (BOT, TOOLS, RULES, PROBE):
+        return False
+    if environment.get("PYTHONIOENCODING", "utf-8") != "utf-8":
         return False
     strange = {name for name in environment if name.startswith("PYTHON")} - KNOWN
     return not strange and _locale_of(environment) <= LOCALES and os.path.isdir(folder)
@@ -263,7 +267,7 @@ def _become(wanted: dict[str, Any], files: list[int]) -> None:
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
-    if not _locale_of(os.environ) - {"", "C", "POSIX"}:
+    if not os.environ.get("LC_ALL") and not _locale_of(os.environ) - {"", "C", "POSIX"}:
         os.environ["LC_CTYPE"] = "C.UTF-8"  # PEP 538
     time.tzset()
     for number in signal.valid_signals():
@@ -276,14 +280,15 @@ def _become(wanted: dict[str, Any], files: list[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, wanted["blocked"])
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     plain = bool(os.environ.get("PYTHONUNBUFFERED"))
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    strict = "strict" if os.environ.get("PYTHONIOENCODING") else "surrogateescape"
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors=strict, closefd=False)  # noqa: SIM115
     sys.stdin.buffer.raw.name = "<stdin>"  # type: ignore[attr-defined]
     sys.stdin.reconfigure(write_through=plain)  # type: ignore[attr-defined]
     for name, number in (("stdout", 1), ("stderr", 2)):
         raw: Any = open(number, "wb", 0 if plain else -1, closefd=False)  # noqa: SIM115
         getattr(raw, "raw", raw).name = f"<{name}>"
         lines = not plain and (number == 2 or os.isatty(number))
-        errors = ("surrogateescape", "backslashreplace")
+        errors = (strict, "backslashreplace")
         writer = io.TextIOWrapper(
             raw, "utf-8", errors[number - 1], line_buffering=lines, write_through=plain
         )

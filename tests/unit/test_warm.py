@@ -38,6 +38,7 @@ def test_the_examples_hold():
     "how",
     [{}, {"env": {"PATH": "/bin"}}, {"env": {**PLAIN, "LC_ALL": "POSIX", "TZ": "America/New_York"}},
      {"env": {**PLAIN, "PYTHONPATH": str(warm.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}},
+     {"env": {**PLAIN, "LC_ALL": "C", "PYTHONIOENCODING": "utf-8"}}, {"env": {"LC_ALL": "C"}},
      {"env": {**PLAIN, "PYTHONUNBUFFERED": "1"}}, {"env": None}, {"cwd": "/"},
      {"start_new_session": True}],
 )  # fmt: skip
