@@ -444,11 +444,11 @@ async def afternoon_on_paper(tmp_path, started):
             await edge.until(lambda: "▶" in log.read_text() or process.poll() is not None)
             started.set()
             peak_kb, _ = await asyncio.to_thread(process.communicate)
-        with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:
+        with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=60) as answer:
             books = json.loads(answer.read())
     finally:
         simulated.terminate()
-        simulated.communicate(timeout=5)
+        simulated.communicate(timeout=60)
     told = log.read_text()
     assert process.returncode == 0, told
     assert "Traceback" not in told and "■ 종료: 하루 매매를 마쳤습니다" in told

@@ -374,7 +374,7 @@ def test_pandas_is_not_imported_before_it_is_needed(tmp_path):
         "print(sorted({'pandas', 'numpy', 'telegram', 'rich', 'matplotlib'} & set(sys.modules)))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=edge.ROOT, capture_output=True, text=True, timeout=30,
+        [sys.executable, "-c", code], cwd=edge.ROOT, capture_output=True, text=True, timeout=120,
         env=edge.environment(tmp_path), check=True,
     )  # fmt: skip
     assert ended.stdout.strip() == "[]"

@@ -100,7 +100,7 @@ def terminal(tmp_path: Path):
         if terminal:
             terminal.close()
         simulated.terminate()
-        simulated.communicate(timeout=5)
+        simulated.communicate(timeout=60)
 
 
 def living_children(pid: int) -> list[str]:

@@ -197,7 +197,7 @@ async def test_an_error_that_holds_every_secret_is_told_without_them(tmp_path):
         )  # fmt: skip
         assert process.stdout
         lines = []
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(150):
             while "Fatal" not in (lines or [""])[-1]:  # told: its stock is stopped
                 lines.append((await process.stdout.readuntil()).decode())
             process.terminate()

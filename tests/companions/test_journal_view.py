@@ -106,7 +106,7 @@ def test_a_pager_that_goes_leaves_no_trace(made, tmp_path):
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

@@ -30,7 +30,7 @@ def said(*words: str, **environment: str) -> tuple[int, str]:
     command = [sys.executable, str(BOT), *words]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        timeout=60, env={**os.environ, **environment}, check=False,
+        timeout=150, env={**os.environ, **environment}, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
@@ -104,7 +104,7 @@ def test_a_reader_that_goes_leaves_no_trace(words: tuple[str, ...], state: Path)
         assert process.stdout and process.stderr
         process.stdout.close()
         told = process.stderr.read()
-        process.wait(60)
+        process.wait(150)
     assert told == b""
 
 

@@ -59,11 +59,11 @@ async def test_words_and_taps_reach_the_bot_and_its_answers_the_page():
                 return (await state())["messages"]
 
             assert await post("/api/say", {"text": "/status"}) == 200
-            said = await asyncio.wait_for(waits(2), 30)
+            said = await asyncio.wait_for(waits(2), 90)
             assert [each["text"] for each in said] == ["/status", "heard status"]
             await post("/api/tap", {"number": said[1]["number"], "data": "/flatten"})  # no such
             await post("/api/tap", {"number": said[1]["number"], "data": "/stop"})
-            told = (await asyncio.wait_for(waits(3), 30))[2]
+            told = (await asyncio.wait_for(waits(3), 90))[2]
             assert told["text"] == "heard stop" and told["photo"]
             assert (await state())["commands"][0]["command"] == "status"
 

@@ -195,7 +195,7 @@ def in_a_terminal(folder: Path, key: bytes, until: str) -> tuple[int, str, bool]
         stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm-256color"},
         start_new_session=True,
     )  # fmt: skip
-    written, pressed, deadline = b"", False, time.monotonic() + 30
+    written, pressed, deadline = b"", False, time.monotonic() + 90
     try:
         while process.poll() is None and time.monotonic() < deadline:
             if select.select([ours], [], [], 0.1)[0]:

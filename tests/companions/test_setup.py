@@ -333,7 +333,7 @@ def on_a_terminal(home, command, answers):
     os.close(slave)
     shown, waiting, left = b"", b"", list(answers)
     while True:
-        if not select.select([master], [], [], 30)[0]:
+        if not select.select([master], [], [], 90)[0]:
             break
         try:
             part = os.read(master, 4096)
@@ -346,7 +346,7 @@ def on_a_terminal(home, command, answers):
             os.write(master, left.pop(0).encode() + b"\n")
             waiting = b""
     os.close(master)
-    return process.wait(10), shown.decode(), left
+    return process.wait(60), shown.decode(), left
 
 
 @pytest.mark.usefixtures("cold_starts")
@@ -380,11 +380,11 @@ def test_from_nothing_to_the_first_paper_order(tmp_path):
             )  # fmt: skip
         orders = 0
         while not orders and trading.poll() is None:
-            with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=5) as answer:
+            with urllib.request.urlopen(f"{ready['rest']}/simulator/books", timeout=60) as answer:
                 orders = json.loads(answer.read())["order_count"]
             select.select([], [], [], 0.2)
         assert orders, (trading.returncode, (user / "log").read_text())
     finally:
         for process in filter(None, (trading, simulated)):
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)

@@ -2228,7 +2228,7 @@ def test_served_over_sockets() -> None:
                     await _keep_alive(served.ws_url, approval["approval_key"], way)
                 await _trade(client, served, approval["approval_key"], token["access_token"])
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
 async def _keep_alive(url: str, approval: str, way: str) -> None:
@@ -2237,7 +2237,7 @@ async def _keep_alive(url: str, approval: str, way: str) -> None:
         await socket.send(registration(approval, "H0STCNT0", STOCK))
         acknowledged, seen = False, 0
         while seen < 15:
-            text = str(await asyncio.wait_for(socket.recv(), 5))
+            text = str(await asyncio.wait_for(socket.recv(), 60))
             acknowledged = acknowledged or "OPSP0000" in text
             if "PINGPONG" in text:
                 seen += 1
@@ -2255,7 +2255,7 @@ async def _trade(
     who = served.simulator.credentials
     async with websockets.connect(served.ws_url, ping_interval=None) as socket:
         await socket.send(registration(approval, "H0STCNI9", who.hts_id))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        answer = json.loads(await asyncio.wait_for(socket.recv(), 60))
         assert answer["body"]["msg_cd"] == "OPSP0000"
         headers = {"authorization": f"Bearer {token}", "appkey": who.paper_key}
         headers |= {"appsecret": who.paper_secret, "tr_id": "VTTC0012U"}
@@ -2266,7 +2266,7 @@ async def _trade(
             assert (await reply.json())["rt_cd"] == "0"
         count = 0
         while count < 2:
-            text = str(await asyncio.wait_for(socket.recv(), 5))
+            text = str(await asyncio.wait_for(socket.recv(), 60))
             count += text.startswith("1|H0STCNI9|001|")
             if "PINGPONG" in text:
                 await socket.send(text)
@@ -2277,7 +2277,7 @@ async def _trade(
         served.simulator.drop_sessions()
         with pytest.raises(websockets.ConnectionClosedError):
             while True:
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), 60)
 
 
 def test_only_loopback() -> None:
@@ -2317,7 +2317,7 @@ def test_command_line_writes_a_configuration_and_ends_cleanly(tmp_path: Path) ->
         assert {name: len(settings[name]) for name in lengths} == lengths
         assert settings["bot"]["market_clock"]["market"] == ready["market"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
@@ -2326,7 +2326,7 @@ def test_command_line_shows_tokens_alive_on_a_day_of_the_past() -> None:
     body = {"grant_type": "client_credentials", "appkey": who.paper_key}
     data = json.dumps(body | {"appsecret": who.paper_secret}).encode()
     with running("--density", "1", "--hold", "60", "--date", "2025-11-20") as (_, ready):
-        answer = urllib.request.urlopen(f"{ready['rest']}/oauth2/tokenP", data, timeout=10)
+        answer = urllib.request.urlopen(f"{ready['rest']}/oauth2/tokenP", data, timeout=60)
         shown = json.loads(answer.read())["access_token_token_expired"]
     left = datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").replace(tzinfo=KST) - datetime.now(KST)
     assert timedelta(hours=23) < left < timedelta(hours=25)
@@ -2379,7 +2379,7 @@ def test_command_line_ends_at_a_market_time() -> None:
     arguments = ("--symbols", STOCK, "--density", "1", "--start", "15:20", "--until", "15:40")
     with running(*arguments, "--speed", "20000", "--date", "2026-11-19") as (process, ready):
         assert ready["date"] == "2026-11-19"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("place", [os.devnull, __file__, None])

@@ -516,7 +516,7 @@ def test_a_file_is_checked_from_any_folder(tmp_path):
     ):  # fmt: skip
         done = subprocess.run(
             [sys.executable, str(FOLDER / "kis_yaml.py"), str(file), *more],
-            cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert (done.returncode, words in done.stdout) == (code, True), done.stderr
 

@@ -15,7 +15,7 @@ def test_the_demo_prints_a_table_and_ends(language, word):
     command = [sys.executable, "-m", "venues", "kimchi", "--demo", "--once", "--wait", "30"]
     done = subprocess.run(
         [*command, "--language", language], cwd=ROOT, capture_output=True, text=True,
-        timeout=50, check=False, env={"COLUMNS": "90", "PYTHONIOENCODING": "utf-8"},
+        timeout=150, check=False, env={"COLUMNS": "90", "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert word in done.stdout
