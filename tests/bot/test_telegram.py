@@ -581,4 +581,4 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
         await run
         assert time.monotonic() - before < 30.0
         journal.close()
-    assert lag.total_seconds() < 600.0  # a second of real time
+    assert lag.total_seconds() < 1_800.0  # three seconds of real time
