@@ -554,6 +554,11 @@ class Secret:
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("***",)
 
+    def __copy__(self, memo: object = None) -> Secret:  # pydantic copies what has no hash
+        return self
+
+    __deepcopy__ = __copy__
+
 
 class Side(enum.StrEnum):
     BUY = "BUY"

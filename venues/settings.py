@@ -151,7 +151,7 @@ class Environment(_Strict):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
 
     keys: Mapping[str, Secret] = Field(default_factory=dict)
-    telegram_token: Secret = Field(default_factory=lambda: Secret(""))  # a copy would be `***`
+    telegram_token: Secret = Secret("")
     telegram_chat: str = ""
     telegram_api: str = TELEGRAM_API
 

@@ -1,5 +1,6 @@
 """Settings: texts in, settings or every fault at once out; no secret in any message."""
 
+import copy
 import json
 import pickle
 from dataclasses import replace
@@ -696,9 +697,11 @@ def test_secrets_compare_by_value_and_have_no_hash():
         hash(one)
 
 
-def test_a_pickle_of_a_secret_is_stars():
-    """What is written to a file tells nothing."""
+def test_a_copy_of_a_secret_is_the_secret_and_a_pickle_is_stars():
+    """A copied profile still works; what is written to a file tells nothing."""
     one = bot.Secret("a")
+    assert copy.copy(one) is one
+    assert copy.deepcopy([one])[0] is one
     assert pickle.loads(pickle.dumps(one)).reveal() == "***"
 
 
