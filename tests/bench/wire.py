@@ -62,6 +62,7 @@ from companions.page.server import MOST_STREAMS
 TOKEN, OWNER = "4242:an-invented-token-of-a-bench", 4242
 MARK = 777  # shares of the trades that ask for an order
 WARM_UP = 10  # orders that are not counted
+QUIET_S = 8.0  # of the feed without a wish: a list five seconds later confirms the account of the day
 HERE = Path(__file__).resolve()
 LABELS = {
     "without": "ours without journal", "durable": "ours with journal", "watched": "page open",
@@ -194,7 +195,7 @@ class Exchange:
         return json.dumps({"header": header, "body": body})
 
     async def _feed(self, connection: ServerConnection) -> None:
-        """Send frames at the rate; every n-th asks for an order, after a second of warming up."""
+        """Send frames at the rate; every n-th asks for an order, once the client may trade."""
         stocks = [frames.Stock(code) for code in frames.SYMBOLS]
         loop, sent, asked = asyncio.get_running_loop(), 0, 0
         began = loop.time()
@@ -202,7 +203,7 @@ class Exchange:
             due = int((loop.time() - began) * self._rate)
             while sent < due:
                 stock = stocks[sent % len(stocks)]
-                asks = sent > 2 * self._rate and sent % self._every == 0
+                asks = sent > QUIET_S * self._rate and sent % self._every == 0
                 clock = bot.MarketClock(self.clock).now()
                 price = 70_000 + 100 * (sent % 7)
                 record = stock.trade(price, MARK if asks else 10, f"{clock:%H%M%S}", frames.DAY)
