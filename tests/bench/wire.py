@@ -62,9 +62,7 @@ from companions.page.server import MOST_STREAMS
 TOKEN, OWNER = "4242:an-invented-token-of-a-bench", 4242
 MARK = 777  # shares of the trades that ask for an order
 WARM_UP = 10  # orders that are not counted
-QUIET_S = (
-    8.0  # of the feed without a wish: a list five seconds later confirms the account of the day
-)
+QUIET_S = 8.0  # without a wish: a list five seconds later confirms the account of the day
 HERE = Path(__file__).resolve()
 LABELS = {
     "without": "ours without journal", "durable": "ours with journal", "watched": "page open",
