@@ -7023,9 +7023,11 @@ class Recorder:
         for file in files:
             go = file.name[:8] < first or sum(files.values()) + size > self._most
             if go and not file.name.startswith(own):
-                with contextlib.suppress(OSError):
+                try:
                     file.unlink(missing_ok=True)
                     files[file] = 0
+                except OSError as error:
+                    log.warning("an old recording stays: %s", error)
         self._room = self._most - sum(files.values())
         if size > self._room:
             raise OSError(errno.EFBIG, "bot.record_max_mb is reached")
@@ -9310,11 +9312,7 @@ async def work_out(journal: Path, bot: BotSettings, *words: str) -> Any:
         if process.returncode == 0:
             return json.loads(raw)
         why = wrong.decode("utf-8", "replace")[-200:].strip()
-    except (
-        TimeoutError,
-        ValueError,
-        OSError,
-    ) as error:  # too late, no JSON, no memory: trading goes on
+    except (ValueError, OSError) as error:  # no JSON; too late, no memory: trading goes on
         why = f"{type(error).__name__} {error}"
     finally:
         if process and process.returncode is None:

@@ -1016,6 +1016,18 @@ def test_each_day_of_a_process_has_a_file_that_names_the_one_before(tmp_path):
     assert second.name[:8] == f"{AT + timedelta(days=1):%Y%m%d}"
 
 
+def test_an_old_recording_that_cannot_be_deleted_is_told_and_the_recording_goes_on(
+    tmp_path, caplog
+):
+    """A folder in its place cannot be unlinked."""
+    (tmp_path / "20200102-084500-0000.gz").mkdir()
+    recorder = bot.Recorder(tmp_path, edge.at("09:00"), {}, kept_days=12)
+    recorder.time(edge.at("09:00:01"))
+    recorder.close()
+    assert recorder.broken == "" and (tmp_path / "20200102-084500-0000.gz").is_dir()
+    assert any("an old recording stays" in each.message for each in caplog.records)
+
+
 def test_the_limit_of_recordings_holds_while_recording(tmp_path):
     """The oldest go first; when only this day is left the recording ends, the folder never grows."""
     old = tmp_path / "20261101-085000-0000.gz"
