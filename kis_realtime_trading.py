@@ -5828,9 +5828,9 @@ class BrokerDesk:
             state.quoted = Known(price, asked_at) if fresh else Known(instrument.base_price)
         if "account" not in core.holds:  # its answer came late
             note_action(core, symbol, None)
-        waits, base = core.ledger.actions.get(symbol), instrument.base_price
+        waits, base, day = core.ledger.actions.get(symbol), instrument.base_price, core.now.date()
         still = waits and base and classify_action(waits.close, base, 1, 1, instrument.fund)
-        if waits and waits.before == waits.after and still == "nothing":
+        if waits and still == "nothing" and waits.before == waits.after and waits.at.date() == day:
             answer_action(core, symbol, "keep", "the base price is the close after all")
         state.note_rest_halt(instrument.halted)
         self._entries.price_came(state)

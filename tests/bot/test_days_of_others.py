@@ -324,6 +324,15 @@ def test_a_question_of_the_day_before_is_still_open():
     assert bench.ledger.position(SYMBOL).plan == bot.ExitPlan(22_600, 25_000)
 
 
+def test_a_stock_that_is_back_at_its_old_price_answers_no_question():
+    """On the ex-date it rose by half, to the very close of the day before: the levels are still to scale."""
+    bench = morning_after(46_700, 10)
+    night(bench, 70_000, 70_000, 10)
+    assert SYMBOL in bench.ledger.actions
+    assert "levels_set" not in alerts(bench.actions)
+    assert sells(bench.trade(67_900) + bench.wait(20)) == []
+
+
 @pytest.mark.parametrize("base", [0, 23_300])
 def test_a_price_answer_of_the_evening_answers_no_question(base):
     """The close of the new scale is kept by then, and a base price of 0 is no close."""
