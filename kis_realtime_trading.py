@@ -6800,9 +6800,8 @@ class LogThread(logging.Handler):
         if self.dropped > self._told:
             self._told, missing = self.dropped, self.dropped - self._told
             line += f"\n({missing} lines of the log were dropped: nobody took them)"
-        if self._stream is None:  # closed by whoever started us
-            return
-        with contextlib.suppress(OSError, ValueError):  # a pipe whose reader went, a closed file
+        # a pipe whose reader went, a closed file, none: closed by whoever started us
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             try:
                 place = self._stream.fileno()
             except (OSError, AttributeError):  # no file at all
@@ -6974,7 +6973,8 @@ class Recorder:
         self.flush()
         self._beside.begin(lambda: os.close(self._file))
         self._beside.close()
-        self.settle(2.0)
+        with contextlib.suppress(OSError):  # a disk that says only now what it lost: the last words
+            self.settle(2.0)  # are still to be sent
 
     def _hand_over(self, text: str, path: Path | None = None) -> None:
         self._beside.begin(functools.partial(self._take, text, path))
@@ -7940,7 +7940,7 @@ def write_private(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         own = functools.partial(os.open, mode=0o600)
-        with open(fresh, "w", encoding="utf-8", opener=own) as file:
+        with open(fresh, "w", encoding="utf-8", errors="backslashreplace", opener=own) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -297,6 +297,13 @@ def test_a_base_price_that_is_corrected_ends_the_question():
     assert len(sells(bench.trade(67_900))) == 1
 
 
+def test_a_base_price_that_is_corrected_ends_no_question_whose_shares_have_changed():
+    """Five times the shares are counted by then: only the owner says what holds."""
+    bench = morning_after(14_000, 50, on_corporate_action="hold")
+    bench.seen(replace(bench.state.instrument, base_price=70_000, last_price=70_000))
+    assert SYMBOL in bench.ledger.actions
+
+
 def night(bench, close, base, shown, day=date(2026, 11, 24)):
     """Let a day end at a close and the next one begin with a base price and a count of shares."""
     bench.at("15:29:00")

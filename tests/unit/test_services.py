@@ -1079,6 +1079,24 @@ def test_a_disk_that_hangs_holds_no_flush(tmp_path, monkeypatch):
     os.close(writing)
 
 
+def test_a_disk_that_complains_at_the_end_holds_no_last_words(tmp_path):
+    """A close that fails (a full share of the network) is the recorder's own trouble."""
+    recorder = bot.Recorder(tmp_path, AT, {})
+    recorder.flush()
+    assert recorder.settle(5)
+    os.close(recorder._file)
+    recorder.close()
+    assert recorder.broken == "" and len(lines_of(recorder.path)) == 1
+
+
+def test_a_private_file_holds_any_text(tmp_path):
+    """Half a letter of a stranger's name becomes its escape: the status stays JSON, its thread alive."""
+    bot.write_private(
+        tmp_path / "status.json", json.dumps({"name": "삼성\ud800"}, ensure_ascii=False)
+    )
+    assert json.loads((tmp_path / "status.json").read_text("utf-8")) == {"name": "삼성\ud800"}
+
+
 # --- round trips ---
 
 INTENT = bot.OrderIntent(
