@@ -5509,8 +5509,7 @@ class AccountDesk:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._first: Known[Balance] | None = None  # of a day, until a list of later confirms it
-        self._missing: dict[str, int] = {}  # shares of ours that a balance did not show
-        self._missing_since = NEVER
+        self._missing: Known[dict[str, int]] = Known({})  # shares of ours that a balance lacked
         self._fewer: Known[dict[str, int]] = Known({})  # shares of the owner's than we count
 
     def note_first(self, seen: Balance, asked_at: datetime) -> None:
@@ -5563,7 +5562,7 @@ class AccountDesk:
                     fewer[symbol] = theirs - own
         if fewer != self._fewer.value:
             self._fewer = Known(fewer, asked_at)
-        elif fewer and (asked_at - self._fewer.asked_at).total_seconds() >= PROOF_OF_ABSENCE_S:
+        elif fewer and self._fewer.age_s(asked_at) >= PROOF_OF_ABSENCE_S:
             core.apply(AccountTaken(ledger.cash_krw, {**ledger.external, **fewer}, core.now))
         if different and "mismatch" not in core.holds:
             core.alert("mismatch", what=", ".join(different))
@@ -5592,13 +5591,13 @@ class AccountDesk:
                     missing[symbol] = theirs
             elif theirs > ours:
                 external[symbol] = theirs - ours
-        if missing != self._missing:
-            opens = core.session.open if core.session else asked_at  # early balances come empty
-            self._missing, self._missing_since = missing, max(asked_at, opens)
+        opens = core.session.open if core.session else asked_at  # early balances come empty
+        if missing != self._missing.value or self._missing.asked_at < opens:
+            self._missing = Known(missing, max(asked_at, opens))
             for symbol, theirs in missing.items():
                 what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
                 core.alert("mismatch", what=what)
-        if missing and (asked_at - self._missing_since).total_seconds() < PROOF_OF_ABSENCE_S:
+        if missing and self._missing.age_s(asked_at) < PROOF_OF_ABSENCE_S:
             return False
         whose = [f"{each} {external[each]}" for each in external if each in core.symbols]
         if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
@@ -5606,7 +5605,7 @@ class AccountDesk:
             core.alert("journal_empty", what=", ".join(whose))
         for symbol, theirs in fewer.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
-        self._missing, self._fewer = {}, Known({})
+        self._missing = self._fewer = Known({})
         core.apply(AccountTaken(seen.settled_cash_krw, external, core.now))
         return True
 

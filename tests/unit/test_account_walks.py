@@ -84,8 +84,8 @@ class Account:
             if shown[stock] < self.ours[stock]
             and self.ours[stock] + self.his[stock] != shown[stock]
         }
-        if missing != self.missing:
-            opens = datetime.combine(at.date(), time(9), bot.KST)  # early balances come empty
+        opens = datetime.combine(at.date(), time(9), bot.KST)  # early balances come empty
+        if missing != self.missing or not self.missing_since or self.missing_since < opens:
             self.missing, self.missing_since = missing, max(at, opens)
             self.told += ["mismatch"] * len(missing)
         if missing and at - self.missing_since < REST:

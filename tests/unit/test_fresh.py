@@ -481,3 +481,22 @@ def test_a_second_auction_of_a_day_is_believed_like_the_first():
         bench.wait(5)
         bench.trade(70_000)
         assert not bench.state.auction, text
+
+
+@pytest.mark.parametrize("early", ["08:31:00", "09:05:00"])
+def test_shares_missing_late_in_the_evening_are_waited_for_in_the_morning_again(early):
+    """The night is no second look: an empty balance before the open gives nothing up at once."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(far())
+    evening(bench)
+    day = date(2026, 11, 24)
+    for of, at in ((NEXT_DAY, "15:29:00"), (day, early)):
+        bench.now = datetime.combine(of, time.fromisoformat(at), bot.KST)
+        bench.command("day", session=bot.session_of(of))
+        bench.list_of()
+        bench.account()
+        assert (of, bench.ledger.position(SYMBOL).quantity) == (of, 10)
+    opens = datetime.combine(day, time(9), bot.KST)
+    bench.now = max(bench.now, opens) + timedelta(seconds=bot.PROOF_OF_ABSENCE_S + 1)
+    bench.account()
+    assert bench.ledger.position(SYMBOL).quantity == 0
