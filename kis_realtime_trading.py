@@ -8740,7 +8740,7 @@ class Silence:
 
 LONG_PAUSE_S = 600.0  # after a refusal (blocked, token revoked), and at most when told to wait
 WORD_MAX_AGE_S, CLOCK_SKEW_S = 60, 5  # of a message, by Telegram's date; older ones never act
-CODE_LASTS_S, CODE_TRIES, CODE_LOCK_S = 60.0, 3, 900.0
+CODE_LASTS_S, PAIRING_TRIES = 60.0, 3
 MAX_ANSWER_BYTES = 1024 * 1024  # of the Bot API; a poll of 20 short updates is far smaller
 # letters and digits of ASCII, and Korean for the names of stocks
 _PHONE_WORD = re.compile(r"/([a-z]{1,32})((?: [0-9A-Za-z가-힣&.=_-]{1,40}){0,4})", re.ASCII)
@@ -8822,39 +8822,23 @@ def hint_for(text: str, korean: bool) -> Answer:
 
 
 class PhoneCodes:
-    """Codes of one use for what needs proof: bound to action and person, 60 s, three tries."""
+    """Codes of one use for what needs proof: one waits for a person, for 60 s and one try."""
 
     def __init__(self, draw: Callable[[int], int] = secrets.randbelow) -> None:
         self._draw = draw
-        self._open: dict[int, tuple[str, str, float]] = {}  # person -> action, code, until
-        self._wrong: Counter[int] = Counter()
-        self._locked: dict[int, float] = {}
+        self._open: dict[int, tuple[Said | None, str, float]] = {}  # person -> what, code, until
 
-    def issue(self, user: int, action: str, now: float) -> str:
-        """Return a new code, "" while the person is locked; an earlier one is void."""
-        if now < self._locked.get(user, 0.0):
-            return ""
+    def issue(self, user: int, said: Said, now: float) -> str:
+        """Return a new code; an earlier one is void."""
         code = f"{self._draw(1_000_000):06d}"
-        self._open[user] = action, code, now + CODE_LASTS_S
+        self._open[user] = said, code, now + CODE_LASTS_S
         return code
 
-    def waiting(self, user: int) -> str:
-        """Return the action that a person's code is for, "" without one."""
-        return self._open.get(user, ("", "", 0.0))[0]
-
-    def take(self, user: int, action: str, code: str, now: float) -> bool:
-        """Return whether a code is right; it is void afterwards. Three wrong ones lock."""
-        wanted = self._open.pop(user, ("", "", 0.0))
-        if now < self._locked.get(user, 0.0) or now > wanted[2]:
-            return False
-        if wanted[0] == action and hmac.compare_digest(wanted[1].encode(), code.encode()):
-            del self._wrong[user]
-            return True
-        self._wrong[user] += 1
-        if self._wrong[user] >= CODE_TRIES:
-            del self._wrong[user]
-            self._locked[user] = now + CODE_LOCK_S
-        return False
+    def take(self, user: int, code: str, now: float) -> Said | None:
+        """Return what a code stands for, None for a wrong or an old one: it is void then, too."""
+        said, wanted, until = self._open.pop(user, (None, "", 0.0))
+        right = now <= until and hmac.compare_digest(wanted.encode(), code.encode())
+        return said if right else None
 
 
 def _bounded_request() -> Any:
@@ -9106,7 +9090,7 @@ class TelegramBot:
             self.reply(self.obey(word), user)
             return True
         self._wrong_pairings += 1
-        if self._wrong_pairings >= CODE_TRIES:
+        if self._wrong_pairings >= PAIRING_TRIES:
             self.pairing = ""
             log.warning("three wrong pairing codes: a restart shows a new one")
         return False
@@ -10882,6 +10866,8 @@ class Phone:
 
     def obey(self, word: PhoneWord) -> Answer:
         """Do a word, once its proof is there, and return the answer."""
+        if word.command == "yes":
+            return self._prove(word)
         named = read_words((word.command,))
         known = named.word if isinstance(named, Said) else named
         if known is None or "phone" not in known.doors:
@@ -10891,12 +10877,7 @@ class Phone:
             for form, value in itertools.zip_longest(known.arguments, word.arguments, fillvalue="")
             if value
         ]
-        said, less = read_words((known.name, *values)), read_words((known.name, *values[:-1]))
-        code = ""
-        if values and isinstance(less, Said) and known.danger in (Danger.CONFIRM, Danger.UP):
-            pending = self._codes.waiting(word.user) == " ".join((known.name, *less.values))
-            if re.fullmatch("[0-9]{6}", values[-1]) and (pending or not isinstance(said, Said)):
-                said, code = less, values[-1]
+        said = read_words((known.name, *values))
         if not isinstance(said, Said):
             usage = known.usage(self._trader.bot.language)
             ko, en = f"이렇게 쓰십시오: /{usage}", f"write: /{usage}"
@@ -10906,15 +10887,7 @@ class Phone:
             return Answer(self._say(ko, en))
         if known.danger is Danger.ASK:
             return self._tell(said, word.user)
-        what = {"user": word.user, "command": known.name, "arguments": list(said.values)}
-        try:
-            self._trader.bridge.execute([Record("phone", str(word.update_id), what)])
-            return self._act(said, word, code)
-        except JournalError as error:
-            log.error("/%s of the phone cannot be written down: %s", known.name, error)
-            return Answer(self._say(
-                "저널에 적을 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
-            ))  # fmt: skip
+        return self._act(said, word)
 
     def _code_of(self, text: str) -> str:
         """Return the code of a stock that was named, or the text itself."""
@@ -10925,35 +10898,42 @@ class Phone:
         exact = [code for code, name in names.items() if name == text.lower()]
         partly = [code for code, name in names.items() if text.lower() in name]
         partly = [code for code in partly if code in self._trader.bot.symbols] or partly
-        found = exact or (
-            [] if text.isascii() else partly
-        )  # /sell 하이닉스, of many 삼성 the traded one
+        # /sell 하이닉스: only one has it; of many 삼성 the traded one
+        found = exact or ([] if text.isascii() else partly)
         code = found[0] if len(found) == 1 else text.upper() if text.isascii() else text
         return code + equals + answer.lower()
 
-    def _act(self, said: Said, word: PhoneWord, code: str) -> Answer:
-        known, trader = said.word, self._trader
-        action, now_s = " ".join((known.name, *said.values)), asyncio.get_running_loop().time()
-        if known.danger is Danger.UP and (trouble := trader.bridge.telegram.trouble):
+    def _prove(self, word: PhoneWord) -> Answer:
+        """Do what was asked before, when its code came back; what takes risk on is never tapped."""
+        if not word.arguments:
+            return Answer(self._say("이렇게 쓰십시오: /yes 번호", "write: /yes CODE"))
+        said = self._codes.take(word.user, " ".join(word.arguments), _loop_time())
+        if said is None or (word.tapped and said.word.danger is Danger.UP):
+            return Answer(self._say(
+                "번호가 맞지 않거나 60초가 지났습니다. 처음부터 다시 하십시오", "wrong or old code: start again"
+            ))  # fmt: skip
+        return self._act(said, word, proved=True)
+
+    def _act(self, said: Said, word: PhoneWord, proved: bool = False) -> Answer:
+        bridge, danger = self._trader.bridge, said.word.danger
+        if danger is Danger.UP and (trouble := bridge.telegram.trouble):
             told = f"지금은 할 수 없습니다: {in_korean(trouble)}"
             return Answer(self._say(told, f"not now: {trouble}"))
-        if known.danger is Danger.DOWN:
+        if danger is not Danger.DOWN and not proved:
+            return self._ask_proof(said, word.user)
+        what = {"user": word.user, "command": said.word.name, "arguments": list(said.values)}
+        try:
+            bridge.execute([Record("phone", str(word.update_id), what)])
             return self._do(said)
-        if not code:
-            return self._ask_proof(said, word.user, action, now_s)
-        if known.danger is Danger.UP and word.tapped:
-            return Answer(self._say("번호는 직접 보내십시오", "type the code yourself"))
-        if not self._codes.take(word.user, action, code, now_s):
+        except JournalError as error:
+            log.error("/%s of the phone cannot be written down: %s", said.word.name, error)
             return Answer(self._say(
-                "번호가 맞지 않습니다. 처음부터 다시 하십시오", "wrong or old code: start again"
+                "저널에 적을 수 없어 실행하지 않았습니다", "not done: it cannot be written down"
             ))  # fmt: skip
-        return self._do(said)
 
-    def _ask_proof(self, said: Said, user: int, action: str, now_s: float) -> Answer:
+    def _ask_proof(self, said: Said, user: int) -> Answer:
         """Ask for a tap, or for a code that is sent back."""
-        code = self._codes.issue(user, action, now_s)
-        if not code:
-            return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
+        yes = f"/yes {self._codes.issue(user, said, _loop_time())}"
         named, *more = (*map(self._trader.bridge.name, said.values), "")
         does = f"{named}: {self._say(said.word.ko, said.word.en)}".removeprefix(": ")
         if said.word.name == "flatten":
@@ -10961,7 +10941,7 @@ class Phone:
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
-            return Answer(f"⚠ {does}\n{ask}", ((face, f"/{action} {code}"),))
+            return Answer(f"⚠ {does}\n{ask}", ((face, yes),))
         if said.word.name == "buy":
             shares, price = more[0], self._say("현재가 부근", "a limit near the market")
             if more[1]:
@@ -10969,7 +10949,7 @@ class Phone:
             does = self._say(f"{named} {shares}주를 {price}에 삽니다. 손절·목표가는 없습니다",
                 f"buys {shares} {named} at {price}, without stop or target")  # fmt: skip
         ask = self._say("60초 안에 보내십시오", "within 60 s send")
-        return Answer(f"{does}\n{ask}: /{action} {code}")
+        return Answer(f"{does}\n{ask}: {yes}")
 
     def _do(self, said: Said) -> Answer:
         """Obey, and say what came of it: only what the broker confirmed is told as done."""
@@ -10984,7 +10964,7 @@ class Phone:
         told_here = self._trader.bridge.telegram.said_by_whom_it_tells("phone /")
         urgent = before[0] != told["error"] and told_here  # stands in the chat already
         why = trader.bridge.messages[-1][9:] if failed and not urgent else ""  # behind its time
-        text = done[not self._korean].format(level=level, why=why)
+        text = done[not self._korean].format(level=self._say(LEVEL_WORDS[level], level), why=why)
         return Answer(text.rstrip(), self._next(name))
 
     def _say(self, korean: str, english: str) -> str:

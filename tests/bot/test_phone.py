@@ -112,7 +112,7 @@ async def test_every_word_is_answered_in_the_owners_language(tmp_path: Any, lang
         assert names == [word.name for word in PHONE]
         code = (await chat.ask(f"/buy {SYMBOL} 3")).text.split()[-1]
         assert re.fullmatch("[0-9]{6}", code)
-        await chat.ask(f"/buy {SYMBOL} 3 {code}")
+        await chat.ask(f"/yes {code}")
         position = chat.trader.engine.core.ledger.position(SYMBOL)
         await edge.until(lambda: position.quantity == 3)
         await edge.until(lambda: (tmp_path / bot.STATUS_FILE).is_file())
@@ -164,11 +164,12 @@ async def test_a_tap_confirms_once_and_a_code_must_be_typed(tmp_path: Any):
         await chat.ask(tap, tapped=True)
         assert chat.level == "FLATTEN_AND_HALT"
         code = (await chat.ask("/resume")).text.split()[-1]
-        await chat.ask(f"/resume {code}", tapped=True)
+        await chat.ask(f"/yes {code}", tapped=True)
         assert chat.level == "FLATTEN_AND_HALT"
-        await chat.ask(f"/resume {code}")
+        code = (await chat.ask("/resume")).text.split()[-1]
+        await chat.ask(f"/yes {code}")
         assert chat.level == "ACTIVE"
-        assert "맞지 않습니다" in (await chat.ask(tap, tapped=True)).text
+        assert "맞지 않거나" in (await chat.ask(tap, tapped=True)).text
         assert chat.level == "ACTIVE"
         assert len(chat.api.toasts) == 3  # no button turns on and on
 
@@ -299,9 +300,9 @@ async def test_the_answer_to_a_split_names_its_stock_by_code_or_name(tmp_path: A
         await edge.until(lambda: "005930" in chat.trader.bridge.names, 60.0)  # read by a process
         for said in ("/levels 005930=keep", "/levels 삼성전자=Keep"):
             asked = (await chat.ask(said)).text
-            assert re.search(r"/levels 005930=keep [0-9]{6}$", asked), asked
+            assert re.search(r"/yes [0-9]{6}$", asked), asked
         code = asked.split()[-1]
-        answer = (await chat.ask(f"/levels 005930=keep {code}")).text
+        answer = (await chat.ask(f"/yes {code}")).text
         assert "하지 않았습니다" in answer  # no split waits for it
         rows = [row.body for row in chat.trader.journal.rows("command") if row.ref == "levels"]
         assert len(rows) == 1 and "005930=keep" in rows[0]

@@ -47,7 +47,7 @@ class Desk:
         answer = self.say(text, user)
         assert not self.acted, text
         line = answer.buttons[0][1] if answer.buttons else answer.text
-        [code] = re.findall(r" ([0-9]{6})$", line)
+        [code] = re.findall(r"/yes ([0-9]{6})$", line)
         return code
 
 
@@ -77,12 +77,14 @@ def test_what_raises_risk_wants_its_code_typed(action: str):
 
     def story(desk: Desk) -> None:
         code = desk.code(action)
-        desk.say(f"{action} {code}", tapped=True)
+        desk.say(f"yes {code}", tapped=True)
         assert not desk.acted
         code = desk.code(action)
-        desk.say(f"{action} {code}")
+        desk.say("yes")  # the command alone, as Telegram sends it when its link is tapped
+        desk.say(f"yes {code}")
         assert [kind for kind, _ in desk.rows] == ["phone", "command"]
-        desk.say(f"{action} {code}")
+        assert desk.rows[1] == ("command", action)
+        desk.say(f"yes {code}")
         assert not desk.acted
 
     at_a_desk(story)
@@ -94,7 +96,7 @@ def test_selling_wants_a_tap(action: str):
 
     def story(desk: Desk) -> None:
         code = desk.code(action)
-        desk.say(f"{action} {code}", tapped=True)
+        desk.say(f"yes {code}", tapped=True)
         assert [kind for kind, _ in desk.rows] == ["phone", "command"]
 
     at_a_desk(story)
@@ -221,7 +223,7 @@ def test_nothing_upward_while_another_program_reads_along():
     def story(desk: Desk) -> None:
         code = desk.code("resume")
         desk.trader.bridge.telegram.trouble = "another program reads this bot's messages"
-        answer = desk.say(f"resume {code}")
+        answer = desk.say(f"yes {code}")
         assert not desk.acted and "다른 프로그램" in answer.text
         assert "60초" not in desk.say("buy 005930 3").text
 
@@ -229,48 +231,28 @@ def test_nothing_upward_while_another_program_reads_along():
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("first", "second"),
     [
         ("resume", "accept"), ("buy 005930 3", "buy 005930 4"), ("unlock 005930", "resume"),
-        ("buy 005930 3 70000", "buy 005930 3 71000"), ("sell 005930", "flatten"),
+        ("buy 005930 3 70000", "buy 005930 3 123456"), ("sell 005930", "flatten"),
     ],
 )  # fmt: skip
-def test_a_code_is_for_its_action_alone(asked: str, said: str):
-    """Neither for another word nor for more shares or another price."""
+def test_a_code_stands_for_what_was_asked_last(first: str, second: str):
+    """What was asked before it is void: it is never done by a code, its own or the other's."""
 
     def story(desk: Desk) -> None:
-        code = desk.code(asked)
-        desk.say(f"{said} {code}")
+        code = desk.code(first)
+        newer = desk.code(second)
+        desk.say(f"yes {newer}")
+        assert desk.rows[1] == ("command", second)
+        desk.say(f"yes {code}")
         assert not desk.acted
-
-    at_a_desk(story)
-
-
-@pytest.mark.parametrize(
-    "waits", ["", "sell 005930", "buy 005930 4", "buy 005930 3 123456", "resume"]
-)
-def test_a_price_of_six_digits_is_a_price_unless_its_own_action_waits_for_a_code(waits: str):
-    """Whatever else waits, a buy at 123,456 won is asked for as such, and done by its own code."""
-
-    def story(desk: Desk) -> None:
-        if waits:
-            desk.code(waits)
-        code = desk.code("buy 005930 3 123456")
-        assert desk.phone._codes.waiting(A) == "buy 005930 3 123456"
-        desk.say(f"buy 005930 3 123456 {code}")
-        assert desk.acted
-
-    at_a_desk(story)
-
-
-def test_a_number_behind_an_action_that_waits_is_its_code():
-    """A wrong one: nothing is bought at that price, nor asked for."""
-
-    def story(desk: Desk) -> None:
-        code = int(desk.code("buy 005930 3"))
-        answer = desk.say(f"buy 005930 3 {100_000 + (code + 1) % 900_000}")
-        assert not desk.acted and "번호가 맞지 않습니다" in answer.text
-        assert desk.phone._codes.waiting(A) == ""
+        code, newer = desk.code(first), desk.code(second)
+        if code != newer:
+            desk.say(f"yes {code}")
+            assert not desk.acted
+            desk.say(f"yes {newer}")  # the wrong one has voided it
+            assert not desk.acted
 
     at_a_desk(story)
 
@@ -281,13 +263,14 @@ def test_a_code_is_for_its_person_alone():
     def story(desk: Desk) -> None:
         desk.trader.bridge.telegram.users = frozenset((A, B))
         code = desk.code("resume", A)
-        desk.say(f"resume {code}", B)
+        desk.say(f"yes {code}", B)
         assert not desk.acted
-        own = desk.code("resume", B)
-        assert desk.phone._codes.waiting(B) == "resume" and desk.phone._codes.waiting(A) == "resume"
+        own = desk.code("accept", B)
         if own != code:
-            desk.say(f"resume {code}", B)
+            desk.say(f"yes {own}", A)
             assert not desk.acted
+        desk.say(f"yes {own}", B)
+        assert desk.rows[1] == ("command", "accept")
 
     at_a_desk(story)
 
@@ -299,49 +282,32 @@ def test_a_code_lives_for_a_minute(after_s: float, acts: bool):
     async def story(desk: Desk) -> None:
         code = desk.code("resume")
         await asyncio.sleep(after_s)
-        desk.say(f"resume {code}")
+        desk.say(f"yes {code}")
         assert desk.acted is acts
 
     at_a_desk(story)
 
 
-def test_three_wrong_codes_lock_the_person_and_no_other():
-    """No new code, and the right one is not taken, for a quarter of an hour."""
+def test_a_code_has_one_try():
+    """A wrong one voids it, "/yes" alone does not: a guess has one chance in a million."""
 
-    async def story(desk: Desk) -> None:
-        for _ in range(bot.CODE_TRIES):
-            code = desk.code("resume")
-            desk.say(f"resume {'000000' if code != '000000' else '111111'}")
+    def story(desk: Desk) -> None:
+        code = desk.code("resume")
+        assert "/yes 번호" in desk.say("yes").text
+        for wrong in ("000000" if code != "000000" else "111111", code):
+            assert "처음부터" in desk.say(f"yes {wrong}").text
             assert not desk.acted
-        assert "잠겨" in desk.say("resume").text
-        other = desk.code("resume", B)
-        desk.say(f"resume {other}", B)
-        assert desk.acted
-        await asyncio.sleep(bot.CODE_LOCK_S - 5)
-        assert "잠겨" in desk.say("flatten").text
-        await asyncio.sleep(10)
-        desk.say(f"resume {desk.code('resume')}")
-        assert desk.acted
 
     at_a_desk(story)
-
-
-def test_a_code_that_waits_is_not_taken_while_locked():
-    """Whoever guesses on is not let in by the fourth guess."""
-    codes = bot.PhoneCodes(lambda count: 7)
-    for now in range(bot.CODE_TRIES - 1):
-        codes.issue(A, "resume", float(now))
-        assert not codes.take(A, "resume", "000000", float(now))
-    codes.issue(A, "resume", 3.0)
-    codes._locked[A] = 100.0
-    assert not codes.take(A, "resume", "000007", 4.0)
 
 
 def test_codes_are_drawn_out_of_a_million():
     """Six digits, each as likely as any other."""
     asked: list[int] = []
     codes = bot.PhoneCodes(lambda count: asked.append(count) or count - 1)
-    assert codes.issue(A, "resume", 0.0) == "999999" and asked == [1_000_000]
+    assert codes.issue(A, bot.Said(bot.COMMANDS["resume"]), 0.0) == "999999" and asked == [
+        1_000_000
+    ]
 
 
 @pytest.mark.parametrize("text", ["level ACTIVE", "levels", "set max_order_krw 9", "quit"])
@@ -381,7 +347,7 @@ def test_what_was_not_done_is_answered_with_its_reason():
             answer = phone.obey(bot.PhoneWord(next(numbers), A, name, tuple(values)))
             line = answer.buttons[0][1] if answer.buttons else answer.text
             if code := re.findall(r" ([0-9]{6})$", line):
-                word = bot.PhoneWord(next(numbers), A, name, (*values, code[0]))
+                word = bot.PhoneWord(next(numbers), A, "yes", (code[0],))
                 answer = phone.obey(word)
             said.append(answer.text)
         trader.journal.close()

@@ -9,7 +9,7 @@ def test_every_word_of_the_phone_is_said():
     """A new word of COMMANDS has to be added to the table's script."""
     said = {text.split()[0].lstrip("/") for text in phone_table.SAID if text.startswith("/")}
     wanted = {word.name for word in bot.COMMANDS.values() if "phone" in word.doors}
-    assert said == wanted
+    assert said == wanted | {"yes"}  # the proof of what was asked before
 
 
 def test_an_answer_stays_in_its_cell():

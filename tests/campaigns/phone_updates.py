@@ -34,8 +34,9 @@ OWNERS, STRANGER = (4242, 4243), 666
 FREE = ("stop", "stopentry", "reduce")  # written down again: not read from the bot's table
 CONFIRMED = ("flatten", "sell 005930")
 UP = ("resume", "buy 005930 3", "buy 005930 3 70000", "unlock 005930", "accept", "resolve a=absent")
-ODD = ("/resume １２３４５６", "/stop\u200f", "/STOP", " /stop", "/stop\n", "stop", "/", "", "/ok", "/stop stop",
-       "/flatten 000000", "/resume 999999", "/level ACTIVE", "/set max_order_krw 9", "/buy 005930")  # fmt: skip
+SAME = {"stopentry": "stop"}  # two names of one word
+ODD = ("/yes １２３４５６", "/yes", "/resume １２３４５６", "/stop\u200f", "/STOP", " /stop", "/stop\n", "stop", "/", "", "/ok", "/stop stop",
+       "/flatten 000000", "/yes 999999", "/level ACTIVE", "/set max_order_krw 9", "/buy 005930")  # fmt: skip
 
 
 class Referee:
@@ -56,9 +57,9 @@ class Referee:
         if kind < 0.45:
             return f"/{action}"
         if kind < 0.85 and self.codes:
-            asked, code, _ = self.codes.get(pick.choice((user, *self.codes)), ("", "000000", 0.0))
+            _, code, _ = self.codes.get(pick.choice((user, *self.codes)), ("", "000000", 0.0))
             wrong = f"{pick.randrange(10**6):06d}"
-            said = pick.choice((asked, asked, asked, action)) or action
+            said = pick.choice(("yes", "yes", "yes", action))
             return f"/{said} {pick.choice((code, code, code, wrong))}"
         return pick.choice(ODD)
 
@@ -101,19 +102,28 @@ class Referee:
         self.kept = [*self.kept[-50:], update]
         return update, good
 
-    def allows(self, update: dict[str, Any], good: bool, now_s: float) -> bool:
-        """Tell whether this update may do something, by what was written down above."""
-        said = update.get("message") or update.get("callback_query") or {}
-        text = str(said.get("text") or said.get("data") or "").removeprefix("/")
+    def allowed(self, update: dict[str, Any], good: bool, now_s: float) -> str:
+        """Return what this update may do, "" nothing, by what was written down above."""
+        text = text_of(update)
         if not good:
-            return False
+            return ""
         if text in FREE:
-            return True
-        action, _, code = text.rpartition(" ")
-        user = said["from"]["id"]
-        asked = self.codes.get(user, ("", "", 0.0))
-        right = (action, code) == asked[:2] and now_s - asked[2] <= 60.0
-        return right and (action in CONFIRMED or (action in UP and "message" in update))
+            return text
+        action, code, since_s = self.codes.get(user_of(update), ("", "", 0.0))
+        right = text == f"yes {code}" and now_s - since_s <= 60.0
+        return action if right and (action in CONFIRMED or "message" in update) else ""
+
+
+def text_of(update: dict[str, Any]) -> str:
+    """Return what an update says, without its slash."""
+    said = update.get("message") or update.get("callback_query") or {}
+    return str(said.get("text") or said.get("data") or "").removeprefix("/")
+
+
+def user_of(update: dict[str, Any]) -> Any:
+    """Return who says it."""
+    said: dict[str, Any] = update.get("message") or update.get("callback_query") or {}
+    return said.get("from", {}).get("id")
 
 
 class Noting:
@@ -152,7 +162,7 @@ def half_of(trader: bot.Trader) -> tuple[bot.Phone, Callable[[], list[tuple[str,
             trader.bridge,
             execute=lambda actions: noted.extend((each.kind, each.ref) for each in actions),
         ),
-        obey=lambda said, reason: noted.append(("command", said.word.name)),
+        obey=lambda said, _: noted.append(("command", " ".join((said.word.name, *said.values)))),
     )
 
     def take() -> list[tuple[str, str]]:
@@ -174,22 +184,23 @@ async def throw(world: harness.World, updates: int, seed: int, whole: bool) -> C
     for _ in range(updates):
         update, good = referee.update()
         now_s, loop = time.time(), asyncio.get_running_loop()
-        may = referee.allows(update, good, loop.time())
+        may = referee.allowed(update, good, loop.time())
         telegram._hear(update)
         if isinstance(bot.phone_word(update, OWNERS, referee.newest, now_s), bot.PhoneWord):
             referee.newest = update["update_id"]
         new = written()
         acted = any(kind == "command" for kind, _ in new)
         assert not acted or may, (update, referee.codes)
+        assert not acted or whole or new[1:] == [("command", SAME.get(may, may))], (update, new)
         assert not acted or new[0] == ("phone", str(update["update_id"])), (update, new)
-        seen["acted" if acted else "may, locked or void" if may else "nothing"] += 1
-        _take_codes(referee, telegram, loop.time())
+        seen["acted" if acted else "may, void" if may else "nothing"] += 1
+        _take_codes(referee, telegram, text_of(update), loop.time())
         await asyncio.sleep(referee.pick.choice((0.0, 0.5, 20.0)))
     trader.journal.close()
     return seen
 
 
-def _take_codes(referee: Referee, telegram: bot.TelegramBot, now_s: float) -> None:
+def _take_codes(referee: Referee, telegram: bot.TelegramBot, action: str, now_s: float) -> None:
     """Read the codes that were sent to people, as they do; a code that was tried is void."""
     for letter in telegram._urgent:
         if not letter.chat.isdigit():
@@ -197,10 +208,10 @@ def _take_codes(referee: Referee, telegram: bot.TelegramBot, now_s: float) -> No
         user, faces = int(letter.chat), [word for _, word in letter.answer.buttons]
         asked = [word for word in faces if word.rpartition(" ")[2].isdigit()]
         line = asked[0] if asked else letter.text.rpartition(": ")[2]
-        action, _, code = line.removeprefix("/").rpartition(" ")
-        if len(code) == 6 and code.isdigit() and action in (*CONFIRMED, *UP):
+        yes, _, code = line.rpartition(" ")
+        if yes == "/yes" and len(code) == 6 and action in (*CONFIRMED, *UP):
             referee.codes[user] = action, code, now_s
-        elif "번호가 맞지 않습니다" in letter.text:
+        elif "번호가 맞지 않거나" in letter.text:
             referee.codes.pop(user, None)
     telegram._urgent.clear()
     telegram._usual.clear()

@@ -27,20 +27,20 @@ import kis_realtime_trading as bot  # noqa: E402
 STOCK = "삼성전자"
 # In an order in which each has something to say; {code} is the code that the word before asked for.
 SAID = (
-    "/status", "/positions", "/buy 삼성전자 3", "/buy 삼성전자 3 {code}", "/orders", "/positions", "/balance",
+    "/status", "/positions", "/buy 삼성전자 3", "/yes {code}", "/orders", "/positions", "/balance",
     "/watchlist", "/chart 삼성전자", "/why 삼성전자", "/limits", "/holds", "/locks", "/health", "/logs 3", "/version",
     "/help", "/notify", "/notify fill silent", "/cancel 0000000001", "/sell 삼성전자", "{tap}", "/trades",
     "/profit", "/daily", "/weekly", "/monthly", "/performance", "/stats", "/report", "/stop", "/resume",
-    "/resume {code}", "/reduce", "/flatten", "{tap}", "/unlock 삼성전자", "/resolve abc=absent", "/accept",
+    "/yes {code}", "/reduce", "/flatten", "{tap}", "/unlock 삼성전자", "/resolve abc=absent", "/accept",
     "/levels 삼성전자=keep",
 )  # fmt: skip
 Line = tuple[str, str, float, str]
 
 
 def danger_of(text: str) -> str:
-    """Return what proof a word asks for, "" for a tap."""
+    """Return what proof a word asks for; "/yes" is the proof itself."""
     word = bot.COMMANDS.get(text.split()[0].lstrip("/"))
-    return word.danger.value if word else "tap"
+    return word.danger.value if word else "its proof"
 
 
 async def ask_all(folder: Path, language: str) -> list[Line]:
@@ -63,7 +63,7 @@ async def ask_all(folder: Path, language: str) -> list[Line]:
             lines.append(
                 (shown, danger_of(said), took, answer.text + (" 🖼" if answer.photo else ""))
             )
-            if "{code}" in text and "/buy" in text:
+            if len(lines) > 1 and lines[-2][0].startswith("/buy"):
                 await edge.until(lambda: position.quantity == 3)
                 await asyncio.sleep(2.0)  # until the status has it
     return lines
