@@ -15,9 +15,11 @@ import itertools
 import math
 import random
 import shutil
+import sys
 import tempfile
+import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,8 +58,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time() is virtual and starts at 0.
 
     It never looks at a socket and never waits: when nothing is ready it jumps to the next timer.
-    Timers of the same moment ring in the order in which they were set.
+    Timers of the same moment ring in the order in which they were set. Of asyncio's loop it takes what every
+    loop has: nothing private.
     """
+
+    _runs = False
 
     def __init__(self) -> None:
         self.virtual_now = 0.0
@@ -66,6 +71,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._timers: list[tuple[float, int, _Call]] = []
         self._count = itertools.count()
         self._over = False
+        self._open: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
 
     def time(self) -> float:
         return self.virtual_now
@@ -88,8 +94,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def stop(self) -> None:
         self._over = True
 
-    def _run_once(self) -> None:
-        """Run until stopped; asyncio calls this from run_forever()."""
+    def is_running(self) -> bool:
+        return self._runs
+
+    def run_forever(self) -> None:
+        """Run until stopped. `_set_running_loop` is what asyncio offers to those who write loops."""
+        hooks, self._runs = sys.get_asyncgen_hooks(), True
+        sys.set_asyncgen_hooks(self._open.add, self._finish)
+        asyncio._set_running_loop(self)
+        try:
+            self._call_until_stopped()
+        finally:
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+            self._runs = False
+
+    def _call_until_stopped(self) -> None:
         calls, timers = self._calls, self._timers
         while not self._over:
             if not calls:
@@ -106,7 +126,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                         self.call_exception_handler(told)
             if timers and timers[0][0] < self.virtual_now + 1e-9:
                 self._ring()
-        self._over, self._stopping = False, True  # the latter is what run_forever() looks at
+        self._over = False
+
+    def _finish(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Close a generator that nobody reads to its end."""
+        self._open.discard(generator)
+        if not self.is_closed():
+            self.create_task(generator.aclose())  # type: ignore[arg-type]
+
+    async def shutdown_asyncgens(self) -> None:
+        await asyncio.gather(*(each.aclose() for each in self._open), return_exceptions=True)
 
     def _jump(self) -> None:
         """Move the time on to the next timer."""
