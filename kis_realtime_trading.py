@@ -5594,15 +5594,16 @@ class AccountDesk:
         opens = core.session.open if core.session else asked_at  # early balances come empty
         if missing != self._missing.value or self._missing.asked_at < opens:
             self._missing = Known(missing, max(asked_at, opens))
-            for symbol, theirs in missing.items():
-                what = f"{symbol} {ledger.position(symbol).quantity} / {theirs}"
-                core.alert("mismatch", what=what)
+            for each, theirs in missing.items():
+                core.alert("mismatch", what=f"{each} {ledger.position(each).quantity} / {theirs}")
         if missing and self._missing.age_s(asked_at) < PROOF_OF_ABSENCE_S:
             return False
         whose = [f"{each} {external[each]}" for each in external if each in core.symbols]
         if whose and ledger.account_day is None:  # the journal's first day: perhaps one was lost
             core.hold("journal", on=True)
             core.alert("journal_empty", what=", ".join(whose))
+        for symbol, theirs in missing.items():
+            core.alert("error", what=f"{symbol}: {theirs} in the account, no stop for the rest")
         for symbol, theirs in fewer.items():
             core.apply(PositionAdjusted(symbol, theirs, f"the broker shows {theirs}", core.now))
         self._missing = self._fewer = Known({})
@@ -6494,8 +6495,6 @@ class Engine:
         self._check_day_loss()
         self._check_quiet()
         self._keep_closes()
-        if not alive:
-            return
         self._look_for_unknown()
         given_up = give_up(core.ledger, core.reconciler.ages, core.now)
         ended = core.reconciler.after_close.expire(core.session.close, core.now)
@@ -7424,6 +7423,7 @@ no answer to: => 증권사가 조회를 거부합니다:
 control file: 'level \w+' => 명령행
 control file: ('.*') => 알 수 없는 명령 \1
 no order (\S+) waits for an answer => \1: 답을 기다리는 주문이 아닙니다
+(\S+): (\d+) in the account, no stop for the rest => \1: 계좌에 \2주만 있어 나머지는 더는 손절을 보지 않습니다
 (\S+) is not held: nothing is sold => \1: 보유하지 않아 팔 것이 없습니다
 (\S+) is not stopped => \1: 멈춘 종목이 아닙니다
 no entry (\S+) rests at the broker: nothing is cancelled => \1: 취소할 미체결 매수가 없습니다

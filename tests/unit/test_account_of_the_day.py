@@ -113,6 +113,19 @@ def test_a_balance_that_his_sells_do_not_explain_is_waited_for():
     assert ours(bench)[0] == 10
 
 
+def test_shares_that_nobody_sold_are_told_when_they_are_given_up():
+    """A code that was renamed, shares moved elsewhere: entries go on, but a stop has ended."""
+    bench = next_morning()
+    bench.list_of()
+    assert "error" not in alerts(bench.account((SYMBOL, 4)))
+    bench.at("09:03:00")
+    done = bench.account((SYMBOL, 4))
+    assert ours(bench)[0] == 4
+    said = f"{SYMBOL}: 4 in the account, no stop for the rest"
+    assert [each.values["what"] for each in done if isinstance(each, bot.Alert)] == [said]
+    assert bot.in_korean(said) == f"{SYMBOL}: 계좌에 4주만 있어 나머지는 더는 손절을 보지 않습니다"
+
+
 def test_a_list_is_asked_once_the_balance_can_be_confirmed():
     """Not before its seconds are over, and not again when it was read."""
     bench = next_morning()
