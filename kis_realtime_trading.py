@@ -2548,7 +2548,7 @@ def _moment(day: str, time_of_day: str) -> datetime:
     raise BadData(f"found {day[:10]!r} {time_of_day[:8]!r}, expected YYYYMMDD and HHMMSS")
 
 
-def _day(text: str) -> date:
+def date_of(text: str) -> date:
     return _moment(text, "000000").date()
 
 
@@ -2739,7 +2739,7 @@ def parse_daily_bars(body: Row) -> list[DailyBar]:
     """Read a window of FHKST03010100, newest first; an empty period is an empty list."""
     keys = ("stck_oprc", "stck_hgpr", "stck_lwpr", "stck_clpr", "acml_vol", "acml_tr_pbmn")
     return [
-        DailyBar(_day(text_of(row, "stck_bsop_date")), *(natural(row, key) for key in keys))
+        DailyBar(date_of(text_of(row, "stck_bsop_date")), *(natural(row, key) for key in keys))
         for row in rows_of(body, "output2")
     ]
 

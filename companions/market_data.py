@@ -64,7 +64,7 @@ def parse_overseas_daily_bars(body: Mapping[str, Any]) -> list[bot.DailyBar]:
     """Read a window of HHDFS76240000, newest first; prices are decimals of the local currency."""
     return [
         bot.DailyBar(
-            bot._day(bot.text_of(row, "xymd")), bot.decimal_of(row, "open"), bot.decimal_of(row, "high"),
+            bot.date_of(bot.text_of(row, "xymd")), bot.decimal_of(row, "open"), bot.decimal_of(row, "high"),
             bot.decimal_of(row, "low"), bot.decimal_of(row, "clos"), bot.whole(row, "tvol"),
             int(bot.decimal_of(row, "tamt")),
         )
@@ -77,7 +77,8 @@ class MarketData(bot.KISMarketData):
 
     async def order_book(self, symbol: str) -> OrderBook:
         """Return ten levels a side."""
-        body, _ = await self._client.get("order_book", bot._stock(symbol))
+        params = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": symbol}
+        body, _ = await self._client.get("order_book", params)
         return parse_order_book(symbol, body)
 
     async def many_prices(self, symbols: Sequence[str]) -> dict[str, int]:

@@ -1,8 +1,10 @@
 """The bot's Engine as a backtest drives it: seconds and lists that change nothing are seen at once.
 
 It decides nothing. Where time alone would move no order, exit, wish or level, a second only closes
-bars; a list that shows known orders, one of them filled perhaps, is booked without a search. Everything else goes to the
-engine itself. `tests/campaigns/lanes.py` holds it against the engine as it is: equal rows, byte for byte.
+bars; a list that shows known orders, one of them filled perhaps, is booked without a search. What the
+day's loss and an order's age mean here is said once more, since neither may be looked at before the rest
+of the second: `tests/campaigns/lanes.py` holds this against the engine as it is. Everything else goes to the
+engine itself: equal rows, byte for byte.
 """
 
 from __future__ import annotations
