@@ -7239,8 +7239,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "realized_line": ("증권사 실현손익 {realized}원", "realised by the broker's figures: {realized} won"),
     "standing_line": ("⚠ 해결되지 않음: {what}", "⚠ not over yet: {what}"),
 }  # fmt: skip
-# Not sent to the phone: everybody expects it.
-NOT_ON_THE_PHONE = frozenset({"feed_back", "preparing", "prepared"})
+# Not sent to the phone: everybody expects it; an order is told by what came of it.
+NOT_ON_THE_PHONE = frozenset({"feed_back", "preparing", "prepared", "order_sent"})
 # The kind of an alert, for the choice of noise; what is not listed is a warning.
 KINDS: dict[str, Kind] = {
     "order_sent": "entry", "filled": "entry", "order_cancelled": "entry", "partly_filled": "fill",
@@ -7249,43 +7249,12 @@ KINDS: dict[str, Kind] = {
     "stopped": "start", "closed_day": "start", "session_over": "start", "before_start": "start",
     "preparing": "start", "prepared": "start", "morning": "report", "day_report": "report",
 }  # fmt: skip
-# One message follows an order from sent to filled to closed; these alerts are its states.
-ORDER_STATES = frozenset(
-    {
-        "order_sent", "partly_filled", "filled", "order_cancelled", "order_refused",
-        "order_rejected", "order_lost", "round_closed",
-    }
-)  # fmt: skip
 
 
 def kind_of(alert: Alert) -> Kind:
     """Return the kind of an alert: what happens to a sell is an exit."""
     kind = KINDS.get(alert.code, "warning")
     return "exit" if kind == "entry" and alert.values.get("side") is Side.SELL else kind
-
-
-class Threads:
-    """Gives the alerts of one entry, and of one round trip's end, the key of one message."""
-
-    def __init__(self) -> None:
-        self._number: Counter[tuple[str, str]] = Counter()
-        self._over: set[tuple[str, str]] = set()
-
-    def key(self, alert: Alert) -> str:
-        """Return the key of the message that an alert belongs into, "" when it stands alone.
-
-        An entry has a message for itself; all orders of an exit have one, until it is closed.
-        """
-        if alert.code not in ORDER_STATES:
-            return ""
-        side = str(alert.values.get("side", Side.SELL))
-        thread = str(alert.values["symbol"]), side
-        if alert.code == "order_sent" and (side == Side.BUY or thread in self._over):
-            self._number[thread] += 1
-            self._over.discard(thread)
-        if alert.code == "round_closed":
-            self._over.add(thread)
-        return f"{thread[1]} {thread[0]} {self._number[thread]}"
 
 
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
@@ -8898,12 +8867,11 @@ def _bounded_request() -> Any:
 
 
 class Letter(NamedTuple):
-    """A message that waits. With a key it takes the place of an earlier one of that key."""
+    """A message that waits."""
 
     text: str
     since_s: float  # loop time
     row: int = 0  # of the alert in the journal, 0 none
-    key: str = ""
     silent: bool = False
     clock: str = ""  # when it happened, HH:MM
     chat: str = ""  # "" the chat of the settings
@@ -8947,30 +8915,21 @@ class TelegramBot:
         self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
         self._urgent: deque[Letter] = deque(maxlen=self.OUTBOX)
         self._usual: deque[Letter] = deque(maxlen=self.OUTBOX)
-        self._ids: dict[str, tuple[str, int]] = {}  # key -> chat and number of its message
         self.late_mark = "late"
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
     def post(
-        self, text: str, urgent: bool = False, row: int = 0, key: str = "", silent: bool = False,
-        clock: str = "",
-    ) -> None:  # fmt: skip
+        self, text: str, urgent: bool = False, row: int = 0, silent: bool = False, clock: str = ""
+    ) -> None:
         """Put a message into the outbox; returns at once. The oldest goes when it is full.
 
-        `row` is the alert's in the journal. One with the key of an earlier one takes its place: in
-        the outbox, or in the chat by an edit.
+        `row` is the alert's in the journal.
         """
-        if not self._token:
-            return
-        box = self._urgent if urgent else self._usual
-        letter = Letter(_sendable(text), _loop_time(), row, key, silent, clock)
-        for at in (at for at, waits in enumerate(box) if key and waits.key == key):
-            box[at] = letter._replace(since_s=box[at].since_s, silent=silent and box[at].silent)
-            break
-        else:
-            box.append(letter)
-        self._more.set()
+        if self._token:
+            box = self._urgent if urgent else self._usual
+            box.append(Letter(_sendable(text), _loop_time(), row, silent, clock))
+            self._more.set()
 
     def reply(self, answer: Answer, user: int = 0) -> None:
         """Answer a person in his own chat, before the usual alerts; 0: to the chat of alerts, after."""
@@ -9110,7 +9069,7 @@ class TelegramBot:
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
                     why, pause = f"Telegram refuses us ({error})", LONG_PAUSE_S
                 except ChatMigrated as moved:  # a group became a supergroup
-                    self._chat, self._ids = str(moved.new_chat_id), {}  # its messages stay behind
+                    self._chat = str(moved.new_chat_id)
                     log.warning("Telegram: the chat has a new id: TELEGRAM_CHAT_ID=%s", self._chat)
                     continue
                 except RetryAfter as wait:
@@ -9144,9 +9103,7 @@ class TelegramBot:
         return [each for each, size in zip(late, sizes, strict=True) if size < 3_800] or [box[0]]
 
     async def _deliver(self, bot: Any, items: list[Letter]) -> None:
-        """Send a message, or edit the one that it takes the place of; late ones say when."""
-        from telegram.error import BadRequest
-
+        """Send one message; late ones say when."""
         first, late = items[0], items[0].since_s < _loop_time() - self.LATE_S
         text = first.text
         if len(items) > 1:
@@ -9154,29 +9111,17 @@ class TelegramBot:
             text = f"[{self.late_mark}]\n" + "\n".join(lines)
         elif late and first.clock:
             text = f"[{self.late_mark} {first.clock}] {text}"
-        known = self._ids.get(first.key) if len(items) == 1 else None
-        if known:
-            with contextlib.suppress(BadRequest):  # too old, deleted: then it is a new message
-                try:
-                    await bot.edit_message_text(text, chat_id=known[0], message_id=known[1])
-                except BadRequest as error:
-                    if "not modified" not in str(error):
-                        raise
-                return
         quiet = all(each.silent for each in items)
         chat = first.chat or self._chat
         how = {"reply_markup": _buttons(first.answer.buttons), "disable_notification": quiet}
         if first.answer.photo:
             await bot.send_photo(chat, first.answer.photo, caption=text[:1000] or None, **how)
-            return
-        sent = await bot.send_message(chat, text, **how)
-        if first.key and len(items) == 1:
-            self._ids[first.key] = chat, sent.message_id
-            self._ids = dict(list(self._ids.items())[-200:])
+        else:
+            await bot.send_message(chat, text, **how)
 
     @staticmethod
     def _take_out(box: deque[Letter], items: list[Letter]) -> None:
-        """Take out what was sent; what took its place meanwhile, or was dropped, is another."""
+        """Take out what was sent, where a full box has not dropped it meanwhile."""
         kept = [waits for waits in box if not any(waits is item for item in items)]
         box.clear()
         box.extend(kept)
@@ -10305,7 +10250,6 @@ class Bridge:
         self.gate = Gate(bot, past.ledger, self.journal, self.clock, self._steady)
         self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify, **past.noise}
         self._untold, self.telegram.newest = list(past.untold.values()), past.newest_word
-        self._threads, self._lines = Threads(), dict[str, str]()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
         self.doors = SideDoors(bot)
@@ -10480,12 +10424,7 @@ class Bridge:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
         self.said[alert.code] += 1
         named = say(self._named(alert), self._language)
-        key, line = self._threads.key(alert), f"{self.clock.now():%H:%M:%S} {named}"
-        if key:  # one line follows an order, as its message on the phone does
-            with contextlib.suppress(ValueError):
-                self.messages.remove(self._lines.pop(key, ""))
-            self._lines = dict([*self._lines.items(), (key, line)][-200:])
-        self.messages.append(line)
+        self.messages.append(f"{self.clock.now():%H:%M:%S} {named}")
         urgent = alert.code in URGENT
         log.log(logging.WARNING if urgent else logging.INFO, "%s", named)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
@@ -10501,7 +10440,7 @@ class Bridge:
         if not held or known or noise == "off" or alert.code in NOT_ON_THE_PHONE:
             return  # another message tells it: of the round trip, the fill, the level, the answer
         self.telegram.post(
-            named + self._guard_of(alert), urgent, row if urgent else 0, key, noise == "silent",
+            named + self._guard_of(alert), urgent, row if urgent else 0, noise == "silent",
             f"{self.clock.now():%H:%M}",
         )  # fmt: skip
 

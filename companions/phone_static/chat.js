@@ -5,7 +5,7 @@ const WORDS = {
   en: { send: "Send", under: "the phone's chat, for practice · seen on this machine only", hint: "Type a command, such as /status", gone: "the demo has ended" },
 };
 const chat = document.getElementById("chat"), text = document.getElementById("text"), menu = document.getElementById("menu");
-const rows = new Map();
+const rows = new Set();
 let language = "ko", commands = [], version = -1, toasts = 0;
 
 function make(tag, name, inner) {
@@ -16,10 +16,9 @@ function make(tag, name, inner) {
 }
 
 function draw(message) {
-  const known = rows.get(message.id), down = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 120;
-  if (known && known.dataset.edits === String(message.edits)) return;
+  const down = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 120;
+  if (rows.has(message.id)) return;
   const row = make("div", message.mine ? "row me" : "row"), bubble = make("div", "bubble");
-  row.dataset.edits = message.edits;
   if (message.photo) {
     const image = new Image();
     image.alt = message.text;
@@ -38,8 +37,8 @@ function draw(message) {
     }
     row.append(keys);
   }
-  if (known) known.replaceWith(row); else chat.append(row);
-  rows.set(message.id, row);
+  chat.append(row);
+  rows.add(message.id);
   if (down || message.mine) chat.scrollTop = chat.scrollHeight;
 }
 
