@@ -756,7 +756,7 @@ class ExitPlan:
 
     stop_price: int
     target_price: int = 0  # 0: none
-    trail_ratio: float = 0.0  # 0: none; the stop follows the highest price at this distance
+    trail_ratio: float = 0.0  # 0: none; the stop follows the highest price above cost so far behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -4402,7 +4402,6 @@ class SymbolState:
     exit: ExitRun | None = None
     waiting: OrderRequest | None = None  # for a fresh REST price
     waiting_until: datetime | None = None
-    high: int = 0
     deaf: int = 0  # trades in a row that look old beside a total of the day
     deaf_total: int = 0  # and the total of the last of them
     price_due: datetime = NEVER  # when to ask again for limits and price of the day
@@ -5191,7 +5190,8 @@ class EntryDesk:
 # order rests at the broker.
 # - Armed: by the first booked fill of the entry, whose intent row carries the plan. Looked at on each
 #   trade of the feed, and on REST prices while trades are silent for GUARD_SILENCE_S (watch).
-# - Moved: by a trailing stop (a PlanUpdate row before it counts), or by the owner's --levels.
+# - Moved: by a trailing stop, at prices above what the shares cost (a PlanUpdate row before it counts),
+#   or by the owner's --levels.
 # - Held back: while a corporate action waits (levels of another scale), and for one price that is too
 #   old or EXIT_DOUBT_RATIO off: REST is asked, and its answer counts. A halt or an auction holds the
 #   order back, not the decision: the exit has begun, and is told when it waits.
@@ -5199,7 +5199,7 @@ class EntryDesk:
 # - When the process dies: nobody watches until it is started again; then held stocks are asked first.
 #   A begun exit is a row (ExitStarted) and goes on (resume); its sell without an answer is UNKNOWN,
 #   and a second one leaves only when a later balance shows the shares free (_may_resell). A stop that
-#   had trailed is a row as well; the high that it follows begins again.
+#   had trailed is a row as well.
 # - The order grows stronger in steps: LIMIT at the bid, BEST_LIMIT, MARKET, by changing the same order,
 #   so that two sells are never out for the same shares.
 
@@ -5229,8 +5229,7 @@ class ExitDesk:
             self.start(state, "trailing stop" if trailed else "stop")
         elif plan.target_price and price >= plan.target_price:
             self.start(state, "target")
-        elif plan.trail_ratio and price > state.high:
-            state.high = price
+        elif plan.trail_ratio and price * position.quantity > position.cost:
             trailing = max(1.0, price * (1 - plan.trail_ratio))
             stop = round_to_tick(trailing, state.view.fund, up=False)
             if stop * 1000 >= plan.stop_price * 1001:  # a row for each 0.1 %, not for each tick
@@ -5349,11 +5348,6 @@ class ExitDesk:
             if order.intent.purpose == "exit":
                 step = EXIT_KINDS.index(OrderKind(order.kind)) if order.kind in EXIT_KINDS else 0
                 state.exit = ExitRun(order.intent.reason, step, self._core.now)
-
-    def note_bought(self, state: SymbolState, shares: int, price: float) -> None:
-        """Begin, or raise, the high that a trailing stop follows."""
-        first = state.view.position.quantity == shares
-        state.high = round(price) if first else max(state.high, round(price))
 
     def cancel(self, order: Order) -> None:
         """Take a resting order back; again, with growing pauses, while the list shows it alive."""
@@ -6393,8 +6387,6 @@ class Engine:
     def _tell_strategy(self, order: Order, shares: int, price: float) -> None:
         state = self.core.symbols.get(order.intent.symbol)
         if state:
-            if order.intent.side is Side.BUY:
-                self.exits.note_bought(state, shares, price)
             self._consult(state, self.strategy.on_fill, order.intent.side, shares, price)
 
     # --- the clock ---
@@ -10703,9 +10695,8 @@ def _status_of_symbol(trader: Trader, symbol: str, now: datetime) -> dict[str, A
         "prev_close": base, "change_pct": round(100 * (price / base - 1), 2) if base else 0.0,
         "position": position.quantity, "average": round(position.average_price, 2),
         "stop": plan.stop_price if plan else 0, "target": plan.target_price if plan else 0,
-        "high": state.high, "gain_krw": gain,
+        "gain_krw": gain, "exiting": position.exit_reason, "halted": state.halted,
         "gain_pct": round(float(100 * gain / position.cost), 2) if position.cost else 0.0,
-        "exiting": position.exit_reason, "halted": state.halted,
         "blocked": instrument.blocked if instrument else "",
         "name": trader.bridge.name(symbol).removeprefix(symbol),  # "" where nobody knows one
         "book": trader.broker.decoder.books.get(symbol),

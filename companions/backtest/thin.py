@@ -307,7 +307,8 @@ class ThinLane:
             if plan.target_price:
                 yield "target", 0, plan.target_price
             if plan.trail_ratio:
-                yield "trail", 0, state.high + 1
+                follows = plan.stop_price / (1 - plan.trail_ratio)
+                yield "trail", 0, int(max(follows, position.average_price)) + 1
         if position.quantity and known:  # an odd price closes nothing by itself: REST is asked
             usual = state.quoted.value or known.base_price
             away = int(usual * bot.EXIT_DOUBT_RATIO) - 1

@@ -442,7 +442,7 @@ class Walk:
             asked += [
                 bot.holds_of(core, symbol), core.room(symbol), core.fresh_price(symbol), state.view.quote,
                 core.last_price(symbol), len(core.ledger.open_orders(symbol)), core.matters(symbol), state.view.day_vwap,
-                bot.name_of(core, symbol), state.view.bars[-1] if state.view.bars else None, state.high,
+                bot.name_of(core, symbol), state.view.bars[-1] if state.view.bars else None,
                 state.halted, state.auction, state.view.fund, state.builder.dropped,
             ]  # fmt: skip
         digits = digits_of(asked)

@@ -300,13 +300,15 @@ def test_an_entry_that_was_taken_back_in_part_is_as_old_as_its_decision():
     assert call.intent is order.intent
 
 
-def test_a_later_and_cheaper_part_of_a_fill_does_not_lower_the_high():
-    """The trailing stop follows the highest price since the first share."""
+def test_a_trailing_stop_moves_at_prices_above_what_all_shares_cost():
+    """A later and cheaper part of a fill counts with the first: 70,000 is no gain, 70,100 is one."""
     bench = Bench().start()
     order = resting(bench, plan=bot.ExitPlan(60_000, 0, 0.02))
     bench.list_of(bench.row(order, 5, 71_000))
     bench.list_of(replace(bench.row(order, 10), filled_amount_krw=355_000 + 345_000))
-    assert bench.state.high == 71_000
+    for price, stop in ((69_900, 60_000), (70_000, 60_000), (70_100, 68_600), (69_900, 68_600)):
+        bench.trade(price)
+        assert bench.ledger.position(SYMBOL).plan.stop_price == stop
 
 
 def test_a_trailing_stop_does_not_fall_after_a_restart():
@@ -322,6 +324,18 @@ def test_a_trailing_stop_does_not_fall_after_a_restart():
     assert second.ledger.position(SYMBOL).plan.stop_price == reached
     second.trade(73_000)
     assert second.ledger.position(SYMBOL).plan.stop_price > reached
+
+
+def test_a_restart_below_the_cost_moves_no_trailing_stop():
+    """The first price after it is no high: the wide stop stays until the shares gain."""
+    bench = Bench().start()
+    bench.hold_shares(bot.ExitPlan(60_000, 0, 0.01))
+    bench.trade(69_500)
+    second = awake(bench, 69_500)
+    second.trade(69_500)
+    assert second.ledger.position(SYMBOL).plan.stop_price == 60_000
+    second.trade(70_500)
+    assert second.ledger.position(SYMBOL).plan.stop_price == 69_700
 
 
 def test_a_wish_that_was_given_up_is_not_asked_again():
