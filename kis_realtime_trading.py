@@ -7111,151 +7111,143 @@ def take_words(path: Path) -> Iterator[str]:
 # keeps in English. Never knows: who reads it, where it is sent.
 
 
-# What people read: code -> (Korean, English). {values} are filled in by say().
-TEXTS: dict[str, tuple[str, str]] = {
-    "started": ("▶ 시작: {mode} · 계좌 {account} · {symbols}종목 · 전략 {strategy}",
-        "▶ started: {mode} · account {account} · {symbols} stocks · strategy {strategy}"),
-    "stopped": ("■ 종료: {why}", "■ stopped: {why}"),
-    "closed_day": ("오늘은 휴장일입니다 ({why}). 다음 개장: {next}",
-        "closed today ({why}). Next session: {next}"),
-    "session_over": ("오늘 장은 끝났습니다. 다음 개장: {next}{held}",
-        "today's session is over. Next session: {next}{held}"),
-    "before_start": ("{start}에 매매 준비를 시작합니다. 개장 {next}",
-        "preparation starts at {start}, the session at {next}"),
-    "order_sent": ("→ {symbol} {quantity}주 {side} 주문 {price} ({reason})",
-        "→ {symbol}: order to {side} {quantity} at {price} ({reason})"),
-    "filled": ("✔ {symbol} {total}주 {side} 체결 {average} ({reason})",
-        "✔ {symbol}: {side} {total} filled at {average} ({reason})"),
-    "partly_filled": ("◐ {symbol} {total}주 {side} 체결 {average}, 남은 {left}주 ({reason})",
-        "◐ {symbol}: {side} {total} filled at {average}, {left} left ({reason})"),
-    "round_closed": (
-        "{mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}), 오늘 실현 {day}",
-        "{mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason})"
-        " · realised {day}"),
-    "refused": ("✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}",
-        "✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}"),
-    "order_refused": ("✖ 주문 거부: {symbol} {side} {quantity}주: {note}",
-        "✖ order refused by the broker: {symbol} {side} {quantity}: {note}"),
-    "change_refused": ("✖ 정정·취소 거부: {symbol} {side} {quantity}주: {note}",
-        "✖ change or cancel refused: {symbol} {side} {quantity}: {note}"),
-    "order_rejected": ("✖ 접수 후 거부: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "✖ rejected after acceptance: {symbol} {side} {quantity} (order {order_no})"),
-    "order_cancelled": ("↩ 취소 확인: {symbol} {side} (주문 {order_no})",
-        "↩ cancelled: {symbol} {side} (order {order_no})"),
-    "order_unknown": ("❓ 결과 불명: {symbol} {side} {quantity}주. 다시 보내지 않고 조회합니다",
-        "❓ outcome unknown: {symbol} {side} {quantity}. Looking, not sending again"),
-    "order_found": ("🔎 주문 확인: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "🔎 order found at the broker: {symbol} {side} {quantity} (order {order_no})"),
-    "order_lost": ("🔎 접수되지 않은 주문: {symbol} {side} {quantity}주 ({note})",
-        "🔎 the order never arrived: {symbol} {side} {quantity} ({note})"),
-    "order_quarantined": ("⛔ 확인 필요: {symbol} {side} {quantity}주가 접수되었는지 알 수 없습니다. HTS에서 확인하십시오 ({note})",
-        "⛔ please check in the KIS app: did {symbol} {side} {quantity} arrive? ({note})"),
-    "external_order": ("👤 직접 내신 주문: {symbol} {side} {quantity}주 (주문 {order_no})",
-        "👤 an order of your own: {symbol} {side} {quantity} (order {order_no})"),
-    "mismatch": ("⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다",
-        "⛔ holdings differ (bot / broker): {what}. No entries until they agree"),
-    "orphan": ("⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다",
-        "⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought"),
-    "symbol_stopped": ("⛔ {symbol} 중지: {why}", "⛔ {symbol} stopped: {why}"),
-    "journal_old": ("⛔ 봇이 꺼져 있던 {at}의 주문이 저널에 없습니다: {order_no}. 직접 내신 주문이면 --accept-orders",
-        "⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders"),
-    "no_limits": ("⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 "
-        "증권사 현재가로 확인된 매수호가에 지정가로 냅니다",
-        "⛔ {symbol}, {quantity} held: the broker tells no price limits of today. Asked again each 30 s; "
-        "an exit goes as a limit at the bid that the broker's own price confirms"),
-    "journal_empty": ("⛔ 저널이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 저널을 복원하고, 직접 사신 주식이면 "
-        "--accept-orders (그때까지 새 주문 없음)",
-        "⛔ the journal is empty, but the account holds {what}. Bought by the bot: restore the "
-        "journal; your own: --accept-orders (no entries until then)"),
-    "corporate_action": ("⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 → "
-        "{shown}주 (봇 {ours}주). 답하실 때까지 이 종목은 사지도 팔지도 않습니다: "
-        "--levels {symbol}=scale (손절·목표가를 비율대로) 또는 =keep (그대로)",
-        "⛔ {symbol}, corporate action: {kind}. Last close {close}, base price {base} won; account "
-        "{before} → {shown} shares (ours {ours}). Neither bought nor sold until you answer: "
-        "--levels {symbol}=scale (move stop and target) or =keep (leave them)"),
-    "journal_late": ("⛔ 저널을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. "
-        "매도·취소는 저장되는 즉시 나갑니다. 디스크와 폴더를 확인하십시오",
-        "⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and "
-        "cancels leave as soon as it can. Please look at disk and folder"),
-    "sell_waits": ("⛔ {symbol} {quantity}주 매도({reason})가 아직 나가지 못했습니다: 저널이 저장되는 즉시 나갑니다. "
-        "급하면 HTS·MTS에서 직접 파십시오",
-        "⛔ the sell of {quantity} {symbol} ({reason}) has not left: it leaves as soon as the journal can "
-        "be written. If it cannot wait, sell by hand"),
-    "journal_back": ("✓ 저널을 다시 저장합니다 ({seconds}초 동안 멈춤)",
-        "✓ the journal is written again (after {seconds} s)"),
-    "unsold": ("⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})",
-        "⛔ the session is over and {quantity} {symbol} are not sold ({reason})"),
-    "levels_set": ("✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원",
-        "✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won"),
-    "level": ("{mark} 매매 단계: {level} ({reason})", "{mark} level: {level} ({reason})"),
-    "trouble": ("⚠ 주의: {what}{held}", "⚠ attention: {what}{held}"),
-    "trouble_lasts": ("⚠ {minutes}분째 {what}{held}", "⚠ for {minutes} min: {what}{held}"),
-    "trouble_over": ("✓ 해결됨 ({minutes}분 만에): {what}", "✓ over, after {minutes} min: {what}"),
-    "keys_refused": ("■ 종료: 증권사가 앱키를 인정하지 않습니다. {what} 값을 고치고 다시 시작하십시오{held}",
-        "■ stopped: KIS does not accept our key. Correct {what}, then start again{held}"),
-    "feed_back": ("✓ 실시간 연결됨 ({count}개 등록)", "✓ realtime feed up ({count} registrations)"),
-    "preparing": ("… 매매 준비 중: {of}종목 중 {done}, 약 {minutes}분 남음",
-        "… preparing {done} of {of}, about {minutes} min left"),
-    "prepared": ("✓ {of}종목 준비를 마쳤습니다", "✓ {of} stocks are prepared"),
-    "exit_waits": ("⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})",
-        "⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})"),
-    "no_trades": ("⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다",
-        "⚠ no trade in the first {minutes} minutes: an unplanned holiday?"),
-    "cash_differs": ("⚠ 현금 차이: 봇 {ours}원, 증권사 {theirs}원. 증권사 금액을 따릅니다",
-        "⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over"),
-    "calendar_differs": ("⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다",
-        "⛔ {day}: open by the calendar, closed by the broker. No entries"),
-    "error": ("⚠ 오류: {what}", "⚠ error: {what}"),
-    "morning": ("☀ {day} 매매 준비 완료 · {mode} · 계좌 {account} · 장 {hours}\n"
-        "매매 단계: {level} · 현금 {cash}원\n한도: 1회 {order}원, 하루 손실 {loss}원{lines}",
-        "☀ {day} ready · {mode} · account {account} · session {hours}\n"
-        "level: {level} · cash {cash} won\nlimits: order {order}, day's loss {loss} won{lines}"),
-    "held_line": ("• {symbol} {quantity}주 (평균 {average}원, 전일 대비 {change}%): 손절 {stop}, 목표 {target} 감시 중",
-        "• {symbol} {quantity} (average {average}, {change}% today): stop {stop}, target {target} armed"),
-    "own_line": ("• 직접 보유(봇이 팔지 않음): {what}", "• your own, never sold by the bot: {what}"),
-    "doubts_line": ("❓ 결과를 모르는 주문 {count}건", "❓ orders of unknown outcome: {count}"),
-    "hold_line": ("⏸ 신규 주문을 막는 이유: {what}", "⏸ no entries because of: {what}"),
-    "day_report": ("📋 {day} 손익 {result}원 ({percent}%)\n실현 {net} = 매도차익 {gross} − 수수료 {fees}"
-        " − 세금 {taxes}{lines}\n평가금액 {equity}원 · 이번 달 실현 {month}원\n보유: {positions}\n다음 개장: {next}",
-        "📋 {day}: {result} won ({percent}%)\nrealised {net} = gross {gross} − fees {fees} − taxes {taxes}"
-        "{lines}\nequity {equity} won · month realised {month}\nheld {positions}\nnext session {next}"),
-    "rounds_line": ("매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}",
-        "{count} round trips ({won} with a gain, {lost} with a loss) · best {best} · worst {worst}"),
-    "stock_line": ("• {symbol} {gain}원 ({count}번)", "• {symbol} {gain} won ({count})"),
-    "refusals_line": ("내지 않은 주문 {count}건:{lines}", "orders not sent, {count}:{lines}"),
-    "refusal_line": ("• {code} {count}건", "• {code} {count}"),
-    "feed_line": ("시세 {trades}건 · 봉 {bars}개 · 연결 {sessions}번",
-        "{trades} trades · {bars} bars · feed sessions: {sessions}"),
-    "mute_line": ("체결가격이 오지 않은 종목: {what}", "no trade came of: {what}"),
-    "costs_line": ("증권사의 수수료·세금과 {difference}원 다릅니다", "the broker's costs differ by {difference} won"),
-    "realized_line": ("증권사 실현손익 {realized}원", "realised by the broker's figures: {realized} won"),
-    "standing_line": ("⚠ 해결되지 않음: {what}", "⚠ not over yet: {what}"),
-}  # fmt: skip
-# Not sent to the phone: everybody expects it; an order is told by what came of it.
-NOT_ON_THE_PHONE = frozenset({"feed_back", "preparing", "prepared", "order_sent"})
-# The kind of an alert, for the choice of noise; what is not listed is a warning.
-KINDS: dict[str, Kind] = {
-    "order_sent": "entry", "filled": "entry", "order_cancelled": "entry", "partly_filled": "fill",
-    "round_closed": "exit", "refused": "refusal", "order_refused": "refusal",
-    "change_refused": "refusal", "order_rejected": "refusal", "started": "start",
-    "stopped": "start", "closed_day": "start", "session_over": "start", "before_start": "start",
-    "preparing": "start", "prepared": "start", "morning": "report", "day_report": "report",
-}  # fmt: skip
+# What people read: code | how the phone tells it | Korean | English. {values} are filled in by say().
+# A line that begins with a space goes on with the row above. How: a kind of message, for the choice of
+# noise; urgent: rings in any case, again after a restart; screen: not on the phone, everybody expects it
+# (an order is told by what came of it); line: of another message.
+_TEXTS_TEXT = r"""
+started | start | ▶ 시작: {mode} · 계좌 {account} · {symbols}종목 · 전략 {strategy}
+ | ▶ started: {mode} · account {account} · {symbols} stocks · strategy {strategy}
+stopped | start | ■ 종료: {why} | ■ stopped: {why}
+closed_day | start | 오늘은 휴장일입니다 ({why}). 다음 개장: {next} | closed today ({why}). Next session: {next}
+session_over | start | 오늘 장은 끝났습니다. 다음 개장: {next}{held}
+ | today's session is over. Next session: {next}{held}
+before_start | start | {start}에 매매 준비를 시작합니다. 개장 {next}
+ | preparation starts at {start}, the session at {next}
+order_sent | screen | → {symbol} {quantity}주 {side} 주문 {price} ({reason})
+ | → {symbol}: order to {side} {quantity} at {price} ({reason})
+filled | entry | ✔ {symbol} {total}주 {side} 체결 {average} ({reason})
+ | ✔ {symbol}: {side} {total} filled at {average} ({reason})
+partly_filled | fill | ◐ {symbol} {total}주 {side} 체결 {average}, 남은 {left}주 ({reason})
+ | ◐ {symbol}: {side} {total} filled at {average}, {left} left ({reason})
+round_closed | exit | {mark} {symbol} {quantity}주 매도 {price} · {gain}원 ({percent}%, {minutes}분, {reason}),
+ 오늘 실현 {day}
+ | {mark} {symbol} {quantity} sold {price} · {gain} won ({percent}%, {minutes} min, {reason}) · realised
+ {day}
+refused | refusal | ✋ 주문하지 않음: {symbol} {side} {quantity}주 [{code}] {numbers}
+ | ✋ not sent: {symbol} {side} {quantity} [{code}] {numbers}
+order_refused | refusal | ✖ 주문 거부: {symbol} {side} {quantity}주: {note}
+ | ✖ order refused by the broker: {symbol} {side} {quantity}: {note}
+change_refused | refusal | ✖ 정정·취소 거부: {symbol} {side} {quantity}주: {note}
+ | ✖ change or cancel refused: {symbol} {side} {quantity}: {note}
+order_rejected | refusal | ✖ 접수 후 거부: {symbol} {side} {quantity}주 (주문 {order_no})
+ | ✖ rejected after acceptance: {symbol} {side} {quantity} (order {order_no})
+order_cancelled | entry | ↩ 취소 확인: {symbol} {side} (주문 {order_no})
+ | ↩ cancelled: {symbol} {side} (order {order_no})
+order_unknown | urgent | ❓ 결과 불명: {symbol} {side} {quantity}주. 다시 보내지 않고 조회합니다
+ | ❓ outcome unknown: {symbol} {side} {quantity}. Looking, not sending again
+order_found | warning | 🔎 주문 확인: {symbol} {side} {quantity}주 (주문 {order_no})
+ | 🔎 order found at the broker: {symbol} {side} {quantity} (order {order_no})
+order_lost | warning | 🔎 접수되지 않은 주문: {symbol} {side} {quantity}주 ({note})
+ | 🔎 the order never arrived: {symbol} {side} {quantity} ({note})
+order_quarantined | urgent | ⛔ 확인 필요: {symbol} {side} {quantity}주가 접수되었는지 알 수 없습니다. HTS에서 확인하십시오 ({note})
+ | ⛔ please check in the KIS app: did {symbol} {side} {quantity} arrive? ({note})
+external_order | warning | 👤 직접 내신 주문: {symbol} {side} {quantity}주 (주문 {order_no})
+ | 👤 an order of your own: {symbol} {side} {quantity} (order {order_no})
+mismatch | urgent | ⛔ 잔고 불일치 (봇 / 증권사): {what}. 신규 진입을 멈춥니다
+ | ⛔ holdings differ (bot / broker): {what}. No entries until they agree
+orphan | warning | ⚠️ {symbol} {quantity}주를 보유 중이나 설정에 없습니다. 손절·청산만 계속합니다
+ | ⚠️ holding {quantity} {symbol}, which the settings do not name: guarded, never bought
+symbol_stopped | urgent | ⛔ {symbol} 중지: {why} | ⛔ {symbol} stopped: {why}
+journal_old | warning | ⛔ 봇이 꺼져 있던 {at}의 주문이 저널에 없습니다: {order_no}. 직접 내신 주문이면 --accept-orders
+ | ⛔ order {order_no} of {at} is not in the journal. If it is your own: --accept-orders
+no_limits | urgent | ⛔ {symbol} {quantity}주: 증권사가 오늘의 가격제한폭을 알려주지 않습니다. 30초마다 다시 묻고, 팔아야 하면 증권사 현재가로 확인된
+ 매수호가에 지정가로 냅니다
+ | ⛔ {symbol}, {quantity} held: the broker tells no price limits of today. Asked again each 30 s; an exit
+ goes as a limit at the bid that the broker's own price confirms
+journal_empty | urgent | ⛔ 저널이 비어 있는데 계좌에 {what}주가 있습니다. 봇이 산 주식이면 저널을 복원하고, 직접 사신 주식이면 --accept-orders
+ (그때까지 새 주문 없음)
+ | ⛔ the journal is empty, but the account holds {what}. Bought by the bot: restore the journal; your own:
+ --accept-orders (no entries until then)
+corporate_action | urgent | ⛔ {symbol} 권리락·분할 등: {kind}. 전일 종가 {close}원 → 기준가 {base}원, 계좌 {before}주 →
+ {shown}주 (봇 {ours}주). 답하실 때까지 이 종목은 사지도 팔지도 않습니다: --levels {symbol}=scale (손절·목표가를 비율대로) 또는 =keep (그대로)
+ | ⛔ {symbol}, corporate action: {kind}. Last close {close}, base price {base} won; account {before} →
+ {shown} shares (ours {ours}). Neither bought nor sold until you answer: --levels {symbol}=scale (move stop
+ and target) or =keep (leave them)
+journal_late | urgent | ⛔ 저널을 저장할 수 없습니다: {why}. 새 주문을 멈추고 손절을 지켜보며 다시 시도합니다. 매도·취소는 저장되는 즉시 나갑니다. 디스크와 폴더를
+ 확인하십시오
+ | ⛔ the journal cannot be written: {why}. Nothing new is begun; stops are watched, and sells and cancels
+ leave as soon as it can. Please look at disk and folder
+sell_waits | urgent | ⛔ {symbol} {quantity}주 매도({reason})가 아직 나가지 못했습니다: 저널이 저장되는 즉시 나갑니다. 급하면 HTS·MTS에서 직접
+ 파십시오
+ | ⛔ the sell of {quantity} {symbol} ({reason}) has not left: it leaves as soon as the journal can be
+ written. If it cannot wait, sell by hand
+journal_back | warning | ✓ 저널을 다시 저장합니다 ({seconds}초 동안 멈춤)
+ | ✓ the journal is written again (after {seconds} s)
+unsold | urgent | ⛔ 장이 끝났으나 {symbol} {quantity}주를 팔지 못했습니다 ({reason})
+ | ⛔ the session is over and {quantity} {symbol} are not sold ({reason})
+levels_set | warning | ✓ {symbol} {quantity}주 감시 재개 ({word}): 손절 {stop}원, 목표 {target}원
+ | ✓ {symbol}: {quantity} guarded again ({word}): stop {stop}, target {target} won
+level | warning | {mark} 매매 단계: {level} ({reason}) | {mark} level: {level} ({reason})
+trouble | warning | ⚠ 주의: {what}{held} | ⚠ attention: {what}{held}
+trouble_lasts | warning | ⚠ {minutes}분째 {what}{held} | ⚠ for {minutes} min: {what}{held}
+trouble_over | warning | ✓ 해결됨 ({minutes}분 만에): {what} | ✓ over, after {minutes} min: {what}
+keys_refused | urgent | ■ 종료: 증권사가 앱키를 인정하지 않습니다. {what} 값을 고치고 다시 시작하십시오{held}
+ | ■ stopped: KIS does not accept our key. Correct {what}, then start again{held}
+feed_back | screen | ✓ 실시간 연결됨 ({count}개 등록) | ✓ realtime feed up ({count} registrations)
+preparing | screen | … 매매 준비 중: {of}종목 중 {done}, 약 {minutes}분 남음
+ | … preparing {done} of {of}, about {minutes} min left
+prepared | screen | ✓ {of}종목 준비를 마쳤습니다 | ✓ {of} stocks are prepared
+exit_waits | warning | ⚠ {symbol} {quantity}주 매도가 체결되지 않고 있습니다 ({reason})
+ | ⚠ {symbol}: {quantity} still not sold, nobody buys ({reason})
+no_trades | warning | ⚠ 장 시작 {minutes}분 동안 체결이 없습니다. 임시 휴장일 수 있습니다
+ | ⚠ no trade in the first {minutes} minutes: an unplanned holiday?
+cash_differs | warning | ⚠ 현금 차이: 봇 {ours}원, 증권사 {theirs}원. 증권사 금액을 따릅니다
+ | ⚠ cash differs: bot {ours}, broker {theirs} won. The broker's figure is taken over
+calendar_differs | warning | ⛔ {day}: 달력은 개장일, 증권사는 휴장일입니다. 신규 진입을 멈춥니다
+ | ⛔ {day}: open by the calendar, closed by the broker. No entries
+error | urgent | ⚠ 오류: {what} | ⚠ error: {what}
+morning | report | ☀ {day} 매매 준비 완료 · {mode} · 계좌 {account} · 장 {hours}\n매매 단계: {level} · 현금 {cash}원\n한도:
+ 1회 {order}원, 하루 손실 {loss}원{lines}
+ | ☀ {day} ready · {mode} · account {account} · session {hours}\nlevel: {level} · cash {cash} won\nlimits:
+ order {order}, day's loss {loss} won{lines}
+held_line | line | • {symbol} {quantity}주 (평균 {average}원, 전일 대비 {change}%): 손절 {stop}, 목표 {target} 감시 중
+ | • {symbol} {quantity} (average {average}, {change}% today): stop {stop}, target {target} armed
+own_line | line | • 직접 보유(봇이 팔지 않음): {what} | • your own, never sold by the bot: {what}
+doubts_line | line | ❓ 결과를 모르는 주문 {count}건 | ❓ orders of unknown outcome: {count}
+hold_line | line | ⏸ 신규 주문을 막는 이유: {what} | ⏸ no entries because of: {what}
+day_report | report | 📋 {day} 손익 {result}원 ({percent}%)\n실현 {net} = 매도차익 {gross} − 수수료 {fees} − 세금
+ {taxes}{lines}\n평가금액 {equity}원 · 이번 달 실현 {month}원\n보유: {positions}\n다음 개장: {next}
+ | 📋 {day}: {result} won ({percent}%)\nrealised {net} = gross {gross} − fees {fees} − taxes
+ {taxes}{lines}\nequity {equity} won · month realised {month}\nheld {positions}\nnext session {next}
+rounds_line | line | 매매 {count}번 (이익 {won}, 손실 {lost}) · 최고 {best} · 최저 {worst}
+ | {count} round trips ({won} with a gain, {lost} with a loss) · best {best} · worst {worst}
+stock_line | line | • {symbol} {gain}원 ({count}번) | • {symbol} {gain} won ({count})
+refusals_line | line | 내지 않은 주문 {count}건:{lines} | orders not sent, {count}:{lines}
+refusal_line | line | • {code} {count}건 | • {code} {count}
+feed_line | line | 시세 {trades}건 · 봉 {bars}개 · 연결 {sessions}번
+ | {trades} trades · {bars} bars · feed sessions: {sessions}
+mute_line | line | 체결가격이 오지 않은 종목: {what} | no trade came of: {what}
+costs_line | line | 증권사의 수수료·세금과 {difference}원 다릅니다 | the broker's costs differ by {difference} won
+realized_line | line | 증권사 실현손익 {realized}원 | realised by the broker's figures: {realized} won
+standing_line | line | ⚠ 해결되지 않음: {what} | ⚠ not over yet: {what}
+"""
+_TEXT_ROWS = [
+    row.replace("\\n", "\n").split(" | ")
+    for row in _TEXTS_TEXT.strip().replace("\n ", " ").splitlines()
+]
+TEXTS = {code: (korean, english) for code, _, korean, english in _TEXT_ROWS}
+KINDS = {code: how for code, how, *_ in _TEXT_ROWS}
+URGENT = frozenset(code for code, how in KINDS.items() if how == "urgent")
 
 
-def kind_of(alert: Alert) -> Kind:
-    """Return the kind of an alert: what happens to a sell is an exit."""
-    kind = KINDS.get(alert.code, "warning")
+def kind_of(alert: Alert) -> str:
+    """Return how an alert is told: what happens to a sell is an exit."""
+    kind = KINDS[alert.code]
     return "exit" if kind == "entry" and alert.values.get("side") is Side.SELL else kind
 
 
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
-URGENT = frozenset({
-    "keys_refused", "order_unknown", "order_quarantined", "mismatch", "symbol_stopped", "error",
-    "corporate_action", "journal_empty", "no_limits", "journal_late", "sell_waits", "unsold",
-})  # fmt: skip
-
-
 # What a rule means that refused, Korean and English.
 REFUSAL_WORDS = {
     "NO_INSTRUMENT": ("가격제한폭 미확인", "no price limits known"), "QUANTITY": ("수량", "shares"),
@@ -10417,19 +10409,19 @@ class Bridge:
         self.said[alert.code] += 1
         named = say(self._named(alert), self._language)
         self.messages.append(f"{self.clock.now():%H:%M:%S} {named}")
-        urgent = alert.code in URGENT
+        kind = kind_of(alert)
+        urgent, noise = kind == "urgent", self.noise.get(kind, "on")
         log.log(logging.WARNING if urgent else logging.INFO, "%s", named)
         sold = alert.code == "filled" and alert.values["side"] is Side.SELL
         held = self.engine.core.ledger.position(alert.values["symbol"]).quantity if sold else 1
         if urgent or alert.code.startswith("trouble"):
             self.doors.post(named)
-        noise = "on" if urgent else self.noise[kind_of(alert)]
         known = alert.code == "change_refused" and nothing_left(alert.values["note"])
         known |= alert.code == "refused" and alert.values["code"] == "LEVEL"
         known |= alert.code == "level" and self.telegram.said_by_whom_it_tells(
             alert.values["reason"]
         )
-        if not held or known or noise == "off" or alert.code in NOT_ON_THE_PHONE:
+        if not held or known or noise == "off" or kind == "screen":
             return  # another message tells it: of the round trip, the fill, the level, the answer
         self.telegram.post(
             named + self._guard_of(alert), urgent, row if urgent else 0, noise == "silent",

@@ -153,7 +153,7 @@ def test_a_fill_rings_and_its_order_is_not_told():
 @pytest.mark.parametrize(
     ("alert", "kind"),
     [
-        (order("order_sent"), "entry"), (order("filled", bot.Side.SELL), "exit"),
+        (order("order_cancelled"), "entry"), (order("order_sent"), "screen"), (order("filled", bot.Side.SELL), "exit"),
         (order("partly_filled"), "fill"), (bot.Alert("round_closed", {}), "exit"),
         (bot.Alert("trouble", {}), "warning"), (bot.Alert("day_report", {}), "report"),
     ],
@@ -161,7 +161,8 @@ def test_a_fill_rings_and_its_order_is_not_told():
 def test_every_alert_has_a_kind_for_the_choice_of_noise(alert, kind):
     """What is no order, start or report is a warning."""
     assert bot.kind_of(alert) == kind
-    assert set(bot.KINDS) <= set(bot.TEXTS) and set(bot.KINDS.values()) <= set(bot.DEFAULT_NOISE)
+    others = {"urgent", "screen", "line"}
+    assert set(bot.KINDS.values()) == {*bot.DEFAULT_NOISE, *others}
 
 
 def test_the_choice_of_noise_is_obeyed_and_outlives_a_restart():

@@ -123,7 +123,7 @@ def live(
     finally:
         world.close()
     log = [(row.ref, bot.say(bot.Alert(row.ref, values_of(row)), "ko")) for row in rows]
-    rows = [row for row in rows if row.ref not in bot.NOT_ON_THE_PHONE]
+    rows = [row for row in rows if bot.KINDS[row.ref] != "screen"]
     lines = [(row.at[11:19], bot.say(bot.Alert(row.ref, values_of(row)), "ko")) for row in rows]
     return Told(lines, [row.ref for row in rows], ended, requests, log)
 
