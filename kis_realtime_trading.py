@@ -3135,7 +3135,9 @@ class Ledger:
             position.plan = entry.plan if position.quantity else None
             return
         self.actions[symbol] = entry
-        if entry.after != position.quantity:
+        if not entry.after:  # less than a share of ours is left
+            self._take_away(symbol, position.quantity)
+        elif entry.after != position.quantity:
             _, cost = self.overnight.get(symbol, (0, position.cost))
             position.quantity, self.overnight[symbol] = entry.after, (entry.after, cost)
 
@@ -3154,8 +3156,7 @@ class Ledger:
 
     def open_orders(self, symbol: str = "") -> list[Order]:
         """Return the orders that are or may be alive at the broker, oldest first."""
-        alive = self._alive.values()
-        return [each for each in alive if symbol in ("", each.intent.symbol)] if alive else []
+        return [each for each in self._alive.values() if symbol in ("", each.intent.symbol)]
 
     def _look_for_alive(self) -> None:
         self._alive = {key: o for key, o in self.orders.items() if o.status in OPEN_STATUSES}
@@ -4891,9 +4892,7 @@ def note_action(core: Core, symbol: str, shown: int | None) -> None:
     kind = classify_action(close, base, before, shown, state.view.fund) if shown else "unexplained"
     if kind == "nothing" or (waits and kept.day < waits.at.date()):
         return  # the same one; with a close of later it is another
-    after = ours.quantity
-    if shown and kind in ("split", "reverse split"):
-        after = ours.quantity * shown // before
+    after = ours.quantity * shown // before if shown and "split" in kind else ours.quantity
     if waits:  # his word will hold for both: the levels are those of before the first
         close, base = waits.close, max(1, waits.base * base // close)
     core.apply(ActionSeen(symbol, kind, close, base, ours.quantity, after, core.now))

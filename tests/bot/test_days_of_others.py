@@ -363,6 +363,18 @@ def test_two_actions_are_answered_by_one_word():
     assert bench.ledger.actions == {}
 
 
+def test_a_reverse_split_that_leaves_less_than_a_share_leaves_no_cost_behind():
+    """Ten of ours beside ten of the owner's become one share of his: a cost without shares was a gain."""
+    bench = Bench(flat_at=None, on_corporate_action="scale").start()
+    bench.hold_shares(plan=LEVELS)
+    bench.ledger.external[SYMBOL] = 10
+    night(bench, 70_000, 1_400_000, 1, day=NEXT_DAY)
+    assert bench.ledger.position(SYMBOL) == bot.Position()
+    assert (bench.ledger.actions, bench.ledger.external) == ({}, {SYMBOL: 1})
+    assert bench.engine.core.day_result_krw() == 0
+    assert "action" not in bot.holds_of(bench.engine.core, SYMBOL)
+
+
 def test_a_rule_of_the_settings_answers_no_two_actions():
     """The first is not explained and waits for the owner: the split behind it does not scale both."""
     bench = morning_after(14_000, 20, on_corporate_action="scale")
