@@ -100,6 +100,7 @@ import argparse
 import asyncio
 import base64
 import binascii
+import bisect
 import contextlib
 import difflib
 import enum
@@ -309,18 +310,16 @@ NOTICE_TRS = {"real": "H0STCNI0", "paper": "H0STCNI9"}
 ENCRYPTED_TRS = frozenset({"H0STCNI0", "H0STCNI9", "H0GSCNI0", "H0GSCNI9"})  # refused in plain text
 
 # Tick sizes since 2023-01-25, KOSPI, KOSDAQ, KONEX, NXT (exchange rule): price below -> tick.
-STOCK_TICKS = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
-STOCK_TOP_TICK = 1_000
-FUND_TICKS = ((2_000, 1),)  # ETF, ETN
-FUND_TOP_TICK = 5
+STOCK_TICKS = (
+    (2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500), (math.inf, 1_000),
+)  # fmt: skip
+FUND_TICKS = ((2_000, 1), (math.inf, 5))  # ETF, ETN
 
 # Weekdays on which KRX is closed (MMDD). Made and checked by a test with the package "holidays".
 CLOSED_DAYS: dict[int, str] = {
     2023: "0123 0124 0301 0501 0505 0529 0606 0815 0928 0929 1002 1003 1009 1225 1229",
-    2024: "0101 0209 0212 0301 0410 0501 0506 0515 0606 0815 0916 0917 0918 1001 1003 1009 1225 "
-    "1231",
-    2025: "0101 0127 0128 0129 0130 0303 0501 0505 0506 0603 0606 0815 1003 1006 1007 1008 1009 "
-    "1225 1231",
+    2024: "0101 0209 0212 0301 0410 0501 0506 0515 0606 0815 0916 0917 0918 1001 1003 1009 1225 1231",
+    2025: "0101 0127 0128 0129 0130 0303 0501 0505 0506 0603 0606 0815 1003 1006 1007 1008 1009 1225 1231",
     2026: "0101 0216 0217 0218 0302 0501 0505 0525 0603 0717 0817 0924 0925 1005 1009 1225 1231",
     2027: "0101 0208 0209 0301 0503 0505 0513 0719 0816 0914 0915 0916 1004 1011 1227 1231",
 }
@@ -2095,10 +2094,8 @@ def session_of(day: date) -> Session | None:
 
 def tick_size(price: int, fund: bool) -> int:
     """Return the price step at a price in won."""
-    for below, step in FUND_TICKS if fund else STOCK_TICKS:
-        if price < below:
-            return step
-    return FUND_TOP_TICK if fund else STOCK_TOP_TICK
+    bands = FUND_TICKS if fund else STOCK_TICKS
+    return bands[bisect.bisect(bands, (price, math.inf))][1]  # the first that begins above it
 
 
 def round_to_tick(price: float, fund: bool, up: bool) -> int:

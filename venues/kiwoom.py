@@ -59,10 +59,10 @@ TOKEN_PATH, REVOKE_PATH = "/oauth2/token", "/oauth2/revoke"
 # its own. The stricter of both holds. Mock: one a second over all. A fifth of the orders is kept.
 LIMITS = {"query": Limit(5, 1.0), "order": Limit(5, 1.0, kept=1), "all": Limit(1, 1.0)}
 FEE = {"mock": Decimal("0.0035"), "live": Decimal("0.00015")}  # of a buy; both unconfirmed
-TICKS = (
-    *((Decimal(low), Decimal(step)) for (low, _), (_, step) in zip(STOCK_TICKS[::-1], ((0, 1_000), *STOCK_TICKS[::-1]), strict=False)),
-    (Decimal(0), Decimal(STOCK_TICKS[0][1])),
-)  # fmt: skip  # a price on this grid is on the finer one of funds as well
+TICKS = tuple(  # a price on this grid is on the finer one of funds as well
+    (Decimal(low), Decimal(step))
+    for (low, _), (_, step) in zip(((0, 0), *STOCK_TICKS), STOCK_TICKS, strict=False)
+)[::-1]
 
 
 def group_of(tr: str, world: World) -> str:

@@ -15,7 +15,7 @@ import kis_realtime_trading as bot
 MONEY: dict[str, Any] = {
     "CEILING_ORDER_KRW": 100_000_000, "CEILING_TOTAL_KRW": 1_000_000_000,
     "CEILING_ORDERS_PER_MINUTE": 30, "CEILING_ORDERS_PER_SECOND": 3, "CEILING_QUANTITY": 1_000_000,
-    "CLOCK_TOLERANCE_S": 2.0, "STOCK_TOP_TICK": 1_000, "FUND_TOP_TICK": 5,
+    "CLOCK_TOLERANCE_S": 2.0,
     "STOCK_FEE_PCT": Decimal("0.0140527"), "FUND_FEE_PCT": Decimal("0.0146527"),
     "CALENDAR_END": date(2027, 12, 31), "ACKNOWLEDGED_FOR": timedelta(hours=24),
     "LIVE_RAMP": ((5, 1, Fraction(1)), (15, 1_000_000, Fraction(1, 10))),
