@@ -1282,13 +1282,22 @@ ENVIRONMENT_KEYS = {  # environment variable -> key of kis_devlp.yaml
     "KIS_VIRTUAL_ACCOUNT": "my_paper_stock",
     "KIS_HTS_ID": "my_htsid",
 }
+VARIABLES = {key: variable for variable, key in ENVIRONMENT_KEYS.items()}
 TELEGRAM_KEYS = ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")
-OFFICIAL_KEYS = frozenset({
-    "my_app", "my_sec", "paper_app", "paper_sec", "my_htsid", "my_prod", "my_token", "my_agent",
-    "my_acct_stock", "my_acct_future", "my_paper_stock", "my_paper_future",
-    "prod", "ops", "vps", "vops", "bot",
-})  # fmt: skip
-DEFAULT_HOSTS = {"prod": REAL_REST, "ops": REAL_WS, "vps": PAPER_REST, "vops": PAPER_WS}
+KEYS_OF: dict[
+    str, tuple[str, ...]
+] = {  # of the file: key, secret, account, REST and WebSocket host
+    "real": ("my_app", "my_sec", "my_acct_stock", "prod", "ops"),
+    "paper": ("paper_app", "paper_sec", "my_paper_stock", "vps", "vops"),
+}
+FORMS = {  # last part of a key of the file -> what it is, how it looks
+    "app": ("the app key", "앱키(36자)", r"[!-~]{8,128}"),
+    "sec": ("the app secret", "앱시크릿(180자)", r"[!-~]{8,512}"),
+    "stock": ("the account: 8 digits", "계좌번호 앞 8자리", r"[0-9]{8}(-?[0-9]{2})?"),
+    "htsid": ("the HTS id, for order notices", "HTS 로그인 아이디(체결통보용)", r"[!-~]{2,40}"),
+    "prod": ("two digits in quotes, usually '01'", "따옴표로 묶은 두 자리, 보통 '01'", r"[0-9]{2}"),
+    "agent": ("one line of plain text", "영문 한 줄", r"[ -~]{1,500}"),
+}
 MAX_SETTINGS_BYTES = 64 * 1024
 _PLACEHOLDER = re.compile(
     r"앱키|시크릿|사용자|계좌|입력|여기|[<>]|change.?me|placeholder|x{4,}|\*{3,}"
@@ -1312,9 +1321,11 @@ def _is_placeholder(text: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Return a short value or an address as it stands; of anything else the kind: no secrets."""
+    """Return a number, a short text or an address as it stands; of anything else the kind: no secrets."""
     text = repr(value) if isinstance(value, str) else str(value)
-    if len(text) <= 24 or (isinstance(value, str) and "://" in text and len(text) <= 62):
+    most = 62 if "://" in text else 24
+    secret = isinstance(value, str) and re.search("[0-9]{8}", text)  # may be an account
+    if len(text) <= most and not secret and not isinstance(value, (dict, list)):
         return text
     return _kind_of(value, f" of {len(text)} characters", f" ({len(text)}자)")
 
@@ -1340,6 +1351,37 @@ def _named(key: object) -> str:
     return text if len(text) <= 30 and text.isprintable() else f"(key of {len(text)} characters)"
 
 
+class Unfit(ValueError):
+    """A value that a validator refuses: what is expected, and what was found where it says more.
+
+    Of a value that may be a secret `found` tells the kind. `part` is the key inside that is meant.
+    """
+
+    def __init__(self, en: str, ko: str, found: str = "", part: str = "") -> None:
+        super().__init__(Both(en, ko))
+        self.found, self.part = found, part
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What validators know of a person's file: the context of its model.
+
+    Settings that contradict each other are a fault of such a file. A recording, whose limits may be
+    those of the first live days, is read without one.
+    """
+
+    environment: Literal["real", "paper"]
+    simulated: bool  # the REST host is this machine
+    heard: dict[str, Any] = field(default_factory=dict)  # by the last key, also what contradicts
+
+
+def _above(value: Any, info: ValidationInfo) -> dict[str, Any]:
+    """Return what stands above a setting, and itself; keep it for those that are read later."""
+    heard: dict[str, Any] = info.context.heard if info.context else {}
+    heard[str(info.field_name)] = value
+    return {**info.data, **heard}
+
+
 class _Strict(BaseModel):
     """Unknown keys are faults, values are frozen, stock codes read as numbers become text."""
 
@@ -1349,6 +1391,12 @@ class _Strict(BaseModel):
 
 
 MONEY_LIMITS = ("max_order_krw", "max_symbol_krw", "max_total_krw", "max_daily_loss_krw")
+NOT_ABOVE = (  # a limit, the one that holds it, what it would mean otherwise
+    ("max_order_krw", "max_symbol_krw", "an order above what a stock may hold", "한 종목 한도를 넘는 주문"),
+    ("max_symbol_krw", "max_total_krw", "one stock above what all may hold", "전체 한도를 넘는 종목"),
+    ("max_daily_loss_krw", "max_total_krw", "more lost than is ever held", "보유 한도보다 큰 손실"),
+    ("max_orders_per_minute", "max_orders_per_day", "a minute uses up the day", "1분에 하루치 주문"),
+)  # fmt: skip
 
 
 class Limits(_Strict):
@@ -1371,6 +1419,16 @@ class Limits(_Strict):
     max_data_age_s: float = Field(3.0, ge=0.5, le=120, description="older trades open nothing")
     max_quote_age_s: float = Field(5.0, ge=0.5, le=120, description="older REST prices neither")
 
+    @field_validator(*dict.fromkeys(name for pair in NOT_ABOVE for name in pair[:2]))
+    @classmethod
+    def _fits(cls, value: int, info: ValidationInfo) -> int:
+        known = _above(value, info)
+        for name, other, en, ko in NOT_ABOVE if info.context else ():
+            if info.field_name in (name, other) and known.get(name, 0) > known.get(other, math.inf):
+                rule = f"{name} ({known[name]:,}) <= {other} ({known[other]:,})"
+                raise Unfit(f"{rule}: {en}", f"{rule}: {ko}", f"{value:,}")
+        return value
+
 
 class ClockAnchor(_Strict):
     """Market time of a simulated server: market + (unix time now - unix) x speed."""
@@ -1384,12 +1442,13 @@ class ClockAnchor(_Strict):
     def _needs_zone(cls, value: datetime) -> datetime:
         if value.tzinfo is None or not 2000 <= value.year < 2100:
             such = "2026-11-20T08:50:00+09:00"
-            zoned = Both(f"a time with zone, such as {such}", f"시간대가 있는 시각, 예: {such}")
-            raise ValueError(zoned)
+            raise Unfit(f"a time with zone, such as {such}", f"시간대가 있는 시각, 예: {such}")
         return value.astimezone(KST)
 
 
+LATEST_ENTRY = clock_time(15, 20)  # continuous trading ends (rule)
 LATEST_FLAT = clock_time(15, 29)  # the closing auction takes orders until 15:30 (rule)
+BARE_TIME = ("a time of day without zone, such as 15:12", "시간대 없는 시각, 예: 15:12")
 
 
 Kind: TypeAlias = Literal["entry", "fill", "exit", "refusal", "warning", "start", "report"]
@@ -1414,7 +1473,7 @@ class BotSettings(_Strict):
     bar_lateness_s: float = Field(3.0, ge=0, le=300, description="a bar closes this late")
     entry_timeout_s: float = Field(30.0, ge=1, le=3_600, description="unfilled entries go")
     exit_step_s: float = Field(5.0, ge=1, le=600, description="an exit order is made stronger")
-    last_entry: clock_time = clock_time(14, 50)
+    last_entry: clock_time = Field(clock_time(14, 50), validate_default=True)
     flat_at: clock_time | None = Field(clock_time(15, 12), validate_default=True)
     on_stop: Literal["cancel", "keep"] = "cancel"
     on_corporate_action: Literal["hold", "scale"] = Field("hold", description="stop and target")
@@ -1443,30 +1502,150 @@ class BotSettings(_Strict):
         if wrong or twice:
             named = [_shown(code) for code in wrong[:3]] + [f"{code} x2" for code in twice[:3]]
             odd = ", ".join(named)
-            raise ValueError(Both(
+            raise Unfit(
                 f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
                 f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
-            ))  # fmt: skip
+            )  # fmt: skip
         return value
 
-    @field_validator("last_entry", "flat_at")
+    @field_validator("parameters")
     @classmethod
-    def _times(cls, value: clock_time | None, info: ValidationInfo) -> clock_time | None:
+    def _one_stop_does_not_end_the_day(cls, value: dict[str, Any], info: ValidationInfo) -> Any:
+        risk, most = value.get("risk_krw"), _above(value, info).get("max_daily_loss_krw", math.inf)
+        if isinstance(risk, int) and risk > most:
+            raise Unfit(
+                f"at most limits.max_daily_loss_krw, {most:,}: one stop would end the day",
+                f"하루 손실 한도({most:,}) 이하; 손절 한 번에 하루가 끝납니다", f"{risk:,}", "risk_krw",
+            )  # fmt: skip
+        return value
+
+    @field_validator("last_entry")
+    @classmethod
+    def _leaves_time_to_buy(cls, value: clock_time, info: ValidationInfo) -> clock_time:
+        if value.tzinfo:
+            raise Unfit(*BARE_TIME)
+        wait = _above(value, info).get("parameters", {}).get("first_bar_minutes")
+        minutes = 9 * 60 + (wait if isinstance(wait, int) and 0 <= wait < 400 else 0)
+        opens = clock_time(minutes // 60, minutes % 60)
+        if info.context and not opens < value <= LATEST_ENTRY:
+            raise Unfit(
+                f"after {opens:%H:%M} and not after {LATEST_ENTRY:%H:%M}: no time is left to buy",
+                f"{opens:%H:%M} 뒤, {LATEST_ENTRY:%H:%M}까지; 매수할 시간이 없습니다",
+            )
+        return value
+
+    @field_validator("flat_at")
+    @classmethod
+    def _leaves_time_to_sell(cls, value: clock_time | None, info: ValidationInfo) -> Any:
         if value and value.tzinfo:
-            bare = Both("a time of day without zone, such as 15:12", "시간대 없는 시각, 예: 15:12")
-            raise ValueError(bare)
-        last_entry = info.data.get("last_entry")
-        if value and last_entry and info.field_name == "flat_at" and value < last_entry:
-            raise ValueError(Both(
+            raise Unfit(*BARE_TIME)
+        last_entry = _above(value, info).get("last_entry")
+        if value and last_entry and value < last_entry:
+            raise Unfit(
                 f"not before last_entry, {last_entry:%H:%M}: it would be sold at once",
                 f"last_entry({last_entry:%H:%M})보다 이르지 않게; 사자마자 팔게 됩니다",
-            ))  # fmt: skip
-        if value and info.field_name == "flat_at" and value > LATEST_FLAT:
-            raise ValueError(Both(
+            )
+        if value and value > LATEST_FLAT:
+            raise Unfit(
                 f"not after {LATEST_FLAT:%H:%M}: no order is taken after 15:30",
                 f"{LATEST_FLAT:%H:%M} 이전; 15:30이 지나면 주문을 받지 않습니다",
-            ))  # fmt: skip
+            )
         return value
+
+    @field_validator("market_clock", "rest_calls_per_second")
+    @classmethod
+    def _as_outside_a_simulator(cls, value: Any, info: ValidationInfo) -> Any:
+        if not value or not info.context or info.context.simulated:
+            return value
+        most = REST_CALLS_PER_SECOND[info.context.environment]
+        if info.field_name == "market_clock":
+            found = Both("a clock", "시계가 적혀 있음")
+            raise Unfit("nothing outside a simulator", "시뮬레이터가 아니면 비울 것", found)
+        if value > most:
+            raise Unfit(f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하")
+        return value
+
+    @field_validator("telegram_api", "webhook_url", "heartbeat_url")
+    @classmethod
+    def _safe_address(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name == "telegram_api":  # the token leaves for Telegram only
+            if value != TELEGRAM_API and not _LOOPBACK_URL.fullmatch(value):
+                raise Unfit(TELEGRAM_API, TELEGRAM_API)
+        elif value and not _SAFE_URL.fullmatch(value.get_secret_value()):  # itself a secret
+            raise Unfit("https://...", "https:// 주소", Both("another address", "다른 주소"))
+        return value
+
+
+# What --check takes where a file has no section `bot`: no stock, and limits that let nothing out.
+NO_SECTION = BotSettings.model_construct(
+    symbols=(), limits=Limits.model_construct(None, **dict.fromkeys(MONEY_LIMITS, 0))
+)
+
+
+class SettingsFile(_Strict):
+    """kis_devlp.yaml, whole: the keys of the official samples, and our section.
+
+    Only what one environment needs is looked at; the other half may be empty. Needs a Reading.
+    """
+
+    model_config = ConfigDict(validate_default=True)
+
+    my_app: str = ""
+    my_sec: str = ""
+    paper_app: str = ""
+    paper_sec: str = ""
+    my_htsid: str = ""
+    my_acct_stock: str = ""
+    my_acct_future: str = ""
+    my_paper_stock: str = ""
+    my_paper_future: str = ""
+    my_prod: str = "01"
+    prod: str = REAL_REST
+    ops: str = REAL_WS
+    vps: str = PAPER_REST
+    vops: str = PAPER_WS
+    my_token: str = ""
+    my_agent: str = f"kis-realtime-trading/{__version__}"
+    bot: BotSettings
+
+    @field_validator(*sum(KEYS_OF.values(), ()), "my_htsid", "my_prod", "my_agent")
+    @classmethod
+    def _as_kis_makes_them(cls, value: str, info: ValidationInfo) -> str:
+        name, environment = str(info.field_name), info.context.environment  # type: ignore[union-attr]
+        if name in KEYS_OF["paper" if environment == "real" else "real"]:
+            return value
+        if name in ("prod", "ops", "vps", "vops"):
+            return _host(value, cls.model_fields[name].default, environment)
+        kind = {"real": "실전", "paper": "모의투자"}[environment]
+        en, ko, form = FORMS[name.rpartition("_")[2]]
+        if variable := VARIABLES.get(name):
+            en = f"{en} ({environment}), or {variable}"
+            ko = f"{kind} {ko}, 또는 환경변수 {variable}"
+        if not value.strip():
+            raise Unfit(en, ko, NOTHING)
+        if variable and _is_placeholder(value):
+            raise Unfit(en, ko, Both("the placeholder of the example", "예제의 문구 그대로"))
+        if not re.fullmatch(form, value):
+            count = len(value)
+            raise Unfit(
+                en, ko, Both(f"{count} characters of another form", f"형식이 다른 {count}자")
+            )
+        if name.endswith("_sec") and len(info.data.get(KEYS_OF[environment][0], "")) > len(value):
+            shorter = Both("shorter than the app key", "앱키보다 짧음")
+            raise Unfit("key and secret not swapped", "앱키와 시크릿이 서로 바뀌지 않게", shorter)
+        return value
+
+
+def _host(url: str, official: str, environment: str) -> str:
+    """Return a base URL: the official one, or this machine (a simulator). Raises Unfit."""
+    url, hosts = url.rstrip("/"), (REAL_REST, REAL_WS, PAPER_REST, PAPER_WS)
+    here = _LOOPBACK_URL.fullmatch(url)
+    if url == official or (here and here[1] in (official.partition(":")[0], "http")):
+        return url
+    wrong = Both("the host of the other environment", "다른 쪽(실전/모의)의 주소")
+    found = wrong if url in hosts else _shown(url) if "://" in url else _kind_of(url)
+    en, ko = ("real", "실전") if environment == "real" else ("paper", "모의")
+    raise Unfit(f"{official} ({en})", f"{official} ({ko})", found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1500,10 +1679,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything read from the file and the environment. `bot` is None when --check runs without it."""
+    """Everything read from the file and the environment."""
 
     profile: Profile
-    bot: BotSettings | None
+    bot: BotSettings
     telegram_token: Secret
     telegram_chat: str
 
@@ -1516,7 +1695,11 @@ class _Loader(yaml.SafeLoader):
     a settings file: they make objects, and few lines stand for millions of values.
     """
 
-    doubled: list[Fault]
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.doubled: list[Fault] = []
+        self.lines: dict[str, int] = {}  # of each key by its path, as bot.limits.max_order_krw
+        self._above: list[str] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -1524,18 +1707,19 @@ class _Loader(yaml.SafeLoader):
         if marked or (getattr(event, "value", "") == "<<" and event.implicit[0]):
             problem = "a tag, anchor, alias or merge"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            key = str(getattr(key_node, "value", ""))
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                found = Both(f"a second time in line {line}", f"{line}행에 또 있음")
-                self.doubled.append(Fault(_named(key), found, Both("each key once", "한 번만")))
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        if index is None:  # the text, or a key of it
+            return super().compose_node(parent, index)  # type: ignore[arg-type]
+        line = getattr(index, "start_mark", event.start_mark).line + 1
+        self._above.append(str(getattr(index, "value", index)))
+        path = ".".join(self._above)
+        if first := self.lines.get(path):
+            found = Both(f"a second time, first in line {first}", f"{first}행에 이미 있음")
+            key = ".".join(map(_named, self._above))
+            self.doubled.append(Fault(key, found, Both("each key once", "한 번만"), line))
+        self.lines.setdefault(path, line)
+        node = super().compose_node(parent, index)
+        self._above.pop()
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {}  # anything else is a text
@@ -1560,11 +1744,10 @@ YAML_PROBLEMS = {  # what the parser says, and how a Korean is told; the first t
 def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
     """Read YAML text into a mapping; return it with the faults seen on the way."""
     try:
-        if (size := len(text.encode())) > MAX_SETTINGS_BYTES:
-            most = Both(f"at most {MAX_SETTINGS_BYTES}", f"{MAX_SETTINGS_BYTES}바이트 이하")
-            return {}, [Fault(NO_YAML, f"{size} bytes", most)]
+        if len(text.encode()) > (most := MAX_SETTINGS_BYTES):
+            large = Both(f"more than {most:,} bytes", f"{most:,}바이트보다 큼")
+            return {}, [Fault(NO_YAML, large, Both("a settings file", "설정 파일"))]
         loader = _Loader(text)
-        loader.doubled = []
         data = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", ""))
@@ -1581,24 +1764,26 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
     return {str(key): value for key, value in (data or {}).items()}, loader.doubled
 
 
-def model_faults(model: type[BaseModel], prefix: str, error: ValidationError) -> list[Fault]:
-    """Turn the errors of pydantic into faults of our own words."""
+def model_faults(model: type[BaseModel], error: ValidationError, *prefix: str) -> list[Fault]:
+    """Turn the errors of pydantic into faults of our own words; `prefix`: the keys above the model."""
     faults = []
     for item in error.errors():
-        *above, last = item["loc"] or ("",)
-        key = ".".join([prefix, *(_named(part) for part in item["loc"])])
-        inner: Any = model
-        for part in above:
+        cause, inner, loc = item.get("ctx", {}).get("error"), model, item["loc"] or ("",)
+        for part in loc[:-1]:
             inner = _inner_model(inner, part) or inner
-        fields = inner.model_fields
+        fields, path = inner.model_fields, [*prefix, *map(_named, loc)]
+        field = next((fields[part] for part in reversed(loc) if part in fields), None)
+        if isinstance(cause, Unfit) and cause.part:
+            path.append(cause.part)
+        shown = NOTHING if item["type"] == "missing" else _shown(item["input"])
+        found = getattr(cause, "found", "") or shown
         if item["type"] == "extra_forbidden":
-            faults.append(Fault(key, UNKNOWN_KEY, _place_of(str(last), fields, prefix)))
-            continue
-        cause = item.get("ctx", {}).get("error")
-        field = next((fields[part] for part in (last, *reversed(above)) if part in fields), None)
-        expected = cause.args[0] if isinstance(cause, ValueError) and cause.args else _wanted(field)
-        found = NOTHING if item["type"] == "missing" else _shown(item["input"])
-        faults.append(Fault(key, found, expected))
+            found, expected = UNKNOWN_KEY, _place_of(str(loc[-1]), fields, ".".join(path[:-1]))
+        elif isinstance(cause, ValueError) and cause.args:
+            expected = cause.args[0]
+        else:
+            expected = _wanted(field)
+        faults.append(Fault(".".join(path), found, expected))
     return faults
 
 
@@ -1619,7 +1804,8 @@ _WANTED = {
 
 def _wanted(field: Any) -> Both:
     """Return what a setting has to be: its kind, its bounds, whether it may be null."""
-    section = ("lines of `key: value`, indented", "들여 쓴 `항목: 값` 줄")
+    example = "kis_devlp.yaml.example"
+    section = (f"indented lines as in {example}", f"{example}처럼 들여 쓴 줄")
     if field is None:
         return Both(*section)
     kinds, origin = get_args(field.annotation), getattr(field.annotation, "__origin__", None)
@@ -1649,7 +1835,7 @@ def _wanted(field: Any) -> Both:
 def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
     """Return what to write in place of a key that nobody knows there."""
     sections = {
-        "": OFFICIAL_KEYS,
+        "": SettingsFile.model_fields,
         "bot": BotSettings.model_fields,
         "bot.limits": Limits.model_fields,
     }
@@ -1664,80 +1850,12 @@ def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
     return Both(f"one of the keys of {where}", f"{where}에 있는 항목")
 
 
-LATEST_ENTRY = clock_time(15, 20)  # continuous trading ends (rule)
-
-
-def contradictions(bot: BotSettings, wrong: Collection[str] = ()) -> list[Fault]:
-    """Return the settings that take each other's meaning away; `wrong` are faulty by themselves."""
-    limits, faults = bot.limits, []
-    not_above = (
-        ("max_order_krw", "max_symbol_krw", "one order would fill more than a stock may hold"),
-        ("max_symbol_krw", "max_total_krw", "one stock would hold more than all together may"),
-        ("max_daily_loss_krw", "max_total_krw", "more than is ever held cannot be lost at once"),
-        ("max_orders_per_minute", "max_orders_per_day", "a minute would use up the day"),
-    )
-    for name, other, why in not_above:
-        value, most = getattr(limits, name), getattr(limits, other)
-        if value > most and f"bot.limits.{other}" not in wrong:
-            expected = Both(f"at most {other}, {most:,}: {why}", f"{other}({most:,}) 이하")
-            faults.append(Fault(f"bot.limits.{name}", f"{value:,}", expected))
-    risk = bot.parameters.get("risk_krw")
-    most, known = limits.max_daily_loss_krw, "bot.limits.max_daily_loss_krw" not in wrong
-    if isinstance(risk, int) and risk > most and known:
-        expected = Both(
-            f"at most limits.max_daily_loss_krw, {most:,}: one stop would end the day",
-            f"하루 손실 한도({most:,}) 이하; 손절 한 번에 하루가 끝납니다",
-        )
-        faults.append(Fault("bot.parameters.risk_krw", f"{risk:,}", expected))
-    wait = bot.parameters.get("first_bar_minutes")
-    minutes = 9 * 60 + (wait if isinstance(wait, int) and 0 <= wait < 400 else 0)
-    opens = clock_time(minutes // 60, minutes % 60)
-    if not opens < bot.last_entry <= LATEST_ENTRY:
-        expected = Both(
-            f"after {opens:%H:%M} and not after {LATEST_ENTRY:%H:%M}: no time is left to buy",
-            f"{opens:%H:%M} 뒤, {LATEST_ENTRY:%H:%M}까지; 매수할 시간이 없습니다",
-        )
-        faults.append(Fault("bot.last_entry", f"{bot.last_entry:%H:%M}", expected))
-    return faults
-
-
-def _without(section: Any, error: ValidationError) -> BotSettings | None:
-    """Return a section without what is wrong in it, to look at the rest; None: nothing is left."""
-    if not isinstance(section, dict):
-        return None
-    rest = {key: dict(part) if isinstance(part, dict) else part for key, part in section.items()}
-    for item in error.errors():
-        first, *more = item["loc"]
-        inner = rest.get(first)
-        if more and isinstance(inner, dict) and first != "market_clock":
-            inner.pop(more[0], None)
-        elif item["type"] != "missing":
-            rest.pop(first, None)
-    limits: dict[str, Any] = rest.get("limits") or {}
-    usual = dict.fromkeys(MONEY_LIMITS, 1)  # contradictions with one that is wrong are not told
-    rest |= {"symbols": rest.get("symbols", ["005930"]), "limits": usual | limits}
-    try:
-        return BotSettings.model_validate(rest)
-    except ValidationError:
-        return None
-
-
 def placed(faults: Iterable[Fault], text: str) -> list[Fault]:
     """Return faults with the lines of the file that they are about, in the order of the file."""
-    lines: dict[str, int] = {}
-
-    def walk(node: Any, path: str) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = f"{path}.{key.value}".lstrip(".")
-                lines.setdefault(inner, key.start_mark.line + 1)
-                walk(value, inner)
-        elif isinstance(node, yaml.SequenceNode):
-            for number, value in enumerate(node.value):
-                lines[f"{path}.{number}"] = value.start_mark.line + 1
-
     try:
-        walk(_Loader(text).get_single_node(), "")
+        loader = _Loader(text)
+        loader.get_single_node()
+        lines = loader.lines
     except (yaml.YAMLError, ValueError, RecursionError):
         lines = {}  # such a file has one fault, which names its line itself
     found = []
@@ -1749,185 +1867,81 @@ def placed(faults: Iterable[Fault], text: str) -> list[Fault]:
     return sorted(found, key=lambda fault: fault.line or math.inf)
 
 
-class SettingsReader:
-    """Turns texts into Settings, collecting every fault on the way."""
+def is_simulated(data: Mapping[str, Any], environment: Literal["real", "paper"]) -> bool:
+    """Tell whether the REST host of a file is this machine."""
+    return _LOOPBACK_URL.fullmatch(str(data.get(KEYS_OF[environment][3]))) is not None
 
-    def __init__(
-        self, yaml_text: str, environ: Mapping[str, str], live_text: str | None = None
-    ) -> None:
-        self.bot: BotSettings | None = None  # what could be read of the section, for a further look
-        self.simulated: bool | None = None
-        self._environ = {key: value.strip() for key, value in environ.items() if value.strip()}
-        self._data, self.faults = parse_yaml(yaml_text)
-        self._text_read, self._live = yaml_text, live_text is not None
-        if live_text is not None:
-            self._take_live_keys(live_text)
 
-    def _take_live_keys(self, live_text: str) -> None:
-        """Take the real keys from their own file; in the common file they are a fault."""
-        keys, faults = parse_yaml(live_text)
-        self.faults += faults
-        for name in ("my_app", "my_sec"):
-            here = self._text(name)
-            if here and not _is_placeholder(here):
-                beside = Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음")
-                self._fault(name, beside, Both("only in the live- file", "live- 파일에만"))
-        for name in keys:
-            if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
-                label = f"live file: {_named(name)}"
-                self._fault(label, UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ...")
-        self._environ = {k: v for k, v in self._environ.items() if k not in ENVIRONMENT_KEYS}
-        self._data |= keys
+def read_settings(
+    text: str, environ: Mapping[str, str], environment: Literal["real", "paper"],
+    live_text: str | None = None, need_bot: bool = True,
+) -> Settings:  # fmt: skip
+    """Turn texts into the settings of one environment. Raises SettingsError with all faults.
 
-    def read(self, environment: Literal["real", "paper"], need_bot: bool = True) -> Settings:
-        """Return the settings of one environment. Raises SettingsError with all faults."""
-        if NO_YAML in {fault.key for fault in self.faults}:  # or all that it holds would be missing
-            raise SettingsError(self.faults)
-        self._check_keys()
-        profile = self._read_profile(environment)
-        self.simulated = profile.simulated
-        bot = self._read_bot(profile, need_bot)
-        token, chat = (self._environ.get(key, "") for key in TELEGRAM_KEYS)
-        if not re.fullmatch(r"[!-~]*", token + chat):
-            odd = Both("blanks or odd characters", "빈칸이나 이상한 글자")
-            self._fault(" ".join(TELEGRAM_KEYS), odd, Both("plain texts", "영문자와 숫자"))
-        if bool(token) != bool(chat):
-            both = Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이")
-            self._fault(TELEGRAM_KEYS[1] if token else TELEGRAM_KEYS[0], NOTHING, both)
-        if self.faults:  # real keys have a file of their own: such a fault has no line of this one
-            ours = [each for each in self.faults if each.key.startswith("bot") or not self._live]
-            others = [fault for fault in self.faults if fault not in ours]
-            raise SettingsError([*placed(ours, self._text_read), *others])
-        return Settings(profile, bot, Secret(token), chat)
+    `live_text`: the file that holds the real keys; then none is taken from `environ`.
+    """
+    data, faults = parse_yaml(text)
+    given = {key: value.strip() for key, value in environ.items() if value.strip()}
+    faults += _keys_outside(data, given) if live_text is None else _live_keys(data, live_text)
+    if NO_YAML in {fault.key for fault in faults}:  # or all that it holds would be missing
+        raise SettingsError(faults)
+    token, chat = (given.get(key, "") for key in TELEGRAM_KEYS)
+    if not re.fullmatch(r"[!-~]*", token + chat):
+        odd = Both("blanks or odd characters", "빈칸이나 이상한 글자")
+        faults.append(Fault(" ".join(TELEGRAM_KEYS), odd, Both("plain texts", "영문자와 숫자")))
+    if bool(token) != bool(chat):
+        both = Both("both Telegram values, or neither", "텔레그램 값 둘 다, 또는 둘 다 없이")
+        faults.append(Fault(TELEGRAM_KEYS[bool(token)], NOTHING, both))
+    known = SettingsFile.model_fields  # of which an empty one is its default
+    written = {
+        key: each for key, each in data.items() if each not in (None, "") or key not in known
+    }
+    if not need_bot:
+        written.setdefault("bot", NO_SECTION)
+    reading = Reading(environment, is_simulated(data, environment))
+    try:
+        file = SettingsFile.model_validate(written, context=reading)
+    except ValidationError as error:
+        faults += model_faults(SettingsFile, error)
+    if faults:  # real keys have a file of their own: such a fault has no line of this one
+        ours = [each for each in faults if each.key.startswith("bot") or live_text is None]
+        others = [fault for fault in faults if fault not in ours]
+        raise SettingsError([*placed(ours, text), *others])
+    app, secret, account, rest, ws = (getattr(file, key) for key in KEYS_OF[environment])
+    digits = account.replace("-", "")
+    profile = Profile(
+        environment, rest, ws, Secret(app), Secret(secret), Secret(digits[:8]),
+        digits[8:] or file.my_prod, Secret(file.my_htsid), file.my_agent,
+    )  # fmt: skip
+    return Settings(profile, file.bot, Secret(token), chat)
 
-    def _fault(self, key: str, found: str, expected: str) -> None:
-        self.faults.append(Fault(key, found, expected))
 
-    def _check_keys(self) -> None:
-        for key, value in self._data.items():
-            if key not in OFFICIAL_KEYS:
-                self._fault(_named(key), UNKNOWN_KEY, _place_of(key, OFFICIAL_KEYS, ""))
-            elif key != "bot" and isinstance(value, (dict, list)):
-                one_text = Both("one text, in quotes", "따옴표로 묶은 글자 하나")
-                self._fault(key, _kind_of(value), one_text)
-        for variable, key in ENVIRONMENT_KEYS.items():
-            in_file, outside = self._text(key), self._environ.get(variable, "")
-            usable = in_file and not _is_placeholder(in_file)
-            if usable and outside and in_file != outside:
-                found = Both(f"another value than {variable}", f"{variable}와 다른 값")
-                expected = Both("the same value, or one of them only", "같은 값, 또는 한쪽에만")
-                self._fault(key, found, expected)
+def _keys_outside(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[Fault]:
+    """Take keys from the environment; one that contradicts the file is a fault."""
+    for variable, key in ENVIRONMENT_KEYS.items():
+        inside, outside = str(data.get(key) or ""), environ.get(variable)
+        if outside and (not inside or _is_placeholder(inside)):
+            data[key] = outside
+        elif outside and outside != inside:
+            found = Both(f"another value than {variable}", f"{variable}와 다른 값")
+            yield Fault(
+                key, found, Both("the same value, or one of them only", "같은 값, 또는 한쪽에만")
+            )
 
-    def _text(self, key: str) -> str:
-        """Return a value as text, "" for none, a list or a mapping."""
-        value = self._data.get(key)
-        return str(value) if isinstance(value, (str, int, float)) else ""
 
-    def _credential(self, key: str, what: Both, pattern: str) -> str:
-        """Return a value from the environment or the file, checked, "" after a fault."""
-        variable = next((name for name, known in ENVIRONMENT_KEYS.items() if known == key), "")
-        value = self._environ.get(variable, "") or self._text(key)
-        label = f"{key} (or {variable})" if variable else key
-        if not value.strip():
-            self._fault(label, NOTHING, what)
-        elif _is_placeholder(value):
-            self._fault(label, Both("the placeholder of the example", "예제의 문구 그대로"), what)
-        elif isinstance(self._data.get(key), (float, bool)) and not self._environ.get(variable):
-            quoted = Both(f"{what}, in quotes", f"{what.ko}, 따옴표로")
-            self._fault(label, _kind_of(self._data[key]), quoted)
-        elif not re.fullmatch(pattern, value):
-            odd = Both(f"{len(value)} characters of another form", f"형식이 다른 {len(value)}자")
-            self._fault(label, odd, what)
-        else:
-            return value
-        return ""
-
-    def _read_profile(self, environment: Literal["real", "paper"]) -> Profile:
-        real = environment == "real"
-        whose, kind = ("my", "실전") if real else ("paper", "모의투자")
-        what = Both(f"the app key ({environment})", f"{kind} 앱키(36자)")
-        app_key = self._credential(f"{whose}_app", what, r"[!-~]{8,128}")
-        what = Both(f"the app secret ({environment})", f"{kind} 앱시크릿(180자)")
-        secret = self._credential(f"{whose}_sec", what, r"[!-~]{8,512}")
-        if app_key and secret and len(app_key) > len(secret):
-            longer = Both("a key longer than the secret", "앱키가 시크릿보다 김")
-            self._fault("app key and secret", longer, Both("not swapped", "서로 바뀌지 않게"))
-        account, product = self._read_account("my_acct_stock" if real else "my_paper_stock")
-        what = Both("the HTS id, for order notices", "HTS 로그인 아이디(체결통보용)")
-        hts_id = self._credential("my_htsid", what, r"[!-~]{2,40}")
-        agent = self._text("my_agent") or f"kis-realtime-trading/{__version__}"
-        if not re.fullmatch(r"[ -~]{1,500}", agent):
-            odd = Both("odd characters, or too many", "이상한 글자이거나 너무 김")
-            self._fault("my_agent", odd, Both("one line of plain text", "영문 한 줄"))
-        rest, ws = ("prod", "ops") if real else ("vps", "vops")
-        return Profile(
-            environment=environment, rest_url=self._host(rest, "https", real),
-            ws_url=self._host(ws, "ws", real), app_key=Secret(app_key), app_secret=Secret(secret),
-            account=Secret(account), product=product, hts_id=Secret(hts_id), agent=agent,
-        )  # fmt: skip
-
-    def _read_account(self, key: str) -> tuple[str, str]:
-        """Return the 8 and the 2 digits; `12345678`, `12345678-01` and `1234567801` are read."""
-        what = Both("the account: 8 digits", "계좌번호 앞 8자리")
-        text = self._credential(key, what, r"[0-9]{8}(-?[0-9]{2})?")
-        product = text.replace("-", "")[8:] or self._text("my_prod") or "01"
-        if not re.fullmatch(r"[0-9]{2}", product):
-            digits = Both("two digits in quotes, usually '01'", "따옴표로 묶은 두 자리, 보통 '01'")
-            self._fault("my_prod", _shown(product), digits)
-        return text[:8], product
-
-    def _host(self, key: str, scheme: str, real: bool) -> str:
-        """Return a base URL: the official one, or this machine (a simulator), nothing else."""
-        url, official = self._text(key).rstrip("/") or DEFAULT_HOSTS[key], DEFAULT_HOSTS[key]
-        here = _LOOPBACK_URL.fullmatch(url)
-        if url == official or (here and here[1] in (scheme, "http")):
-            return url
-        wrong = Both("the host of the other environment", "다른 쪽(실전/모의)의 주소")
-        found = wrong if url in DEFAULT_HOSTS.values() else _shown(url)
-        en, ko = ("real", "실전") if real else ("paper", "모의")
-        self._fault(key, found, Both(f"{official} ({en})", f"{official} ({ko})"))
-        return official
-
-    def _read_bot(self, profile: Profile, need_bot: bool) -> BotSettings | None:
-        section = self._data.get("bot")
-        if section is None:
-            if need_bot:
-                example = "kis_devlp.yaml.example"
-                ours = Both(f"our section; copy it from {example}", f"{example}의 bot 부분을 복사")
-                self._fault("bot", NOTHING, ours)
-            return None
-        wrong: set[str] = set()
-        try:
-            self.bot = BotSettings.model_validate(section)
-        except ValidationError as error:
-            faults = model_faults(BotSettings, "bot", error)
-            self.faults += faults
-            wrong = {fault.key for fault in faults}
-            self.bot = _without(section, error)  # what can be read is looked at in the same round
-        if self.bot is None:
-            return None
-        meant = self._meanings(self.bot, profile, wrong)
-        self.faults += [fault for fault in meant if fault.key not in wrong]
-        return None if wrong else self.bot
-
-    def _meanings(self, bot: BotSettings, profile: Profile, wrong: set[str]) -> list[Fault]:
-        """Return what is well written and cannot be meant so."""
-        found = contradictions(bot, wrong)
-        clock, pace = bot.market_clock, bot.rest_calls_per_second
-        most = REST_CALLS_PER_SECOND[profile.environment]
-        if clock and not profile.simulated:
-            none = Both("nothing outside a simulator", "시뮬레이터가 아니면 비울 것")
-            found.append(Fault("bot.market_clock", Both("a clock", "시계가 적혀 있음"), none))
-        if pace and pace > most and not profile.simulated:
-            slower = Both(f"at most {most} outside a simulator", f"시뮬레이터가 아니면 {most} 이하")
-            found.append(Fault("bot.rest_calls_per_second", str(pace), slower))
-        for key in ("webhook_url", "heartbeat_url"):
-            if (url := getattr(bot, key).get_secret_value()) and not _SAFE_URL.fullmatch(url):
-                odd = Both("another address", "다른 주소")  # itself a secret
-                found.append(Fault(f"bot.{key}", odd, Both("https://...", "https:// 주소")))
-        if bot.telegram_api != TELEGRAM_API and not _LOOPBACK_URL.fullmatch(bot.telegram_api):
-            found.append(Fault("bot.telegram_api", _shown(bot.telegram_api), TELEGRAM_API))
-        return found
+def _live_keys(data: dict[str, Any], live_text: str) -> Iterator[Fault]:
+    """Take the real keys from their own file; in the common file they are a fault."""
+    keys, faults = parse_yaml(live_text)
+    yield from faults
+    for name in ("my_app", "my_sec"):
+        if (here := str(data.get(name) or "")) and not _is_placeholder(here):
+            beside = Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음")
+            yield Fault(name, beside, Both("only in the live- file", "live- 파일에만"))
+    for name in keys:
+        if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
+            label = f"live file: {_named(name)}"
+            yield Fault(label, UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ...")
+    data |= keys
 
 
 # --- the keys to real money -------------------------------------------------------------
@@ -1938,59 +1952,49 @@ LIVE_FILE_PREFIX = "live-"
 LIVE_RAMP = ((5, 1, Fraction(1)), (15, CEILING_QUANTITY, Fraction(1, 10)))
 
 
-class LiveKeys(NamedTuple):
-    """Everything that must agree before a byte goes to the real host."""
-
-    command_line: bool  # --live was given
-    settings: Settings
-    credentials_file: str  # name of the file that the real keys came from, "" for none
-    acknowledged: Mapping[str, str]  # what the owner last acknowledged
-    build: str  # hash of this program
-    now: datetime
-
-
 def make_pin(account: str, product: str, salt: str) -> str:
     """Return the pin of an account: it tells whether an account is the right one, not which."""
     raw = hashlib.scrypt(f"{account}-{product}".encode(), salt=salt.encode(), n=1 << 12, r=8, p=1)
     return f"{salt}${raw.hex()[:32]}"
 
 
-def limits_hash(limits: Limits) -> str:
-    """Return a short text that changes with every limit."""
-    return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()[:16]
-
-
 def signature(profile: Profile, limits: Limits, build: str) -> dict[str, str]:
     """Return what the owner signs for: real money follows this account, limits and program only."""
-    return {"account": profile.account_tail, "limits": limits_hash(limits), "build": build}
+    every_limit = hashlib.sha256(limits.model_dump_json().encode()).hexdigest()[:16]
+    return {"account": profile.account_tail, "limits": every_limit, "build": build}
 
 
-def live_faults(keys: LiveKeys) -> list[Fault]:
-    """Return what keeps real money locked; empty when every key agrees. Sends nothing."""
-    profile, bot = keys.settings.profile, keys.settings.bot
-    if bot is None:
-        ours = Both("our section with mode: live", "mode: live가 든 bot 부분")
-        return [Fault("bot", NOTHING, ours)]
+def live_faults(
+    settings: Settings, command_line: bool, credentials_file: str, acknowledged: Mapping[str, str],
+    build: str, now: datetime,
+) -> list[Fault]:  # fmt: skip
+    """Return what keeps real money locked; empty when every key agrees. Sends nothing.
+
+    `command_line`: --live was given. `credentials_file`: the name of the file that the real keys
+    came from, "" for none. `acknowledged`: what the owner signed last. `build`: hash of this program.
+    """
+    profile, bot = settings.profile, settings.bot
     pin, account = bot.live_account_pin, profile.account.reveal()
     right = make_pin(account, profile.product, pin.split("$")[0] or "-")
     pinned = hmac.compare_digest(right.encode(), pin.encode())
-    acknowledged = keys.acknowledged
     try:
-        age = keys.now - datetime.fromisoformat(acknowledged.get("at", ""))
+        age = now - datetime.fromisoformat(acknowledged.get("at", ""))
     except (ValueError, TypeError):  # no time, a number in its place, a time without zone
         age = ACKNOWLEDGED_FOR * 2
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
-    said = signature(profile, bot.limits, keys.build)
+    said = signature(profile, bot.limits, build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
-    fresh, file = timedelta(0) <= age <= ACKNOWLEDGED_FOR, keys.credentials_file
-    apart = file.startswith(LIVE_FILE_PREFIX)
+    fresh, apart = (
+        timedelta(0) <= age <= ACKNOWLEDGED_FOR,
+        credentials_file.startswith(LIVE_FILE_PREFIX),
+    )
     others = Both("other account, limits or program", "다른 계좌·한도·프로그램의 서명")
     tests = (
-        (keys.command_line, "command line", Both("no --live", "--live 없음"), "--live"),
+        (command_line, "command line", Both("no --live", "--live 없음"), "--live"),
         (bot.mode == "live", "bot.mode", repr(bot.mode), "live"),
         (pinned, "bot.live_account_pin", Both("another account's pin, or none", "다른 계좌의 핀"), "--make-pin"),
         (hosts, "prod and ops", profile.rest_url, f"{REAL_REST} and {REAL_WS}"),
-        (apart, "--credentials", file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml"),
+        (apart, "--credentials", credentials_file or NOTHING, f"{LIVE_FILE_PREFIX}NAME.yaml"),
         (named, "acknowledgement", others, "--acknowledge"),
         (fresh, "acknowledgement", Both("none within 24 h", "24시간 안의 서명이 없음"), "--acknowledge"),
     )  # fmt: skip
@@ -6674,7 +6678,7 @@ def secrets_of(profile: Profile) -> list[Secret]:
 
 
 def all_secrets(settings: Settings) -> list[Secret]:
-    doors = (settings.bot.webhook_url, settings.bot.heartbeat_url) if settings.bot else ()
+    doors = settings.bot.webhook_url, settings.bot.heartbeat_url
     addresses = [Secret(door.get_secret_value()) for door in doors]
     return [*secrets_of(settings.profile), settings.telegram_token, *addresses]
 
@@ -11136,8 +11140,6 @@ class Trader:
     def __init__(
         self, settings: Settings, strategy: TradingStrategy, services: Services, past: Past
     ) -> None:
-        if settings.bot is None:
-            raise wrong_setting("bot", "nothing", "our section in kis_devlp.yaml")
         self.settings, self.bot, self.profile = settings, settings.bot, settings.profile
         self.clock, self.journal = services.clock, services.journal
         self.recorder, self.watchdog = services.recorder, Watchdog()
@@ -11617,32 +11619,38 @@ def find_settings(given: Path | None) -> Path:
     raise wrong_setting("(file)", found, expected)
 
 
+def settings_text(file: Path) -> str:
+    """Return the text of a settings file, of a longer one the beginning. Raises SettingsError."""
+    try:
+        with file.open(encoding="utf-8-sig") as handle:  # Windows puts a mark first
+            return handle.read(MAX_SETTINGS_BYTES + 1)
+    except UnicodeDecodeError as error:
+        at = error.start
+        found = Both(f"no UTF-8, from byte {at} on", f"UTF-8이 아님({at}번째 바이트부터)")
+    except OSError as error:
+        found = system_words(error)
+    raise wrong_setting(str(file), found, READABLE)
+
+
 def load_settings(
     options: argparse.Namespace, environment: Literal["real", "paper"], need_bot: bool = True
 ) -> tuple[Settings, Path]:
     """Read the settings file, .env and the environment."""
     path = find_settings(options.config)
     environ = {} if options.demo else dict(os.environ)  # the demo has keys and nobody's phone
+    for place in (path.parent / ".env", Path.cwd() / ".env"):
+        if place.is_file() and not options.demo:
+            beside = dotenv_values(stream=io.StringIO(settings_text(place)))
+            environ = {**{key: value or "" for key, value in beside.items()}, **environ}
+            break
+    text = settings_text(path)
+    data, faults = parse_yaml(text)[0], list[Fault]()
     try:
-        for place in (path.parent / ".env", Path.cwd() / ".env"):
-            if place.is_file() and not options.demo:
-                environ = {**{k: v or "" for k, v in dotenv_values(place).items()}, **environ}
-                break
-        place = path
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        where = Both(
-            f"no UTF-8, from byte {error.start} on", f"UTF-8이 아님({error.start}번째 바이트부터)"
-        )
-        raise wrong_setting(str(place), where, READABLE) from None
-    except OSError as error:
-        raise wrong_setting(str(place), system_words(error), READABLE) from None
-    reader, faults = SettingsReader(text, environ), []
-    try:
-        settings = reader.read(environment, need_bot)
+        settings = read_settings(text, environ, environment, need_bot=need_bot)
     except SettingsError as error:  # what else there is to mend is told in the same round
-        faults = [*error.faults, *placed(strategy_faults(options, reader.bot), text)]
-    if reader.simulated is False:
+        also = strategy_faults(options, data.get("bot"))
+        faults = [*error.faults, *placed(also, text)]
+    if data and not is_simulated(data, environment):
         faults += open_files(path, path.parent / ".env", Path.cwd() / ".env")
     if faults:
         raise SettingsError(sorted(faults, key=lambda fault: fault.line or math.inf))
@@ -11655,9 +11663,9 @@ def as_asked(settings: Settings, options: argparse.Namespace) -> Settings:
     Another strategy takes over the parameters that it knows; the rest are those of the first.
     """
     bot = settings.bot
-    if bot and options.language:
+    if options.language:
         bot = bot.model_copy(update={"language": options.language})
-    if bot and options.strategy and options.strategy != bot.strategy:
+    if options.strategy and options.strategy != bot.strategy:
         known: Collection[str] = ()
         with contextlib.suppress(SettingsError):  # told when it is loaded
             known = strategy_class(options.strategy).Parameters.model_fields
@@ -11675,18 +11683,15 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
         name = Both(f"a file {LIVE_FILE_PREFIX}NAME.yaml", f"{LIVE_FILE_PREFIX}이름.yaml 파일")
         raise wrong_setting("--credentials", str(live or NOTHING), name)
     refuse_open_files(path, live)
-    try:
-        reader = SettingsReader(path.read_text("utf-8"), os.environ, live.read_text("utf-8"))
-    except UnicodeDecodeError:
-        raise wrong_setting("--credentials", str(live), READABLE) from None
-    return as_asked(reader.read("real"), options)
+    return as_asked(
+        read_settings(settings_text(path), os.environ, "real", settings_text(live)), options
+    )
 
 
 def run_live(options: argparse.Namespace, transport: Transport | None = None) -> int:
     """Trade real money, or prepare two of its keys. Nothing is sent unless all keys agree."""
     settings = load_live_settings(options)
     profile, bot = settings.profile, settings.bot
-    assert bot is not None
     if options.make_pin:
         pin = make_pin(profile.account.reveal(), profile.product, secrets.token_hex(8))
         print(f"bot:\n  live_account_pin: '{pin}'")
@@ -11694,16 +11699,11 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
     file = state_folder(options, bot) / "live-acknowledgement.json"
     if options.acknowledge:
         return acknowledge(settings, bot, file)
-    try:
-        acknowledged = json.loads(file.read_text())
-    except (OSError, ValueError):
-        acknowledged = {}
-    if not isinstance(acknowledged, dict):
-        acknowledged = {}
-    now = datetime.now(KST)
-    name = options.credentials.name
-    faults = live_faults(LiveKeys(options.live, settings, name, acknowledged, build_hash(), now))
-    if faults:
+    acknowledged: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):  # none, or nothing of ours
+        acknowledged = dict(json.loads(file.read_text()))
+    name, now = options.credentials.name, datetime.now(KST)
+    if faults := live_faults(settings, options.live, name, acknowledged, build_hash(), now):
         raise SettingsError(faults)
     return run_trader(settings, options, transport)
 
@@ -11766,15 +11766,18 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
             strategy: TradingStrategy = kind(kind.Parameters.model_validate(dict(parameters)))
         return strategy
     except ValidationError as error:
-        faults = model_faults(kind.Parameters, "bot.parameters", error)
+        faults = model_faults(kind.Parameters, error, "bot", "parameters")
         raise SettingsError(faults) from None
 
 
-def strategy_faults(options: argparse.Namespace, bot: BotSettings | None) -> Sequence[Fault]:
-    """Return what is wrong with the strategy of a section and its parameters."""
+def strategy_faults(options: argparse.Namespace, section: Any) -> Sequence[Fault]:
+    """Return what is wrong with the strategy of a section `bot`, as far as one can be read."""
+    if not isinstance(section, dict):
+        return ()
+    name, parameters = section.get("strategy", "breakout"), section.get("parameters") or {}
     try:
-        if bot:
-            load_strategy(options.strategy or bot.strategy, bot.parameters)
+        if isinstance(parameters, dict):
+            load_strategy(options.strategy or str(name), parameters)
     except SettingsError as error:
         return of_command_line(options, error.faults)
     return ()
@@ -11940,7 +11943,6 @@ def start_up(
     Trader.run ("restarted": calls that were under way are UNKNOWN), then Morning.prepare.
     """
     bot, profile = settings.bot, settings.profile
-    assert bot is not None
     # 1. No core dump and no child process gets the secrets.
     refuse_core_dumps()
     forget_environment()
@@ -11995,7 +11997,7 @@ def start_recorder(
 ) -> Recorder | None:  # fmt: skip
     """Begin a recording with everything a replay needs to start from the same state."""
     bot = settings.bot
-    if bot is None or not bot.record:
+    if not bot.record:
         return None
 
     def header(rows: list[tuple[str, str]]) -> dict[str, Any]:

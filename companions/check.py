@@ -180,9 +180,8 @@ class Check:
         self.board = Board(options.speak)
         self.folder = bot.state_folder(options, self.bot)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a token is kept there
-        self.clock = bot.MarketClock(self.bot.market_clock if self.bot else None)
-        pace = bot.REST_CALLS_PER_SECOND[self.profile.environment]
-        pace = (self.bot.rest_calls_per_second if self.bot else None) or pace
+        self.clock = bot.MarketClock(self.bot.market_clock)
+        pace = self.bot.rest_calls_per_second or bot.REST_CALLS_PER_SECOND[self.profile.environment]
         self.door = Keeping(transport)
         self.rest = bot.Rest(self.profile, self.door, pace)
         self.auth = bot.KISAuth(self.profile, self.rest.call, self.folder, self.clock)
@@ -204,7 +203,7 @@ class Check:
             self.clock_offset()
             if await self.step("account", self.account):
                 self.limits()
-            for symbol in self.bot.symbols if self.bot else ("005930",):
+            for symbol in self.bot.symbols or ("005930",):
                 await self.step("stock", functools.partial(self.stock, symbol))
             if await self.step("approval", self.approval):
                 await self.step("websocket", self.websocket)
@@ -230,17 +229,17 @@ class Check:
 
     def strategy(self) -> None:
         """Show the strategy, which load_settings would have refused, with its parameters."""
-        if self.bot is None:
+        if not self.bot.symbols:  # see NO_SECTION
             self.board.show("!", "settings", Both(
                 "no section `bot`: --paper will ask for symbols and limits",
                 "bot 부분이 없습니다. 매매하려면 종목과 한도를 적어야 합니다",
             ), Both(f"{start_of_command()} --setup", f"{start_of_command()} --setup"))  # fmt: skip
             return
         name = self.options.strategy or self.bot.strategy
-        faults = bot.strategy_faults(self.options, self.bot)
-        if faults:
-            raise bot.SettingsError(faults)
-        loaded = bot.load_strategy(name, self.bot.parameters)
+        try:
+            loaded = bot.load_strategy(name, self.bot.parameters)
+        except bot.SettingsError as error:
+            raise bot.SettingsError(bot.of_command_line(self.options, error.faults)) from None
         values = loaded.parameters.model_dump()
         shown = ", ".join(f"{key} {value}" for key, value in values.items())
         self.board.show("✓", "strategy", f"{name} ({shown})" if shown else name)
@@ -250,7 +249,7 @@ class Check:
     def disk(self) -> None:
         """Look whether journal and recordings have room."""
         free = shutil.disk_usage(self.folder).free // 1_000_000
-        wanted = self.bot.record_max_mb if self.bot and self.bot.record else LEAST_DISK_MB
+        wanted = self.bot.record_max_mb if self.bot.record else LEAST_DISK_MB
         mark = "✗" if free < LEAST_DISK_MB else "!" if free < wanted else "✓"
         self.board.show(mark, "disk", Both(
             f"{free:,} MB free in {self.folder}", f"{self.folder}에 {free:,} MB 남음"
@@ -315,7 +314,7 @@ class Check:
 
     def clock_offset(self) -> None:
         """Compare this clock with the broker's Date."""
-        if self.bot and self.bot.market_clock:
+        if self.bot.market_clock:
             return
         off = self.rest.clock_offset_s
         text = Both(f"{off:+.0f} s against the broker's", f"증권사 시각과 {off:+.0f}초 차이")
@@ -350,7 +349,7 @@ class Check:
         """Tell why there is no cash: the money of a CMA account stands elsewhere."""
         orders.cma = True
         cash = self.cma_krw = await orders.orderable_cash()
-        if cash and self.bot and self.bot.cma:
+        if cash and self.bot.cma:
             self.cash = cash
         elif cash:
             self.board.show("!", "account", Both(
@@ -364,7 +363,7 @@ class Check:
 
     def limits(self) -> None:
         """Compare the limits with the cash that is there."""
-        if self.bot is None:
+        if not self.bot.symbols:
             return
         limits, risk = self.bot.limits, self.bot.parameters.get("risk_krw")
         notes: list[str] = []
@@ -415,7 +414,7 @@ class Check:
         if not found.last_price and not found.name:
             raise bot.BotError(Both(f"{symbol}: no such stock", f"{symbol}: 없는 종목입니다"))
         self.known.append(symbol)
-        dear = self.bot is not None and found.last_price > self.bot.limits.max_order_krw
+        dear = 0 < self.bot.limits.max_order_krw < found.last_price
         said = f"{symbol} {name} {found.last_price:,}"
         if found.blocked:
             why = bot.in_korean(found.blocked)
@@ -469,8 +468,9 @@ class Check:
             ))  # fmt: skip
             return
         said = Both("kisbot: a test message of --check", "kisbot: --check가 보낸 시험 메시지입니다")
-        api = self.bot.telegram_api if self.bot else bot.TELEGRAM_API
-        advice = await send_message(self.settings, api, bot.in_language(said, self.board.language))
+        advice = await send_message(
+            self.settings, self.bot.telegram_api, bot.in_language(said, self.board.language)
+        )
         if advice is None:
             self.board.show(
                 "✓", "telegram", Both("one test message was sent", "시험 메시지를 하나 보냈습니다")

@@ -160,7 +160,7 @@ def beside(settings: bot.Settings, language: str, wait: bool) -> Iterator[bot.Se
     )  # fmt: skip
     try:
         ready = json.loads((process.stdout.readline() if process.stdout else "") or "{}")
-        if not ready or settings.bot is None:
+        if not ready:
             raise bot.BotError(
                 bot.Both("the chat did not start", "대화 화면이 시작되지 않았습니다")
             )

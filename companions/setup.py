@@ -261,7 +261,7 @@ class Setup:
             text = with_value(text, path, value)
         self.say("show")
         print("\n".join(f"    {line}" for line in self.answers.shown()))
-        bot.SettingsReader(text, {}).read("paper")  # whatever is wrong is told, nothing is written
+        bot.read_settings(text, {}, "paper")  # whatever is wrong is told, nothing is written
         key = "write" if self.is_new else "write_over"
         if self.ask(key, path=self.path).lower() in ("n", "no", "아니오", "ㅜ"):
             self.say("nothing")
@@ -293,7 +293,7 @@ class Setup:
     def wanted_parts(self) -> set[str]:
         """Ask which parts of a file that is complete shall change; all of one that is not."""
         try:
-            bot.SettingsReader(self.base, {}).read("paper")
+            bot.read_settings(self.base, {}, "paper")
         except bot.SettingsError:
             return set(PARTS)
         chosen = {PARTS[int(digit) - 1] for digit in re.findall("[1-6]", self.ask("change"))}
@@ -314,7 +314,10 @@ class Setup:
     def trial(self) -> bot.Settings:
         """Return settings good enough to ask the broker with, made of what is known so far."""
         account = self.value("my_paper_stock")
-        hosts = {key: self.value(key) or usual for key, usual in bot.DEFAULT_HOSTS.items()}
+        hosts = {
+            key: self.value(key) or bot.SettingsFile.model_fields[key].default
+            for key in ("vps", "vops")
+        }
         profile = bot.Profile(
             "paper", hosts["vps"].rstrip("/"), hosts["vops"].rstrip("/"),
             bot.Secret(self.value("paper_app")), bot.Secret(self.value("paper_sec")),
@@ -531,7 +534,7 @@ class Setup:
             else:
                 chat, name = found
                 self.say("heard", chat=chat, name=name)
-        settings = bot.Settings(self.trial().profile, None, bot.Secret(token), chat)
+        settings = bot.Settings(self.trial().profile, bot.NO_SECTION, bot.Secret(token), chat)
         told = Both("kisbot: this is where alerts come", "kisbot: 알림이 여기로 옵니다")
         text = bot.in_language(told, self.options.speak)
         advice = asyncio.run(send_message(settings, api.telegram_api, text))

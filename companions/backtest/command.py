@@ -60,7 +60,6 @@ def settings_for(options: argparse.Namespace) -> bot.BotSettings:
     }  # fmt: skip
     if options.config:
         settings, _ = bot.load_settings(options, "paper")
-        assert settings.bot is not None
         return settings.bot
     return bot.BotSettings.model_validate({"symbols": ["005930"], "limits": limits})
 

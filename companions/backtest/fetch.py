@@ -227,7 +227,6 @@ def show_fetch(options: argparse.Namespace) -> int:
         settings = bot.load_live_settings(options)
     else:
         settings, _ = bot.load_settings(options, "paper")
-    assert settings.bot is not None
     words, console, folder = WORDS[settings.bot.language], Console(), options.fetch_history
     state, clock = (
         bot.state_folder(options, settings.bot),
@@ -241,7 +240,6 @@ def show_fetch(options: argparse.Namespace) -> int:
     async def work(bar: Progress) -> None:
         transport = bot.AiohttpTransport()
         profile, section = settings.profile, settings.bot
-        assert section is not None
         pace = section.rest_calls_per_second or bot.REST_CALLS_PER_SECOND[profile.environment]
         rest = bot.Rest(profile, transport, pace)
         auth = bot.KISAuth(profile, rest.call, state, clock)

@@ -46,13 +46,13 @@ def filled(text=SETTINGS):
 def faults(text, environment, environ=None):
     """Return the keys of all faults."""
     with pytest.raises(bot.SettingsError) as caught:
-        bot.SettingsReader(text, environ or {}).read(environment)
+        bot.read_settings(text, environ or {}, environment)
     return {fault.key.split()[0] for fault in caught.value.faults}
 
 
 def test_the_example_filled_in_is_the_defaults_and_has_no_fault():
     """Every value that it states is what would hold without it."""
-    settings = bot.SettingsReader(filled(), {}).read("paper")
+    settings = bot.read_settings(filled(), {}, "paper")
     limits = bot.Limits(**dict(zip(MONEY, (500_000, 1_000_000, 2_000_000, 50_000), strict=True)))
     bare = bot.BotSettings(symbols=("005930", "000660"), limits=limits)
     parameters = bot.Breakout.Parameters(**settings.bot.parameters)
@@ -81,7 +81,7 @@ def test_every_key_that_exists_is_in_the_example_and_no_other():
     data, doubled = bot.parse_yaml(SETTINGS)
     section = data["bot"]
     assert doubled == []
-    assert set(data) == bot.OFFICIAL_KEYS
+    assert set(data) == set(bot.SettingsFile.model_fields)
     assert set(section) == set(bot.BotSettings.model_fields)
     assert set(section["limits"]) == set(bot.Limits.model_fields)
     assert set(section["parameters"]) == set(bot.Breakout.Parameters.model_fields)
@@ -175,7 +175,7 @@ def test_secrets_may_stand_in_the_environment_instead():
     for key in ("paper_app", "paper_sec", "my_paper_stock", "my_htsid"):
         line = re.search(rf"^{key}:.*$", SETTINGS, re.M)[0]
         limits_only = re.sub(rf"^{key}:.*$", line, limits_only, flags=re.M)
-    settings = bot.SettingsReader(limits_only, environ).read("paper")
+    settings = bot.read_settings(limits_only, environ, "paper")
     assert settings.profile.account.reveal() + settings.profile.product == "5012345601"
     assert settings.telegram_chat == "7"
 

@@ -364,7 +364,7 @@ def test_a_signature_names_account_limits_program_and_time(home, monkeypatch, ca
     signed = json.loads(file.read_text())
     assert set(signed) == {"account", "limits", "build", "at"}
     assert (signed["account"], signed["build"]) == ("******67", bot.build_hash())
-    assert signed["limits"] == bot.limits_hash(settings.bot.limits)
+    assert signed["limits"] == bot.signature(settings.profile, settings.bot.limits, "")["limits"]
     age = bot.datetime.now(bot.KST) - bot.datetime.fromisoformat(signed["at"])
     assert bot.timedelta(0) <= age < bot.timedelta(minutes=1)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -403,13 +403,13 @@ def test_a_signature_that_cannot_be_read_is_none(home, text):
 
 
 def test_settings_without_our_section_unlock_nothing(home):
-    """One fault, which names the section."""
+    """What --check stands in for the section lets nothing out: no mode, no pin, no stock, no won."""
     profile = profile_of(environment="real", rest_url=bot.REAL_REST, ws_url=bot.REAL_WS)
-    settings = bot.Settings(profile, None, bot.Secret(""), "")
-    keys = bot.LiveKeys(True, settings, "live-x.yaml", {}, "b", edge.at("09:00:00"))
-    assert [fault.key for fault in bot.live_faults(keys)] == ["bot"]
-    with pytest.raises(bot.SettingsError, match="bot"):
-        bot.Trader(settings, harness.Nothing(), SimpleNamespace(), SimpleNamespace())
+    settings = bot.Settings(profile, bot.NO_SECTION, bot.Secret(""), "")
+    found = bot.live_faults(settings, True, "live-x.yaml", {}, "b", edge.at("09:00:00"))
+    assert {"bot.mode", "bot.live_account_pin"} < {fault.key for fault in found}
+    assert bot.NO_SECTION.symbols == ()
+    assert {getattr(bot.NO_SECTION.limits, name) for name in bot.MONEY_LIMITS} == {0}
 
 
 # --- somebody's strategy ------------------------------------------------------------------------
@@ -472,10 +472,9 @@ def test_parameters_of_a_strategy_are_faults_of_their_own_and_none_is_dropped(ho
     assert {fault.key for fault in caught.value.faults} == {
         "bot.parameters.risk_krw", "bot.parameters.colour"
     }  # fmt: skip
-    section = bot.BotSettings.model_validate(
-        {"symbols": ["005930"], "limits": dict.fromkeys(bot.MONEY_LIMITS, 1), "strategy": "brekout"}
-    )
-    assert bot.strategy_faults(options(), None) == ()
+    section = {"symbols": 5, "strategy": "brekout"}
+    for unreadable in (None, [], "x", {"parameters": 5}):
+        assert bot.strategy_faults(options(), unreadable) == ()
     assert bot.strategy_faults(options(strategy="breakout"), section) == ()
     [fault] = bot.strategy_faults(options(), section)
     assert fault.key == "bot.strategy" and fault.expected.startswith("breakout, or FILE.py")
@@ -516,9 +515,8 @@ def test_a_recording_names_what_a_replay_needs(tmp_path, asked, named):
     assert all(len(each) >= 12 for each in kept)
     recorder.close()
     off = settings.bot.model_copy(update={"record": False})
-    for section in (off, None):
-        chosen = bot.replace(settings, bot=section)
-        assert bot.start_recorder(chosen, options(), journal, past, now, tmp_path) is None
+    chosen = bot.replace(settings, bot=off)
+    assert bot.start_recorder(chosen, options(), journal, past, now, tmp_path) is None
     journal.close()
 
 

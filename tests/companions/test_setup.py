@@ -98,7 +98,7 @@ async def test_nine_answers_make_a_file_that_is_read(home, capsys):
     assert (code, script.count) == (0, 9)
     path = home / bot.SETTINGS_NAME
     assert oct(stat.S_IMODE(path.stat().st_mode)) == "0o600"
-    settings = bot.SettingsReader(path.read_text(), {}).read("paper")
+    settings = bot.read_settings(path.read_text(), {}, "paper")
     limits = settings.bot.limits
     assert settings.profile.account.reveal() == data["my_paper_stock"]
     assert settings.bot.symbols == ("005930",)
@@ -117,7 +117,7 @@ async def test_stocks_stand_between_commas_or_blanks(home):
     served = {"symbols": ("005930", "000660", "069500")}
     code, script, _ = await talk(home, *given, served=served)
     assert (code, script.count) == (0, 9)
-    settings = bot.SettingsReader((home / bot.SETTINGS_NAME).read_text(), {}).read("paper")
+    settings = bot.read_settings((home / bot.SETTINGS_NAME).read_text(), {}, "paper")
     assert settings.bot.symbols == ("005930", "000660", "069500")
 
 
@@ -235,7 +235,7 @@ async def test_the_file_of_the_official_samples_is_taken_as_it_is(home, capsys):
     assert "keeps what is there" in script.asked[0]
     text = (folder / bot.SETTINGS_NAME).read_text()
     assert text.startswith("# mine\n") and text.count("paper_app:") == 1
-    assert bot.SettingsReader(text, {}).read("paper").bot.symbols == ("005930",)
+    assert bot.read_settings(text, {}, "paper").bot.symbols == ("005930",)
 
 
 async def test_the_phone_is_found_by_what_its_owner_says(home, capsys):
@@ -298,9 +298,8 @@ def test_the_example_filled_in_is_a_file_that_trades():
         text = setup.with_value(text, path, setup.quoted(value))
     for path, value in setup.suggested_limits(5_000_000, 100_000, 2).items():
         text = setup.with_value(text, path, f"{value:_}")
-    settings = bot.SettingsReader(text, {}).read("paper")
+    settings = bot.read_settings(text, {}, "paper")
     assert settings.bot.limits.max_order_krw == 2_500_000
-    assert bot.contradictions(settings.bot) == []
     assert text.count("\n") == EXAMPLE.count("\n")
 
 
@@ -312,7 +311,8 @@ def test_suggested_limits_never_contradict_each_other(money, stocks):
     limits = {path.rpartition(".")[2]: n for path, n in values.items() if ".limits." in path}
     risk = {"risk_krw": values["bot.parameters.risk_krw"]}
     section = {"symbols": ["005930"], "limits": limits, "parameters": risk}
-    assert bot.contradictions(bot.BotSettings.model_validate(section)) == []
+    made = bot.BotSettings.model_validate(section, context=bot.Reading("paper", False))
+    assert made.parameters == risk
 
 
 def test_the_worked_example_holds():

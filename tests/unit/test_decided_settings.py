@@ -168,43 +168,41 @@ def test_the_environment_fills_the_keys_that_it_names():
         "KIS_HTS_ID": "my_htsid",
     }  # fmt: skip
     assert bot.TELEGRAM_KEYS == ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")
-    assert bot.DEFAULT_HOSTS == {
+    fields = bot.SettingsFile.model_fields
+    assert {key: field.default for key, field in fields.items() if field.default} == {
         "prod": "https://openapi.koreainvestment.com:9443",
         "ops": "ws://ops.koreainvestment.com:21000",
         "vps": "https://openapivts.koreainvestment.com:29443",
-        "vops": "ws://ops.koreainvestment.com:31000",
+        "vops": "ws://ops.koreainvestment.com:31000", "my_prod": "01",
+        "my_agent": f"kis-realtime-trading/{bot.__version__}", "bot": fields["bot"].default,
     }  # fmt: skip
-    assert sorted(bot.OFFICIAL_KEYS) == sorted(
-        [
-            "my_app",
-            "my_sec",
-            "paper_app",
-            "paper_sec",
-            "my_htsid",
-            "my_prod",
-            "my_token",
-            "my_agent",
-            "my_acct_stock",
-            "my_acct_future",
-            "my_paper_stock",
-            "my_paper_future",
-            "prod",
-            "ops",
-            "vps",
-            "vops",
-            "bot",
-        ]
-    )
+    assert set(fields) == {
+        "my_app", "my_sec", "paper_app", "paper_sec", "my_htsid", "my_prod", "my_token", "my_agent",
+        "my_acct_stock", "my_acct_future", "my_paper_stock", "my_paper_future",
+        "prod", "ops", "vps", "vops", "bot",
+    }  # fmt: skip
+    assert fields["bot"].is_required()
 
 
 # --- contradictions -----------------------------------------------------------------------
 
 
-def section_of(limits: dict[str, int], **more: Any) -> bot.BotSettings:
+def section_of(limits: dict[str, Any], context: Any = None, **more: Any) -> bot.BotSettings:
     """Return a section with its money limits far apart, but for those given."""
     wide = {"max_order_krw": 10, "max_symbol_krw": 1_000, "max_total_krw": 100_000,
             "max_daily_loss_krw": 500}  # fmt: skip
-    return bot.BotSettings.model_validate({**LEAST, "limits": wide | limits, **more})
+    return bot.BotSettings.model_validate(
+        {**LEAST, "limits": wide | limits, **more}, context=context
+    )
+
+
+def contradictions(limits: dict[str, Any], **more: Any) -> list[str]:
+    """Return the keys that are told when a section stands in somebody's file."""
+    try:
+        section_of(limits, context=bot.Reading("paper", False), **more)
+    except ValidationError as error:
+        return [fault.key for fault in bot.model_faults(bot.BotSettings, error)]
+    return []
 
 
 @pytest.mark.parametrize(
@@ -215,24 +213,26 @@ def section_of(limits: dict[str, int], **more: Any) -> bot.BotSettings:
 )  # fmt: skip
 @pytest.mark.parametrize("over", [0, 1])
 def test_a_limit_may_equal_the_one_that_holds_it(name, other, most, over):
-    """One won more is a fault of the smaller one, unless the other one is faulty itself."""
+    """One won more is a fault of the later one, unless one of them is faulty itself."""
     limits = {name: most + over, other: most}
     if name == "max_symbol_krw":
         limits |= {"max_order_krw": 10}
-    found = [fault.key for fault in bot.contradictions(section_of(limits))]
-    assert found == [f"bot.limits.{name}"] * over
-    assert bot.contradictions(section_of(limits), {f"bot.limits.{other}"}) == []
-    assert len(bot.contradictions(section_of(limits), {f"bot.limits.{name}"})) == over
+    later = max((name, other), key=list(LIMITS).index)
+    assert contradictions(limits) == [f"limits.{later}"] * over
+    assert section_of(limits).limits  # a recording, say, is read with any
+    without = contradictions(limits | {other: "x"})
+    assert without == [f"limits.{other}"]  # what cannot be read accuses nobody
 
 
 @pytest.mark.parametrize(("risk", "faults"), [(500, 0), (501, 1), ("501", 0), (None, 0)])
 def test_one_stop_may_cost_what_a_day_may(risk, faults):
     """risk_krw of the parameters against the loss of a day; what is no number is the strategy's."""
     parameters = {"risk_krw": risk} if risk is not None else {}
-    section = section_of({}, parameters=parameters)
-    found = [fault.key for fault in bot.contradictions(section)]
-    assert found == ["bot.parameters.risk_krw"] * faults
-    assert bot.contradictions(section, {"bot.limits.max_daily_loss_krw"}) == []
+    assert contradictions({}, parameters=parameters) == ["parameters.risk_krw"] * faults
+    of_limits = contradictions({"max_order_krw": "x"}, parameters=parameters)
+    assert of_limits == ["limits.max_order_krw", *["parameters.risk_krw"] * faults]
+    unread = contradictions({"max_daily_loss_krw": "x"}, parameters=parameters)
+    assert unread == ["limits.max_daily_loss_krw"]
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ def test_one_stop_may_cost_what_a_day_may(risk, faults):
 def test_a_day_has_a_minute_to_buy_in(entry, wait, fine):
     """After the open and the strategy's own waiting, not after the last trade."""
     parameters = {} if wait is None else {"first_bar_minutes": wait}
-    section = section_of({}, last_entry=entry, flat_at=None, parameters=parameters)
-    assert [fault.key for fault in bot.contradictions(section)] == ["bot.last_entry"] * (not fine)
+    found = contradictions({}, last_entry=entry, flat_at=None, parameters=parameters)
+    assert found == ["last_entry"] * (not fine)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ TREE = ast.parse(SOURCE)
 # what makes it shorter now is fewer promises, not tidying. What makes a reader lose the thread is the length of the parts,
 # and those are held below: functions, classes, sections. Lower MOST_LINES whenever the file gets shorter; raise
 # it only in a commit that says what safety the lines buy.
-MOST_LINES = 12_089
+MOST_LINES = 12_091
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
@@ -69,7 +69,7 @@ BELOW_THEIR_USER = {
     "write_private": "used by KISAuth and by section 29",
 }
 # Asserts vanish under `python -O`: none may stand where an order is decided or sent.
-ASSERTS = {"run_live", "start_up", "_class_from_file"}
+ASSERTS = {"_class_from_file"}
 
 # The broad `except`s, each with its reason.
 BROAD = {

@@ -25,6 +25,13 @@ KEYS = ("command line", "mode", "pin", "host", "credentials", "acknowledged", "f
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=bot.KST)
 
 
+def limits_hash(limits: bot.Limits) -> str:
+    """Return what the signature says of limits."""
+    nobody = bot.Secret("")
+    profile = bot.Profile("real", "", "", nobody, nobody, nobody, "01", nobody, "")
+    return bot.signature(profile, limits, "")["limits"]
+
+
 class FakeRealHost:
     """Stands where the real host would be; counts what reaches it and answers nothing useful."""
 
@@ -69,7 +76,7 @@ def prepare(folder: Path, agree: Mapping[str, bool], pin: str) -> argparse.Names
     bot.write_private(folder / name, yaml.safe_dump(keys))
     said = {
         "account": "******" + ACCOUNT[-2:],
-        "limits": bot.limits_hash(bot.Limits(**LIMITS)),
+        "limits": limits_hash(bot.Limits(**LIMITS)),
         "build": bot.build_hash() if agree["acknowledged"] else "another build",
         "at": ("2026-11-20T09:00:00+09:00" if agree["fresh"] else "2026-11-18T09:00:00+09:00"),
     }

@@ -269,7 +269,7 @@ def test_the_table_of_keys_has_a_row_for_each_key_of_the_interlock(language):
     limits = dict.fromkeys((f"max_{each}_krw" for each in ("order", "symbol", "total")), 1)
     section = {"symbols": ["005930"], "limits": {**limits, "max_daily_loss_krw": 1}}
     settings = bot.Settings(profile, bot.BotSettings.model_validate(section), nobody, "")
-    faults = bot.live_faults(bot.LiveKeys(False, settings, "", {}, "", datetime.now(bot.KST)))
+    faults = bot.live_faults(settings, False, "", {}, "", datetime.now(bot.KST))
     rows = re.search(r"(?:^\|.*\n)+", TEXT[f"docs/{language}/real-money.md"], re.M)[0]
     assert rows.count("\n|") - 1 == len(faults) + 1
     for key in ("--live", "mode: live", "live_account_pin", "--credentials", "--acknowledge"):
