@@ -2200,6 +2200,7 @@ def settlement_year(day: date) -> int:
 def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> int:
     """Return the tax on a sell order with this filled amount so far; each part cut to the won.
 
+    Rates are those of the year in which it settles; ETF and ETN pay none (rule).
     >>> sell_tax(1_234_567, "KOSPI", False, date(2026, 11, 20))   # 617 + 1,851
     2468
     """
@@ -3988,27 +3989,14 @@ def give_up(ledger: Ledger, ages: Ages, now: datetime) -> Proof:
             yield OrderUpdate(order.intent.intent_id, OrderEvent.AMBIGUOUS, now, note=note)
 
 
-class AfterClose:
-    """Ends day orders after the close, once lists show what became of them."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._asked_at: list[datetime] = []  # of lists after the close
-
-    def note(self, asked_at: datetime, close: datetime) -> None:
-        """Remember a list asked after the close: two of them, a minute apart, end day orders."""
-        if asked_at >= close + timedelta(minutes=1):
-            self._asked_at.append(asked_at)
-
-    def expire(self, close: datetime, now: datetime) -> Proof:
-        """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
-        lists = [at for at in self._asked_at if at > close]
-        proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
-        if now < close + timedelta(minutes=15) or not proved:
-            return
-        for order in self._ledger.open_orders():
-            if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
-                yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
+def expire(ledger: Ledger, lists: Sequence[datetime], close: datetime, now: datetime) -> Proof:
+    """Yield the end of day orders: 15 minutes after the close, after two lists a minute apart."""
+    proved = len(lists) > 1 and lists[-1] - lists[0] >= timedelta(minutes=1)
+    if now < close + timedelta(minutes=15) or not proved:
+        return
+    for order in ledger.open_orders():
+        if order.status not in DOUBTFUL | {OrderStatus.SUBMITTING}:
+            yield OrderUpdate(order.intent.intent_id, OrderEvent.EXPIRED, now, order.order_no)
 
 
 class Reconciler:
@@ -4021,7 +4009,8 @@ class Reconciler:
         self._shown: set[str] | None = None  # numbers in the last list
         self._valid_at: datetime | None = None  # when the last list was asked, if it was valid
         self._fitted: set[str] = set()  # orders without a number that rows of it may be
-        self.ages, self.after_close = Ages(ledger), AfterClose(ledger)
+        self.ages = Ages(ledger)
+        self.after_close: list[datetime] = []  # when lists were asked after the close
         self._rows: dict[str, BrokerOrder] = {}  # of the list that is read, by number
         self._looked_at = self._now = NEVER  # when it was asked, and is read
 
@@ -4561,7 +4550,7 @@ class DayFacts:
         worth = 0
         spent: int | Fraction = 0
         for symbol, (shares, cost) in self.ledger.overnight.items():
-            state = self.symbols.get(symbol)
+            state = self.symbols.get(symbol)  # base: the close, or what stands for it on an ex-day
             if state and state.instrument and state.instrument.base_price:
                 worth += shares * state.instrument.base_price
                 spent += cost
@@ -4584,7 +4573,6 @@ class Core(DayFacts):
         self.list_asked_at = NEVER
         self.out: list[Action] = []
         self.calling: set[str] = set()  # intents with a call under way; asked for membership only
-        self.room: Callable[[str], int] = lambda symbol: 0  # the entry desk's answer
         self.last_fill_at = NEVER
         self.journal_end = NEVER  # time of the last row before this process
         self.cancel_entries = False
@@ -5019,10 +5007,6 @@ class EntryDesk:
         if state.waiting:
             request, state.waiting = state.waiting, None
             self.consider(state, request, ask_again=False)
-
-    def wait_for_ever(self, state: SymbolState) -> None:
-        """Forget until when a wish waits: the clock was set back; its price ends the wait."""
-        state.waiting_until = None
 
     def give_up_waiting(self, state: SymbolState, why: str) -> None:
         """End a wish that waits for a price. A refused signal is not asked again."""
@@ -5490,13 +5474,6 @@ def brake_refusals(core: Core, symbol: str) -> None:
         core.set_level(KillLevel.ENTRIES_OFF, why, by_rule=True)
 
 
-def take_old_list(core: Core, seen: OrderList) -> None:
-    """Book an order of an earlier day that the owner named only now: its shares passed for his."""
-    if sum(map(core.apply, core.reconciler.read_old_list(seen, core.now))):
-        core.hold("account", on=True)
-        core.ask("holdings")
-
-
 class AccountDesk:
     """Takes the account of a day over, and compares it with ours from then on."""
 
@@ -5710,10 +5687,13 @@ class BrokerDesk:
         """Book what a list proves, then let every exit go on with what is known now."""
         core = self._core
         if seen.day and seen.day != core.ledger.day:
-            take_old_list(core, seen)
+            if sum(map(core.apply, core.reconciler.read_old_list(seen, core.now))):
+                core.hold("account", on=True)  # its shares passed for the owner's until now
+                core.ask("holdings")
             return
-        if core.session and "clock" not in core.holds:
-            core.reconciler.after_close.note(asked_at, core.session.close)
+        over = core.session and asked_at >= core.session.close + CLOSE_SETTLES
+        if over and "clock" not in core.holds:
+            core.reconciler.after_close.append(asked_at)
         rows = seen  # times of another clock tell nothing about ours
         if core.clock_doubted:
             rows = OrderList(tuple(replace(row, time="") for row in seen.rows))
@@ -6133,7 +6113,7 @@ class CommandDesk:
         orphans = sorted(core.occupied() - set(core.settings.symbols))
         for symbol in (*core.settings.symbols, *orphans):
             view = StrategyView(symbol, core.now, session, core.ledger.position(symbol))
-            view.ask_cash = core.room
+            view.ask_cash = self._entries.room
             view.ask_orders = lambda symbol: len(core.ledger.open_orders(symbol))
             if symbol in old:
                 view.bars.extend(old[symbol].view.bars)
@@ -6238,7 +6218,6 @@ class Engine:
         self.core.on_fill = self._tell_strategy
         self.strategy = strategy
         self.entries = EntryDesk(self.core, type(strategy).__name__)
-        self.core.room = self.entries.room
         self.exits = ExitDesk(self.core, self.entries)
         self.account = AccountDesk(self.core)
         broker = BrokerDesk(self.core, self.entries, self.exits, self.account)
@@ -6462,7 +6441,7 @@ class Engine:
             self._next_second = event.now
             for state in core.symbols.values():
                 state.price_due = NEVER
-                self.entries.wait_for_ever(state)
+                self.entries.give_up_waiting(state, "the clock was set back")
                 self.exits.hurry(state)
         if event.now < self._next_second or core.session is None:
             return
@@ -6489,8 +6468,9 @@ class Engine:
         self._keep_closes()
         self._look_for_unknown()
         given_up = give_up(core.ledger, core.reconciler.ages, core.now)
-        ended = core.reconciler.after_close.expire(core.session.close, core.now)
-        for entry in itertools.chain(given_up, () if doubted else ended):
+        lists = () if doubted else core.reconciler.after_close
+        ended = expire(core.ledger, lists, core.session.close, core.now)
+        for entry in itertools.chain(given_up, ended):
             core.apply(entry)
 
     def _each_second(self, state: SymbolState, flat: bool) -> None:
@@ -6560,16 +6540,9 @@ def canonical_json(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
-
-
 def _plain(value: Any) -> Any:
     """Turn a value into JSON types; times as ISO text, decimals and fractions as text."""
-    if type(value) in _AS_IT_IS:
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int | float):
+    if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

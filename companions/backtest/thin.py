@@ -145,7 +145,7 @@ class ThinLane:
         flat_at = core.clock(core.settings.flat_at)
         until = min(self._until, flat_at) if held and flat_at else self._until
         spare = self.spare(held) if held else MOST
-        asked = self._look_on(core, held)
+        asked = self._look_on(engine, held)
         try:
             if len(watched) == 1 and self._each_closes and stage.due > self._from:
                 (of,) = watched.values()
@@ -154,17 +154,17 @@ class ThinLane:
             return self._all_stocks(engine, watched, held, at, until, spare)
         finally:
             for view in asked:
-                view.ask_cash = core.room
+                view.ask_cash = engine.entries.room
 
-    def _look_on(self, core: bot.Core, held: Sequence[Watched]) -> list[bot.StrategyView]:
+    def _look_on(self, engine: BarEngine, held: Sequence[Watched]) -> list[bot.StrategyView]:
         """Have the last prices of what is held known before a strategy learns what cash is left."""
 
         def room(symbol: str) -> int:
             for each in held:
                 each.catch_up()
-            return core.room(symbol)
+            return engine.entries.room(symbol)
 
-        views = [state.view for state in core.symbols.values()] if held else []
+        views = [state.view for state in engine.core.symbols.values()] if held else []
         for view in views:
             view.ask_cash = room
         return views

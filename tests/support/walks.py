@@ -440,7 +440,7 @@ class Walk:
                  bot.left_behind(core.ledger, ""), core.day_result_krw(), core.morning_equity_krw()]  # fmt: skip
         for symbol, state in core.symbols.items():
             asked += [
-                bot.holds_of(core, symbol), core.room(symbol), core.fresh_price(symbol), state.view.quote,
+                bot.holds_of(core, symbol), self.engine.entries.room(symbol), core.fresh_price(symbol), state.view.quote,
                 core.last_price(symbol), len(core.ledger.open_orders(symbol)), core.matters(symbol), state.view.day_vwap,
                 bot.name_of(core, symbol), state.view.bars[-1] if state.view.bars else None,
                 state.halted, state.auction, state.view.fund, state.builder.dropped,

@@ -65,27 +65,18 @@ def test_the_close_of_what_is_held_is_kept_once_it_is_known_or_time_is_up(now, d
 
 
 @pytest.mark.parametrize("back_s", [60, 3_600])
-def test_a_wish_waits_for_its_price_alone_once_the_clock_was_set_back(back_s):
-    """Until when it waited was a time of the other clock: the price ends the wait, no moment does."""
+def test_a_wish_that_waits_for_its_price_ends_when_the_clock_is_set_back(back_s):
+    """How long it waited nobody can say: it is given up, and its price sends nothing."""
     bench = Bench().start()
     bench.strategy.wishes = [wish()]
     bench.trade(70_000)
     bench.at("10:05:00")
     bench.trade(70_000)
-    waited_until = bench.state.waiting_until
-    assert bench.state.waiting and waited_until
-    bench.now -= timedelta(seconds=back_s)
-    bench.feed(bot.TimeEvent(bench.now))
-    assert bench.state.waiting_until is None
-    for seconds in (5, 11):
-        bench.now = waited_until + timedelta(seconds=seconds)
-        done = bench.feed(bot.TimeEvent(bench.now))
-        assert records(done, "refusal") == []
     assert bench.state.waiting
-    bench.trade(70_000)
-    [call] = calls(bench.seen(instrument()))
-    bench.answer(call, bot.Outcome.REFUSED)
-    assert bench.state.waiting is None
+    bench.now -= timedelta(seconds=back_s)
+    [row] = records(bench.feed(bot.TimeEvent(bench.now)), "refusal")
+    assert (row.data["code"], bench.state.waiting) == ("NO_QUOTE", None)
+    assert calls(bench.seen(instrument())) == []
     bench.wait(6)
     bench.trade(70_000)
     bench.engine.entries.consider(
@@ -93,3 +84,20 @@ def test_a_wish_waits_for_its_price_alone_once_the_clock_was_set_back(back_s):
     )  # the next one waits by the clock again
     assert bench.state.waiting.signal == "next"
     assert [row.data["code"] for row in records(bench.wait(12), "refusal")] == ["NO_QUOTE"]
+
+
+def test_only_lists_asked_a_minute_after_the_close_end_the_day_s_orders():
+    """The closing auction may still fill what a list of 15:30:30 shows; two later ones tell the end."""
+    bench = Bench(flat_at=None).start()
+    bench.hold_shares(plan=FAR)
+    bench.at("15:29:58")
+    bench.trade(70_000)
+    bench.engine.exits.start(bench.state, "stop")
+    [call] = calls(bench.feed(bot.TimeEvent(bench.now)), "new")
+    bench.answer(call)
+    order = bench.ledger.orders[call.intent.intent_id]
+    for at, status in (("15:30:30", "WORKING"), ("15:45:30", "WORKING"), ("15:46:31", "EXPIRED")):
+        bench.at(at)
+        bench.list_of(*bench.rows())
+        bench.wait(1)
+        assert (at, order.status) == (at, bot.OrderStatus[status])

@@ -89,7 +89,7 @@ def test_what_fell_counts_at_its_cost_by_the_rules_as_at_the_gate():
     assert (row.data["code"], row.data["numbers"]) == (
         "TOTAL_VALUE", "3,500,000 won in all, at most 3,000,000",
     )  # fmt: skip
-    assert bench.engine.core.room(OTHER) == 200_000
+    assert bench.engine.entries.room(OTHER) == 200_000
 
 
 class Interrupting(bot.TradingStrategy):

@@ -1282,28 +1282,16 @@ def test_a_fill_under_an_old_number_is_booked_once():
     ("lists", "now", "expected"),
     [
         ((70, 130), 15, True), ((70, 130), 14.9, False), ((70,), 20, False),
-        ((70, 129), 20, False), ((30, 130), 20, False), ((70, 100, 130), 15, True),
+        ((70, 129), 20, False), ((), 20, False), ((70, 100, 130), 15, True),
     ],
 )  # fmt: skip
 def test_day_orders_end_after_two_lists_a_minute_apart(lists, now, expected):
-    """Fifteen minutes after the close, lists asked at least a minute after it."""
+    """Fifteen minutes after the close; what is of unknown outcome is not ended."""
     ledger = new_ledger(*working(), intent_of("u", symbol=OTHER), update(E.NO_ANSWER, "u"))
-    reconciler = bot.Reconciler(ledger, False)
-    for seconds in lists:
-        reconciler.after_close.note(CLOSE + timedelta(seconds=seconds), CLOSE)
-    drive(ledger, reconciler.after_close.expire(CLOSE, CLOSE + timedelta(minutes=now)))
+    asked = [CLOSE + timedelta(seconds=seconds) for seconds in lists]
+    drive(ledger, bot.expire(ledger, asked, CLOSE, CLOSE + timedelta(minutes=now)))
     assert ledger.orders["one"].status is (S.EXPIRED if expected else S.WORKING)
     assert ledger.orders["u"].status is S.UNKNOWN
-
-
-def test_lists_of_yesterday_do_not_end_the_orders_of_today():
-    """Only lists after today's close count."""
-    ledger = new_ledger(*working())
-    reconciler = bot.Reconciler(ledger, False)
-    for seconds in (70, 130):
-        reconciler.after_close.note(CLOSE + timedelta(seconds=seconds), CLOSE)
-    close = CLOSE + timedelta(days=3)
-    assert drive(ledger, reconciler.after_close.expire(close, close + timedelta(minutes=20))) == []
 
 
 @pytest.mark.parametrize(("rows", "status"), [((KNOWN,), S.LOST), ((), S.QUARANTINED)])
