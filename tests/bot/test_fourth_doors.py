@@ -50,6 +50,25 @@ def test_while_an_order_is_alive_the_list_is_asked_for_more_often(alive, every_s
     assert parts(story)[:3] == pytest.approx([every_s] * 3, abs=1.5)  # a call waits for its turn
 
 
+def test_an_order_that_begins_to_live_hastens_the_list_from_the_next_question_on():
+    """The lane looks before each question whether an order is alive, not once in the morning."""
+
+    async def story(life, trader):
+        trader.broker.begin_day(edge.DAY)
+        lane = asyncio.create_task(trader._questions("orders"))
+        await asyncio.sleep(2 * bot.POLL_IDLE_S + 3)
+        quiet = len(life.wire.of(LIST))
+        let_go(trader)
+        await asyncio.sleep(bot.POLL_IDLE_S + 3 * bot.POLL_OPEN_S)
+        lane.cancel()
+        moments = [each.at_s for each in life.wire.of(LIST)[-3:]]
+        return quiet, [later - at for at, later in itertools.pairwise(moments)]
+
+    quiet, spans = parts(story)
+    assert quiet == 3
+    assert spans == pytest.approx([bot.POLL_OPEN_S] * 2, abs=1.5)
+
+
 def test_the_list_of_the_day_is_of_the_day_that_is_traded():
     """A clock that was set to another day changes neither the day nor its orders."""
 

@@ -263,10 +263,16 @@ def test_frames_are_stamped_by_the_steady_clock_when_they_come():
     )
 
 
-@pytest.mark.parametrize(("frames", "characters"), [(40, 300), (12, 100_000)])
+@pytest.mark.parametrize(
+    ("frames", "characters", "kinds"),
+    [(40, 300, "0001"), (12, 100_000, "0001"), (8, 100_000, "0111"), (40, 60, "1111")],
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_an_inbox_knows_how_much_waits_in_it(seed, frames, characters, monkeypatch):
-    """Frames of chance in and out: characters and frames by a plain count; notices are never lost."""
+def test_an_inbox_knows_how_much_waits_in_it(seed, frames, characters, kinds, monkeypatch):
+    """Frames of chance in and out, by a plain count of characters and frames.
+
+    When it is full the oldest trades go; a notice goes only when no trade is left.
+    """
     monkeypatch.setattr(bot, "INBOX_LIMIT", frames)
     monkeypatch.setattr(bot, "INBOX_CHARACTERS", characters)
     monkeypatch.setattr(bot, "BATCH", 7)
@@ -276,14 +282,15 @@ def test_an_inbox_knows_how_much_waits_in_it(seed, frames, characters, monkeypat
         inbox, waits, lost = bot.Inbox(), [], 0
         for n in range(600):
             if chance.random() < 0.8 or not waits:
-                frame = chance.choice("0001") + f"|{n}|" + "x" * chance.randrange(20)
+                frame = chance.choice(kinds) + f"|{n}|" + "x" * chance.randrange(20)
                 inbox.put(frame)
                 waits.append(frame)
                 while (
                     sum(is_notice(each) == is_notice(frame) for each in waits) > frames
                     or sum(map(len, waits)) > characters
                 ):
-                    waits.remove(next(each for each in waits if not is_notice(each)))
+                    trades = [each for each in waits if not is_notice(each)]
+                    waits.remove((trades or waits)[0])
                     lost += 1
             else:
                 wanted = [each for each in waits if is_notice(each)]
