@@ -192,6 +192,25 @@ def test_the_other_kind_of_balance_goes_first_only_once_it_was_seen(tmp_path, th
     )
 
 
+@pytest.mark.parametrize("code", ["APBK0919", "EGW02006", "40310000", "IGW00007", "OPSQ2000", "X1"])
+def test_a_balance_that_is_refused_for_another_reason_is_not_asked_for_by_the_other_kind(
+    tmp_path, code
+):
+    """A second question would hide the reason, and what it brought might be of another kind for good."""
+
+    async def main():
+        no = reply(rt_cd="1", msg_cd=code, msg1="x")
+        seen = reply(rt_cd="0", msg_cd="K", output1=[], output2=[SUMMARY])
+        desk, transport = clients(tmp_path, (0, token()), (0, no), (0, seen))
+        with pytest.raises(bot.RequestRefused) as refused:
+            await desk.orders.balance()
+        await desk.orders.balance()
+        asked = [params["INQR_DVSN"] for name, _, params in transport.calls if "balance" in name]
+        return refused.value.code, asked
+
+    assert run(main) == (code, ["02", "02"])
+
+
 @pytest.mark.parametrize(("first", "second", "refused"), [
     ("99999999^x", "", True), ("", "", False), ("own", "own", False), ("own", "", False), ("99999999", "own", True),
 ])  # fmt: skip

@@ -197,6 +197,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "12. STATE": ("unit/test_agenda.py", "bot/test_polls.py", "bot/test_second_doors.py"),
     "13. ENTRIES": ("bot/test_commands.py", "bot/test_days_of_others.py"),
     "16. COMMANDS": ("bot/test_commands.py",),
+    "17. ENGINE": ("bot/test_days_of_others.py",),
 }
 OF_THE_ENGINE = (
     "unit/test_facts.py", "unit/test_replies.py", "unit/test_evening.py", "unit/test_engine_again.py", "unit/test_exits_again.py",
