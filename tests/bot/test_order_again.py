@@ -211,6 +211,19 @@ def test_a_balance_that_is_refused_for_another_reason_is_not_asked_for_by_the_ot
     assert run(main) == (code, ["02", "02"])
 
 
+@pytest.mark.parametrize("said", [{}, {"output2": []}, {"output2": {}}, {"output2": [{"x": " "}]}])
+def test_a_balance_without_amounts_is_no_answer_and_no_empty_account(tmp_path, said):
+    """Read as zero, it would give up what is held, and the cash."""
+
+    async def main():
+        answer = reply(rt_cd="0", msg_cd="K", output1=[], **said)
+        desk, _ = clients(tmp_path, (0, token()), *[(0, answer)] * 4)
+        with pytest.raises(bot.BadData):
+            await desk.orders.balance()
+
+    run(main)
+
+
 @pytest.mark.parametrize(("first", "second", "refused"), [
     ("99999999^x", "", True), ("", "", False), ("own", "own", False), ("own", "", False), ("99999999", "own", True),
 ])  # fmt: skip

@@ -171,6 +171,71 @@ def test_an_entry_leaves_at_active_only(stage, level):
     assert stage.refusal(exit_) == ""
 
 
+@pytest.mark.parametrize("status", bot.OrderStatus)
+def test_a_call_leaves_only_while_the_ledger_waits_for_it(stage, status):
+    """A new order while it is being sent, a change while it is pending: no other doubt is a reason."""
+    new, changed = stage.write(stage.intent()), stage.resting(stage.write(sell(stage)))
+    for intent in (new, changed.intent):
+        stage.ledger.orders[intent.intent_id].status = status
+    assert (stage.refusal(new) == "") is (status is bot.OrderStatus.SUBMITTING)
+    assert (stage.gate.refusal(changed) == "") is (status is bot.OrderStatus.REPLACE_PENDING)
+
+
+OPEN = sorted(bot.OPEN_STATUSES)
+
+
+def beside(stage, status, **changes):
+    """Put an order of any state beside what the gate is asked about."""
+    intent = stage.write(stage.intent(**changes), durable=False)
+    stage.ledger.orders[intent.intent_id].status = status
+    return intent
+
+
+@pytest.mark.parametrize("symbol", [OURS, HELD])
+@pytest.mark.parametrize("purpose", ["entry", "exit", "external"])
+@pytest.mark.parametrize("side", bot.Side)
+@pytest.mark.parametrize("status", OPEN)
+def test_the_total_counts_each_open_buy_of_ours_in_any_stock_and_state_and_no_other(
+    stage, status, side, purpose, symbol
+):
+    """A million is held and another one meant: a buy of 950,000 beside fits in three, a second does not."""
+    for _ in range(2):
+        beside(stage, status, side=side, purpose=purpose, symbol=symbol, price=95_000)
+    counts = side is bot.Side.BUY and purpose != "external"
+    last = stage.write(stage.intent(quantity=10, price=100_000))
+    assert ("won in all" in stage.refusal(last)) is counts
+
+
+@pytest.mark.parametrize("symbol", [OURS, HELD])
+@pytest.mark.parametrize("purpose", ["entry", "exit", "external"])
+@pytest.mark.parametrize("side", bot.Side)
+@pytest.mark.parametrize("status", OPEN)
+@pytest.mark.parametrize("today", [True, False])
+def test_only_a_sell_of_ours_that_surely_lives_holds_another_back(
+    stage, today, status, side, purpose, symbol
+):
+    """20 are held, 5 to sell beside the 20: of the owner, of another day, stock or side, in doubt: no matter."""
+    day = DAY if today else DAY - timedelta(days=1)
+    beside(
+        stage, status, side=side, purpose=purpose, symbol=symbol, trade_date=day, quantity=5,
+        price=50_000,
+    )  # fmt: skip
+    lives = status not in bot.DOUBTFUL and today and side is bot.Side.SELL and symbol == HELD
+    refused = stage.refusal(stage.write(sell(stage)))
+    assert ("to sell" in refused) is (lives and purpose != "external")
+
+
+@pytest.mark.parametrize("kind", ["00", "03", "01"])
+@pytest.mark.parametrize("price", [0, 49_000, 50_000])
+def test_a_change_is_of_the_kind_and_the_price_that_the_ledger_waits_for(stage, kind, price):
+    """Both, not one of them: a limit order at no price and a market order at one are others."""
+    call = stage.resting(stage.write(sell(stage)))
+    order = stage.ledger.orders[call.intent.intent_id]
+    order.pending_kind, order.pending_price = "00", 49_000
+    refused = stage.gate.refusal(call._replace(kind=kind, price=price))
+    assert (refused == "") is ((kind, price) == ("00", 49_000))
+
+
 def test_a_stock_that_left_the_settings_is_sold_and_not_bought(stage):
     """Held shares of another stock may go, also when ours are none; what is not held is none of ours."""
     assert HELD not in stage.gate.symbols and OURS in stage.gate.symbols
