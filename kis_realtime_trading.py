@@ -9928,11 +9928,9 @@ class KISOrder:
         }  # fmt: skip
         bodies = await self._client.pages("balance", params)
         self._check_account(bodies[0])
-        summary = rows_of(bodies[0], "output2")
-        if not summary:
-            raise BadData("inquire-balance without an account summary")
+        summary = next(iter(rows_of(bodies[0], "output2")), {})  # none has no amounts: BadData
         holdings = [row for body in bodies for row in rows_of(body, "output1")]
-        return parse_balance(holdings, summary[0], self.matters)
+        return parse_balance(holdings, summary, self.matters)
 
     def _check_account(self, body: Mapping[str, Any]) -> None:
         """Refuse an answer that names another account (ctx_area_fk100 begins with the number)."""
