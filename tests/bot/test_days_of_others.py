@@ -297,6 +297,13 @@ def test_a_base_price_that_is_corrected_ends_the_question():
     assert len(sells(bench.trade(67_900))) == 1
 
 
+def test_a_base_price_of_nothing_ends_no_question():
+    """An answer without a base price says nothing about the close, also on the same morning."""
+    bench = morning_after(66_000, 10)
+    bench.seen(replace(bench.state.instrument, base_price=0))
+    assert SYMBOL in bench.ledger.actions
+
+
 def test_a_base_price_that_is_corrected_ends_no_question_whose_shares_have_changed():
     """Five times the shares are counted by then: only the owner says what holds."""
     bench = morning_after(14_000, 50, on_corporate_action="hold")
