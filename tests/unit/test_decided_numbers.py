@@ -43,7 +43,7 @@ FEED: dict[str, Any] = {
 }  # fmt: skip
 PHONE: dict[str, Any] = {
     "LONG_PAUSE_S": 600.0, "WORD_MAX_AGE_S": 60, "CLOCK_SKEW_S": 5, "CODE_LASTS_S": 60.0,
-    "CODE_TRIES": 3, "CODE_LOCK_S": 900.0, "MAX_ANSWER_BYTES": 1_048_576, "FIGURES_S": 90.0,
+    "MAX_ANSWER_BYTES": 1_048_576, "FIGURES_S": 90.0,
 }  # fmt: skip
 TRADER: dict[str, Any] = {
     "POLL_OPEN_S": 5.0, "POLL_IDLE_S": 30.0, "POLL_ACCOUNT_S": 60.0, "WAITED_LONG_S": 10.0,

@@ -180,22 +180,20 @@ def test_a_word_of_the_control_file_is_there_until_it_was_obeyed(tmp_path):
     assert list(bot.take_words(path)) == [] and list(tmp_path.iterdir()) == []
 
 
-def test_after_a_lock_of_codes_there_are_three_tries_again():
-    """Each lock costs three wrong ones; a right one between them forgets the wrong."""
-    codes = bot.PhoneCodes(lambda most: 42)
-    now, tries = 0.0, []
-    for right in (False, False, True, False, False, False):
-        codes.issue(1, "resume", now)
-        tries.append(codes.take(1, "resume", "000042" if right else "1", now))
-    assert tries == [False, False, True, False, False, False]
-    assert codes.issue(1, "resume", now) == ""
-    for _ in range(2):
-        now += bot.CODE_LOCK_S
-        for n in range(3):
-            assert codes.issue(1, "resume", now) == "000042", n
-            assert not codes.take(1, "resume", "1", now)
-        assert codes.issue(1, "resume", now + bot.CODE_LOCK_S - 0.1) == ""
-    assert codes.issue(2, "resume", now) == "000042"  # another person is not locked
+def test_a_code_has_one_try_and_a_new_one_voids_the_one_before():
+    """Of three codes of a person the last alone counts, once; another person's is untouched by it."""
+    drawn = iter((11, 22, 33, 44))
+    codes, now = bot.PhoneCodes(lambda most: next(drawn)), 0.0
+    resume, stop = bot.Said(bot.COMMANDS["resume"]), bot.Said(bot.COMMANDS["stop"])
+    first, second = codes.issue(1, stop, now), codes.issue(1, resume, now)
+    other = codes.issue(2, stop, now)
+    assert (first, second, other) == ("000011", "000022", "000033")
+    assert codes.take(1, first, now) is None  # and the try is used
+    assert codes.take(1, second, now) is None
+    assert codes.take(2, other, now + bot.CODE_LASTS_S) == stop
+    assert codes.take(2, other, now) is None
+    last = codes.issue(1, resume, now)
+    assert codes.take(1, last, now + bot.CODE_LASTS_S + 0.1) is None
 
 
 def test_a_member_of_a_recording_is_read_as_it_was_written(tmp_path):
