@@ -8666,7 +8666,7 @@ class Silence:
 
 LONG_PAUSE_S = 600.0  # after a refusal (blocked, token revoked), and at most when told to wait
 WORD_MAX_AGE_S, CLOCK_SKEW_S = 60, 5  # of a message, by Telegram's date; older ones never act
-CODE_LASTS_S, PAIRING_TRIES = 60.0, 3
+CODE_LASTS_S, CODE_TRIES, CODE_LOCK_S = 60.0, 3, 900.0
 MAX_ANSWER_BYTES = 1024 * 1024  # of the Bot API; a poll of 20 short updates is far smaller
 # letters and digits of ASCII, and Korean for the names of stocks
 _PHONE_WORD = re.compile(r"/([a-z]{1,32})((?: [0-9A-Za-z가-힣&.=_-]{1,40}){0,4})", re.ASCII)
@@ -8748,23 +8748,35 @@ def hint_for(text: str, korean: bool) -> Answer:
 
 
 class PhoneCodes:
-    """Codes of one use for what needs proof: one waits for a person, for 60 s and one try."""
+    """Codes of one use for what needs proof: one waits for a person, for 60 s and one try.
+
+    Three wrong ones within a quarter of an hour: no code for that person until it has passed.
+    """
 
     def __init__(self, draw: Callable[[int], int] = secrets.randbelow) -> None:
         self._draw = draw
         self._open: dict[int, tuple[Said | None, str, float]] = {}  # person -> what, code, until
+        self._wrong: dict[int, list[float]] = {}  # person -> until when each wrong one counts
 
     def issue(self, user: int, said: Said, now: float) -> str:
-        """Return a new code; an earlier one is void."""
+        """Return a new code, "" while the person is locked; an earlier one is void."""
+        self._wrong[user] = [until for until in self._wrong.get(user, ()) if now < until]
+        if len(self._wrong[user]) >= CODE_TRIES:
+            return ""
         code = f"{self._draw(1_000_000):06d}"
         self._open[user] = said, code, now + CODE_LASTS_S
         return code
 
     def take(self, user: int, code: str, now: float) -> Said | None:
         """Return what a code stands for, None for a wrong or an old one: it is void then, too."""
-        said, wanted, until = self._open.pop(user, (None, "", 0.0))
-        right = now <= until and hmac.compare_digest(wanted.encode(), code.encode())
-        return said if right else None
+        said, wanted, until = self._open.pop(user, (None, "", -math.inf))
+        if now > until:
+            return None
+        if hmac.compare_digest(wanted.encode(), code.encode()):
+            self._wrong.pop(user, None)
+            return said
+        self._wrong.setdefault(user, []).append(now + CODE_LOCK_S)
+        return None
 
 
 def _bounded_request() -> Any:
@@ -9006,7 +9018,7 @@ class TelegramBot:
             self.reply(self.obey(word), user)
             return True
         self._wrong_pairings += 1
-        if self._wrong_pairings >= PAIRING_TRIES:
+        if self._wrong_pairings >= CODE_TRIES:
             self.pairing = ""
             log.warning("three wrong pairing codes: a restart shows a new one")
         return False
@@ -10826,7 +10838,9 @@ class Phone:
 
     def _ask_proof(self, said: Said, user: int) -> Answer:
         """Ask for a tap, or for a code that is sent back."""
-        yes = f"/yes {self._codes.issue(user, said, _loop_time())}"
+        if not (code := self._codes.issue(user, said, _loop_time())):
+            return Answer(self._say("15분 동안 잠겨 있습니다", "locked for 15 minutes"))
+        yes = f"/yes {code}"
         named, *more = (*map(self._trader.bridge.name, said.values), "")
         does = f"{named}: {self._say(said.word.ko, said.word.en)}".removeprefix(": ")
         if said.word.name == "flatten":

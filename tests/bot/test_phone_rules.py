@@ -301,6 +301,40 @@ def test_a_code_has_one_try():
     at_a_desk(story)
 
 
+def test_three_wrong_codes_lock_the_person_and_no_other():
+    """No new code for a quarter of an hour; an old or a used one that is sent again is no guess."""
+
+    async def story(desk: Desk) -> None:
+        for _ in range(bot.CODE_TRIES):
+            code = desk.code("resume")
+            for tried in ("000000" if code != "000000" else "111111", code, code, code):
+                desk.say(f"yes {tried}")
+                assert not desk.acted
+        assert "잠겨" in desk.say("resume").text and "잠겨" in desk.say("sell 005930").text
+        desk.say(f"yes {desk.code('resume', B)}", B)
+        assert desk.acted
+        await asyncio.sleep(bot.CODE_LOCK_S - 5)
+        assert "잠겨" in desk.say("flatten").text
+        await asyncio.sleep(10)
+        desk.say(f"yes {desk.code('resume')}")
+        assert desk.acted
+
+    at_a_desk(story)
+
+
+def test_a_right_code_forgets_the_wrong_ones():
+    """Two slips of the thumb, a right one, two slips: nobody is locked."""
+
+    def story(desk: Desk) -> None:
+        for slips in (bot.CODE_TRIES - 1, bot.CODE_TRIES - 1):
+            for _ in range(slips):
+                desk.say("yes 000000" if desk.code("resume") != "000000" else "yes 111111")
+            desk.say(f"yes {desk.code('resume')}")
+            assert desk.acted
+
+    at_a_desk(story)
+
+
 def test_codes_are_drawn_out_of_a_million():
     """Six digits, each as likely as any other."""
     asked: list[int] = []

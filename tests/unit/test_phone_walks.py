@@ -112,8 +112,8 @@ def test_an_update_of_chance_says_what_the_table_says(seed):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_codes_of_two_persons_live_each_for_itself(seed):
-    """One use, one try, its person, a minute."""
+def test_codes_of_two_persons_live_and_lock_each_for_itself(seed):
+    """One use, one try, its person, a minute; three wrong within a quarter of an hour lock."""
     pick, drawn = random.Random(seed), []
 
     def draw(most):
@@ -121,20 +121,26 @@ def test_codes_of_two_persons_live_each_for_itself(seed):
         drawn.append(pick.randrange(most))
         return drawn[-1]
 
-    codes, now, waits = bot.PhoneCodes(draw), 5.0, {}
+    codes, now, waits, wrong = bot.PhoneCodes(draw), 5.0, {}, {OWNER: [], OTHER: []}
     for _ in range(150):
-        now += pick.choice([0.0, 0.0, 1.0, 59.0, 60.0, 61.0])
+        now += pick.choice([0.0, 0.0, 1.0, 59.0, 60.0, 61.0, 300.0])
         user = pick.choice([OWNER, OWNER, OTHER])
         said = bot.Said(bot.COMMANDS["sell"], (pick.choice(["005930", "000660"]),))
         if pick.random() < 0.5:
             code = codes.issue(user, said, now)
-            assert code == f"{drawn[-1]:06d}"
-            waits[user] = said, code, now + 60.0
+            locked = sum(now < at + 900.0 for at in wrong[user]) >= 3
+            assert code == ("" if locked else f"{drawn[-1]:06d}")
+            if code:
+                waits[user] = said, code, now + 60.0
         else:
-            meant, code, until = waits.pop(user, (None, "", 0.0))
+            meant, code, until = waits.pop(user, (None, "", -1.0))
             tried = code if pick.random() < 0.5 else pick.choice(["000000", "", "x", "12345"])
             right = tried == code and now <= until
             assert codes.take(user, tried, now) == (meant if right else None)
+            if right:
+                wrong[user].clear()
+            elif now <= until:
+                wrong[user].append(now)
 
 
 @pytest.mark.parametrize("paired", [True, False])
