@@ -7086,8 +7086,8 @@ def take_words(path: Path) -> Iterator[str]:
 
 # What people read: code | how the phone tells it | Korean | English. {values} are filled in by say().
 # A line that begins with a space goes on with the row above. How: a kind of message, for the choice of
-# noise; urgent: rings in any case, again after a restart; screen: not on the phone, everybody expects it
-# (an order is told by what came of it); line: of another message.
+# noise; urgent: rings in any case, again after a restart; screen: not on the phone, everybody expects it;
+# line: of another message.
 _TEXTS_TEXT = r"""
 started | start | ▶ 시작: {mode} · 계좌 {account} · {symbols}종목 · 전략 {strategy}
  | ▶ started: {mode} · account {account} · {symbols} stocks · strategy {strategy}
@@ -7097,7 +7097,7 @@ session_over | start | 오늘 장은 끝났습니다. 다음 개장: {next}{held
  | today's session is over. Next session: {next}{held}
 before_start | start | {start}에 매매 준비를 시작합니다. 개장 {next}
  | preparation starts at {start}, the session at {next}
-order_sent | screen | → {symbol} {quantity}주 {side} 주문 {price} ({reason})
+order_sent | entry | → {symbol} {quantity}주 {side} 주문 {price} ({reason})
  | → {symbol}: order to {side} {quantity} at {price} ({reason})
 filled | entry | ✔ {symbol} {total}주 {side} 체결 {average} ({reason})
  | ✔ {symbol}: {side} {total} filled at {average} ({reason})
@@ -7212,12 +7212,43 @@ _TEXT_ROWS = [
 TEXTS = {code: (korean, english) for code, _, korean, english in _TEXT_ROWS}
 KINDS = {code: how for code, how, *_ in _TEXT_ROWS}
 URGENT = frozenset(code for code, how in KINDS.items() if how == "urgent")
+# One message follows an order from sent to filled to closed; these alerts are its states.
+ORDER_STATES = frozenset(
+    {
+        "order_sent", "partly_filled", "filled", "order_cancelled", "order_refused",
+        "order_rejected", "order_lost", "round_closed",
+    }
+)  # fmt: skip
 
 
 def kind_of(alert: Alert) -> str:
     """Return how an alert is told: what happens to a sell is an exit."""
     kind = KINDS[alert.code]
     return "exit" if kind == "entry" and alert.values.get("side") is Side.SELL else kind
+
+
+class Threads:
+    """Gives the alerts of one entry, and of one round trip's end, the key of one message."""
+
+    def __init__(self) -> None:
+        self._number: Counter[tuple[str, str]] = Counter()
+        self._over: set[tuple[str, str]] = set()
+
+    def key(self, alert: Alert) -> str:
+        """Return the key of the message that an alert belongs into, "" when it stands alone.
+
+        An entry has a message for itself; all orders of an exit have one, until it is closed.
+        """
+        if alert.code not in ORDER_STATES:
+            return ""
+        side = str(alert.values.get("side", Side.SELL))
+        thread = str(alert.values["symbol"]), side
+        if alert.code == "order_sent" and (side == Side.BUY or thread in self._over):
+            self._number[thread] += 1
+            self._over.discard(thread)
+        if alert.code == "round_closed":
+            self._over.add(thread)
+        return f"{thread[1]} {thread[0]} {self._number[thread]}"
 
 
 SIDE_WORDS = {"ko": {"BUY": "매수", "SELL": "매도"}, "en": {"BUY": "buy", "SELL": "sell"}}
@@ -8836,11 +8867,12 @@ def _bounded_request() -> Any:
 
 
 class Letter(NamedTuple):
-    """A message that waits."""
+    """A message that waits. With a key it takes the place of an earlier one of that key."""
 
     text: str
     since_s: float  # loop time
     row: int = 0  # of the alert in the journal, 0 none
+    key: str = ""
     silent: bool = False
     clock: str = ""  # when it happened, HH:MM
     chat: str = ""  # "" the chat of the settings
@@ -8884,21 +8916,30 @@ class TelegramBot:
         self.on_told: Callable[[int], None] = lambda row: None  # an alert of this row arrived
         self._urgent: deque[Letter] = deque(maxlen=self.OUTBOX)
         self._usual: deque[Letter] = deque(maxlen=self.OUTBOX)
+        self._ids: dict[str, tuple[str, int]] = {}  # key -> chat and number of its message
         self.late_mark = "late"
         self._more = asyncio.Event()
         self.sent = self.failed = 0
 
     def post(
-        self, text: str, urgent: bool = False, row: int = 0, silent: bool = False, clock: str = ""
-    ) -> None:
+        self, text: str, urgent: bool = False, row: int = 0, key: str = "", silent: bool = False,
+        clock: str = "",
+    ) -> None:  # fmt: skip
         """Put a message into the outbox; returns at once. The oldest goes when it is full.
 
-        `row` is the alert's in the journal.
+        `row` is the alert's in the journal. One with the key of an earlier one takes its place: in
+        the outbox, or in the chat by an edit.
         """
-        if self._token:
-            box = self._urgent if urgent else self._usual
-            box.append(Letter(_sendable(text), _loop_time(), row, silent, clock))
-            self._more.set()
+        if not self._token:
+            return
+        box = self._urgent if urgent else self._usual
+        letter = Letter(_sendable(text), _loop_time(), row, key, silent, clock)
+        for at in (at for at, waits in enumerate(box) if key and waits.key == key):
+            box[at] = letter._replace(since_s=box[at].since_s, silent=silent and box[at].silent)
+            break
+        else:
+            box.append(letter)
+        self._more.set()
 
     def reply(self, answer: Answer, user: int = 0) -> None:
         """Answer a person in his own chat, before the usual alerts; 0: to the chat of alerts, after."""
@@ -9038,7 +9079,7 @@ class TelegramBot:
                 except (Forbidden, InvalidToken) as error:  # the owner can undo it; so can they
                     why, pause = f"Telegram refuses us ({error})", LONG_PAUSE_S
                 except ChatMigrated as moved:  # a group became a supergroup
-                    self._chat = str(moved.new_chat_id)
+                    self._chat, self._ids = str(moved.new_chat_id), {}  # its messages stay behind
                     log.warning("Telegram: the chat has a new id: TELEGRAM_CHAT_ID=%s", self._chat)
                     continue
                 except RetryAfter as wait:
@@ -9072,7 +9113,9 @@ class TelegramBot:
         return [each for each, size in zip(late, sizes, strict=True) if size < 3_800] or [box[0]]
 
     async def _deliver(self, bot: Any, items: list[Letter]) -> None:
-        """Send one message; late ones say when."""
+        """Send a message, or edit the one that it takes the place of; late ones say when."""
+        from telegram.error import BadRequest
+
         first, late = items[0], items[0].since_s < _loop_time() - self.LATE_S
         text = first.text
         if len(items) > 1:
@@ -9080,17 +9123,29 @@ class TelegramBot:
             text = f"[{self.late_mark}]\n" + "\n".join(lines)
         elif late and first.clock:
             text = f"[{self.late_mark} {first.clock}] {text}"
+        known = self._ids.get(first.key) if len(items) == 1 else None
+        if known:
+            with contextlib.suppress(BadRequest):  # too old, deleted: then it is a new message
+                try:
+                    await bot.edit_message_text(text, chat_id=known[0], message_id=known[1])
+                except BadRequest as error:
+                    if "not modified" not in str(error):
+                        raise
+                return
         quiet = all(each.silent for each in items)
         chat = first.chat or self._chat
         how = {"reply_markup": _buttons(first.answer.buttons), "disable_notification": quiet}
         if first.answer.photo:
             await bot.send_photo(chat, first.answer.photo, caption=text[:1000] or None, **how)
-        else:
-            await bot.send_message(chat, text, **how)
+            return
+        sent = await bot.send_message(chat, text, **how)
+        if first.key and len(items) == 1:
+            self._ids[first.key] = chat, sent.message_id
+            self._ids = dict(list(self._ids.items())[-200:])
 
     @staticmethod
     def _take_out(box: deque[Letter], items: list[Letter]) -> None:
-        """Take out what was sent, where a full box has not dropped it meanwhile."""
+        """Take out what was sent; what took its place meanwhile, or was dropped, is another."""
         kept = [waits for waits in box if not any(waits is item for item in items)]
         box.clear()
         box.extend(kept)
@@ -10217,6 +10272,7 @@ class Bridge:
         self.gate = Gate(bot, past.ledger, self.journal, self.clock, self._steady)
         self.noise: dict[Any, Any] = {**DEFAULT_NOISE, **bot.notify, **past.noise}
         self._untold, self.telegram.newest = list(past.untold.values()), past.newest_word
+        self._threads, self._lines = Threads(), dict[str, str]()
         self.names: dict[str, str] = {}  # of stocks, where the broker told none yet
         self.telegram.late_mark = "늦은 알림" if bot.language == "ko" else "late"
         self.doors = SideDoors(bot)
@@ -10391,7 +10447,12 @@ class Bridge:
         """Say an alert (the journal's row) to the log, the screen and the phone."""
         self.said[alert.code] += 1
         named = say(self._named(alert), self._language)
-        self.messages.append(f"{self.clock.now():%H:%M:%S} {named}")
+        key, line = self._threads.key(alert), f"{self.clock.now():%H:%M:%S} {named}"
+        if key:  # one line follows an order, as its message on the phone does
+            with contextlib.suppress(ValueError):
+                self.messages.remove(self._lines.pop(key, ""))
+            self._lines = dict([*self._lines.items(), (key, line)][-200:])
+        self.messages.append(line)
         kind = kind_of(alert)
         urgent, noise = kind == "urgent", self.noise.get(kind, "on")
         log.log(logging.WARNING if urgent else logging.INFO, "%s", named)
@@ -10407,7 +10468,7 @@ class Bridge:
         if not held or known or noise == "off" or kind == "screen":
             return  # another message tells it: of the round trip, the fill, the level, the answer
         self.telegram.post(
-            named + self._guard_of(alert), urgent, row if urgent else 0, noise == "silent",
+            named + self._guard_of(alert), urgent, row if urgent else 0, key, noise == "silent",
             f"{self.clock.now():%H:%M}",
         )  # fmt: skip
 

@@ -78,13 +78,13 @@ class Chat:
         entries: list[tuple[float, dict[str, Any]]] = [
             (sent.at, {
                 "id": f"b{sent.message_id}", "number": sent.message_id, "mine": False,
-                "text": sent.text, "buttons": sent.buttons,
+                "text": sent.text, "edits": sent.edits, "buttons": sent.buttons,
                 "photo": bool(sent.photo), "at": shown(sent.at),
             })
             for sent in self.api.sent
         ]  # fmt: skip
         entries += [
-            (at, {"id": f"m{n}", "number": 0, "mine": True, "text": text, "buttons": (),
+            (at, {"id": f"m{n}", "number": 0, "mine": True, "text": text, "edits": 0, "buttons": (),
                   "photo": False, "at": shown(at)})
             for n, (at, text) in enumerate(self._mine)
         ]  # fmt: skip

@@ -34,11 +34,12 @@ class Fault:
 
 @dataclass
 class Sent:
-    """A message in the chat."""
+    """A message in the chat, as it stands now."""
 
     message_id: int
     chat_id: int
     text: str
+    edits: int = 0
     buttons: tuple[tuple[str, str], ...] = ()  # face, data
     photo: bytes = b""
     at: float = 0.0
@@ -249,7 +250,7 @@ class BotApi:
             photo = b""
         if not photo.startswith((b"\x89PNG", b"\xff\xd8")) or len(photo) > MOST_PHOTO_BYTES:
             raise BadCall(400, "Bad Request: IMAGE_PROCESS_FAILED")
-        return self._note(Sent(len(self.sent) + 1, chat, caption, buttons, photo))
+        return self._note(Sent(len(self.sent) + 1, chat, caption, 0, buttons, photo))
 
     async def _do_setmycommands(self, form: dict[str, str]) -> Any:
         self.commands = check_commands(form.get("commands", ""))
@@ -260,6 +261,18 @@ class BotApi:
             raise BadCall(400, "Bad Request: MESSAGE_TOO_LONG")
         self.toasts.append((form.get("callback_query_id", ""), form.get("text", "")))
         return True
+
+    async def _do_editmessagetext(self, form: dict[str, str]) -> Any:
+        chat = self._chat(form)
+        check_text(form.get("text", ""))
+        number = form.get("message_id", "")
+        found = [s for s in self.sent if str(s.message_id) == number and s.chat_id == chat]
+        if not found:
+            raise BadCall(400, "Bad Request: message to edit not found")
+        if found[0].text == form["text"]:
+            raise BadCall(400, "Bad Request: message is not modified")
+        found[0].text, found[0].edits = form["text"], found[0].edits + 1
+        return self._message(found[0])
 
     async def _do_getupdates(self, form: dict[str, str]) -> Any:
         if self._readers:

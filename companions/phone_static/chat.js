@@ -5,7 +5,7 @@ const WORDS = {
   en: { send: "Send", under: "the phone's chat, for practice · seen on this machine only", hint: "Type a command, such as /status", gone: "the demo has ended" },
 };
 const chat = document.getElementById("chat"), text = document.getElementById("text"), menu = document.getElementById("menu");
-const rows = new Set();
+const rows = new Map();
 let language = "ko", commands = [], version = -1, toasts = 0;
 
 function make(tag, name, inner) {
@@ -16,9 +16,10 @@ function make(tag, name, inner) {
 }
 
 function draw(message) {
-  const down = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 120;
-  if (rows.has(message.id)) return;
+  const known = rows.get(message.id), down = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 120;
+  if (known && known.dataset.edits === String(message.edits)) return;
   const row = make("div", message.mine ? "row me" : "row"), bubble = make("div", "bubble");
+  row.dataset.edits = message.edits;
   if (message.photo) {
     const image = new Image();
     image.alt = message.text;
@@ -37,8 +38,8 @@ function draw(message) {
     }
     row.append(keys);
   }
-  chat.append(row);
-  rows.add(message.id);
+  if (known) known.replaceWith(row); else chat.append(row);
+  rows.set(message.id, row);
   if (down || message.mine) chat.scrollTop = chat.scrollHeight;
 }
 

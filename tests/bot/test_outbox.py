@@ -1,4 +1,4 @@
-"""The outbox: late messages are marked, an outage costs and doubles nothing, a fill rings."""
+"""The outbox: one message follows an order, late ones are marked, an outage costs and doubles nothing."""
 
 import asyncio
 import contextlib
@@ -29,11 +29,56 @@ async def outbox(late_s=60.0):
             await asyncio.gather(task, return_exceptions=True)
 
 
+def by(key, silent=False, clock="10:00"):
+    return {"key": key, "silent": silent, "clock": clock}
+
+
+async def test_a_message_with_a_key_takes_the_place_of_the_earlier_one():
+    """Sent, filled, closed: one message, edited in place; another key is another message."""
+    async with outbox() as (api, box):
+        for text in ("sent", "filled", "closed"):
+            box.post(text, **by("a"))
+            await edge.until(lambda text=text: api.texts == [text])
+        box.post("other", **by("b"))
+        await edge.until(lambda: api.texts == ["closed", "other"])
+    assert [each.edits for each in api.sent] == [2, 0]
+
+
+async def test_what_waits_is_replaced_and_not_sent_twice():
+    """While nothing gets through only the newest state of an order waits."""
+    async with outbox() as (api, box):
+        api.fault(502, "sendMessage", times=2)
+        for text in ("sent", "filled", "closed"):
+            box.post(text, **by("a"))
+        assert box.outbox == ["closed"]
+        await edge.until(lambda: api.texts == ["closed"])
+    assert api.sent[0].edits == 0
+
+
+async def test_a_message_that_cannot_be_edited_is_sent_anew():
+    """Deleted by the owner, or too old."""
+    async with outbox() as (api, box):
+        box.post("sent", **by("a"))
+        await edge.until(lambda: api.texts == ["sent"])
+        api.sent.clear()
+        box.post("closed", **by("a"))
+        await edge.until(lambda: api.texts == ["closed"])
+
+
+async def test_the_same_text_again_is_no_new_message():
+    """Telegram refuses an edit that changes nothing: that is fine."""
+    async with outbox() as (api, box):
+        for _ in range(2):
+            box.post("same", **by("a"))
+            await edge.until(lambda: not box.outbox)
+    assert api.texts == ["same"]
+
+
 async def test_a_late_message_says_when_it_was_true():
     """Marked with its time; a punctual one is not."""
     async with outbox(late_s=0.5) as (api, box):
         api.fault(502, "sendMessage", times=1)
-        box.post("late one", clock="10:12")
+        box.post("late one", **by("", clock="10:12"))
         await edge.until(lambda: api.sent)
         box.post("punctual")
         await edge.until(lambda: len(api.sent) == 2)
@@ -47,8 +92,8 @@ async def test_after_an_outage_what_waited_comes_as_one_digest():
         box.on_told = told.append
         api.fault(502, "sendMessage", times=1)
         for number in range(6):
-            box.post(f"message {number}", clock=f"10:0{number}")
-        box.post("urgent", urgent=True, row=7, clock="10:09")
+            box.post(f"message {number}", **by("", clock=f"10:0{number}"))
+        box.post("urgent", urgent=True, row=7, **by("", clock="10:09"))
         await edge.until(lambda: not box.outbox)
     assert api.texts[0] == "[late 10:09] urgent" and told == [7]
     assert len(api.texts) == 2
@@ -123,37 +168,49 @@ def test_a_level_is_not_told_to_him_who_set_it_just_now(users, chat, told):
     assert all("휴대폰 /stop" in text for text in first)
 
 
-# --- what rings ---
+async def test_a_silent_message_does_not_ring():
+    """The flag of Telegram; one that rings is not made silent by what replaces it."""
+    async with outbox() as (api, box):
+        box.post("silent", **by("a", silent=True))
+        box.post("rings", **by("b"))
+        box.post("rings still", **by("b", silent=True))
+        await edge.until(lambda: not box.outbox)
+    flags = [form.get("disable_notification") for _, form in api.calls]
+    assert ["true" in str(flag).lower() for flag in flags] == [True, False]
+
+
+# --- which alert belongs to which message ---
 
 
 def order(code, side=bot.Side.BUY, symbol="005930"):
     return bot.Alert(code, {"symbol": symbol, "side": side, "quantity": 1})
 
 
-def test_a_fill_rings_and_its_order_is_not_told():
-    """A resting order may be filled an hour later: what came of it is told, by its kind."""
-    world = harness.World(edge.config())
+def test_an_entry_has_a_message_and_a_whole_exit_has_one():
+    """Each entry order its own; an exit that needs three orders is one story until it is closed."""
+    threads, sell = bot.Threads(), bot.Side.SELL
+    story = [
+        order("order_sent"), order("partly_filled"), order("filled"), order("order_sent", sell),
+        order("order_refused", sell), order("order_sent", sell), order("partly_filled", sell),
+        order("filled", sell), bot.Alert("round_closed", {"symbol": "005930"}),
+        order("order_sent"), order("order_cancelled"), order("order_sent", sell),
+    ]  # fmt: skip
+    keys = [threads.key(alert) for alert in story]
+    assert len({keys[0], keys[3], keys[9], keys[11]}) == 4
+    assert set(keys[:3]) == {keys[0]} and set(keys[3:9]) == {keys[3]} and keys[10] == keys[9]
 
-    async def main():
-        trader = world.make_trader(harness.Nothing())
-        trader.bridge.telegram = telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
-        more = {"price": 5, "average": 5, "total": 1, "left": 1, "reason": "x"}
-        for code in ("order_sent", "partly_filled", "filled"):
-            alert = order(code)
-            trader.bridge.execute([alert._replace(values={**alert.values, **more})])
-        trader.journal.close()
-        return [(each.text[0], each.silent) for each in telegram._usual]
 
-    try:
-        assert harness.run_virtual(main()) == [("◐", True), ("✔", False)]
-    finally:
-        world.close()
+def test_stocks_do_not_share_a_message_and_other_alerts_stand_alone():
+    """A doubt is a message of its own."""
+    threads = bot.Threads()
+    assert threads.key(order("order_sent")) != threads.key(order("order_sent", symbol="000660"))
+    assert threads.key(order("order_unknown")) == threads.key(bot.Alert("error", {})) == ""
 
 
 @pytest.mark.parametrize(
     ("alert", "kind"),
     [
-        (order("order_cancelled"), "entry"), (order("order_sent"), "screen"), (order("filled", bot.Side.SELL), "exit"),
+        (order("order_cancelled"), "entry"), (order("order_sent"), "entry"), (order("filled", bot.Side.SELL), "exit"),
         (order("partly_filled"), "fill"), (bot.Alert("round_closed", {}), "exit"),
         (bot.Alert("trouble", {}), "warning"), (bot.Alert("day_report", {}), "report"),
     ],
@@ -177,10 +234,10 @@ def test_the_choice_of_noise_is_obeyed_and_outlives_a_restart():
             if word:
                 said = bot.PhoneWord(1, OWNER, "notify", ("entry", word))
                 assert "(entry): 끔" in bot.Phone(trader).obey(said).text
-            for code in ("order_cancelled", "order_unknown", "no_trades"):
+            for code in ("order_sent", "order_unknown", "no_trades"):
                 trader.bridge.execute(
                     [bot.Alert(code, {"symbol": "005930", "side": bot.Side.BUY, "quantity": 1,
-                                      "price": 5, "reason": "x", "minutes": 5, "order_no": "1"})]
+                                      "price": 5, "reason": "x", "minutes": 5})]
                 )  # fmt: skip
             boxes.append(trader.bridge.telegram.outbox)
             trader.journal.close()
@@ -198,7 +255,7 @@ async def test_a_picture_for_the_chat_comes_silent_after_the_words_and_in_no_dig
     async with outbox(late_s=0.2) as (api, box):
         api.fault(502, times=2)
         for number in range(4):
-            box.post(f"alert {number}")
+            box.post(f"alert {number}", **by(""))
         box.reply(bot.Answer(photo=b"\x89PNG picture"))
         await edge.until(lambda: len(api.sent) == 2)
     assert "alert 0" in api.texts[0] and "alert 3" in api.texts[0]
@@ -211,7 +268,7 @@ async def test_a_picture_for_the_chat_comes_silent_after_the_words_and_in_no_dig
 
 
 async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(tmp_path):
-    """Every buy that was filled and every round trip stands in the chat, as often as it happened."""
+    """Every entry and every round trip stands in the chat once, in its last state."""
     async with (
         telegram_server.serve(TOKEN, OWNER) as (api, url),
         edge.served(tmp_path, start="08:59:30", speed=60.0, density=30.0) as (desk, there),
@@ -252,11 +309,15 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
         trader.stop("enough")
         await run
         journal.close()
+    threads, last = bot.Threads(), {}
+    for row in rows:
+        values = json.loads(row.body)
+        if "side" in values:
+            values["side"] = bot.Side(values["side"])
+        if key := threads.key(bot.Alert(row.ref, values)):
+            last[key] = bot.say(bot.Alert(row.ref, {**values, "symbol": "삼성전자"}), "ko")
     chat = "\n".join(api.texts).replace("005930", "삼성전자")  # before the balance named it
-    told = [
-        bot.say(bot.Alert(row.ref, {**json.loads(row.body), "symbol": "삼성전자"}), "ko")
-        for row in rows
-        if row.ref == "round_closed" or (row.ref == "filled" and '"BUY"' in row.body)
-    ]
-    assert len(told) >= 6
-    assert [text for text in told if chat.count(text) != told.count(text)] == []
+    closed = [text for text in last.values() if "오늘 실현" in text]
+    assert len(closed) >= 3
+    assert [text for text in closed if chat.count(text) != 1] == []
+    assert [text for text in last.values() if text not in chat] == []

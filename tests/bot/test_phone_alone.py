@@ -32,6 +32,9 @@ class Api:
     async def send_message(self, chat, text, **how):
         return await self._answer("new", chat, text, **how)
 
+    async def edit_message_text(self, text, **how):
+        return await self._answer("edit", how["chat_id"], text)
+
     async def send_photo(self, chat, photo, **how):
         return await self._answer("photo", chat, how["caption"], **how)
 
@@ -104,6 +107,20 @@ def test_pauses_after_failures_grow_and_begin_anew_after_a_success():
     assert harness.run_virtual(main()) == [1.0, 2.0, 4.0, 0.0, 1.0]
 
 
+def test_a_key_edits_its_message_as_long_as_it_is_one_of_the_last_two_hundred():
+    """An order of long ago gets a new message; the memory of their numbers does not grow."""
+
+    async def main():
+        telegram, _ = phone()
+        api = Api()
+        for n in (*range(201), 200, 0, 0):
+            telegram.post(f"t{n}", key=f"k{n}")
+            await sending(telegram, api, 0.5)
+        return [each[0] for each in api.sent[-3:]], len(telegram._ids)
+
+    assert harness.run_virtual(main()) == (["edit", "new", "edit"], 200)
+
+
 def test_an_answer_comes_with_its_buttons_its_picture_and_its_bell():
     """Two buttons a row; to a person it rings, to the chat of alerts it does not."""
 
@@ -122,6 +139,23 @@ def test_an_answer_comes_with_its_buttons_its_picture_and_its_bell():
     assert harness.run_virtual(main()) == (
         "new", str(OWNER), "words", [["/a", "/b"], ["/c"]], False, ("photo", "42", "under it"), True, 2,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("between_s", "marked"), [(20.0, False), (55.0, True)])
+def test_a_message_that_takes_the_place_of_another_is_as_late_as_that_one(between_s, marked):
+    """An order that waited a minute is told as late, however new its last state is."""
+
+    async def main():
+        telegram, _ = phone()
+        telegram.post("sent", key="k", clock="10:00")
+        await asyncio.sleep(between_s)
+        telegram.post("filled", key="k", clock="10:01")
+        await asyncio.sleep(10.0)
+        api = Api()
+        await sending(telegram, api, 1.0)
+        return [each[2] for each in api.sent]
+
+    assert harness.run_virtual(main()) == ["[late 10:01] filled" if marked else "filled"]
 
 
 def test_two_alerts_of_the_same_words_are_two():

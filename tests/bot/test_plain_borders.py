@@ -179,19 +179,19 @@ def test_an_outbox_is_full_at_five_hundred_and_the_oldest_goes(urgent):
     assert doors.waiting == deque(f"{n}" for n in range(10, 60))
 
 
-def test_a_chat_that_moved_is_followed_with_what_waits():
-    """A group became a supergroup: no message is lost, none comes twice."""
+def test_messages_stay_behind_in_a_chat_that_moved():
+    """A group became a supergroup: what would be edited there is a new message here."""
 
     async def main():
         telegram, _ = phone()
         api = Api(None, ChatMigrated(-10042))
         for text in ("sent", "filled", "closed"):
-            telegram.post(text)
+            telegram.post(text, key="a")
             await sending(telegram, api, 1.0)
         return [each[:3] for each in api.sent]
 
     assert harness.run_virtual(main()) == [
-        ("new", "42", "sent"), ("new", "-10042", "filled"), ("new", "-10042", "closed"),
+        ("new", "42", "sent"), ("new", "-10042", "filled"), ("edit", "-10042", "closed"),
     ]  # fmt: skip
 
 

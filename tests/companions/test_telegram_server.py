@@ -104,6 +104,19 @@ async def test_a_chat_that_moved_is_followed():
         assert api.sent[0].chat_id == -1001
 
 
+async def test_a_chat_that_moved_between_a_message_and_its_edit_is_followed():
+    """The message of before stays behind in the old chat: its news is a new message, and all goes on."""
+    async with phone(users=()) as (api, box):
+        box.post("sent", key="a")
+        await edge.until(lambda: api.texts == ["sent"])
+        api.fault("migrate", "editMessageText", chat=-1001, times=1_000)
+        box.post("filled", key="a")
+        await edge.until(lambda: "filled" in api.texts)
+        box.post("later", urgent=True)
+        await edge.until(lambda: "later" in api.texts)
+        assert [each.chat_id for each in api.sent] == [OWNER, -1001, -1001]
+
+
 async def test_a_second_reader_is_trouble_until_it_ends():
     """409 is named as long as it lasts."""
     async with phone() as (api, box):

@@ -29,7 +29,9 @@ def text_of(messages: list[dict[str, Any]]) -> str:
     lines = []
     for each in messages:
         mark = ">" if each["mine"] else " "
-        extra = " [picture]" if each["photo"] else ""
+        extra = (" [picture]" if each["photo"] else "") + f" (x{each['edits'] + 1})" * bool(
+            each["edits"]
+        )
         lines.append(f"{mark} " + each["text"].replace("\n", "\n    ") + extra)
         if each["buttons"]:
             lines.append("    " + " ".join(f"[{face}]" for face, _ in each["buttons"]))
