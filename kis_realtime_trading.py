@@ -154,7 +154,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
+from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -7337,6 +7337,7 @@ needs (\S+) won, free (\S+) => 필요 \1원, 주문가능 \2원
 (\d+) orders within a second => 1초에 \1건
 ^(\d+) orders today => 오늘 \1건
 paused until (\S+) => \1까지 쉼
+\bno end within (\S+) s$ => \1초가 지나도 끝나지 않음
 \b(on_\w+) of the strategy: => 전략의 \1:
 its answer: expected an OrderRequest or None, got (\w+) => OrderRequest나 None이 아니라 \1 값을 돌려줌
 its answer: => 돌려준 주문이 틀림:
@@ -11856,13 +11857,10 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
         spec.loader.exec_module(module)
     kind = getattr(module, class_name, None)
     if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
-        there = [
-            each.__name__
-            for each in vars(module).values()
-            if isinstance(each, type) and issubclass(each, TradingStrategy)
-            if each.__module__ == spec.name
-        ]
-        named = f": {', '.join(there)}" if there else ""
+        kinds = (each for each in vars(module).values() if isinstance(each, type))
+        own = (each for each in kinds if each.__module__ == spec.name)
+        there = ", ".join(each.__name__ for each in own if issubclass(each, TradingStrategy))
+        named = f": {there}" if there else ""
         expected = Both(
             f"{'' if class_name else 'FILE.py:CLASS, '}a class derived from TradingStrategy{named}",
             f"{'' if class_name else '파일.py:클래스, '}TradingStrategy를 상속한 클래스{named}",
@@ -11923,11 +11921,6 @@ def lock_of(profile: Profile) -> Secret:
     return Secret(profile.account.reveal() + (profile.rest_url if profile.simulated else ""))
 
 
-def refuse_core_dumps() -> None:
-    """Lower the limit of a core dump to nothing: it would hold every secret."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 class ScreenBeside:
     """The live screen of a bot started in a terminal: a process beside it that reads status.json.
 
@@ -11963,8 +11956,9 @@ class ScreenBeside:
                 self._process.kill()
 
 
-def forget_environment() -> None:
-    """Take keys that were read out of the environment: whatever is started inherits it."""
+def keep_secrets_in() -> None:
+    """Let no core dump hold the keys that were read, and no child inherit them with the environment."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name in (*ENVIRONMENT_KEYS, *TELEGRAM_KEYS):
         os.environ.pop(name, None)
 
@@ -11990,8 +11984,7 @@ def start_up(
     """
     bot, profile = settings.bot, settings.profile
     # 1. No core dump and no child process gets the secrets.
-    refuse_core_dumps()
-    forget_environment()
+    keep_secrets_in()
     # 2. A folder of the owner's own.
     folder = state_folder(options, bot)
     path = journal_path(folder, profile)
@@ -12095,6 +12088,26 @@ def refuse_strange_folder(folder: Path) -> None:
         raise SettingsError(faults)
 
 
+def interrupt_endless_strategy(look_s: float = 5.0) -> None:
+    """Raise TimeoutError in a strategy whose one call is seen by two looks in a row, `look_s` apart.
+
+    Its loop would hold up all else: stops, the owner's words, Ctrl-C. Code of C ends by itself.
+    """
+    seen: list[Any] = [None]
+
+    def look(_: int, frame: Any) -> None:
+        inside = None
+        while frame and frame.f_code is not Engine._consult.__code__:
+            inside, frame = frame, frame.f_back
+        theirs = inside and inside.f_code.co_filename != __file__  # not the engine's own work
+        if frame and frame is seen[0] and theirs:
+            raise TimeoutError(f"no end within {look_s:g} s")
+        seen[0] = frame
+
+    signal.signal(SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, look_s, look_s)
+
+
 async def trade(trader: Trader, one_day: bool) -> int:
     """Run a trader under signal handlers; return the exit code."""
     loop = asyncio.get_running_loop()
@@ -12109,6 +12122,7 @@ async def trade(trader: Trader, one_day: bool) -> int:
             loop.add_signal_handler(number, stop, number.name)
     for number, name in SIGNALS.items():
         loop.add_signal_handler(number, trader.obey, Said(COMMANDS[name]), number.name)
+    interrupt_endless_strategy()
     try:
         await run
         return EXIT_JOURNAL if trader.bridge.late else 0
@@ -12118,6 +12132,7 @@ async def trade(trader: Trader, one_day: bool) -> int:
     except (Exception, BaseExceptionGroup) as error:
         return _explain_failure(error)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         await trader.broker.rest.close()
 
 

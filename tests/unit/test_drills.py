@@ -140,7 +140,7 @@ def test_a_control_file_that_is_not_the_owners_own_is_refused_without_its_words(
 
 def test_a_core_dump_is_refused_by_the_program_itself():
     """Secrets stand in the memory of the process: RLIMIT_CORE is lowered before anything runs."""
-    bot.refuse_core_dumps()
+    bot.keep_secrets_in()
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 
 
@@ -382,7 +382,7 @@ def test_keys_leave_the_environment_after_they_were_read(monkeypatch):
     """Whatever the process starts would inherit them; other variables stay."""
     for name in (*bot.ENVIRONMENT_KEYS, *bot.TELEGRAM_KEYS, "KIS_OTHER"):
         monkeypatch.setenv(name, "value")
-    bot.forget_environment()
+    bot.keep_secrets_in()
     left = [name for name in os.environ if name.startswith(("KIS_", "TELEGRAM_"))]
     assert "KIS_OTHER" in left
     assert not set(left) & {*bot.ENVIRONMENT_KEYS, *bot.TELEGRAM_KEYS}

@@ -2,10 +2,14 @@
 
 import itertools
 import os
+import re
+import signal
+import sys
 import time as host_time
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -449,6 +453,68 @@ def test_a_strategy_that_fails_stops_its_symbol_and_the_guard_goes_on(answer):
     assert (call.intent.side, call.intent.reason) == (SELL, "stop")
 
 
+class Endless(Scripted):
+    """Does not come back from a closed bar: what a user writes by mistake."""
+
+    ends_s = 0.0
+
+    def on_bar(self, view, bar):
+        while host_time.monotonic() < self.ends_s:
+            pass
+
+
+def test_a_strategy_that_never_returns_is_interrupted_and_the_guard_goes_on():
+    """It held up stops, words of the owner and Ctrl-C for ever: only kill -9 ended such a bot."""
+    bench = Bench(Endless(), ledger=shares_from_before())
+    bench.start("11:00:00", holdings=[(SYMBOL, 10)])
+    bench.trade(70_000)
+    bench.strategy.ends_s = host_time.monotonic() + 20.0
+    before, left = signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 0.0)
+    try:
+        bot.interrupt_endless_strategy(0.05)
+        told = alerts(bench.at("11:05:00") + bench.trade(70_000))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *left)
+    assert told == ["symbol_stopped"]
+    why = bench.ledger.stopped[SYMBOL]
+    assert re.search(r"TimeoutError in line \d+ of test_engine.py: no end within 0.05 s$", why), why
+    assert bot.in_korean(why).endswith("TimeoutError: 0.05초가 지나도 끝나지 않음")
+    [call] = calls(bench.trade(68_900))
+    assert (call.intent.side, call.intent.reason) == (SELL, "stop")
+
+
+def test_short_calls_of_a_strategy_are_never_interrupted():
+    """A look that finds another call than the one before is no sign of an endless one."""
+    frames = []
+
+    class Looking(Scripted):
+        def on_trade(self, view, trade):
+            frames.append(sys._getframe())
+
+    bench = Bench(Looking()).start("11:00:00")
+    before, left = signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 0.0)
+    try:
+        bot.interrupt_endless_strategy(600.0)
+        look = signal.getsignal(signal.SIGALRM)
+        for price in (70_000, 70_100):
+            bench.trade(price)
+            look(signal.SIGALRM, frames[-1])
+        look(signal.SIGALRM, None)
+        for _ in range(3):  # the engine's own work behind a call, and nothing of it at all
+            own = SimpleNamespace(f_code=bot.check_request.__code__, f_back=frames[-1].f_back)
+            look(signal.SIGALRM, own)
+        look(signal.SIGALRM, sys._getframe())
+        with pytest.raises(TimeoutError, match="no end within 600 s"):
+            look(signal.SIGALRM, frames[-1])
+            look(signal.SIGALRM, frames[-1])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *left)
+
+
 def test_a_fill_that_the_strategy_cannot_take_is_booked():
     """The books come first."""
 
@@ -497,7 +563,7 @@ def test_an_entry_that_waited_too_long_does_not_leave():
     [call] = calls(bench.want(wish()))
     assert bench.engine.too_late(call) == ""
     bench.wait(6)
-    assert bench.engine.too_late(call) == "waited 6 s"
+    assert bench.engine.too_late(call) == "decided 6 s ago"
     assert bench.engine.too_late(call._replace(action="cancel")) == ""
 
 

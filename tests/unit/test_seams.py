@@ -148,7 +148,7 @@ SEAMS: dict[str, dict[str, str]] = {
     "environment": {
         "work_out": "that process gets PATH, HOME and LANG: neither keys nor tokens",
         "ScreenBeside.start": "what a process beside gets, with whose screen it is",
-        "forget_environment": "takes keys that were read out of it, once, at the start",
+        "keep_secrets_in": "takes keys that were read out of it, once, at the start",
         "": "the first lines: the command of the command line",
         "main": "the arguments of the command line",
         "load_settings": "the settings are made from a copy",

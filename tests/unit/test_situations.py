@@ -8,7 +8,7 @@ import pytest
 import kis_realtime_trading as bot
 
 ROOT = Path(bot.__file__).resolve().parent
-KEYS = [f"{part}{n}" for part, most in (("A", 40), ("B", 31), ("D", 23), ("E", 5))
+KEYS = [f"{part}{n}" for part, most in (("A", 40), ("B", 31), ("D", 24), ("E", 5))
         for n in range(1, most + 1)]  # fmt: skip
 
 
