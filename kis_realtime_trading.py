@@ -6265,8 +6265,8 @@ class Engine:
             return "entries were stopped before it left"
         if core.phase is not Phase.CONTINUOUS or state.halted or state.auction:
             return "trading was interrupted before it left"
-        waited = (core.now - call.intent.at).total_seconds()
-        return f"waited {waited:.0f} s" if waited > core.settings.limits.max_quote_age_s else ""
+        age = (core.now - call.intent.at).total_seconds()
+        return f"decided {age:.0f} s ago" if age > core.settings.limits.max_quote_age_s else ""
 
     # --- market data ---
 
@@ -7285,7 +7285,8 @@ REASON_WORDS = {
     "scale": "비율 조정", "keep": "그대로", "by notice": "통보로 확인", "no proof in ten minutes": "10분 동안 확인되지 않음",
     "paper": "모의투자", "real": "실전투자", "paper (simulated)": "모의투자(시뮬레이터)",
     "real (simulated)": "실전투자(시뮬레이터)", **{name: f"{ko}({name})" for name, ko in LEVEL_WORDS.items()},
-    "process ended": "프로그램이 끝남",
+    "process ended": "프로그램이 끝남", "entries were stopped before it left": "보내기 전에 매수가 막힘",
+    "trading was interrupted before it left": "보내기 전에 거래가 멈춤",
     "the owner says so": "사용자 확인", "the owner": "직접 지시", "nothing": "없음",
     "journal late": "저널 저장 지연", "day ended": "하루가 끝남",
     "the program was suspended": "프로그램이 멈춰 있었음", "closed by the server": "서버가 끊음",
@@ -7350,7 +7351,7 @@ no access token: => 접근토큰을 받지 못했습니다:
 gate: (\d+) orders left within (\d+) s => \2초 안에 주문 \1건이 나가 잠시 뒤 다시 냅니다
 ^phone / => 휴대폰 /
 ^gate: => 점검:
-점검: decided (\d+) s ago => 판단한 지 \1초가 지나 내지 않았습니다
+(?:점검: )?decided (\d+) s ago => 판단한 지 \1초가 지나 내지 않았습니다
 점검: exchange: .* => 거래소 주문 시간이 아닙니다
 점검: no such .* in the ledger => 점검: 장부에 없음
 점검: its row is not durable => 점검: 저널에 저장 안 됨
@@ -7377,7 +7378,8 @@ no order notices: .*polling only: => 증권사가 HTS ID(my_htsid)를 인정하�
 trading halted: (.+) => 거래정지 중: \1주
 no trades of (.+) come, KIS had one at (\S+) => \1 실시간 체결이 오지 않습니다 (증권사에는 \2 체결 있음)
 no trades of (\S+) come$ => \1 체결이 오지 않아 다시 연결
-no answer to: => 증권사가 조회를 거부합니다:
+no answer to: (?:orders|cash|holdings)(?: [-\d]+)?: => 증권사가 계좌 조회를 거부합니다:
+no answer to: price (\w+): => 증권사가 \1 현재가 조회를 거부합니다:
 control file: 'level \w+' => 명령행
 control file: ('.*') => 알 수 없는 명령 \1
 no order (\S+) waits for an answer => \1: 답을 기다리는 주문이 아닙니다
@@ -10155,10 +10157,11 @@ class Broker:
             else:
                 value = await self.orders.balance()
         except AskFailed as error:
-            log.warning("question for %s %s failed: %s", ask.what, ask.symbol, error)
+            asked = f"{ask.what} {ask.symbol}".strip()
+            log.warning("question for %s failed: %s", asked, error)
             self._refusals[ask] += isinstance(error, RequestRefused | BadData)
             if self._refusals[ask] >= REFUSALS_UNTOLD:
-                self.troubles[key] = f"no answer to: {ask.what} {ask.symbol}: {error}"
+                self.troubles[key] = f"no answer to: {asked}: {error}"
             return None
         finally:
             self.agenda.under_way.pop(ask, None)
@@ -10511,10 +10514,16 @@ class Bridge:
         known = name_of(self.engine.core, symbol)  # the balance forgets it with the last share
         return self.names.setdefault(symbol, known) if known else self.names.get(symbol, symbol)
 
-    def held(self) -> str:
-        """Return what is held, by name, with its shares."""
+    async def learn_names(self) -> None:
+        """Learn how companions name stocks: the broker names only what is held."""
+        if Path(__file__).with_name("companions").is_dir():
+            found = await work_out(self.journal.path, self.engine.core.settings, "names")
+            self.names |= found or {}
+
+    def held(self, only: str = "") -> str:
+        """Return what is held, all or `only` one stock, by name, with its shares."""
         held = self.engine.core.ledger.positions.items()
-        named = ((self.name(symbol), each.quantity) for symbol, each in held)
+        named = ((self.name(s), each.quantity) for s, each in held if only in ("", s))
         unit = "주" if self._language == "ko" else ""
         return ", ".join(f"{name} {quantity:,}{unit}" for name, quantity in named if quantity)
 
@@ -10905,8 +10914,9 @@ class Phone:
         yes = f"/yes {code}"
         named, *more = (*map(self._trader.bridge.name, said.values), "")
         does = f"{named}: {self._say(said.word.ko, said.word.en)}".removeprefix(": ")
-        if said.word.name == "flatten":
-            does += f" ({self._trader.bridge.held() or self._say('보유 없음', 'nothing is held')})"
+        if said.word.name in ("flatten", "sell"):
+            held = self._trader.bridge.held(*said.values)
+            does += f" ({held or self._say('보유 없음', 'nothing is held')})"
         if said.word.danger is Danger.CONFIRM:
             face = self._say("네, 실행합니다", "yes, do it")
             ask = self._say("60초 안에 누르십시오", "tap within 60 s")
@@ -10958,9 +10968,8 @@ class Phone:
         return Answer()
 
     async def _answer_asked(self) -> NoReturn:
-        """Learn the names that companions know; then have one question after another worked out."""
+        """Have one question after another worked out."""
         journal, settings = self._trader.journal.path, self._trader.bot
-        self._trader.bridge.names |= await work_out(journal, settings, "names") or {}
         while True:
             said, user = await self._asked.get()
             name = said.word.name
@@ -11016,8 +11025,8 @@ class Teller:
             standing["clock"] = f"this clock is {rest.clock_offset_s:.0f} s off the broker's"
         if trouble := rest.trouble:
             standing["broker"] = f"KIS cannot be reached: {trouble}"
-        if "old order list" in core.holds:
-            age_s = (now - core.list_asked_at).total_seconds()
+        age_s = (now - core.list_asked_at).total_seconds()
+        if "old order list" in core.holds and age_s > LIST_MAX_AGE_S:
             standing["list"] = f"no order list for {age_s / 60:.0f} min"  # 5 at least, see ALARMS
         standing |= {**dict(self._broker.socket.troubles()), **dict(self._of_stocks())}
         standing |= self._bridge.doors.troubles
@@ -11072,7 +11081,7 @@ class Teller:
         self._bridge.tell(
             "morning", day=f"{session.day}", mode=profile.mode, account=profile.account_tail,
             hours=f"{session.open:%H:%M}–{session.close:%H:%M}", level=ledger.level.name,
-            cash=ledger.cash_krw, order=limits.max_order_krw,
+            cash="?" if "account" in core.holds else ledger.cash_krw, order=limits.max_order_krw,
             loss=day_loss_limit(limits, core.morning_equity_krw()),
             lines=morning_lines(core, self._bridge.name),
         )  # fmt: skip
@@ -11157,7 +11166,7 @@ class Teller:
             "trades": figures["trades"], "bars": figures["bars"], "sessions": sessions,
         }))  # fmt: skip
         states = self._core.symbols.items()
-        mute = ", ".join(symbol for symbol, state in states if state.last_trade is None)
+        mute = ", ".join(self._bridge.name(s) for s, state in states if state.last_trade is None)
         if mute and self._trader.counts["Trade"]:
             lines.append(Alert("mute_line", {"what": mute}))
         if costs_off:
@@ -11284,6 +11293,7 @@ class Trader:
         """Run the loops of one day. A loop that ends by an error ends the program."""
         socket = self.broker.socket
         self.counts.clear()
+        self.silence.missing.clear()  # of the day before
         self.inbox.lost = 0
         if self.recorder:
             self.recorder.begin_day(self.clock.now())
@@ -12112,6 +12122,7 @@ async def trade(trader: Trader, one_day: bool) -> int:
     """Run a trader under signal handlers; return the exit code."""
     loop = asyncio.get_running_loop()
     run = asyncio.create_task(trader.run(one_day))
+    names = asyncio.create_task(trader.bridge.learn_names())
 
     def stop(name: str) -> None:
         trader.stop(f"{name} received")
@@ -12132,6 +12143,7 @@ async def trade(trader: Trader, one_day: bool) -> int:
     except (Exception, BaseExceptionGroup) as error:
         return _explain_failure(error)
     finally:
+        names.cancel()
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         await trader.broker.rest.close()
 

@@ -560,13 +560,18 @@ class Stage:
         self, heeds: bool = True, late: str = "", error: BaseException | None = None
     ) -> None:
         self.heeds, self.error, self.done = heeds, error, asyncio.Event()
-        self.profile, self.bridge = SimpleNamespace(simulated=True), SimpleNamespace(late=late)
+        self.profile = SimpleNamespace(simulated=True)
+        self.bridge = SimpleNamespace(late=late, learn_names=self.learn_names)
         self.heard: list[Any] = []
-        self.closed = False
+        self.closed = self.learnt = False
         self.broker = SimpleNamespace(rest=SimpleNamespace(close=self.close))
 
     async def close(self) -> None:
         self.closed = True
+
+    async def learn_names(self) -> None:
+        self.learnt = True
+        await asyncio.sleep(3600.0)
 
     async def run(self, one_day: bool) -> None:
         self.heard.append(one_day)
@@ -595,9 +600,11 @@ def test_a_signal_does_what_the_guide_says(number, heard):
 
     async def main():
         stage, before = Stage(), signal.getsignal(signal.SIGINT)
+        assert not stage.learnt
         asyncio.get_running_loop().call_later(0.01, os.kill, os.getpid(), number)
         code = await bot.trade(stage, True)
-        assert before is not None
+        assert before is not None and stage.learnt  # how companions name stocks, with no phone too
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)  # no look after the end
         return code, stage.heard, stage.closed
 
     assert asyncio.run(main()) == (0, [True, heard], True)

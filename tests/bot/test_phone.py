@@ -297,7 +297,7 @@ async def test_without_companions_a_figure_is_a_clear_sentence(tmp_path: Any, mo
 async def test_the_answer_to_a_split_names_its_stock_by_code_or_name(tmp_path: Any):
     """/levels asks for its code back, and does what it says: the answer is no part of the stock's code."""
     async with trading(tmp_path) as chat:
-        await edge.until(lambda: "005930" in chat.trader.bridge.names, 60.0)  # read by a process
+        await chat.trader.bridge.learn_names()  # by a process
         for said in ("/levels 005930=keep", "/levels 삼성전자=Keep"):
             asked = (await chat.ask(said)).text
             assert re.search(r"/yes [0-9]{6}$", asked), asked

@@ -105,7 +105,7 @@ def test_selling_wants_a_tap(action: str):
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ("sell 삼성전자", "⚠ 삼성전자: "),
+        ("sell 삼성전자", "⚠ 삼성전자: 한 종목을 모두 팝니다 (보유 없음)"),
         ("sell 하이닉스", "⚠ SK하이닉스: "),  # a part that only one has
         ("sell 삼성", "⚠ 삼성전자: "),  # two have it, one of them is traded here
         ("sell 삼성물", "⚠ 삼성물산: "),

@@ -966,7 +966,11 @@ def test_a_bot_ended_before_it_knew_the_account_reports_no_day():
 
 @pytest.mark.parametrize(
     ("path", "what"),
-    [("inquire-price", f"price {SYMBOL}"), ("psbl-order", "cash"), ("inquire-balance", "holdings")],
+    [
+        ("inquire-price", f"{SYMBOL} 현재가 조회"),
+        ("psbl-order", "계좌 조회"),
+        ("inquire-balance", "계좌 조회"),
+    ],
 )
 def test_a_question_that_is_refused_again_and_again_is_told(path, what):
     """A wrong code in the settings, a product without this service: nothing will ever be bought."""
@@ -1000,21 +1004,22 @@ def test_a_question_that_is_refused_now_and_then_is_not_told():
     assert Life().play(story) == []
 
 
-@pytest.mark.parametrize("mute", ["000660", None])
-def test_the_report_names_stocks_of_which_no_trade_came(mute):
+@pytest.mark.parametrize(("mute", "name"), [("000660", "SK하이닉스"), ("000660", ""), (None, "")])
+def test_the_report_names_stocks_of_which_no_trade_came(mute, name):
     """A registration that was acknowledged and brings nothing, or a stock that nobody trades."""
 
     async def story(life):
         if mute:
             life.sim.faults.add({"match": {"symbol": mute}, "effect": {"do": "frame_drop"}})
         trader, run = await life.begin()
+        trader.bridge.names |= {"000660": name} if name else {}
         await run
         trader.journal.close()
         return [text for text in trader.bridge.messages if "📋" in text]
 
     symbols = (SYMBOL, "000660")
     [report] = Life(start="15:27:00", symbols=symbols, density=10.0).play(story)
-    assert ("\n체결가격이 오지 않은 종목: 000660" in report) is bool(mute)
+    assert (f"\n체결가격이 오지 않은 종목: {name or mute}\n" in f"{report}\n") is bool(mute)
 
 
 def test_a_clock_set_forward_during_a_question_does_not_end_the_polls():

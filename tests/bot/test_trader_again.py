@@ -497,6 +497,55 @@ def test_each_look_shows_the_troubles_of_its_own_moment():
     assert (shown[1], troubles) == ({}, {})
 
 
+def test_a_list_that_came_just_now_is_no_old_one():
+    """Its hold ends with the next second: an evening's report told "no order list for 0 min" as trouble."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        core, shown = trader.engine.core, []
+        trader._teller._alarms = SimpleNamespace(
+            look=lambda now, standing, awake, held: shown.append(dict(standing))
+        )
+        core.hold("old order list", on=True)
+        core.note_list(trader.clock.now())
+        trader._teller.look()
+        return shown
+
+    assert parts(story) == [{}]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_morning_without_a_balance_tells_no_cash_of_zero(known):
+    """A failed question is no zero, in words either: keys of another account were told as 0 won."""
+
+    async def story(life, trader):
+        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
+        if known:
+            trader.engine.core.hold("account", on=False)
+        trader._on_feed(True, "why")
+        return [text for text in trader.bridge.messages if "매매 준비 완료" in text]
+
+    [told] = parts(story)
+    assert f"현금 {'0' if known else '?'}원" in told
+
+
+def test_what_was_silent_yesterday_is_no_trouble_of_this_morning():
+    """A trade missed at 15:14 was told at 08:37, until the feed was up: nobody trades before the open."""
+
+    async def story(life):
+        trader, run = await life.begin()
+        trader.silence.missing = {SYMBOL: "15:14:11"}
+        trader.silence._asked = {SYMBOL: bot.NEVER}
+        await life.world.until("08:30:02")
+        found = dict(trader.silence.missing), dict(trader.silence._asked)
+        await life.stop(trader, run)
+        return found
+
+    missing, asked = Life(start="08:29:50").play(story)
+    assert asked == {SYMBOL: bot.NEVER}  # the feed of the day is not up yet
+    assert missing == {}
+
+
 @pytest.mark.parametrize("row", [1, 7, 250])
 def test_what_reached_the_phone_is_noted_by_its_own_row(row):
     """A later process repeats what has no such note."""

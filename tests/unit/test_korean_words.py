@@ -78,6 +78,12 @@ def test_a_long_word_of_a_broker_is_not_searched_through():
         ("KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
         ("no connection: ClientConnectorDNSError", "인터넷에 연결되지 않습니다"),
         ("no order list for 12 min", "주문 목록을 12분 동안 받지 못했습니다"),
+        ("decided 157 s ago", "판단한 지 157초가 지나 내지 않았습니다"),
+        ("entries were stopped before it left", "보내기 전에 매수가 막힘"),
+        ("trading was interrupted before it left", "보내기 전에 거래가 멈춤"),
+        ("no answer to: orders: IGW00002: 틀림", "증권사가 계좌 조회를 거부합니다: IGW00002: 틀림"),
+        ("no answer to: orders 2026-11-20: X: y", "증권사가 계좌 조회를 거부합니다: X: y"),
+        ("no answer to: price 005930: X: y", "증권사가 005930 현재가 조회를 거부합니다: X: y"),
     ],
 )  # fmt: skip
 def test_what_the_owner_asked_for_in_vain_is_said_in_korean(english: str, korean: str):
