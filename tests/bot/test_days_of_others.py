@@ -53,6 +53,15 @@ def overnight(close, **settings):
     return bench
 
 
+def loss_beside_the_owners_stop():
+    """Return a day whose loss passed its limit after the owner had stopped entries."""
+    bench = overnight(84_000)
+    bench.command("level", level=bot.KillLevel.ENTRIES_OFF, text="mine")
+    bench.trade(72_000)
+    bench.wait(2)
+    return bench
+
+
 def test_the_day_counts_from_yesterdays_close():
     """Cost 70,000, close 84,000, now 72,000: 120,000 lost today; the limit of 50,000 acts."""
     bench = overnight(84_000)
@@ -87,11 +96,7 @@ def test_shares_that_the_owner_took_bring_no_result():
 
 def test_a_rule_tightens_whatever_is_looser():
     """The day's loss takes resting entries back also when the owner stopped entries before."""
-    bench = overnight(84_000)
-    bench.command("level", level=bot.KillLevel.ENTRIES_OFF, text="mine")
-    bench.trade(72_000)
-    bench.wait(2)
-    assert bench.ledger.level is bot.KillLevel.REDUCE_ONLY
+    assert loss_beside_the_owners_stop().ledger.level is bot.KillLevel.REDUCE_ONLY
 
 
 def test_lines_of_one_stock_are_added():
@@ -451,10 +456,7 @@ def test_a_program_that_ends_before_the_close_sees_the_ex_date(ends, base, asked
 
 def test_a_rule_gives_the_owners_own_level_back_in_the_morning():
     """He stopped entries, the day's loss took resting ones back: the next day his word holds."""
-    bench = overnight(84_000)
-    bench.command("level", level=bot.KillLevel.ENTRIES_OFF, text="mine")
-    bench.trade(72_000)
-    bench.wait(2)
+    bench = loss_beside_the_owners_stop()
     assert bench.ledger.level is bot.KillLevel.REDUCE_ONLY
     night(bench, 72_000, 72_000, 10)
     assert bench.ledger.level is bot.KillLevel.ENTRIES_OFF

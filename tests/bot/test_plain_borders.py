@@ -21,6 +21,7 @@ from test_settings import LIVE_FILE, LIVE_KEYS
 from test_trader import SYMBOL
 from test_trader_in_a_row import NO, parts, with_open_order_of_yesterday
 from test_websocket import Ear, Fake, ack, listening, taking_all, usual, wanted_in
+from troubles import suspensions_told
 
 import kis_realtime_trading as bot
 
@@ -305,15 +306,11 @@ def test_a_host_that_slept_shows_in_the_market_time_alone(slept_s):
     """The loop's own time stood still with it: stops may have been missed all the same."""
 
     async def story(life, trader):
-        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        timer = asyncio.create_task(trader._timer())
-        await asyncio.sleep(3.0)
-        life.world.clock._start += timedelta(seconds=slept_s)
-        life.world.clock._last = (-1.0, life.world.clock._start)
-        await asyncio.sleep(3.0)
-        timer.cancel()
-        await asyncio.gather(timer, return_exceptions=True)
-        return trader.counts["suspended"], trader.bridge.said["error"]
+        def slept():
+            life.world.clock._start += timedelta(seconds=slept_s)
+            life.world.clock._last = (-1.0, life.world.clock._start)
+
+        return await suspensions_told(trader, slept)
 
     suspended = slept_s > bot.SUSPENDED_S
     assert parts(story, start="09:30:00") == (suspended, suspended)

@@ -13,6 +13,7 @@ from test_calls_in_a_row import good
 from test_codec import trade_frame
 from test_trader import SYMBOL, Life
 from test_trader_in_a_row import OTHER, Noting, entry_of, let_go, parts, run_for, trader_of
+from troubles import suspensions_told
 
 import kis_realtime_trading as bot
 
@@ -293,15 +294,11 @@ def test_a_loop_that_was_blocked_shows_in_its_own_time_alone(blocked_s):
     """The clock was set back by as much meanwhile: prices and notices may have been missed all the same."""
 
     async def story(life, trader):
-        trader.feed(bot.Command("day", trader.clock.now(), SESSION))
-        timer = asyncio.create_task(trader._timer())
-        await asyncio.sleep(3.0)
-        asyncio.get_running_loop().virtual_now += blocked_s
-        life.world.clock._start -= timedelta(seconds=blocked_s)
-        await asyncio.sleep(3.0)
-        timer.cancel()
-        await asyncio.gather(timer, return_exceptions=True)
-        return trader.counts["suspended"], trader.bridge.said["error"]
+        def blocked():
+            asyncio.get_running_loop().virtual_now += blocked_s
+            life.world.clock._start -= timedelta(seconds=blocked_s)
+
+        return await suspensions_told(trader, blocked)
 
     suspended = blocked_s > bot.SUSPENDED_S
     assert parts(story, start="09:30:00") == (suspended, suspended)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,6 +126,21 @@ def live(
     rows = [row for row in rows if bot.KINDS[row.ref] != "screen"]
     lines = [(row.at[11:19], bot.say(bot.Alert(row.ref, values_of(row)), "ko")) for row in rows]
     return Told(lines, [row.ref for row in rows], ended, requests, log)
+
+
+async def suspensions_told(trader: bot.Trader, stands_still: Callable[[], None]) -> tuple[int, int]:
+    """Let something stand still between two spans of three seconds; return what the timer made of it.
+
+    How often it counted the program as suspended, and how many errors it told.
+    """
+    trader.feed(bot.Command("day", trader.clock.now(), bot.session_of(edge.DAY)))
+    timer = asyncio.create_task(trader._timer())
+    await asyncio.sleep(3.0)
+    stands_still()
+    await asyncio.sleep(3.0)
+    timer.cancel()
+    await asyncio.gather(timer, return_exceptions=True)
+    return trader.counts["suspended"], trader.bridge.said["error"]
 
 
 def values_of(row: bot.JournalRow) -> dict[str, Any]:
