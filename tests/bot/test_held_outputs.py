@@ -81,13 +81,16 @@ def test_a_stop_fires_within_a_second_while_every_output_is_held():
         await life.world.until("09:25:30")
         bot.log.removeHandler(lines)
         stuck = lines.beside.end(0.01), trader.recorder.settle(0.01), trader.bridge.telegram.sent
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         await life.stop(trader, run)
-        return strategy.fell_at, stuck, trader
+        return strategy.fell_at, stuck, trader, loop.time() - began
 
     life = Life(density=120.0, bars=falling())
     with socket.create_server(("127.0.0.1", 0)) as phone, held_file() as one, held_file() as two:
-        fell_at, stuck, trader = life.play(lambda life: story(life, phone, one, two))
+        fell_at, stuck, trader, ended_s = life.play(lambda life: story(life, phone, one, two))
     assert stuck == (False, False, 0)  # they were held indeed
+    assert 2.0 <= ended_s < 3.0  # the last words have two seconds
     [sold] = [order for order in life.orders if order["side"] == "SELL"]
     waited_s = (bot.datetime.fromisoformat(sold["time"]) - fell_at).total_seconds()
     assert 0.0 <= waited_s <= 1.0

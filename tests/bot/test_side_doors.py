@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator
 
 import edge
@@ -125,10 +124,8 @@ async def test_a_dead_host_holds_nothing_up_and_the_queue_is_bounded():
     """Words are put in at once, the oldest go; the address is in no text of the trouble."""
     doors = doors_to("http://127.0.0.1:1/secret-part")
     async with running(doors):
-        began = time.process_time()
-        for number in range(10_000):
-            doors.post(f"⛔ {number}")
-        assert time.process_time() - began < 1.0
+        posted_s = edge.quickest_s(lambda: [doors.post(f"⛔ {number}") for number in range(10_000)])
+        assert posted_s < 0.1
         await edge.until(lambda: doors.troubles)
     assert doors.waiting[0] == "⛔ 9950" and len(doors.waiting) == 50
     assert "secret-part" not in doors.troubles["webhook"] and "127" not in doors.troubles["webhook"]
@@ -153,7 +150,7 @@ async def test_without_addresses_nothing_is_kept_and_nothing_runs():
     """The usual case costs nothing."""
     doors = doors_to()
     doors.post("⛔")
-    await asyncio.wait_for(doors.run(bot.Watchdog()), 60.0)
+    edge.run_without_waiting(doors.run(bot.Watchdog()))
     assert not doors.waiting
 
 

@@ -220,6 +220,18 @@ async def test_a_refused_outbox_does_not_hold_the_goodbye():
         assert telegram.outbox == ["one"]
 
 
+def test_the_goodbye_waits_two_seconds_and_no_longer():
+    """To the tick, in virtual time: nobody sends what waits."""
+
+    async def goodbye():
+        telegram = bot.TelegramBot(bot.Secret(TOKEN), CHAT)
+        telegram.post("one")
+        await telegram.flush(2.0)
+        return telegram.outbox, asyncio.get_running_loop().time()
+
+    assert harness.run_virtual(goodbye()) == (["one"], 2.0)
+
+
 async def test_a_huge_wait_is_cut_to_ten_minutes(monkeypatch):
     """Nobody knows why Telegram says days; urgent alerts go first when it takes them again."""
     monkeypatch.setattr(bot, "LONG_PAUSE_S", 5.0)
@@ -252,8 +264,8 @@ async def test_without_a_token_nothing_is_kept_and_nothing_runs():
     telegram = bot.TelegramBot(bot.Secret(""), "")
     for _ in range(1000):
         telegram.post("x", urgent=True)
-    await asyncio.wait_for(telegram.run(), 60)
-    await asyncio.wait_for(telegram.flush(500), 60)
+    edge.run_without_waiting(telegram.run())
+    edge.run_without_waiting(telegram.flush(5))
     assert not telegram.outbox
 
 
@@ -571,14 +583,17 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
         trader = bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 200 and api.calls)
-        began = time.process_time()
-        for n in range(50):
-            trader.tell("error", what=f"number {n}")
-        assert time.process_time() - began < 1.0
-        lag = desk.clock.now() - trader.engine.core.now
+        told_s, lags = [], []
+        for _ in range(5):  # the best of them is the bot's own: a busy machine only adds
+            heard = trader.counts["Trade"]
+            await edge.until(lambda heard=heard: trader.counts["Trade"] > heard)
+            began = time.monotonic()
+            for n in range(5):
+                trader.tell("error", what=f"number {n}")
+            told_s.append(time.monotonic() - began)
+            lags.append((desk.clock.now() - trader.engine.core.now).total_seconds())
         trader.stop("enough")
-        before = time.monotonic()
-        await run
-        assert time.monotonic() - before < 30.0
+        await asyncio.wait_for(run, 600)  # how long in virtual time: test_held_outputs.py
         journal.close()
-    assert lag.total_seconds() < 1_800.0  # three seconds of real time
+    assert min(told_s) < 0.1
+    assert min(lags) < 600.0  # a second of real time
