@@ -6,6 +6,7 @@ import functools
 import gc
 import hashlib
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -40,6 +41,15 @@ warm.install()
 # Files whose tests wait for back-offs of the bot over real sockets.
 HURRIED = {"test_outbox", "test_telegram", "test_telegram_server", "test_websocket"}
 
+# Seconds that files spend waiting for programs which live in real time: they begin first, in processes of
+# their own, while the others have the processors.
+WAITING_S = {
+    "test_phone": 50, "test_page_in_a_browser": 45, "test_recorded_screen": 40, "test_command_line": 32,
+    "test_drills": 10, "test_outbox": 9, "test_setup": 9, "test_telegram": 7, "test_screen": 7,
+    "test_screen_beside": 6, "test_page": 6, "test_kiwoom_cli": 5, "test_orders_cli": 4,
+}  # fmt: skip
+MORE_THAN_CORES = 2
+
 
 def pytest_asyncio_loop_factories(config, item):
     """Choose the event loop of an asynchronous test by its file."""
@@ -50,8 +60,8 @@ def pytest_asyncio_loop_factories(config, item):
 
 @pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist where nobody installed it
 def pytest_xdist_auto_num_workers(config):
-    """Start two more than there are cores: some tests wait for sockets and processes."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Start two more than there are cores: these begin with the tests that wait."""
+    return len(os.sched_getaffinity(0)) + MORE_THAN_CORES
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -89,8 +99,33 @@ def _signals_as_they_were():
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def pytest_collection_modifyitems(items):
-    """Let a property that is tried for long take its time."""
+def dealt(items, workers):
+    """Return tests in an order whose first shares begin with the files that wait, the longest first.
+
+    Each process gets a share of the list, one after the other, and whoever ends first takes over from the
+    tail of another's: what stands at the head of a share is run there, and at once.
+    """
+    lanes = [(0, lane, []) for lane in range(max(1, min(workers - 1, MORE_THAN_CORES)))]
+    waiting = {}
+    for item in items:
+        if item.path.stem in WAITING_S:
+            waiting.setdefault(item.path.stem, []).append(item)
+    for name in sorted(waiting, key=WAITING_S.__getitem__, reverse=True):
+        so_far_s, lane, head = min(lanes)
+        lanes[lane] = (so_far_s + WAITING_S[name], lane, [*head, *waiting[name]])
+    others = iter([item for item in items if item.path.stem not in WAITING_S])
+    order = []
+    for share in range(workers):
+        count = (len(items) - len(order)) // (workers - share)
+        head = lanes[share][2] if share < len(lanes) else []
+        order += [*head, *itertools.islice(others, max(0, count - len(head)))]
+    return [*order, *others]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Let those that wait begin first, and a property that is tried for long take its time."""
+    if worker := getattr(config, "workerinput", None):
+        items[:] = dealt(items, worker["workercount"])
     for item in items:
         if PROFILE != "ci" and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.timeout(0))
