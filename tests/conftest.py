@@ -39,13 +39,13 @@ hashlib.scrypt = functools.lru_cache(maxsize=1000)(hashlib.scrypt)
 warm.install()
 
 # Files whose tests wait for back-offs of the bot over real sockets.
-HURRIED = {"test_outbox", "test_telegram", "test_telegram_server", "test_websocket"}
+HURRIED = {"test_drills", "test_outbox", "test_telegram", "test_telegram_server", "test_websocket"}
 
 # Seconds that files spend waiting for programs which live in real time: they begin first, in processes of
 # their own, while the others have the processors.
 WAITING_S = {
     "test_phone": 50, "test_page_in_a_browser": 45, "test_recorded_screen": 40, "test_command_line": 32,
-    "test_drills": 10, "test_outbox": 9, "test_setup": 9, "test_telegram": 7, "test_screen": 7,
+    "test_outbox": 9, "test_setup": 9, "test_telegram": 7, "test_screen": 7,
     "test_screen_beside": 6, "test_page": 6, "test_kiwoom_cli": 5, "test_orders_cli": 4,
 }  # fmt: skip
 MORE_THAN_CORES = 2

@@ -2255,7 +2255,12 @@ async def _trade(
     who = served.simulator.credentials
     async with websockets.connect(served.ws_url, ping_interval=None) as socket:
         await socket.send(registration(approval, "H0STCNI9", who.hts_id))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), 60))
+        answer: dict[str, Any] = {}
+        while "body" not in answer:  # a PINGPONG may stand before it
+            text = str(await asyncio.wait_for(socket.recv(), 60))
+            answer = json.loads(text)
+            if "PINGPONG" in text:
+                await socket.send(text)
         assert answer["body"]["msg_cd"] == "OPSP0000"
         headers = {"authorization": f"Bearer {token}", "appkey": who.paper_key}
         headers |= {"appsecret": who.paper_secret, "tr_id": "VTTC0012U"}

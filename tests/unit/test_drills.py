@@ -337,7 +337,7 @@ async def test_a_flood_ends_the_session(tmp_path, flood):
                 0.0,
             )
             socket.registrations = [("H0STCNT0", SYMBOL)]
-            why = await asyncio.wait_for(socket._one_session(), 20)
+            why = await asyncio.wait_for(socket._one_session(), 200)
     assert ("pings" if flood == "PINGPONG" else "closed: ") in why
 
 
