@@ -273,26 +273,17 @@ async def test_five_minutes_without_telegram_amid_fills_lose_and_double_nothing(
         telegram_server.serve(TOKEN, OWNER) as (api, url),
         edge.served(tmp_path, start="08:59:30", speed=60.0, density=30.0) as (desk, there),
     ):
-        settings = harness.make_settings(
-            desk.sim, telegram_api=url, symbols=["005930"], rest_calls_per_second=1000,
-            limits={"max_data_age_s": 100, "max_quote_age_s": 60, "losses_in_a_row": 20,
-                    "losses_in_a_row_all": 50}, exit_step_s=60,
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 60.0},
-        )  # fmt: skip
-        settings = bot.replace(
-            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
-            telegram_chat=str(OWNER),
-        )  # fmt: skip
-        journal = bot.Journal(tmp_path / "journal.sqlite3")
-        services = bot.Services(
-            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
-        )
         wishes = [
             harness.Wish(f"{hour:02d}:{minute:02d}:00", "005930", 5, plan=(0.997, 1.003))
             for hour in range(9, 15)
             for minute in range(2, 60, 2)
         ]
-        trader = bot.Trader(settings, harness.Scripted(wishes), services, harness.past_of(journal))
+        limits = {"max_data_age_s": 100, "max_quote_age_s": 60, "losses_in_a_row": 20,
+                  "losses_in_a_row_all": 50}  # fmt: skip
+        changes = {"limits": limits, "exit_step_s": 60}
+        phone = (url, TOKEN, OWNER)
+        trader = edge.with_phone(desk, there, phone, harness.Scripted(wishes), **changes)
+        journal = trader.journal
         trader.bridge.telegram.LATE_S = 0.3
         run = asyncio.create_task(trader.run(one_day=True))
         rounds = lambda: [row for row in journal.rows("alert") if row.ref == "round_closed"]  # noqa: E731

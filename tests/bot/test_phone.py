@@ -77,21 +77,10 @@ async def trading(
         edge.served(tmp_path, start=start, speed=speed, density=120.0) as (desk, there),
     ):
         api.chats.add(ALERTS)
-        settings = harness.make_settings(
-            desk.sim, telegram_api=url, symbols=[SYMBOL], language=language, bar_minutes=1,
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": speed},
-            rest_calls_per_second=1000, limits=PATIENT, **{"telegram_users": [OWNER], **changes},
+        trader = edge.with_phone(
+            desk, there, (url, TOKEN, ALERTS), harness.Scripted([]),
+            language=language, bar_minutes=1, limits=PATIENT, **{"telegram_users": [OWNER], **changes},
         )  # fmt: skip
-        settings = bot.replace(
-            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
-            telegram_chat=str(ALERTS),
-        )  # fmt: skip
-        journal = bot.Journal(tmp_path / "journal-paper-x.sqlite3")
-        services = bot.Services(
-            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path, None,
-            bot.StatusFile(tmp_path).show,
-        )  # fmt: skip
-        trader = bot.Trader(settings, harness.Scripted([]), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         try:
             await edge.until(lambda: trader.counts["Trade"] > 20)
@@ -99,7 +88,7 @@ async def trading(
         finally:
             trader.stop("enough")
             await run
-            journal.close()
+            trader.journal.close()
             monkey.undo()
 
 

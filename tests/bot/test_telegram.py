@@ -569,18 +569,7 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
         edge.served(tmp_path, start="08:59:00", speed=600.0, density=20.0) as (desk, there),
     ):
         api.open.clear()
-        settings = harness.make_settings(
-            desk.sim, telegram_api=url, symbols=["005930"], rest_calls_per_second=1000,
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 600.0},
-        )  # fmt: skip
-        settings = bot.replace(
-            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN), telegram_chat=CHAT
-        )
-        journal = bot.Journal(tmp_path / "journal.sqlite3")
-        services = bot.Services(
-            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
-        )
-        trader = bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
+        trader = edge.with_phone(desk, there, (url, TOKEN, CHAT), harness.Nothing())
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 200 and api.calls)
         told_s, lags = [], []
@@ -594,6 +583,6 @@ async def test_a_dead_telegram_does_not_delay_trading(tmp_path):
             lags.append((desk.clock.now() - trader.engine.core.now).total_seconds())
         trader.stop("enough")
         await asyncio.wait_for(run, 600)  # how long in virtual time: test_held_outputs.py
-        journal.close()
+        trader.journal.close()
     assert min(told_s) < 0.1
     assert min(lags) < 600.0  # a second of real time

@@ -295,20 +295,9 @@ async def test_stop_from_the_phone_takes_effect_within_two_seconds_while_it_trad
         telegram_server.serve(TOKEN, OWNER) as (api, url),
         edge.served(tmp_path, start="08:59:00", speed=600.0, density=5.0) as (desk, there),
     ):
-        settings = harness.make_settings(
-            desk.sim, telegram_api=url, telegram_users=[OWNER], symbols=["005930"],
-            market_clock={"unix": there.clock.unix0, "market": there.clock.start, "speed": 600.0},
-            rest_calls_per_second=1000,
-        )  # fmt: skip
-        settings = bot.replace(
-            settings, profile=desk.profile, telegram_token=bot.Secret(TOKEN),
-            telegram_chat=str(OWNER),
-        )  # fmt: skip
-        journal = bot.Journal(tmp_path / "journal.sqlite3")
-        services = bot.Services(
-            desk.clock, desk.transport, bot.connect_websocket, journal, tmp_path
+        trader = edge.with_phone(
+            desk, there, (url, TOKEN, OWNER), harness.Nothing(), telegram_users=[OWNER]
         )
-        trader = bot.Trader(settings, harness.Nothing(), services, harness.past_of(journal))
         run = asyncio.create_task(trader.run(one_day=True))
         await edge.until(lambda: trader.counts["Trade"] > 20)
         number = api.say("/stop")
@@ -318,6 +307,6 @@ async def test_stop_from_the_phone_takes_effect_within_two_seconds_while_it_trad
         assert trader.bridge.telegram.newest == number
         trader.stop("enough")
         await run
-        rows = [row.ref for row in journal.rows("phone")]
-        journal.close()
+        rows = [row.ref for row in trader.journal.rows("phone")]
+        trader.journal.close()
     assert rows == [str(number)]

@@ -122,6 +122,31 @@ async def served(
             await transport.close()
 
 
+def with_phone(
+    clients: Clients, there: simulator.Served, telegram: tuple[str, str, int | str],
+    strategy: bot.TradingStrategy, **changes: Any,
+) -> bot.Trader:  # fmt: skip
+    """Return a bot at a served simulator that tells a Bot API server: its address, token and chat.
+
+    `changes` go into the section `bot`. Whoever ends it closes its journal.
+    """
+    url, token, chat = telegram
+    clock = {"unix": there.clock.unix0, "market": there.clock.start, "speed": there.clock.speed}
+    settings = harness.make_settings(
+        clients.sim, telegram_api=url, market_clock=clock, rest_calls_per_second=1000,
+        **{"symbols": ["005930"], **changes},
+    )  # fmt: skip
+    settings = replace(
+        settings, profile=clients.profile, telegram_token=bot.Secret(token), telegram_chat=str(chat)
+    )
+    journal = bot.Journal(clients.folder / "journal-paper-x.sqlite3")
+    services = bot.Services(
+        clients.clock, clients.transport, bot.connect_websocket, journal, clients.folder, None,
+        bot.StatusFile(clients.folder).show,
+    )  # fmt: skip
+    return bot.Trader(settings, strategy, services, harness.past_of(journal))
+
+
 def desk(folder: Path, start: str = "10:05:30", day: date = DAY, **more: Any) -> Clients:
     """Return clients in virtual time, without sockets. Call it inside `harness.run_virtual`."""
     pace, hashkey = more.pop("pace", float(PLENTY)), more.pop("hashkey", False)
