@@ -7213,12 +7213,10 @@ TEXTS = {code: (korean, english) for code, _, korean, english in _TEXT_ROWS}
 KINDS = {code: how for code, how, *_ in _TEXT_ROWS}
 URGENT = frozenset(code for code, how in KINDS.items() if how == "urgent")
 # One message follows an order from sent to filled to closed; these alerts are its states.
-ORDER_STATES = frozenset(
-    {
-        "order_sent", "partly_filled", "filled", "order_cancelled", "order_refused",
-        "order_rejected", "order_lost", "round_closed",
-    }
-)  # fmt: skip
+ORDER_STATES = frozenset({
+    "order_sent", "partly_filled", "filled", "order_cancelled", "order_refused", "order_rejected",
+    "order_lost", "round_closed",
+})  # fmt: skip
 
 
 def kind_of(alert: Alert) -> str:
@@ -10506,7 +10504,7 @@ class Bridge:
         late = [row for row in self._untold if row.at >= after]
         for row in late[-TelegramBot.OUTBOX // 10 :]:
             text = say(self._named(Alert(row.ref, json.loads(row.body))), self._language)
-            mark = "늦은 알림" if self._language == "ko" else "late"
+            mark = self.telegram.late_mark
             self.telegram.post(f"[{mark} {row.at[5:16].replace('T', ' ')}] {text}", True, row.seq)
 
     def name(self, symbol: str) -> str:
