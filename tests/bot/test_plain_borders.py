@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -339,6 +340,25 @@ def test_one_day_on_a_closed_day_says_that_there_is_none():
     told = parts(story)
     assert [ref for ref, _ in told] == ["started", "closed_day", "stopped"]
     assert told[-1][1]["why"].startswith("no session now")
+
+
+@pytest.mark.parametrize("word_s", [0.0, 0.5, math.inf])
+def test_the_end_waits_for_words_that_have_not_left_two_seconds_at_most(word_s):
+    """What was told last reaches whoever it is for; an address that is dead holds nothing up."""
+
+    async def story(life, trader):
+        life.world.clock._start = edge.at("10:00:00") + timedelta(days=1)
+        life.world.clock._last = (-1.0, life.world.clock._start)
+        loop, words = asyncio.get_running_loop(), trader.bridge.doors.waiting
+        began = loop.time()
+        if word_s:
+            words.append("sold")
+        if word_s < math.inf:
+            loop.call_later(word_s, words.clear)
+        await trader.run(one_day=True)
+        return loop.time() - began
+
+    assert parts(story) == pytest.approx(min(word_s, 2.0), abs=0.1)
 
 
 def test_a_month_is_one_of_its_own_year():
