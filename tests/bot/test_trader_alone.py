@@ -9,6 +9,7 @@ import edge
 import pytest
 from test_calls_in_a_row import good
 from test_late_journal import locked
+from test_ledger import working
 from test_trader import SYMBOL, Life, wishes
 from test_trader_in_a_row import Slow, entry_of, let_go, parts, run_for, trader_of
 
@@ -252,17 +253,25 @@ def test_the_engine_has_the_first_word_on_a_call_and_the_gate_the_last():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_with_shares_the_feed_comes_before_the_warm_up_and_without_behind_it(held):
-    """Stops are watched before a strategy is warm; nothing is decided on bars that are not there."""
+@pytest.mark.parametrize("exposed", ["shares", "an order", ""])
+def test_with_shares_the_feed_comes_before_the_warm_up_and_without_behind_it(exposed):
+    """Stops are watched before a strategy is warm; nothing is decided on bars that are not there.
+
+    An order that may still give shares is as good as shares.
+    """
 
     async def story(life):
         trader = trader_of(life)
         life.wire.script["inquire-time-itemchartprice"] = [60.0]
         run, seen = asyncio.create_task(trader.run(one_day=True)), []
-        if held:
-            trader.engine.core.ledger.position(SYMBOL).quantity = 5
-            trader.engine.core.ledger.position(SYMBOL).cost = 5 * 70_000
+        ledger = trader.engine.core.ledger
+        if exposed == "shares":
+            ledger.position(SYMBOL).quantity = 5
+            ledger.position(SYMBOL).cost = 5 * 70_000
+        elif exposed:
+            ledger.apply(bot.DayOpened(edge.DAY, edge.at("08:30:00")))
+            for entry in working(trade_date=edge.DAY, at=edge.at("09:20:00")):
+                ledger.apply(entry)
         while not life.wire.of("inquire-time-itemchartprice"):
             await asyncio.sleep(1)
         await asyncio.sleep(50)
@@ -272,7 +281,7 @@ def test_with_shares_the_feed_comes_before_the_warm_up_and_without_behind_it(hel
         await life.stop(trader, run)
         return seen
 
-    assert Life(start="09:30:00").play(story) == [int(held), 1]
+    assert Life(start="09:30:00").play(story) == [int(bool(exposed)), 1]
 
 
 def test_short_pauses_of_the_machine_are_told_once_a_day_and_long_ones_each_time():
