@@ -314,11 +314,15 @@ def test_a_sell_that_an_earlier_day_left_open_holds_no_stop_back(stage):
 
 
 def test_a_market_entry_is_valued_by_the_highest_price_of_the_day(stage):
-    """Without a price the upper limit counts; 10 at 91,000 are within a million, 11 are not."""
+    """Without a price the upper limit counts; 10 at 91,000 are within a million, 11 are not.
+
+    With a price that one counts: 11 at 90,000 cannot cost more.
+    """
     stage.ledger.instruments[OURS] = bot.Instrument(
         symbol=OURS, market="KOSPI", fund=False, base_price=70_000, upper_limit=91_000,
         lower_limit=49_000, last_price=70_000, blocked="",
     )  # fmt: skip
+    assert stage.refusal(stage.write(stage.intent(quantity=11, price=90_000))) == ""
     market = {"kind": bot.OrderKind.MARKET, "price": 0}
     assert stage.refusal(stage.write(stage.intent(quantity=10, **market))) == ""
     assert "won, at most" in stage.refusal(stage.write(stage.intent(quantity=11, **market)))

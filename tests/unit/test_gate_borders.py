@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 import pytest
-from mad_engine import DAY, HELD, OURS, Stage
+from mad_engine import DAY, HELD, OURS, STRANGER, Stage
 from test_gate import sell
 
 import kis_realtime_trading as bot
@@ -181,6 +182,34 @@ def test_a_call_leaves_only_while_the_ledger_waits_for_it(stage, status):
     assert (stage.gate.refusal(changed) == "") is (status is bot.OrderStatus.REPLACE_PENDING)
 
 
+@pytest.mark.parametrize("side", bot.Side)
+@pytest.mark.parametrize("purpose", ["entry", "exit", "external", ""])
+def test_only_an_entry_buys_and_only_an_exit_sells(stage, side, purpose):
+    """And an order of the owner is never ours to send."""
+    stage.hold(OURS, 10, 1_000)
+    intent = stage.write(stage.intent(side=side, purpose=purpose))
+    meant = (purpose, side) in (("entry", bot.Side.BUY), ("exit", bot.Side.SELL))
+    assert (stage.refusal(intent) == "") is meant
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("held", [10, 0, None])
+@pytest.mark.parametrize("symbol", [OURS, STRANGER])
+def test_a_stock_is_ours_by_the_settings_or_by_shares_and_by_nothing_else(
+    stage, symbol, held, known
+):
+    """Not by a price that was once asked, nor by shares that are sold."""
+    if held is not None:
+        stage.ledger.position(symbol).quantity = held
+    if known:
+        stage.ledger.instruments[symbol] = bot.Instrument(
+            symbol=symbol, market="KOSPI", fund=False, base_price=70_000, upper_limit=91_000,
+            lower_limit=49_000, last_price=70_000, blocked="",
+        )  # fmt: skip
+    refused = stage.refusal(stage.write(stage.intent(symbol=symbol)))
+    assert ("none of ours" in refused) is (symbol == STRANGER and not held)
+
+
 OPEN = sorted(bot.OPEN_STATUSES)
 
 
@@ -189,6 +218,24 @@ def beside(stage, status, **changes):
     intent = stage.write(stage.intent(**changes), durable=False)
     stage.ledger.orders[intent.intent_id].status = status
     return intent
+
+
+@pytest.mark.parametrize("more", [Fraction(-1, 2), Fraction(0), Fraction(1, 1000), Fraction(1, 2)])
+def test_a_part_of_a_won_that_was_paid_counts_as_a_won(stage, more):
+    """Shares of a part that was sold cost a fraction: two million more fit beside a million, no more."""
+    stage.ledger.positions[HELD].cost = 1_000_000 + more
+    beside(stage, bot.OrderStatus.WORKING, quantity=10, price=100_000)
+    refused = stage.refusal(stage.write(stage.intent(quantity=10, price=100_000)))
+    assert ("won in all" in refused) is (more > 0)
+
+
+@pytest.mark.parametrize("price", [99_000, 100_000, 101_000])
+def test_a_buy_whose_price_is_another_by_now_counts_at_that(stage, price):
+    """The owner changed it at his phone: what it may cost is what it says now."""
+    other = beside(stage, bot.OrderStatus.WORKING, quantity=10, price=100_000)
+    stage.ledger.orders[other.intent_id].price = price
+    refused = stage.refusal(stage.write(stage.intent(quantity=10, price=100_000)))
+    assert ("won in all" in refused) is (price > 100_000)
 
 
 @pytest.mark.parametrize("symbol", [OURS, HELD])
