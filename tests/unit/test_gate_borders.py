@@ -155,6 +155,24 @@ def test_there_is_room_again_when_the_first_is_as_old_as_the_span(stage, count, 
     assert stage.refusal(stage.write(stage.intent(quantity=1))) == ""
 
 
+def test_the_pace_counts_however_many_left_before(stage):
+    """The sixty-fourth of a day as well as the fourth: three in a second, then the next one waits."""
+    for _ in range(20):
+        intents = [stage.write(stage.intent(quantity=1)) for _ in range(4)]
+        assert [stage.refusal(each) == "" for each in intents] == [True, True, True, False]
+        for each in intents:
+            stage.answer(each, bot.OrderEvent.NOT_SENT)
+        stage.pass_time(61.0)
+
+
+@pytest.mark.parametrize("day", ["2026-11-21", "2026-11-22", "2026-12-25"])
+def test_nothing_leaves_on_a_day_without_a_session(stage, day):
+    """Saturday, Sunday, Christmas, at ten in the morning: not even a stop."""
+    stage.clock.moment = datetime.fromisoformat(f"{day} 10:00:00+09:00")
+    for intent in (stage.intent(), sell(stage)):
+        assert "exchange" in stage.refusal(stage.write(intent))
+
+
 @pytest.mark.parametrize("action", ["cancel", "change"])
 def test_a_call_of_an_order_that_the_ledger_does_not_know_is_refused(stage, action):
     """Refused with a reason, by the same check: an error here would end the lane of calls."""
