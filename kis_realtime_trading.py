@@ -10842,8 +10842,7 @@ class Phone:
         """Do a word, once its proof is there, and return the answer."""
         if word.command == "yes":
             return self._prove(word)
-        named = read_words((word.command,))
-        known = named.word if isinstance(named, Said) else named
+        known = _WORD_OF.get(word.command)
         if known is None or "phone" not in known.doors:
             return hint_for(word.command, self._korean)
         values = [
