@@ -499,6 +499,12 @@ def wrong_setting(key: str, found: str, expected: str) -> SettingsError:
     return SettingsError([Fault(key, found, expected)])
 
 
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise SettingsError with faults, if there are some."""
+    if faults:
+        raise SettingsError(faults)
+
+
 def near_words(word: str, known: Iterable[str]) -> list[str]:
     """Return the words that somebody who typed another one may have meant, the nearest first."""
     bare = word.strip("-–—−－_ ").lower().replace("_", "-")
@@ -1372,6 +1378,7 @@ class Reading:
 
     environment: Literal["real", "paper"]
     simulated: bool  # the REST host is this machine
+    outside: bool = True  # keys may come from the environment: not those of --live
     heard: dict[str, Any] = field(default_factory=dict)  # by the last key, also what contradicts
 
 
@@ -1500,12 +1507,14 @@ class BotSettings(_Strict):
         wrong = [code for code in value if not re.fullmatch(r"[0-9A-Z]{6}|Q[0-9A-Z]{6}", code)]
         twice = [code for code, count in Counter(value).items() if count > 1]
         if wrong or twice:
-            named = [_shown(code) for code in wrong[:3]] + [f"{code} x2" for code in twice[:3]]
-            odd = ", ".join(named)
+            lost = [f"'{code:0>6}'" for code in wrong if code.isdecimal() and len(code) < 6]
+            such = ", ".join(lost) or "'005930'"
+            odd = [f"'{code}'" if len(code) < 8 else "***" for code in wrong]
             raise Unfit(
-                f"six characters each, once, in quotes, as '005930'; wrong: {odd}; see --find NAME",
-                f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930'. 잘못된 것: {odd}; --find 이름으로 찾기",
-            )  # fmt: skip
+                f"six characters each, once, in quotes, as {such}; see --find NAME",
+                f"여섯 자리 종목코드를 따옴표로 한 번씩, 예: {such}; --find 이름으로 찾기",
+                ", ".join([*odd[:3], *(f"{code} x2" for code in twice[:3])]),
+            )
         return value
 
     @field_validator("parameters")
@@ -1616,11 +1625,13 @@ class SettingsFile(_Strict):
             return value
         if name in ("prod", "ops", "vps", "vops"):
             return _host(value, cls.model_fields[name].default, environment)
-        kind = {"real": "실전", "paper": "모의투자"}[environment]
         en, ko, form = FORMS[name.rpartition("_")[2]]
-        if variable := VARIABLES.get(name):
-            en = f"{en} ({environment}), or {variable}"
-            ko = f"{kind} {ko}, 또는 환경변수 {variable}"
+        variable = VARIABLES.get(name)
+        if name in KEYS_OF[environment]:
+            kind = {"real": "실전", "paper": "모의투자"}[environment]
+            en, ko = f"{en} ({environment})", f"{kind} {ko}"
+        if variable and info.context.outside:  # type: ignore[union-attr]
+            en, ko = f"{en}, or {variable}", f"{ko}, 또는 환경변수 {variable}"
         if not value.strip():
             raise Unfit(en, ko, NOTHING)
         if variable and _is_placeholder(value):
@@ -1750,7 +1761,12 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
         loader = _Loader(text)
         data = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", ""))
+        problem = str(getattr(error, "problem", "")).removeprefix("found ")
+        where = getattr(error, "problem_mark", None)
+        if "while scanning a" in str(
+            getattr(error, "context", "")
+        ):  # a quote, a key: where it begins
+            where = error.context_mark or where  # type: ignore[union-attr]
         known = (korean for english, korean in YAML_PROBLEMS.items() if english in problem)
         found = Both(problem or "no YAML", next(known, "YAML로 읽을 수 없는 글"))
         expected = Both(
@@ -1775,14 +1791,14 @@ def model_faults(model: type[BaseModel], error: ValidationError, *prefix: str) -
         field = next((fields[part] for part in reversed(loc) if part in fields), None)
         if isinstance(cause, Unfit) and cause.part:
             path.append(cause.part)
-        shown = NOTHING if item["type"] == "missing" else _shown(item["input"])
-        found = getattr(cause, "found", "") or shown
-        if item["type"] == "extra_forbidden":
+        nothing = item["type"] == "missing" or item["input"] is None
+        found = getattr(cause, "found", "") or (NOTHING if nothing else _shown(item["input"]))
+        if item["type"] in ("extra_forbidden", "invalid_key"):
             found, expected = UNKNOWN_KEY, _place_of(str(loc[-1]), fields, ".".join(path[:-1]))
         elif isinstance(cause, ValueError) and cause.args:
             expected = cause.args[0]
         else:
-            expected = _wanted(field)
+            expected = _wanted(field, item["type"] == "dict_type", isinstance(loc[-1], int))
         faults.append(Fault(".".join(path), found, expected))
     return faults
 
@@ -1802,11 +1818,11 @@ _WANTED = {
 }  # fmt: skip
 
 
-def _wanted(field: Any) -> Both:
-    """Return what a setting has to be: its kind, its bounds, whether it may be null."""
+def _wanted(field: Any, lines: bool = False, inside: bool = False) -> Both:
+    """Return what a setting, or what is inside its list, has to be: kind, bounds, whether null."""
     example = "kis_devlp.yaml.example"
     section = (f"indented lines as in {example}", f"{example}처럼 들여 쓴 줄")
-    if field is None:
+    if field is None or lines:
         return Both(*section)
     kinds, origin = get_args(field.annotation), getattr(field.annotation, "__origin__", None)
     if origin is dict and getattr(kinds[1], "__origin__", None) is Literal:  # notify
@@ -1814,6 +1830,8 @@ def _wanted(field: Any) -> Both:
     if origin is Literal:
         known = ", ".join(map(str, kinds))
         return Both(f"one of {known}", f"{known} 중 하나")
+    if inside:
+        return Both(*_WANTED.get(kinds[0], section))
     kind = next((k for k in (origin, *kinds, field.annotation) if k in _WANTED), None)
     en, ko = _WANTED[kind] if kind else section
     for bound, english, korean in (
@@ -1827,7 +1845,7 @@ def _wanted(field: Any) -> Both:
                 en, ko = f"{en}, {english.format(shown)}", f"{ko}, {korean.format(shown)}"
     if type(None) in kinds:
         en, ko = f"{en}, or null", f"{ko}, 또는 null"
-    if field.is_required():
+    if kind and field.is_required():
         en, ko = f"{en}; there is no default on purpose", f"{ko}; 기본값이 없습니다"
     return Both(en, ko)
 
@@ -1844,6 +1862,8 @@ def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
             en, ko = (f"`{name}`", f"{name} 아래") if name else ("the left margin", "맨 왼쪽")
             return Both(f"to stand under {en}", f"{ko}에 둘 것")
     near = ", ".join(near_words(key, known))
+    for name, keys in sections.items():  # of another section with its path
+        near = near or next((f"{name}.{each}".strip(".") for each in near_words(key, keys)), "")
     if near:
         return Both(f"{near}, perhaps", f"혹시 {near}?")
     where = "kis_devlp.yaml.example" if prefix in sections else ", ".join(sorted(known)) or "none"
@@ -1883,7 +1903,7 @@ def read_settings(
     data, faults = parse_yaml(text)
     given = {key: value.strip() for key, value in environ.items() if value.strip()}
     faults += _keys_outside(data, given) if live_text is None else _live_keys(data, live_text)
-    if NO_YAML in {fault.key for fault in faults}:  # or all that it holds would be missing
+    if any(NO_YAML in fault.key for fault in faults):  # or all that it holds would be missing
         raise SettingsError(faults)
     token, chat = (given.get(key, "") for key in TELEGRAM_KEYS)
     if not re.fullmatch(r"[!-~]*", token + chat):
@@ -1898,7 +1918,7 @@ def read_settings(
     }
     if not need_bot:
         written.setdefault("bot", NO_SECTION)
-    reading = Reading(environment, is_simulated(data, environment))
+    reading = Reading(environment, is_simulated(data, environment), live_text is None)
     try:
         file = SettingsFile.model_validate(written, context=reading)
     except ValidationError as error:
@@ -1932,16 +1952,17 @@ def _keys_outside(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[
 def _live_keys(data: dict[str, Any], live_text: str) -> Iterator[Fault]:
     """Take the real keys from their own file; in the common file they are a fault."""
     keys, faults = parse_yaml(live_text)
-    yield from faults
+    yield from (fault._replace(key=f"live file: {fault.key}") for fault in faults)
     for name in ("my_app", "my_sec"):
         if (here := str(data.get(name) or "")) and not _is_placeholder(here):
             beside = Both("a real key beside the paper keys", "모의 키 옆에 실전 키가 있음")
             yield Fault(name, beside, Both("only in the live- file", "live- 파일에만"))
-    for name in keys:
-        if name not in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
+    for name, value in keys.items():
+        if name in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
+            data[name] = value
+        else:
             label = f"live file: {_named(name)}"
             yield Fault(label, UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ...")
-    data |= keys
 
 
 # --- the keys to real money -------------------------------------------------------------
@@ -2063,19 +2084,15 @@ def is_trading_day(day: date) -> bool:
 
 
 def next_trading_day(day: date, count: int = 1) -> date:
-    """Return the trading day `count` trading days after `day`."""
+    """Return the trading day `count` trading days after `day`, below 0 before it."""
+    step = 1 if count > 0 else -1
     while count:
-        day += timedelta(days=1)
-        count -= is_trading_day(day)
+        day += timedelta(days=step)
+        count -= step * is_trading_day(day)
     return day
 
 
-def previous_trading_day(day: date) -> date:
-    """Return the last trading day before `day`."""
-    day -= timedelta(days=1)
-    while not is_trading_day(day):
-        day -= timedelta(days=1)
-    return day
+previous_trading_day = functools.partial(next_trading_day, count=-1)
 
 
 USUAL_HOURS = clock_time(9), clock_time(15, 30)
@@ -11612,7 +11629,7 @@ def _run_mode(options: argparse.Namespace) -> int:
         return run_trader(settings, options)
     except SettingsError as error:  # of the strategy
         faults = of_command_line(options, error.faults)
-        raise SettingsError(placed(faults, path.read_text("utf-8"))) from None
+        raise SettingsError(placed(faults, settings_text(path))) from None
 
 
 ALONE = Both(
@@ -11656,11 +11673,8 @@ READABLE = Both("a readable UTF-8 file", "읽을 수 있는 UTF-8 파일")
 
 def find_settings(given: Path | None) -> Path:
     """Return the settings file. Raises SettingsError naming the places looked at."""
-    if given:
-        places = [given]
-    else:
-        folders = Path.cwd(), Path(os.path.expanduser("~/KIS/config"))
-        places = [folder / SETTINGS_NAME for folder in folders]
+    folders = Path.cwd(), Path(os.path.expanduser("~/KIS/config"))
+    places = [given] if given else [folder / SETTINGS_NAME for folder in folders]
     for place in places:
         if place.is_file():
             return place
@@ -11678,9 +11692,8 @@ def settings_text(file: Path) -> str:
     try:
         with file.open(encoding="utf-8-sig") as handle:  # Windows puts a mark first
             return handle.read(MAX_SETTINGS_BYTES + 1)
-    except UnicodeDecodeError as error:
-        at = error.start
-        found = Both(f"no UTF-8, from byte {at} on", f"UTF-8이 아님({at}번째 바이트부터)")
+    except UnicodeDecodeError:
+        found = Both("no UTF-8", "UTF-8이 아님(메모장: 다른 이름으로 저장, 인코딩 UTF-8)")
     except OSError as error:
         found = system_words(error)
     raise wrong_setting(str(file), found, READABLE)
@@ -11702,12 +11715,10 @@ def load_settings(
     try:
         settings = read_settings(text, environ, environment, need_bot=need_bot)
     except SettingsError as error:  # what else there is to mend is told in the same round
-        also = strategy_faults(options, data.get("bot"))
-        faults = [*error.faults, *placed(also, text)]
+        faults = [*error.faults, *placed(strategy_faults(options, data.get("bot")), text)]
     if data and not is_simulated(data, environment):
         faults += open_files(path, path.parent / ".env", Path.cwd() / ".env")
-    if faults:
-        raise SettingsError(sorted(faults, key=lambda fault: fault.line or math.inf))
+    refuse(sorted(faults, key=lambda fault: fault.line or math.inf))
     return as_asked(settings, options), path
 
 
@@ -11735,8 +11746,8 @@ def load_live_settings(options: argparse.Namespace) -> Settings:
         live = options.credentials = Path(os.environ["CREDENTIALS_DIRECTORY"]) / "live-keys.yaml"
     if live is None or not live.is_file():
         name = Both(f"a file {LIVE_FILE_PREFIX}NAME.yaml", f"{LIVE_FILE_PREFIX}이름.yaml 파일")
-        raise wrong_setting("--credentials", str(live or NOTHING), name)
-    refuse_open_files(path, live)
+        raise wrong_setting("--credentials", str(live) if live else NOTHING, name)
+    refuse(open_files(path, live))
     return as_asked(
         read_settings(settings_text(path), os.environ, "real", settings_text(live)), options
     )
@@ -11757,8 +11768,7 @@ def run_live(options: argparse.Namespace, transport: Transport | None = None) ->
     with contextlib.suppress(OSError, ValueError, TypeError):  # none, or nothing of ours
         acknowledged = dict(json.loads(file.read_text()))
     name, now = options.credentials.name, datetime.now(KST)
-    if faults := live_faults(settings, options.live, name, acknowledged, build_hash(), now):
-        raise SettingsError(faults)
+    refuse(live_faults(settings, options.live, name, acknowledged, build_hash(), now))
     return run_trader(settings, options, transport)
 
 
@@ -11828,7 +11838,7 @@ def strategy_faults(options: argparse.Namespace, section: Any) -> Sequence[Fault
     """Return what is wrong with the strategy of a section `bot`, as far as one can be read."""
     if not isinstance(section, dict):
         return ()
-    name, parameters = section.get("strategy", "breakout"), section.get("parameters") or {}
+    name, parameters = section.get("strategy") or "breakout", section.get("parameters") or {}
     try:
         if isinstance(parameters, dict):
             load_strategy(options.strategy or str(name), parameters)
@@ -11872,13 +11882,13 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
             f"{'' if class_name else 'FILE.py:CLASS, '}a class derived from TradingStrategy{named}",
             f"{'' if class_name else '파일.py:클래스, '}TradingStrategy를 상속한 클래스{named}",
         )
+        expected = Both(there or "FILE.py:CLASS", there or "파일.py:클래스")
+        name = f"{file}:{class_name}"
         found = Both(
-            f"{class_name or 'no class'} in {file}",
-            f"{file} 안의 {class_name}" if class_name else f"{file}: 클래스 이름이 없음",
+            f"{name} is no TradingStrategy", f"{name}은(는) TradingStrategy를 상속하지 않음"
         )
         raise wrong_setting("bot.strategy", found, expected)
-    if wrong := list(_wrong_methods(kind)):
-        raise SettingsError(wrong)
+    refuse(list(_wrong_methods(kind)))
     return kind
 
 
@@ -11905,8 +11915,7 @@ def _wrong_methods(kind: type[TradingStrategy]) -> Iterator[Fault]:
 def state_folder(options: argparse.Namespace, bot: BotSettings | None) -> Path:
     """Return the folder for journal, token and lock, for a bot made with owner-only rights."""
     given = options.state or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    usual = bot.state_dir if bot else BotSettings.model_fields["state_dir"].default
-    folder = Path(given or usual)
+    folder = Path(given or (bot or NO_SECTION).state_dir)
     if bot:  # who only reads makes none: a mistyped folder would be there the next time
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
@@ -11996,8 +12005,7 @@ def start_up(
     folder = state_folder(options, bot)
     path = journal_path(folder, profile)
     if not profile.simulated:
-        refuse_open_files(folder, path)
-        refuse_strange_folder(folder)
+        refuse([*open_files(folder, path), *strange_folder(folder)])
     # 3. One process for the account; the terminal is given back when all else has ended.
     screen = ScreenBeside(folder, options)
     last.callback(screen.end)
@@ -12065,34 +12073,32 @@ def start_recorder(
     return recorder
 
 
-def refuse_open_files(*paths: Path) -> None:
-    """Refuse files and folders that others than their owner may read."""
-    if faults := open_files(*paths):
-        raise SettingsError(faults)
-
-
 def open_files(*paths: Path) -> list[Fault]:
     """Return a fault for each file and folder that others than its owner may read."""
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in paths if path.exists()}
     return [
         Fault(str(path), Both(f"mode {mode:o}", f"권한 {mode:o}"), f"chmod go-rwx {path}")
-        for path, mode in modes.items()
-        if mode & 0o077
+        for path in dict.fromkeys(paths)
+        if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077
     ]
 
 
-def refuse_strange_folder(folder: Path) -> None:
-    """Refuse a state folder that others own, or could put another in the place of."""
+def strange_folder(folder: Path) -> list[Fault]:
+    """Return what is wrong with a state folder that others own, or could put another in place of."""
     faults, place = [], folder.resolve()
     if place.stat().st_uid != os.geteuid():
-        faults.append(Fault(str(folder), "owned by another user", "a folder of your own"))
+        found = Both("owned by another user", "다른 사용자의 폴더")
+        faults.append(Fault(str(folder), found, Both("a folder of your own", "자기 소유의 폴더")))
     for parent in place.parents:
         mode = parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            found = f"under {parent}, where everybody may rename it"
-            faults.append(Fault(str(folder), found, f"chmod o-w {parent}, or another folder"))
-    if faults:
-        raise SettingsError(faults)
+            found = Both(
+                f"everybody may rename it in {parent}", f"{parent}에서는 누구나 이름을 바꿈"
+            )
+            mend = Both(
+                f"chmod o-w {parent}, or another folder", f"chmod o-w {parent}, 또는 다른 폴더"
+            )
+            faults.append(Fault(str(folder), found, mend))
+    return faults
 
 
 def interrupt_endless_strategy(look_s: float = 5.0) -> None:

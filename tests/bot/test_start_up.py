@@ -125,9 +125,9 @@ def test_a_state_folder_of_another_user_is_refused(tmp_path, monkeypatch, by, re
     monkeypatch.setattr(bot.os, "geteuid", lambda: owner + by)
     if refused:
         with pytest.raises(bot.SettingsError, match="another user"):
-            bot.refuse_strange_folder(tmp_path)
+            bot.refuse(bot.strange_folder(tmp_path))
     else:
-        bot.refuse_strange_folder(tmp_path)
+        bot.refuse(bot.strange_folder(tmp_path))
 
 
 def test_a_lock_that_others_hold_in_any_way_is_not_shared(tmp_path):

@@ -284,13 +284,13 @@ def test_a_state_folder_that_others_could_replace_is_refused(tmp_path):
     """Under a folder that all may write anybody may put another folder in its place; /tmp is fine."""
     folder = tmp_path / "open" / "state"
     folder.mkdir(parents=True)
-    bot.refuse_strange_folder(folder)
+    bot.refuse(bot.strange_folder(folder))
     folder.parent.chmod(0o777)
     with pytest.raises(bot.SettingsError) as error:
-        bot.refuse_strange_folder(folder)
+        bot.refuse(bot.strange_folder(folder))
     assert "everybody may rename" in str(error.value.faults[0])
     folder.parent.chmod(0o1777)
-    bot.refuse_strange_folder(folder)
+    bot.refuse(bot.strange_folder(folder))
 
 
 async def test_frames_that_wait_are_bounded_in_characters():

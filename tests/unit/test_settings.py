@@ -462,7 +462,7 @@ FOUND = {
     "bot.bar_minutes": (17, "정수, 1 이상, 60 이하"), "bot.entry_timeout_s": (18, "1 이상"),
     "bot.last_entry": (19, "시각"), "bot.flat_at": (20, "15:29"), "bot.funds": (21, "여섯 자리"),
     "bot.hashkey": (22, "true 또는 false"), "bot.market_clock.market": (24, "시간대"),
-    "bot.telegram_users.0": (25, "목록"), "bot.on_stop": (26, "cancel, keep"),
+    "bot.telegram_users.0": (25, "→ 정수"), "bot.on_stop": (26, "cancel, keep"),
     "bot.parameters.risk_krw": (27, "50,000"), "bot.limits.max_symbol_krw": (30, "한 종목 한도를 넘는"),
     "bot.limits.max_total_krw": (31, "정수"), "bot.limits.max_order_per_minute": (33, "혹시 max_orders_per_minute"),
     "bot.limits.losses_in_a_row": (35, "1 이상"),
@@ -518,6 +518,105 @@ def test_a_contradiction_with_a_faulty_value_is_not_told():
     }
 
 
+def with_lines(text, *pairs):
+    """Return a text with parts replaced, each of which stands in it once."""
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+IN_BOT = "  symbols: ['005930', '000660']\n"
+# name -> file, key, the whole line in Korean, in English (after the key and its line)
+TRIED = {
+    "zeros lost": (with_lines(FILE, (IN_BOT, "  symbols: [5930, 660]\n")), "bot.symbols",
+        "'5930', '660' → 여섯 자리 종목코드를 따옴표로 한 번씩, 예: '005930', '000660'; --find 이름으로 찾기",
+        "found '5930', '660', expected six characters each, once, in quotes, as '005930', '000660'; see --find NAME"),
+    "quotes missing": (with_lines(FILE, (IN_BOT, "  symbols: 005930, 000660\n")), "bot.symbols",
+        "'005930, 000660' → 목록, 예: [a, b], 1개 이상, 20개 이하; 기본값이 없습니다",
+        "found '005930, 000660', expected a list as [a, b], at least 1, at most 20; there is no default on purpose"),
+    "a limit outside its section": (with_bot(["max_position: 3"]), "bot.max_position",
+        "모르는 항목 → 혹시 bot.limits.max_positions?", "found an unknown key, expected bot.limits.max_positions, perhaps"),
+    "a number for a key": (with_bot(["7: x"]), "bot.7",
+        "모르는 항목 → kis_devlp.yaml.example에 있는 항목", "found an unknown key, expected one of the keys of kis_devlp.yaml.example"),
+    "nothing behind the colon": (with_bot(["parameters:"]), "bot.parameters",
+        "비어 있음 → kis_devlp.yaml.example처럼 들여 쓴 줄", "found nothing, expected indented lines as in kis_devlp.yaml.example"),
+    "a word for a person": (with_bot(["telegram_users: [me]"]), "bot.telegram_users.0",
+        "'me' → 정수", "found 'me', expected a whole number"),
+    "a list of rings": (with_bot(["notify: [fill]"]), "bot.notify",
+        "목록 (8자) → kis_devlp.yaml.example처럼 들여 쓴 줄",
+        "found a list of 8 characters, expected indented lines as in kis_devlp.yaml.example"),
+    "a list for the section": (FILE.partition("bot:")[0] + "bot:\n  - x\n", "bot",
+        "목록 (5자) → kis_devlp.yaml.example처럼 들여 쓴 줄",
+        "found a list of 5 characters, expected indented lines as in kis_devlp.yaml.example"),
+    "another language": (FILE.replace("bot:", "봇:"), "봇",
+        "모르는 항목 → kis_devlp.yaml.example에 있는 항목", "found an unknown key, expected one of the keys of kis_devlp.yaml.example"),
+    "flat after the last order": (with_bot(["flat_at: 15:31"]), "bot.flat_at",
+        "'15:31' → 15:29 이전; 15:30이 지나면 주문을 받지 않습니다", "found '15:31', expected not after 15:29: no order is taken after 15:30"),
+    "the other host": (with_lines(FILE, (bot.PAPER_REST, bot.REAL_REST + "/")), "vps",
+        "다른 쪽(실전/모의)의 주소 → https://openapivts.koreainvestment.com:29443 (모의)",
+        "found the host of the other environment, expected https://openapivts.koreainvestment.com:29443 (paper)"),
+    "no key": (with_lines(FILE, (f'"{PAPER_KEY}"', "")), "paper_app",
+        "비어 있음 → 모의투자 앱키(36자), 또는 환경변수 KIS_APP_KEY_VIRTUAL",
+        "found nothing, expected the app key (paper), or KIS_APP_KEY_VIRTUAL"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_usual_mistake_is_told_in_words_that_mend_it(name):
+    """Each in both languages, whole: what stands there, what to write instead."""
+    text, key, korean, english = TRIED[name]
+    fault = faults(text)[key]
+    assert fault.said("ko").partition(": ")[2] == korean
+    assert fault.said("en").partition(": ")[2] == english
+    head = f"{key.removesuffix('.0').rpartition('.')[2]}:"
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if line.strip().startswith(head)]
+    assert fault.line == lines[0]
+
+
+def test_limits_and_times_that_contradict_in_a_chain_are_told_in_one_round():
+    """What is told already is still held against the next; parameters with limits that are faulty."""
+    lines = [line for line in FILE.splitlines(True) if "_krw:" not in line]
+    limits = ("max_order_krw: 3_000_000", "max_symbol_krw: 2_000_000", "max_total_krw: 1_000_000",
+              "max_daily_loss_krw: 900_000", "max_orders_per_minute: 9", "max_orders_per_day: 8")  # fmt: skip
+    text = "".join(lines) + "".join(f"    {line}\n" for line in limits)
+    text += "  parameters: {risk_krw: 900_001, first_bar_minutes: 380}\n"
+    text += "  last_entry: 15:20\n  flat_at: 15:19\n"
+    assert set(faults(text)) == {
+        "bot.limits.max_symbol_krw", "bot.limits.max_total_krw", "bot.limits.max_orders_per_day",
+        "bot.parameters.risk_krw", "bot.last_entry", "bot.flat_at",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["symbols", "mode", "funds", "my_prod", "max_order_krw", "vps"])
+@pytest.mark.parametrize("secret", ["00765432-01", PAPER_KEY, PAPER_SECRET[:60]])
+def test_an_account_or_a_key_in_a_wrong_place_is_not_quoted(place, secret):
+    """Also an account that is not written where it belongs, which nobody could know as one."""
+    lines = [line for line in FILE.splitlines(True) if f"{place}:" not in line]
+    value = f"['{secret}']" if place in ("symbols", "funds") else f"'{secret}'"
+    if place in ("my_prod", "vps"):
+        text = f"{place}: {value}\n" + "".join(lines)
+    elif place == "max_order_krw":
+        text = "".join(lines) + f"    {place}: {value}\n"
+    else:
+        text = "".join(lines) + f"  {place}: {value}\n"
+    told = [fault for key, fault in faults(text).items() if key.endswith(place)]
+    assert len(told) == 1
+    for language in ("ko", "en"):
+        assert secret[:8] not in told[0].said(language)
+
+
+def test_the_live_file_has_its_own_name_in_a_fault():
+    """Two files were read: which of them is no YAML, and which key of it is unknown, once."""
+    with pytest.raises(bot.SettingsError) as caught:
+        bot.read_settings(LIVE_FILE, {}, "real", "my_app: 'x\n")
+    assert [fault.key for fault in caught.value.faults] == ["live file: (file)"]
+    with pytest.raises(bot.SettingsError) as caught:
+        bot.read_settings(LIVE_FILE, {}, "real", "colour: red\n")
+    assert [fault.key for fault in caught.value.faults] == ["live file: colour", "my_app", "my_sec"]
+    assert not any("KIS_APP" in str(fault) for fault in caught.value.faults)
+
+
 # --- YAML -------------------------------------------------------------------------------
 
 
@@ -570,6 +669,7 @@ def test_aliases_that_multiply_do_not_explode():
     ("old", "new", "line", "korean"),
     [
         ('my_htsid: "trader1"', 'my_htsid: "trader1', 14, "따옴표"),
+        ('my_htsid: "trader1"', "my_htsid trader1", 11, "콜론(:)이 없음"),
         ('my_htsid: "trader1"', '\tmy_htsid: "trader1"', 11, "탭"),
         ('my_htsid: "trader1"', "my_htsid: trader1: x", 11, "콜론(:)이 둘"),
         ('my_htsid: "trader1"', "my_htsid: @trader1", 11, "따옴표로 묶지 않은 기호"),
