@@ -1762,11 +1762,8 @@ def parse_yaml(text: str) -> tuple[dict[str, Any], list[Fault]]:
         data = loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = str(getattr(error, "problem", "")).removeprefix("found ")
-        where = getattr(error, "problem_mark", None)
-        if "while scanning a" in str(
-            getattr(error, "context", "")
-        ):  # a quote, a key: where it begins
-            where = error.context_mark or where  # type: ignore[union-attr]
+        begins = "while scanning a" in str(getattr(error, "context", ""))  # a quote, or a key
+        where = getattr(error, "context_mark" if begins else "problem_mark", None)
         known = (korean for english, korean in YAML_PROBLEMS.items() if english in problem)
         found = Both(problem or "no YAML", next(known, "YAML로 읽을 수 없는 글"))
         expected = Both(
@@ -1852,18 +1849,15 @@ def _wanted(field: Any, lines: bool = False, inside: bool = False) -> Both:
 
 def _place_of(key: str, known: Iterable[str], prefix: str) -> Both:
     """Return what to write in place of a key that nobody knows there."""
-    sections = {
-        "": SettingsFile.model_fields,
-        "bot": BotSettings.model_fields,
-        "bot.limits": Limits.model_fields,
-    }
-    for name, keys in sections.items():
-        if key in keys and name != prefix:
+    sections: dict[str, Any] = {"": SettingsFile, "bot": BotSettings, "bot.limits": Limits}
+    for name, model in sections.items():
+        if key in model.model_fields and name != prefix:
             en, ko = (f"`{name}`", f"{name} 아래") if name else ("the left margin", "맨 왼쪽")
             return Both(f"to stand under {en}", f"{ko}에 둘 것")
     near = ", ".join(near_words(key, known))
-    for name, keys in sections.items():  # of another section with its path
-        near = near or next((f"{name}.{each}".strip(".") for each in near_words(key, keys)), "")
+    for name, model in sections.items():  # of another section with its path
+        words = near_words(key, model.model_fields)
+        near = near or next((f"{name}.{each}".strip(".") for each in words), "")
     if near:
         return Both(f"{near}, perhaps", f"혹시 {near}?")
     where = "kis_devlp.yaml.example" if prefix in sections else ", ".join(sorted(known)) or "none"
@@ -1961,8 +1955,9 @@ def _live_keys(data: dict[str, Any], live_text: str) -> Iterator[Fault]:
         if name in ("my_app", "my_sec", "my_acct_stock", "my_prod", "my_htsid"):
             data[name] = value
         else:
-            label = f"live file: {_named(name)}"
-            yield Fault(label, UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ...")
+            yield Fault(
+                f"live file: {_named(name)}", UNKNOWN_KEY, "my_app, my_sec, my_acct_stock ..."
+            )
 
 
 # --- the keys to real money -------------------------------------------------------------
@@ -11836,8 +11831,7 @@ def load_strategy(name: str, parameters: Mapping[str, Any]) -> TradingStrategy:
 
 def strategy_faults(options: argparse.Namespace, section: Any) -> Sequence[Fault]:
     """Return what is wrong with the strategy of a section `bot`, as far as one can be read."""
-    if not isinstance(section, dict):
-        return ()
+    section = section if isinstance(section, dict) else {}
     name, parameters = section.get("strategy") or "breakout", section.get("parameters") or {}
     try:
         if isinstance(parameters, dict):
