@@ -20,7 +20,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "ledger": ("장부", "ledger"), "refusal": ("내지 않은 주문", "refusal"), "hold": ("보류", "hold"),
     "command": ("지시", "command"), "feed": ("시세 연결", "feed"), "instrument": ("종목 정보", "instrument"),
     "bar": ("봉", "bar"), "day": ("하루", "day"), "status": ("거래 상태", "status"), "clock": ("시계", "clock"),
-    "stray": ("주인 없는 응답", "stray answer"),
+    "stray": ("주인 없는 응답", "stray answer"), "phone": ("휴대폰", "phone"), "told": ("전달됨", "told"),
 }  # fmt: skip
 WORDS: dict[str, tuple[str, str]] = {
     "event": ("", ""), "outcome": ("", ""),  # what happened stands first, by itself
@@ -46,6 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "gross": ("매도차익", "gross"), "fees": ("수수료", "fees"), "taxes": ("세금", "taxes"),
     "bars": ("봉", "bars"), "trades": ("시세 체결", "trades"), "positions": ("보유", "held"),
     "equity": ("평가금액", "equity"), "halted": ("거래정지", "halted"), "back_s": ("되돌아간 초", "back s"),
+    "gap": ("체결 빠짐", "trades missed"), "waits": ("잔고 확인을 기다림", "waits for the account"),
 }  # fmt: skip
 ORDER = {key: at for at, key in enumerate(WORDS)}  # of what is said of a row
 VALUES: dict[str, str] = {
@@ -68,7 +69,7 @@ SILENT = frozenset({
 })  # fmt: skip
 COMMAND_WORDS = {
     "start": "시작", "restarted": "다시 시작", "day": "하루 시작", "feed up": "시세 연결", "feed down": "시세 끊김",
-    "stop": "매매 종료", "level": "매매 단계", "resolve": "결과 불명 주문의 답", "hold": "보류 시작", "release": "보류 해제",
+    "stop": "매매 종료", "level": "매매 단계", "resolve": "결과 불명 주문의 답", "hold": "보류 시작", "release": "보류 사유 해소",
 }  # fmt: skip
 WHOLE_DAY = frozenset({"day", "instrument", "feed", "hold", "status"})  # where False says something
 
@@ -92,6 +93,14 @@ def in_words(
             return with_names(said.replace("\n", " · ").replace("· • ", "· "), names)
         except (KeyError, ValueError, IndexError, TypeError):  # of an earlier version, or foreign
             pass
+    if kind == "phone" and isinstance(data.get("arguments"), list):
+        said = [
+            f"/{data.get('command')}",
+            *(names.get(each, str(each)) for each in map(str, data["arguments"])),
+        ]
+        return f"{' '.join(said)} · {'user' if language == 'en' else '사용자'} {data.get('user')}"[
+            :MOST_TEXT
+        ]
     if orders is not None and kind in ("intent", "decision", "refusal") and data.get("symbol"):
         orders[ref] = str(data["symbol"])
     symbol = (orders or {}).get(ref, ref)

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import kis_realtime_trading as bot
-from companions import control, journal_view, report_view, why
+from companions import control, journal_view, report_view, row_words, why
 from companions.options import build_parser
 
 BOT = Path(bot.__file__)
@@ -95,6 +95,27 @@ def test_a_changed_row_is_named(made, tmp_path):
     made.journal._db.execute("UPDATE rows SET body = replace(body, '70000', '70010')")
     with pytest.raises(bot.JournalError, match="is not what was written"):
         journal_view.show_journal(options(tmp_path, "--journal"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "ref", "data", "korean", "english"),
+    [
+        ("phone", "7", {"user": 4242, "command": "sell", "arguments": ["005380"]},
+         "/sell 현대차 · 사용자 4242", "/sell 현대차 · user 4242"),
+        ("phone", "8", {"user": 4242, "command": "notify", "arguments": ["entry", "off"]},
+         "/notify entry off · 사용자 4242", "/notify entry off · user 4242"),
+        ("ledger", "", {"day": "2026-11-20", "waits": True},
+         "날짜 2026-11-20 · 잔고 확인을 기다림 예", "day 2026-11-20 · waits for the account yes"),
+        ("command", "release", {"text": "calendar"},
+         "보류 사유 해소 · 내용 증권사가 오늘을 휴장으로 표시함", "release · text calendar"),
+    ],
+)  # fmt: skip
+def test_rows_of_the_phone_and_of_a_morning_are_told_in_words(kind, ref, data, korean, english):
+    """They stood there as `phone  command sell · user 4,242` and `waits 예`."""
+    names = {"005380": "현대차"}
+    assert row_words.in_words(kind, ref, data, "ko", names) == korean
+    assert row_words.in_words(kind, ref, data, "en", names) == english
+    assert row_words.kind_word("phone", "ko") == "휴대폰"
 
 
 def test_a_pager_that_goes_leaves_no_trace(made, tmp_path):
