@@ -455,7 +455,8 @@ class Check:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         if socket.refused:
-            raise bot.RequestRefused("", "; ".join(socket.refused.values()))
+            code, _, text = "; ".join(socket.refused.values()).partition(" ")
+            raise bot.RequestRefused(code, text)
         return Both("trades and order notices registered", "체결가와 체결통보를 등록했습니다")
 
     # --- the phone ---
@@ -528,7 +529,8 @@ async def check_set_up(options: argparse.Namespace, transport: bot.Transport | N
     else:
         settings, path = bot.load_settings(options, environment, need_bot=False)
     redactor = bot.Redactor(bot.all_secrets(settings))
-    bot.set_up_logging(redactor, sys.stderr, logging.WARNING)
+    level = logging.WARNING if options.verbose else logging.CRITICAL  # the list says it itself
+    bot.set_up_logging(redactor, sys.stderr, level)
     door = transport or bot.AiohttpTransport()
     check = Check(settings, options, door)
     tail = settings.profile.account_tail

@@ -231,7 +231,10 @@ def chart(asked: Asked) -> dict[str, str]:
     days = min(asked.number(1, at=1), 20)
     photo = phone_pictures.of_stock(asked.journal, asked.fees, asked.language, code, days)
     if not photo:
-        text = asked.say(f"{code}: 아직 봉이 없습니다", f"{code}: no bars yet")
+        text = asked.say(
+            f"{code}: 그런 종목이나 주문이 없거나, 아직 봉이 없습니다",
+            f"{code}: no such stock or order, or no bars yet",
+        )
         return {"text": text}
     name = names_of(asked.journal.parent).get(code, "")
     return {"text": f"{name} {code}".strip(), "photo": base64.b64encode(photo).decode()}

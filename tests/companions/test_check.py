@@ -133,6 +133,7 @@ async def test_what_fails_is_named_with_what_to_do_by_its_cause(home, capsys, na
     board = await checked(home, capsys, served, changes)
     assert (board.code, board.marks("✗")) == (bot.EXIT_FAILED, [failing])
     assert advice in board.out
+    assert "no code" not in board.out and "kisbot:" not in board.out  # the list says it, once
     left_out = {"token": set(ALL[5:10]), "account": {"limits"}, "approval": {"websocket"}}
     assert {step for _, step, _ in board.lines} | {failing} == set(ALL) - left_out.get(
         failing, set()

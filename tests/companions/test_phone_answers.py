@@ -118,6 +118,8 @@ def test_a_stock_or_order_that_is_not_there_is_said(journal: Path):
     """No trace, no silence."""
     assert "없습니다" in phone_answers.answer(journal, "ko", FEES, ["why", "999"])["text"]
     assert "없습니다" in phone_answers.answer(journal, "ko", FEES, ["chart", "카카오"])["text"]
+    told = phone_answers.answer(journal, "ko", FEES, ["chart", "0000099999"])["text"]
+    assert told.startswith("0000099999: 그런 종목이나 주문이 없거나")
 
 
 def test_korean_letters_are_drawn_as_letters():
