@@ -4522,7 +4522,7 @@ class DayFacts:
     def sent_since(self, moment: datetime) -> int:
         """Return how many orders of ours were decided since a moment, also before a restart.
 
-        One decided at a time yet to come, before the clock was set back, is not recent.
+        One decided at a time yet to come, by a wrong clock of before a restart, is not recent.
         """
         count = 0
         for order in reversed(self.ledger.orders.values()):
@@ -4596,16 +4596,9 @@ class Core(DayFacts):
     def phase(self) -> Phase:
         return self.session.phase(self.now) if self.session else Phase.CLOSED
 
-    def move_to(self, now: datetime) -> bool:
-        """Set the time. Ignore steps back of up to 2 s; follow a larger one and return True."""
-        back_s = (self.now - now).total_seconds()
-        if back_s <= 0.0:
-            self.now = now
-        elif back_s > CLOCK_TOLERANCE_S:  # the host's clock was set back
-            self.now = now
-            self.record("clock", "", back_s=round(back_s))
-            self.reconciler.ages.begin_anew(now)
-        return back_s > CLOCK_TOLERANCE_S
+    def move_to(self, now: datetime) -> None:
+        """Set the time. Before the first day the clock may be set; in a day none goes back."""
+        self.now = max(self.now, now) if self.session else now
 
     def record(self, kind: str, ref: str, value: Any = None, /, **data: Any) -> None:
         """Add a journal row, of one value or of several with names."""
@@ -4822,8 +4815,7 @@ class Agenda:
                 continue
             last, took_s = self._asked_at.get(what), self._took_s.get(what, 0.0)
             span = max(span, min(2 * took_s, took_s + POLL_IDLE_S))  # the rest is for others
-            passed = (now - last).total_seconds() if last else math.inf
-            left = span - passed if passed >= 0.0 else 0.0  # the clock may be set back
+            left = span - (now - last).total_seconds() if last else 0.0
             pause = min(pause, left)
             if left <= 0:
                 self.want(Ask(what), now)
@@ -5330,11 +5322,6 @@ class ExitDesk:
             if state.exit:
                 state.exit.unsent = 0
 
-    def hurry(self, state: SymbolState) -> None:
-        """Wait no longer for a moment of a clock that was set back."""
-        if state.exit:
-            state.exit.next_at = self._core.now
-
     def resume(self, state: SymbolState) -> None:
         """Go on with an exit that was under way, as strong as its order was."""
         position, symbol = state.view.position, state.view.symbol
@@ -5355,7 +5342,7 @@ class ExitDesk:
             return  # a number of another day means another order today
         gone = nothing_left(order.note)
         pause = (GONE_PAUSES if gone else CANCEL_PAUSES).after(order.cancel_tries)
-        if order.cancel_tries and 0 <= (core.now - order.since).total_seconds() < pause:
+        if order.cancel_tries and (core.now - order.since).total_seconds() < pause:
             return
         if gone and core.list_asked_at <= order.since:
             return  # filled or gone, says the broker: only a list of later can say that it is not
@@ -5497,7 +5484,7 @@ class AccountDesk:
 
     def note_first(self, seen: Balance, asked_at: datetime) -> None:
         """Keep the first balance of a day until a list of later confirms it."""
-        if self._first is None or asked_at < self._first.asked_at:  # a clock that was set back
+        if self._first is None or asked_at < self._first.asked_at:  # one overtook another
             self._first = Known(seen, asked_at)
 
     def wants_list(self) -> bool:
@@ -5689,8 +5676,7 @@ class BrokerDesk:
         if intent.purpose != "exit":
             return True
         key, now = (intent.symbol, note.partition(" ")[0]), self._core.now
-        last = self._told.get(key, NEVER)
-        if last <= now < last + timedelta(hours=1):
+        if now < self._told.get(key, NEVER) + timedelta(hours=1):
             return False
         self._told[key] = now
         return True
@@ -6005,8 +5991,8 @@ class CommandDesk:
         elif command.name in self._owners:
             self._owners[command.name](command.text)
         elif command.name in ("hold", "release"):
-            if command.text == "clock" and command.name == "hold":
-                self._core.clock_doubted = True
+            if command.text == "clock":  # before and after a step forward
+                self._core.clock_doubted |= command.name == "hold"
                 self._core.reconciler.ages.begin_anew(self._core.now)
             self._core.hold(command.text, on=command.name == "hold")
         else:
@@ -6449,12 +6435,7 @@ class Engine:
         if core.now <= event.now < self._next_second:
             core.now = event.now
             return  # nearly always: within the second that was worked already
-        if core.move_to(event.now):
-            self._next_second = event.now
-            for state in core.symbols.values():
-                state.price_due = NEVER
-                self.entries.give_up_waiting(state, "the clock was set back")
-                self.exits.hurry(state)
+        core.move_to(event.now)
         if event.now < self._next_second or core.session is None:
             return
         self._next_second = event.now + timedelta(seconds=1)
@@ -6467,7 +6448,7 @@ class Engine:
         alive = core.ledger.open_orders()
         for order in alive:
             age = (core.now - order.intent.at).total_seconds()
-            old = flat or late or not -CLOCK_TOLERANCE_S <= age < core.settings.entry_timeout_s
+            old = flat or late or age >= core.settings.entry_timeout_s
             if order.intent.purpose == "entry" and old:
                 self.exits.cancel(order)
         if self.entries.paced:  # what was asked so soon after may not show them yet
@@ -6577,25 +6558,44 @@ def _plain(value: Any) -> Any:
 # touches the world. Never knows: the broker, what a decision means.
 
 log = logging.getLogger("kisbot")
+STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # both count a sleep of the machine
 DISK_ANSWERS_WITHIN_S = 0.5  # one that takes longer for its fsync (1 to 30 ms) is not waited for
 
 
 class MarketClock:
-    """Market time (aware, KST). A simulated server may run faster; the anchor says how.
+    """Market time (aware, KST): a moment and the steady time since; it never goes back in a day.
 
-    Sessions, bars and decisions use it. Time-outs and pacing use the event loop's own time.
+    Whoever sets the host's clock moves nothing here: `correct` follows it once the broker's Date
+    agrees. Sessions, bars and decisions use market time, time-outs and pacing the loop's own. A
+    simulated server may run faster; the anchor says how.
     """
 
     def __init__(self, anchor: ClockAnchor | None = None) -> None:
-        self._anchor = anchor
-        self.speed = anchor.speed if anchor else 1.0
+        self._anchor, self.speed = anchor, anchor.speed if anchor else 1.0
+        in_s = anchor.unix - time.time() if anchor else 0.0  # it stands still until then
+        self.set(anchor.market if anchor else self.host(), in_s)
 
     def now(self) -> datetime:
-        anchor = self._anchor
-        if anchor is None:
-            return datetime.now(KST)
-        passed = max(0.0, time.time() - anchor.unix)
-        return anchor.market + timedelta(seconds=passed * anchor.speed)
+        passed_s = max(0.0, self._steady_s() - self._since_s)
+        return self._base + timedelta(seconds=passed_s * self._rate)
+
+    def host(self) -> datetime:
+        """Return the time of the host's clock, which may be set; a simulated server has ours."""
+        return datetime.now(KST) if self._anchor is None else self.now()
+
+    def set(self, moment: datetime, in_s: float = 0.0) -> None:
+        """Go on from a moment that is now, or so many seconds ahead; before the first day."""
+        self._base, self._since_s, self._rate = moment, self._steady_s() + in_s, self.speed
+
+    def correct(self, moment: datetime) -> None:
+        """Step forward to a moment; ahead of it, run at half speed until it is reached."""
+        now = self.now()
+        self.set(max(now, moment))
+        if (now - moment).total_seconds() > CLOCK_TOLERANCE_S:
+            self._rate /= 2
+
+    def _steady_s(self) -> float:
+        return time.clock_gettime(STEADY)
 
     async def sleep(self, market_seconds: float) -> None:
         await asyncio.sleep(max(0.0, market_seconds) / self.speed)
@@ -7400,7 +7400,7 @@ no entry (\S+) rests at the broker: nothing is cancelled => \1: 취소할 미체
 '(.+)' is neither `absent` nor the number of a free order => \1: absent나, 다른 주문에 쓰이지 않은 주문번호를 적으십시오
 (\S+): a wrong total of the day came; (\d+) trades were dropped => \1: 실시간 누적 거래량이 잘못 와서 체결 \2건을 버렸습니다
 this clock is (-?\d+) s off the broker's => 이 컴퓨터의 시계가 증권사와 \1초 다릅니다
-this clock says (.+): waiting for the right time => 이 컴퓨터의 시계가 \1입니다. 시계가 맞을 때까지 기다립니다
+this clock says (.+): waiting for that of KIS => 이 컴퓨터의 시계가 \1입니다. 증권사의 시각을 확인할 때까지 기다립니다
 (\w+_url) does not take what is sent => \1 주소가 받지 않습니다
 another program reads this bot's messages => 다른 프로그램이 텔레그램 봇의 메시지를 읽습니다. 토큰이 샜을 수 있습니다
 Telegram refuses us => 텔레그램이 거부합니다
@@ -8108,7 +8108,7 @@ class Rest:
     def __init__(self, profile: Profile, transport: Transport, calls_per_second: float) -> None:
         self._profile, self._transport = profile, transport
         self.governor = Governor(calls_per_second)
-        self.clock_offset_s = 0.0  # server minus ours, from the Date header
+        self.clock_offset_s = 0.0  # Date header minus the host's clock, 0 where they agree
         self.clock_off = False
         self.answered_s = -math.inf  # loop time of the last answer to anything
         self.trouble = ""  # why nothing usable comes, "" after an answer in JSON
@@ -8162,9 +8162,10 @@ class Rest:
             seen = parsedate_to_datetime(text)
             seen = seen if seen.tzinfo else seen.replace(tzinfo=UTC)  # a Date is in GMT (rule)
             late_s = seen.timestamp() - time.time()
-            self.clock_offset_s = late_s if late_s > 0 else min(0.0, late_s + took_s)
+            offset_s = late_s if late_s > 0 else min(0.0, late_s + took_s)
             most = CLOCK_OFF_S / 2 if self.clock_off else CLOCK_OFF_S  # whole seconds waver
-            self.clock_off = abs(self.clock_offset_s) > most
+            self.clock_off = abs(offset_s) > most
+            self.clock_offset_s = offset_s if self.clock_off else 0.0
 
 
 class KISClient:
@@ -9671,6 +9672,7 @@ class Gate:
         self.decided: dict[str, float] = {}  # intent id -> steady time of its durable row
         self.left: dict[str, float] = {}  # intent id -> steady time when it left
         self.too_fast = False  # the last refusal was one of pace: there will be room in seconds
+        self.doubts: Callable[[], bool] = lambda: False  # whether the clock may be wrong
 
     def expect(self, intent: OrderIntent) -> None:
         """Hear that the row of an intent was written by this process."""
@@ -9807,6 +9809,8 @@ def gate_pause(gate: Gate, call: OrderCall) -> str:
     intent = call.intent
     if intent.purpose == "exit":
         return ""
+    if gate.doubts():
+        return "the clock is in doubt"
     most = gate.limits.max_quote_age_s
     waited_s = (gate.clock.now() - intent.at).total_seconds()
     steady_s = gate.steady() - gate.decided.get(intent.intent_id, -math.inf)
@@ -10219,49 +10223,49 @@ LATE_MOST_S = 300.0  # then the program ends: what it would still learn, a new o
 
 
 class ClockDoubt:
-    """Whether our clock may be believed: steady time tells a jump, the broker's Date the rest.
+    """Whether market time may be believed: the host's clock and the broker's Date are its witnesses.
 
-    Prices go on being judged meanwhile; nothing is sold or ended by a time that may be wrong.
+    Where both agree it follows them. Where they differ it goes on by steady time, and is good if it
+    agreed with both before and does with the broker. Prices go on being judged in doubt; nothing is
+    sold or ended by a time that may be wrong.
     """
 
-    FAR_S = 600.0  # a clock so far off may mean another day
-
-    def __init__(self, clock: MarketClock, rest: Rest, real: bool, newest: datetime) -> None:
+    def __init__(self, clock: MarketClock, rest: Rest, real: bool) -> None:
         self._clock, self._rest, self._real = clock, rest, real
-        self._seen: tuple[datetime, float] | None = None
-        self._jumped_s = -math.inf  # loop time
-        self._newest = newest  # of the journal: it was not written in the future
+        self._settled = self._agreed = False
+        self._ahead_s, self._jumped_s = math.nan, -math.inf  # host less loop time; loop time
 
-    def doubts(self, now: datetime) -> bool:
-        """Tell whether the clock differs from the broker's, or jumped and no answer confirmed it."""
-        if not self._real:
+    def doubts(self) -> bool:
+        """Correct the clock by what host and broker agree on; tell whether it is in doubt."""
+        if not self._real or self._rest.answered_s == -math.inf:
             return False
-        steady_s, before = asyncio.get_running_loop().time(), self._seen
-        self._seen = now, steady_s
-        if before:
-            moved_s = (now - before[0]).total_seconds() / self._clock.speed
-            if abs(moved_s - (steady_s - before[1])) > CLOCK_TOLERANCE_S:
-                self._jumped_s = steady_s
-        return self._rest.clock_off or self._rest.answered_s < self._jumped_s
-
-    def far(self) -> bool:
-        """Tell whether even the day may be another one."""
-        doubted, rest = self.doubts(self._clock.now()), self._rest
-        near = rest.answered_s >= self._jumped_s and abs(rest.clock_offset_s) < self.FAR_S
-        return doubted and not near
+        host, steady_s = self._clock.host(), asyncio.get_running_loop().time()
+        ahead_s = host.timestamp() / self._clock.speed - steady_s
+        if abs(ahead_s - self._ahead_s) > CLOCK_TOLERANCE_S:
+            self._jumped_s = steady_s  # set, or the machine slept
+        self._ahead_s = ahead_s
+        if self._rest.answered_s < self._jumped_s:
+            return True
+        if not self._rest.clock_off:
+            self._agreed = True
+            self._clock.correct(host)
+        behind_s = (host - self._clock.now()).total_seconds() + self._rest.clock_offset_s
+        return not self._agreed or abs(behind_s) > CLOCK_OFF_S
 
     async def astray(self) -> str:
-        """Return why no day may begin yet; "" when the clock is sane. Asks the broker when in doubt."""
-        now = self._clock.now()
-        strange = now.year not in CLOSED_DAYS
-        if not (self.far() or strange or now < self._newest):
+        """Set the clock before the first day; return why none may begin yet, "" when it may."""
+        if not self._real or self._settled:
             return ""
         with contextlib.suppress(NotSent, NoAnswer):
             await self._rest.have_answered()
-            if not (self.far() or strange):
-                self._newest = now  # the broker's clock agrees with ours
-                return ""
-        return f"this clock says {now:%Y-%m-%d %H:%M}: waiting for the right time"
+            self._clock.set(self._clock.host() + timedelta(seconds=self._rest.clock_offset_s))
+            self._settled = self._clock.now().year in CLOSED_DAYS
+        now = self._clock.now()
+        return (
+            ""
+            if self._settled
+            else f"this clock says {now:%Y-%m-%d %H:%M}: waiting for that of KIS"
+        )
 
 
 class Bridge:
@@ -10295,7 +10299,6 @@ class Bridge:
         self.calls: asyncio.PriorityQueue[tuple[int, int, OrderCall]] = asyncio.PriorityQueue()
         self.under_way: OrderCall | None = None  # the call that is being made
         self._redact = self.engine.core.clean = Redactor(all_secrets(settings))
-        self.doubts: Callable[[datetime], bool] = lambda now: False  # of our clock
         self._ticket = itertools.count()
         self._unwritten: deque[tuple[list[tuple[str, str, Any]], datetime, Callable[[], None]]]
         self._unwritten = deque()  # rows, their time, what rests on them
@@ -10311,7 +10314,7 @@ class Bridge:
     def handle(self, event: Event) -> None:
         """Give the engine an event, recorded, and carry out what it wants."""
         known = "clock" in self.engine.core.holds
-        if isinstance(event, TimeEvent) and not known and self.doubts(event.now):
+        if isinstance(event, TimeEvent) and not known and self.gate.doubts():
             # before anything is done by this time
             self.handle(Command("hold", event.now, text="clock"))
             self._want(Ask("cash"))  # its answer confirms the clock, or does not
@@ -11027,10 +11030,10 @@ class Teller:
         """Show the alarms what is wrong now, and tell what they decide."""
         core, now, standing = self._core, self._bridge.clock.now(), dict(self._broker.troubles)
         recorder, inbox, rest = self._bridge.recorder, self._trader.inbox, self._broker.rest
-        off = self._trader.doubt.doubts(now)
+        off = self._trader.doubt.doubts()
         if off is not ("clock" in core.holds):
             self._bridge.feed(Command("hold" if off else "release", now, text="clock"))
-        if off and rest.clock_off:
+        if rest.clock_off and self._trader.bot.market_clock is None:
             standing["clock"] = f"this clock is {rest.clock_offset_s:.0f} s off the broker's"
         if trouble := rest.trouble:
             standing["broker"] = f"KIS cannot be reached: {trouble}"
@@ -11219,9 +11222,9 @@ class Trader:
         self._why, self._show = "the day is over", services.show_status
         self._bad_frame_logged_s = self._next_wall_second_s = -math.inf
         self._bars_before = 0  # bars closed before this day
-        self._journal_end, newest = past.end, datetime.fromisoformat(past.end or f"{EPOCH}")
-        self.doubt = ClockDoubt(self.clock, self.broker.rest, self.bot.market_clock is None, newest)
-        self.bridge.doubts = self.doubt.doubts
+        self._journal_end = past.end
+        self.doubt = ClockDoubt(self.clock, self.broker.rest, self.bot.market_clock is None)
+        self.bridge.gate.doubts = self.doubt.doubts
         self.broker.agenda.is_held = lambda symbol: symbol in self.engine.core.occupied()
         self.broker.orders.matters = self.engine.core.matters
         self._busy_since: dict[str, float] = {}  # loop time at which a call or question began
@@ -11478,10 +11481,7 @@ class Trader:
 
     async def _until_day_over(self, session: Session) -> None:
         """Wait for the end of the day or a stop."""
-        end = session.close + timedelta(seconds=90)
-        while not self._stop.is_set() and (self.doubt.far() or self.clock.now() < end):
-            await self._wait_until(min(end, self.clock.now() + timedelta(seconds=10)))
-            await self._pause(0.1)
+        await self._wait_until(session.close + timedelta(seconds=90))
         ledger, last = self.engine.core.ledger, session.close + END_AFTER_CLOSE
         while ledger.open_orders() and self.clock.now() < last and not self._stop.is_set():
             await self._wait_until(self.clock.now() + timedelta(seconds=1))

@@ -100,7 +100,7 @@ def wishes(*times, **more):
 
 @pytest.mark.parametrize("environment", ["paper", "real"])
 def test_everything_is_known_before_the_feed_begins(environment):
-    """Token, calendar (real), prices, past bars, orders, account, cash; then the session."""
+    """The time, token, calendar (real), prices, past bars, orders, account, cash; then the session."""
 
     async def story(life):
         trader, run = await life.begin(wishes("09:19:01"))
@@ -110,7 +110,8 @@ def test_everything_is_known_before_the_feed_begins(environment):
 
     life = Life(environment=environment, symbols=("005930", "000660"))
     life.play(story)
-    names = life.names()
+    time_is, *names = life.names()
+    assert time_is == "inquire-price"  # whatever answers bears the broker's Date
     first = [names.index(name) for name in (
         "tokenP", "inquire-price", "inquire-daily-ccld", "inquire-balance", "inquire-psbl-order",
         "Approval")]  # fmt: skip
@@ -721,14 +722,22 @@ def test_a_clock_that_is_off_holds_entries(off, held):
 
 
 class Wrong(bot.MarketClock):
-    """The clock of a host that is off by some seconds."""
+    """The bot's own clock on a host whose clock is off by some seconds, and that may have slept."""
 
     def __init__(self, right):
-        super().__init__(None)
-        self.right, self.off_s = right, 0
+        self.right, self.off_s, self.slept_s = right, 0, 0
+        self.speed, self._anchor, self._base = right.speed, None, None
 
     def now(self):
-        return self.right.now() + timedelta(seconds=self.off_s)
+        if self._base is None:  # a loop runs from now on
+            self.set(self.host())
+        return super().now()
+
+    def host(self):
+        return self.right.now() + timedelta(seconds=self.off_s + self.slept_s)
+
+    def _steady_s(self):
+        return asyncio.get_running_loop().time() + self.slept_s
 
 
 def test_a_host_s_clock_that_is_set_back_does_not_end_the_questions():
@@ -737,9 +746,11 @@ def test_a_host_s_clock_that_is_set_back_does_not_end_the_questions():
     async def story(life):
         right = life.world.clock
         life.world.clock = wrong = Wrong(right)
+        life.world.network = dated = Dated(life.network, 0)
+        dated.connect = life.network.connect
         trader, run = await life.begin()
         await asyncio.sleep(120)
-        wrong.off_s, seen = -3600, len(life.requests)
+        wrong.off_s, dated.off, seen = -3600, 3600, len(life.requests)
         await asyncio.sleep(120)
         await life.stop(trader, run)
         return life.names()[seen:]
@@ -780,22 +791,28 @@ def test_an_exit_whose_answer_was_lost_is_found_by_a_clock_that_is_off(off_s, en
 
 @pytest.mark.parametrize("hours", [9, -9])
 def test_a_host_that_starts_with_a_wrong_clock_trades_the_day_once_it_is_right(hours):
-    """The clock of a restarted machine may be nine hours off until it hears of the right time."""
+    """The clock of a restarted machine may be nine hours off until it hears of the right time.
+
+    The day begins by the broker's Date, with stops and without entries until both agree.
+    """
 
     async def story(life):
         right = life.world.clock
         life.world.clock = wrong = Wrong(right)
+        life.world.network = dated = Dated(life.network, -hours * 3600)
+        dated.connect = life.network.connect
         wrong.off_s = hours * 3600
-        trader = life.world.make_trader(wishes("09:23:00"))
+        trader = life.world.make_trader(wishes("09:20:30", "09:23:00"))
         run = asyncio.create_task(trader.run())
-        await asyncio.sleep(60)
-        assert not life.requests
-        wrong.off_s = 0
+        await asyncio.sleep(110)
+        during = list(trader.engine.core.holds), trader.engine.core.phase
+        wrong.off_s = dated.off = 0
         await life.world.until("09:24:00")
         await life.stop(trader, run)
+        return during
 
     life = Life()
-    life.play(story)
+    assert life.play(story) == (["clock"], bot.Phase.CONTINUOUS)
     assert [order["time"][11:16] for order in life.orders] == ["09:23"]
 
 
@@ -1255,7 +1272,7 @@ def test_a_network_that_is_dead_in_the_morning_costs_no_fill_of_the_day_before(m
     ("start", "day"), [("16:00:00", edge.DAY), ("10:00:00", date(2026, 11, 21))]
 )
 def test_one_day_ends_at_once_when_there_is_none(start, day):
-    """After the close, on a Saturday: said with the next session, no request."""
+    """After the close, on a Saturday: said with the next session; the broker is asked for the time."""
     world = harness.World(edge.config(day=day), start=start)
 
     async def main():
@@ -1266,7 +1283,7 @@ def test_one_day_ends_at_once_when_there_is_none(start, day):
 
     try:
         messages = harness.run_virtual(main())
-        assert not world.network.sim.books()["requests"]
+        assert sum(world.network.sim.books()["requests"].values()) == 1
     finally:
         world.close()
     assert any("2026-11-23 09:00" in text for text in messages)

@@ -125,7 +125,7 @@ def test_a_clock_in_doubt_is_held_once_while_the_doubt_lasts():
 
     async def story(life, trader):
         doubted = True
-        trader.bridge.doubts = lambda now: doubted
+        trader.bridge.gate.doubts = lambda: doubted
         trader.feed(bot.Command("day", trader.clock.now(), SESSION))
         for _ in range(5):
             trader.bridge.handle(bot.TimeEvent(trader.clock.now()))
@@ -549,19 +549,3 @@ def test_a_call_under_way_has_the_time_of_a_call_before_the_day_ends(simulated):
         return loop.time() - began
 
     assert parts(story) == pytest.approx(1.5 if simulated else bot.TOTAL_TIMEOUT_S)
-
-
-@pytest.mark.parametrize("error", [bot.NoAnswer("nothing came"), bot.NotSent("no route"), None])
-def test_only_an_answer_of_the_broker_confirms_a_clock_of_before_the_journal(error):
-    """Without one no day begins: the journal was perhaps written by the right clock."""
-
-    async def story(life, trader):
-        newest = trader.clock.now() + timedelta(hours=3)
-        doubt = bot.ClockDoubt(trader.clock, trader.broker.rest, True, newest)
-        if error:
-            life.wire.script["inquire-price"] = [error] * 50
-        first = await doubt.astray()
-        life.wire.script.clear()
-        return bool(first), await doubt.astray()
-
-    assert parts(story, start="09:30:00") == (error is not None, "")

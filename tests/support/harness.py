@@ -164,7 +164,6 @@ class VirtualClock(bot.MarketClock):
     """Market time that follows the loop's virtual time, one to one or faster."""
 
     def __init__(self, start: datetime, speed: float = 1.0) -> None:
-        super().__init__(None)
         self._start, self.speed = start, speed
         self._last = (0.0, start)  # the moment asked for last; it is asked for many times
 
@@ -173,6 +172,11 @@ class VirtualClock(bot.MarketClock):
         if at != self._last[0]:
             self._last = (at, self._start + timedelta(seconds=at * self.speed))
         return self._last[1]
+
+    host = now
+
+    def set(self, moment: datetime, in_s: float = 0.0) -> None:
+        """Stay as it is: it is never wrong."""
 
 
 class SimulatedNetwork:

@@ -675,11 +675,11 @@ class Walk:
         self.word("release", text=bot.JOURNAL_LATE)
 
     def _do_clock(self, symbol: str) -> None:
-        """The clock is doubted, or set back."""
+        """The clock is doubted, or stepped forward."""
         if self.pick.random() < 0.5:
             self.word(self.pick.choice(("hold", "release")), text="clock")
         else:
-            self.now -= timedelta(seconds=self.pick.choice((1, 30)))
+            self.now += timedelta(seconds=self.pick.choice((1, 30)))
             self.feed(bot.TimeEvent(self.now))
 
     def _do_restart(self, symbol: str) -> None:

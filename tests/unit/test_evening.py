@@ -4,7 +4,7 @@ import itertools
 from datetime import datetime, timedelta
 
 import pytest
-from test_engine import DAY, OTHER, SYMBOL, Bench, alerts, asks, calls, instrument, records, wish
+from test_engine import DAY, OTHER, SYMBOL, Bench, alerts, asks, calls, records
 
 import kis_realtime_trading as bot
 
@@ -62,28 +62,6 @@ def test_the_close_of_what_is_held_is_kept_once_it_is_known_or_time_is_up(now, d
                 assert (rows, alerts(done)) == ([], [])
             wanted = looked and late and not sure and now < 80
             assert asks(done) == ([bot.Ask("price", SYMBOL)] if wanted else [])
-
-
-@pytest.mark.parametrize("back_s", [60, 3_600])
-def test_a_wish_that_waits_for_its_price_ends_when_the_clock_is_set_back(back_s):
-    """How long it waited nobody can say: it is given up, and its price sends nothing."""
-    bench = Bench().start()
-    bench.strategy.wishes = [wish()]
-    bench.trade(70_000)
-    bench.at("10:05:00")
-    bench.trade(70_000)
-    assert bench.state.waiting
-    bench.now -= timedelta(seconds=back_s)
-    [row] = records(bench.feed(bot.TimeEvent(bench.now)), "refusal")
-    assert (row.data["code"], bench.state.waiting) == ("NO_QUOTE", None)
-    assert calls(bench.seen(instrument())) == []
-    bench.wait(6)
-    bench.trade(70_000)
-    bench.engine.entries.consider(
-        bench.state, wish("next")
-    )  # the next one waits by the clock again
-    assert bench.state.waiting.signal == "next"
-    assert [row.data["code"] for row in records(bench.wait(12), "refusal")] == ["NO_QUOTE"]
 
 
 def test_only_lists_asked_a_minute_after_the_close_end_the_day_s_orders():

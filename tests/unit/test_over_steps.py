@@ -398,35 +398,6 @@ def test_an_exit_stays_as_long_as_its_entry_may_still_fill():
     assert (call.intent.side, call.intent.quantity) == (SELL, 6)
 
 
-# --- the clock was set back ---
-
-
-def test_after_a_clock_set_back_seconds_are_worked_prices_asked_and_cancels_sent():
-    """None of them waits for a time that lies an hour ahead; an entry of then goes: how old is it?"""
-    bench = Bench(entry_timeout_s=600).start()
-    bench.hold_shares(far_plan())
-    bench.wait(30)
-    order = resting(bench, symbol=OTHER)
-    bench.trade(70_000, ts=bench.now - timedelta(hours=1))  # the clock was an hour ahead
-    bench.wait(11)
-    assert bench.state.price_due > bench.now
-    bench.now -= timedelta(minutes=59)
-    actions = bench.feed(bot.TimeEvent(bench.now)) + bench.wait(15)
-    assert bot.Ask("price", SYMBOL) in asks(actions)
-    assert [call.intent for call in calls(actions, "cancel")] == [order.intent]
-
-
-def test_a_refused_cancel_is_tried_again_after_a_clock_set_back():
-    """Its pause is counted from a moment that lies an hour ahead now: it is over."""
-    bench = Bench(entry_timeout_s=600).start()
-    order = resting(bench)
-    bench.command("level", level=bot.KillLevel.REDUCE_ONLY, text="owner")
-    [first] = calls(bench.wait(1), "cancel")
-    bench.answer(first, bot.Outcome.REFUSED)
-    bench.now -= timedelta(minutes=10)
-    assert [call.intent for call in calls(bench.wait(5), "cancel")] == [order.intent]
-
-
 # --- what counts towards a limit ---
 
 

@@ -79,13 +79,15 @@ _PATTERNS = {
 # The places that may: kind -> owner (function or method, qualified) -> reason.
 SEAMS: dict[str, dict[str, str]] = {
     "wall clock": {
-        "MarketClock.now": "the one market clock; a virtual day hands in another",
+        "MarketClock.__init__": "where a simulated server's time begins",
+        "MarketClock.host": "the clock that people and NTP set: a witness; a virtual day hands in another",
         "Rest._look_at_clock": "our own clock is what is compared with the server's Date",
         "TelegramBot._hear": "the age of a message by Telegram's date; an old one never acts",
         "acknowledge": "a person signs before any trading; the signature carries its hour",
         "run_live": "the age of that signature, asked before any trading",
     },
     "monotonic clock": {
+        "MarketClock._steady_s": "the one market clock; a virtual day hands in another",
         "Inbox.put": "stamps a frame for the measure of delay; decides nothing",
         "StatusFile.__init__": "how long the program runs, for the status; decides nothing",
         "StatusFile.show": "how long the program runs, for the status; decides nothing",
