@@ -2210,14 +2210,14 @@ def settlement_year(day: date) -> int:
 
 
 def sell_tax(amount_krw: int, instrument_market: str, fund: bool, day: date) -> int:
-    """Return the tax on a sell order with this filled amount so far; each part cut to the won.
+    """Return the tax on what a sell order filled, by settlement year (rule); each part cut to the won.
 
     Rates are those of the year in which it settles; ETF and ETN pay none (rule).
     >>> sell_tax(1_234_567, "KOSPI", False, date(2026, 11, 20))   # 617 + 1,851
     2468
     """
     if fund:
-        return 0
+        return 0  # ETF and ETN pay none (rule)
     rates = SELL_TAX[settlement_year(day)]
     transaction, rural = rates.get(instrument_market, rates["KOSPI"])
     return amount_krw * transaction // 100_000 + amount_krw * rural // 100_000
