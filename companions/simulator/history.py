@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -54,9 +55,9 @@ class Bar:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DayPlan:
-    """The intended course of one stock on one day."""
+    """The intended course of one stock on one day; a plan equals itself only."""
 
     base: int  # previous close
     minutes: tuple[Bar, ...]  # continuous trading, one per minute; volume 0 = no trade
@@ -98,9 +99,9 @@ class History:
             return self._days[key].close
         if key not in self._closes:
             listing = self.listings[code]
-            price = listing.anchor * math.exp(listing.volatility * _level(self._dice, code, day))
-            price *= math.prod(e.price for e in self._ex_days if e.symbol == code and e.day <= day)
-            self._closes[key] = max(floor_tick(round(price), listing.etf), 1)
+            ex_days = (e.price for e in self._ex_days if e.symbol == code and e.day <= day)
+            factor = math.prod(ex_days, start=Fraction(1))
+            self._closes[key] = _invented_close(self._dice, listing, day, factor)
         return self._closes[key]
 
     def base(self, code: str, day: date) -> int:
@@ -117,6 +118,15 @@ class History:
             ends = (self.base(code, day), self.close(code, day))
             self._days[key] = _invented_day(self._dice, self.listings[code], day, ends)
         return self._days[key]
+
+    def extremes(self, code: str, days: tuple[date, ...]) -> tuple[int, date, int, date]:
+        """Return the high of some trading days in a row, newest first, its day, the low, its day.
+
+        The last of the days only gives the base price of the one after it.
+        """
+        if not self._ex_days and code not in self._bars and not self._recorded:
+            return _invented_extremes(self._dice, self.listings[code], days)
+        return _extremes_of([(self.daily(code, day), day) for day in days[:-1]])
 
     def record(self, code: str, day: date, minutes: list[tuple[str, Bar]], close: int) -> None:
         """Keep what really happened on a simulated day, for the days after it."""
@@ -160,22 +170,27 @@ class History:
         """Return (HHMMSS, bar) of a past day, oldest first, minutes without trade left out."""
         if (code, day) in self._recorded:
             return self._recorded[code, day]
-        plan, session = self.plan(code, day), self._calendar.session(day)
-        rows: list[tuple[str, Bar]] = []
-        for index, bar in enumerate(plan.minutes):
-            volume = bar.volume + (plan.opening[1] if index == 0 else 0)
-            if volume:
-                second = session.open + 60 * index
-                rows.append((hms_of(second), replace(bar, volume=volume)))
-        price, volume = plan.closing
-        rows.append((hms_of(session.close), Bar(price, price, price, price, volume)))
-        for _, bar in rows:
-            bar.value = (bar.open + bar.high + bar.low + bar.close) * bar.volume // 4
-        return rows
+        session = self._calendar.session(day)
+        return list(_rows_of(self.plan(code, day), session.open, session.close))
 
 
 # What a seed invents is the same in every simulator of a process: tests make hundreds of them.
 OCTAVES = 9
+
+
+@lru_cache(maxsize=400)
+def _rows_of(plan: DayPlan, opens: int, closes: int) -> tuple[tuple[str, Bar], ...]:
+    """Return (HHMMSS, bar) of the minutes of a plan; the bars are not to be changed."""
+    rows: list[tuple[str, Bar]] = []
+    for index, bar in enumerate(plan.minutes):
+        volume = bar.volume + (plan.opening[1] if index == 0 else 0)
+        if volume:
+            rows.append((hms_of(opens + 60 * index), replace(bar, volume=volume)))
+    price, volume = plan.closing
+    rows.append((hms_of(closes), Bar(price, price, price, price, volume)))
+    for _, bar in rows:
+        bar.value = (bar.open + bar.high + bar.low + bar.close) * bar.volume // 4
+    return tuple(rows)
 
 
 @lru_cache(maxsize=65_536)
@@ -195,6 +210,29 @@ def _level(dice: Dice, code: str, day: date) -> float:
             left += (_node(dice, code, octave, cell + 1) - left) * offset / (1 << octave)
         total += 0.5 * math.sqrt(1 << octave) * left
     return total
+
+
+def _invented_close(dice: Dice, listing: Listing, day: date, factor: Fraction | int = 1) -> int:
+    price = listing.anchor * math.exp(listing.volatility * _level(dice, listing.code, day)) * factor
+    return max(floor_tick(round(price), listing.etf), 1)
+
+
+@lru_cache(maxsize=256)
+def _invented_extremes(
+    dice: Dice, listing: Listing, days: tuple[date, ...]
+) -> tuple[int, date, int, date]:
+    closes = [_invented_close(dice, listing, day) for day in days]
+    ends = zip(days, closes[1:], closes, strict=False)
+    return _extremes_of(
+        [(_invented_day(dice, listing, day, (base, close)), day) for day, base, close in ends]
+    )
+
+
+def _extremes_of(bars: Sequence[tuple[Bar, date]]) -> tuple[int, date, int, date]:
+    return (
+        *max((bar.high, day) for bar, day in bars),
+        *min((bar.low, day) for bar, day in bars),
+    )
 
 
 @lru_cache(maxsize=16_384)

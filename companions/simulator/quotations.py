@@ -300,12 +300,11 @@ class Quotations:
         """Return the extremes of the 250 trading days before today."""
         key = (tape.listing.code, self._market.day)
         if key not in self._year_words:
-            day, bars = self._market.day, []
-            for _ in range(250):
+            day, days = self._market.day, []
+            for _ in range(251):
                 day = self._calendar.previous(day)
-                bars.append((self._history.daily(tape.listing.code, day), day))
-            high, high_day = max((bar.high, day) for bar, day in bars)
-            low, low_day = min((bar.low, day) for bar, day in bars)
+                days.append(day)
+            high, high_day, low, low_day = self._history.extremes(tape.listing.code, tuple(days))
             words = {"year_high": high, "high_day": ymd(high_day)}
             self._year_words[key] = words | {"year_low": low, "low_day": ymd(low_day)}
         return self._year_words[key]
@@ -394,13 +393,12 @@ class Quotations:
         tape: Tape, day: date, rows: Sequence[tuple[str, Bar]], hour: str, most: int
     ) -> dict[str, Any]:
         totals = itertools.accumulate(bar.value for _, bar in rows)
+        known = [(row, total) for row, total in zip(rows, totals, strict=True) if row[0] <= hour]
         output = [
             MINUTE_ROW.fill(bar.words() | {"day": ymd(day), "clock": clock, "total": total})
-            for (clock, bar), total in zip(rows, totals, strict=True)
-            if clock <= hour
+            for (clock, bar), total in known[: -most - 1 : -1]
         ]
-        head = CHART_HEAD.fill(stock_words(tape))
-        return {"output1": head, "output2": output[: -most - 1 : -1]}
+        return {"output1": CHART_HEAD.fill(stock_words(tape)), "output2": output}
 
     def _days(self, tape: Tape, first: date, last: date, rows: int) -> list[tuple[date, Bar]]:
         """Return daily bars newest first; today's bar is included and unfinished."""
