@@ -3498,19 +3498,14 @@ def rule_tradable(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
 
 
 def rule_holds(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries while something is not known: start-up, feed, order list, kill switch."""
-    if facts.stopped and _entry(intent):
-        return Refusal("STOPPED", facts.stopped)
-    if _entry(intent) and facts.holds:
-        return Refusal("ON_HOLD", ", ".join(facts.holds))
-    return None
-
-
-def rule_level(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries while the kill switch is not at ACTIVE."""
-    if _entry(intent) and facts.level is not KillLevel.ACTIVE:
+    """Refuse entries by the kill switch, in a stopped stock, and while something is not known."""
+    if not _entry(intent):
+        return None
+    if facts.level is not KillLevel.ACTIVE:
         return Refusal("LEVEL", facts.level.name)
-    return None
+    if facts.stopped:
+        return Refusal("STOPPED", facts.stopped)
+    return Refusal("ON_HOLD", ", ".join(facts.holds)) if facts.holds else None
 
 
 def rule_unresolved(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
@@ -3547,28 +3542,17 @@ def rule_plan(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
     return None
 
 
-def rule_order_value(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse an entry above the limit of one order."""
-    value, limit = order_value(facts, intent), min(facts.limits.max_order_krw, CEILING_ORDER_KRW)
-    if _entry(intent) and value > limit:
-        return Refusal("ORDER_VALUE", f"{value:,} won, at most {limit:,}")
-    return None
-
-
-def rule_symbol_value(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse a buy that would hold too much of one stock."""
-    value, limit = facts.symbol_krw + order_value(facts, intent), facts.limits.max_symbol_krw
-    if intent.side is Side.BUY and value > limit:
-        return Refusal("SYMBOL_VALUE", f"{value:,} won in {intent.symbol}, at most {limit:,}")
-    return None
-
-
-def rule_total_value(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse a buy that would hold too much in all."""
-    value = facts.total_krw + order_value(facts, intent)
-    limit = min(facts.limits.max_total_krw, CEILING_TOTAL_KRW)
-    if intent.side is Side.BUY and value > limit:
-        return Refusal("TOTAL_VALUE", f"{value:,} won in all, at most {limit:,}")
+def rule_value(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse a buy above the limit of one order, or that would hold too much of a stock or in all."""
+    value, limits = order_value(facts, intent), facts.limits
+    in_symbol, in_all = facts.symbol_krw + value, facts.total_krw + value
+    for code, sum_krw, where, limit in (
+        ("ORDER_VALUE", value, "", min(limits.max_order_krw, CEILING_ORDER_KRW)),
+        ("SYMBOL_VALUE", in_symbol, f" in {intent.symbol}", limits.max_symbol_krw),
+        ("TOTAL_VALUE", in_all, " in all", min(limits.max_total_krw, CEILING_TOTAL_KRW)),
+    ):
+        if intent.side is Side.BUY and sum_krw > limit:
+            return Refusal(code, f"{sum_krw:,} won{where}, at most {limit:,}")
     return None
 
 
@@ -3603,34 +3587,25 @@ def day_loss_limit(limits: Limits, morning_equity_krw: int) -> int:
     return min(limits.max_daily_loss_krw, by_pct) if by_pct > 0 else limits.max_daily_loss_krw
 
 
-def rule_day_loss(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries after the loss of the day, in won or per cent."""
+def rule_losses(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
+    """Refuse entries after the loss of the day, a fall from its peak, or lost rounds in a row."""
+    if not _entry(intent):
+        return None
     limit = day_loss_limit(facts.limits, facts.morning_equity_krw)
-    if _entry(intent) and facts.day_loss_krw >= limit:
+    fall = facts.limits.max_drawdown_krw
+    if facts.day_loss_krw >= limit:
         return Refusal("DAY_LOSS", f"{facts.day_loss_krw:,} won lost today, at most {limit:,}")
-    return None
-
-
-def rule_drawdown(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries after too much of the day's peak was given back."""
-    limit = facts.limits.max_drawdown_krw
-    if _entry(intent) and limit is not None and facts.drawdown_krw >= limit:
-        return Refusal("DRAWDOWN", f"{facts.drawdown_krw:,} won below the peak, at most {limit:,}")
-    return None
-
-
-def rule_losing_streak(facts: RiskFacts, intent: OrderIntent) -> Refusal | None:
-    """Refuse entries during the pause after several lost rounds in a row."""
-    if _entry(intent) and facts.paused_until and facts.now < facts.paused_until:
+    if fall is not None and facts.drawdown_krw >= fall:
+        return Refusal("DRAWDOWN", f"{facts.drawdown_krw:,} won below the peak, at most {fall:,}")
+    if facts.paused_until and facts.now < facts.paused_until:
         return Refusal("LOSING_STREAK", f"paused until {facts.paused_until:%H:%M}")
     return None
 
 
 RULES: tuple[Rule, ...] = (
-    rule_known_instrument, rule_quantity, rule_price, rule_level, rule_holds, rule_session,
-    rule_tradable, rule_unresolved, rule_position, rule_rate, rule_day_loss, rule_drawdown,
-    rule_losing_streak, rule_fresh_data, rule_collar, rule_plan, rule_order_value, rule_symbol_value,
-    rule_total_value, rule_cash,
+    rule_known_instrument, rule_quantity, rule_price, rule_holds, rule_session, rule_tradable,
+    rule_unresolved, rule_position, rule_rate, rule_losses, rule_fresh_data, rule_collar, rule_plan,
+    rule_value, rule_cash,
 )  # fmt: skip
 
 
