@@ -94,13 +94,12 @@ def in_words(
         except (KeyError, ValueError, IndexError, TypeError):  # of an earlier version, or foreign
             pass
     if kind == "phone" and isinstance(data.get("arguments"), list):
-        said = [
+        words = [
             f"/{data.get('command')}",
-            *(names.get(each, str(each)) for each in map(str, data["arguments"])),
+            *(names.get(each, each) for each in map(str, data["arguments"])),
         ]
-        return f"{' '.join(said)} · {'user' if language == 'en' else '사용자'} {data.get('user')}"[
-            :MOST_TEXT
-        ]
+        who = f"{'user' if language == 'en' else '사용자'} {data.get('user')}"
+        return f"{' '.join(words)} · {who}"[:MOST_TEXT]
     if orders is not None and kind in ("intent", "decision", "refusal") and data.get("symbol"):
         orders[ref] = str(data["symbol"])
     symbol = (orders or {}).get(ref, ref)
