@@ -49,6 +49,7 @@ async def ask_all(folder: Path, language: str) -> list[Line]:
     async with test_phone.trading(folder, language) as chat:
         position = chat.trader.engine.core.ledger.position(test_phone.SYMBOL)
         rows = chat.trader.journal.rows
+        await chat.trader.bridge.learn_names()  # as the program does beside the trader
         await edge.until(lambda: next(rows("bar"), None) is not None)
         for text in SAID:
             before: Any = chat.mine()[-1] if chat.mine() else None
