@@ -1064,6 +1064,7 @@ class Position:
     result: int | Fraction = 0  # of this round so far, after costs
     exit_reason: str = ""  # why it is being closed
     owners: bool = False  # opened by the owner's own `buy`: no wish of a strategy sells it
+    scale: int | Fraction = 1  # today's price scale by that of the cost: below 1 after ex-dates
 
     @property
     def average_price(self) -> float:
@@ -1074,7 +1075,7 @@ class Position:
         """Return everything that a position is, to compare it and to bring it back."""
         return (
             self.quantity, self.cost, self.plan, self.opened_at, self.result, self.exit_reason,
-            self.owners,
+            self.owners, self.scale,
         )  # fmt: skip
 
     def take(self, values: tuple[Any, ...]) -> None:
@@ -3144,7 +3145,9 @@ class Ledger:
         """Carry the cost over to the new count of shares; an answer sets the levels."""
         symbol, position = entry.symbol, self.position(entry.symbol)
         if isinstance(entry, ActionAnswered):
-            self.actions.pop(symbol, None)
+            seen, scaled = self.actions.pop(symbol, None), entry.plan != position.plan
+            if seen and scaled and seen.before == seen.after:
+                position.scale *= Fraction(seen.base, seen.close)
             self.closes.pop(symbol, None)  # it was looked at
             position.plan = entry.plan if position.quantity else None
             return
@@ -5175,29 +5178,26 @@ class ExitDesk:
 
     def watch(self, state: SymbolState, price: int, at: datetime) -> None:
         """Look at a price of a moment: stop, target, trailing stop."""
-        core, position = self._core, state.view.position
+        core, symbol, position = self._core, state.view.symbol, state.view.position
         plan = position.plan
-        if not position.quantity or plan is None or state.exit:
-            return
-        if action_doubt(core, state.view.symbol):
-            return  # levels of another price scale
+        if not position.quantity or plan is None or state.exit or action_doubt(core, symbol):
+            return  # the last: levels of another price scale
         age = abs((core.now - at).total_seconds())
         usual = state.quoted.value or (state.instrument.base_price if state.instrument else 0)
         odd = abs(price - usual) > usual * EXIT_DOUBT_RATIO
         if odd or age > core.settings.limits.max_data_age_s:
-            core.ask("price", state.view.symbol)  # forged, odd or late: let REST say it
+            core.ask("price", symbol)  # forged, odd or late: let REST say it
             return
         if price <= plan.stop_price:
             trailed = plan.trail_ratio > 0 and plan.stop_price >= position.average_price
             self.start(state, "trailing stop" if trailed else "stop")
         elif plan.target_price and price >= plan.target_price:
             self.start(state, "target")
-        elif plan.trail_ratio and price * position.quantity > position.cost:
+        elif plan.trail_ratio and price * position.quantity > position.cost * position.scale:
             trailing = max(1.0, price * (1 - plan.trail_ratio))
             stop = round_to_tick(trailing, state.view.fund, up=False)
             if stop * 1000 >= plan.stop_price * 1001:  # a row for each 0.1 %, not for each tick
-                moved = replace(plan, stop_price=stop)
-                core.apply(PlanUpdate(state.view.symbol, moved, core.now))
+                core.apply(PlanUpdate(symbol, replace(plan, stop_price=stop), core.now))
 
     def start(self, state: SymbolState, reason: str) -> None:
         """Begin to close the position, if there is one and it is not being closed."""

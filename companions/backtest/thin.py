@@ -308,7 +308,7 @@ class ThinLane:
                 yield "target", 0, plan.target_price
             if plan.trail_ratio:
                 follows = plan.stop_price / (1 - plan.trail_ratio)
-                yield "trail", 0, int(max(follows, position.average_price)) + 1
+                yield "trail", 0, int(max(follows, position.average_price * position.scale)) + 1
         if position.quantity and known:  # an odd price closes nothing by itself: REST is asked
             usual = state.quoted.value or known.base_price
             away = int(usual * bot.EXIT_DOUBT_RATIO) - 1

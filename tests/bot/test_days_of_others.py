@@ -286,6 +286,20 @@ def test_after_the_answer_the_same_day_asks_no_more():
     assert len(sells(again.trade(33_900))) == 1
 
 
+@pytest.mark.parametrize(("word", "moved"), [("scale", 36_150), ("keep", 34_000)])
+def test_a_trailing_stop_goes_on_behind_an_ex_date(word, moved):
+    """What the shares cost is halved with the price: above that the stop follows, below it never does."""
+    bench = morning_after(
+        35_000, 10, plan=bot.ExitPlan(68_000 if word == "scale" else 34_000, 0, 0.02)
+    )
+    bench.command("levels", text=f"{SYMBOL}={word}")
+    bench.trade(34_900)
+    assert bench.ledger.position(SYMBOL).plan == bot.ExitPlan(34_000, 0, 0.02)
+    bench.trade(36_900)
+    assert bench.ledger.position(SYMBOL).plan == bot.ExitPlan(moved, 0, 0.02)
+    assert bench.ledger.position(SYMBOL).scale == (0.5 if word == "scale" else 1)
+
+
 def test_a_usual_night_asks_nothing():
     """The base price is the close: levels are watched as ever."""
     bench = morning_after(70_000, 10)

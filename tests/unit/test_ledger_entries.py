@@ -61,7 +61,7 @@ def rich():
 
 
 SHORTER = (
-    (r"Position\(quantity=0, .*?owners=False\)", "-"), (r"Order\(intent=.*? / -$", "order / -"),
+    (r"Position\(quantity=0, .*?scale=1\)", "-"), (r"Order\(intent=.*? / -$", "order / -"),
     (r"- / Order\(intent=.*$", "- / order"), (r"datetime\.datetime\(\d+, \d+, \d+, 10, (\d).*?'KST'\)\)", r"10:0\1"),
     (r"datetime\.date\((\d+), (\d+), (\d+)\)", r"\1-\2-\3"), (r"Fraction\((-?\d+), 1\)", r"\1"),
     (r"<\w+\.\w+: (.*?)>", r"\1"), (r"(ActionSeen|CloseKept)\(.*? / -", r"\1 / -"),
