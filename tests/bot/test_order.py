@@ -334,6 +334,24 @@ def test_exits_overtake_entries_and_questions(tmp_path):
 # --- hashkey ---
 
 
+def test_the_hash_of_an_order_overtakes_questions_as_its_order_does(tmp_path):
+    """A full queue of questions: neither the hash nor the order behind it waits for them."""
+    seen = []
+
+    async def main():
+        desk = edge.desk(tmp_path, environment="real", pace=2.0, hashkey=True)
+        await desk.auth.token()
+        low, _ = band(desk)
+        desk.transport.before_request = lambda method, path: seen.append(path.rpartition("/")[2])
+        asking = [asyncio.create_task(desk.market.price(SYMBOL)) for _ in range(10)]
+        await asyncio.sleep(0.6)
+        await desk.orders.submit(intent(low))
+        await asyncio.gather(*asking)
+
+    run(main)
+    assert seen.index("hashkey") <= 2 and seen.index("order-cash") == seen.index("hashkey") + 1
+
+
 def test_the_hash_key_is_sent_when_wanted(tmp_path, environment):
     """The simulator checks it against the body; without the switch the service is not asked."""
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 
+import edge
 import pytest
 from test_calls_in_a_row import Scripted, clients, reply, run, token
 from test_rest import intent
@@ -157,6 +158,36 @@ def test_an_order_list_holds_the_rows_of_its_day_and_those_without_one(tmp_path,
 
 
 SUMMARY = {"prvs_rcdl_excc_amt": "5", "thdt_tlex_amt": "0", "tot_evlu_amt": "0"}
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("what", ["orders", "balance"])
+def test_a_row_that_cannot_be_read_spoils_an_answer_only_when_its_stock_is_ours(
+    tmp_path, what, ours
+):
+    """The owner's other stocks come in forms that nobody foresaw; half an answer about ours is none."""
+    sound = {
+        "odno": "1", "orgn_odno": "", "pdno": "005930", "sll_buy_dvsn_cd": "02", "ord_dt": "", "ord_dvsn_cd": "00",
+        "ord_tmd": "100000", "ord_qty": "1", "ord_unpr": "70000", "rjct_qty": "0", "tot_ccld_qty": "0",
+        "tot_ccld_amt": "0", "cncl_cfrm_qty": "0", "ord_gno_brno": "1", "hldg_qty": "3", "ord_psbl_qty": "3",
+        "pchs_avg_pric": "1", "prdt_name": "A",
+    }  # fmt: skip
+    odd = {**sound, "odno": "2", "pdno": "000660", "ord_qty": "?", "hldg_qty": "?"}
+
+    async def main():
+        answer = reply(rt_cd="0", msg_cd="K", output1=[sound, odd], output2=[SUMMARY])
+        desk, _ = clients(tmp_path, (0, token()), *[(0, answer)] * 4)
+        desk.orders.matters = lambda symbol: ours or symbol == "005930"
+        try:
+            if what == "orders":
+                return [row.symbol for row in (await desk.orders.orders_of(edge.DAY)).rows]
+            return [each.symbol for each in (await desk.orders.balance()).holdings]
+        except bot.BadData:
+            return None
+
+    assert run(main) == (None if ours else ["005930"])
+
+
 OTHER_KIND = reply(rt_cd="1", msg_cd="OPSQ2001", msg1="x")
 
 

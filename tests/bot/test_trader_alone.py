@@ -622,6 +622,23 @@ def test_why_nothing_is_traded_is_told_once_for_each_session_that_is_waited_for(
     assert parts(story) == ["before_start", "session_over", "before_start"]
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("ko", "{} 7주, 035720 1,200주"), ("en", "{} 7, 035720 1,200")]
+)
+def test_what_is_held_is_named_with_its_shares_and_nothing_that_is_sold(language, said):
+    """In the answer to /flatten, in the evening, at the end: a stock without shares is not held."""
+
+    async def story(life, trader):
+        ledger = trader.engine.core.ledger
+        nothing = trader.bridge.held()
+        for symbol, shares in ((SYMBOL, 7), ("000660", 0), ("035720", 1_200)):
+            ledger.position(symbol).quantity = shares
+        return nothing, trader.bridge.held(), trader.bridge.name(SYMBOL)
+
+    nothing, held, name = parts(story, settings={"language": language})
+    assert (nothing, held) == ("", said.format(name))
+
+
 def test_what_the_broker_must_tell_follows_what_is_held():
     """A stock that is bought, or found held, matters at once: its rows and its questions."""
 
