@@ -317,7 +317,7 @@ OF_STATUS = {
     "budget": "per_s per_s_now waiting left within_s too_many",
 }  # fmt: skip
 OF_SYMBOL = (
-    "symbol name price age_s prev_close change_pct position average stop target high gain_krw gain_pct "
+    "symbol name price age_s prev_close change_pct position average stop target gain_krw gain_pct "
     "exiting halted blocked book"
 )
 

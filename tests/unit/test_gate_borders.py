@@ -173,7 +173,14 @@ def test_nothing_leaves_on_a_day_without_a_session(stage, day):
         assert "exchange" in stage.refusal(stage.write(intent))
 
 
-@pytest.mark.parametrize("action", ["cancel", "change"])
+@pytest.mark.parametrize("shares", [20, 21])
+def test_shares_of_the_owner_are_not_ours_to_sell(stage, shares):
+    """20 are ours, 5 of the same stock are his: 21 are not ours."""
+    stage.ledger.external[HELD] = 5
+    assert (stage.refusal(stage.write(sell(stage, quantity=shares))) == "") is (shares == 20)
+
+
+@pytest.mark.parametrize("action", ["new", "cancel", "change"])
 def test_a_call_of_an_order_that_the_ledger_does_not_know_is_refused(stage, action):
     """Refused with a reason, by the same check: an error here would end the lane of calls."""
     call = stage.resting(stage.write(sell(stage)))
@@ -238,10 +245,12 @@ def beside(stage, status, **changes):
     return intent
 
 
+@pytest.mark.parametrize("plan", [None, bot.ExitPlan(40_000, 60_000)])
 @pytest.mark.parametrize("more", [Fraction(-1, 2), Fraction(0), Fraction(1, 1000), Fraction(1, 2)])
-def test_a_part_of_a_won_that_was_paid_counts_as_a_won(stage, more):
+def test_a_part_of_a_won_that_was_paid_counts_as_a_won(stage, more, plan):
     """Shares of a part that was sold cost a fraction: two million more fit beside a million, no more."""
     stage.ledger.positions[HELD].cost = 1_000_000 + more
+    stage.ledger.positions[HELD].plan = plan  # guarded or not, the won went in
     beside(stage, bot.OrderStatus.WORKING, quantity=10, price=100_000)
     refused = stage.refusal(stage.write(stage.intent(quantity=10, price=100_000)))
     assert ("won in all" in refused) is (more > 0)
@@ -254,6 +263,20 @@ def test_a_buy_whose_price_is_another_by_now_counts_at_that(stage, price):
     stage.ledger.orders[other.intent_id].price = price
     refused = stage.refusal(stage.write(stage.intent(quantity=10, price=100_000)))
     assert ("won in all" in refused) is (price > 100_000)
+
+
+@pytest.mark.parametrize("status", bot.OrderStatus)
+@pytest.mark.parametrize("moment", ["08:00:00", "15:40:00"])
+def test_a_cancel_of_ours_leaves_whatever_its_order_is_and_whenever(stage, status, moment):
+    """By its number alone: after a burst, against the switch, by a ledger that waits for nothing of the kind."""
+    calls = [stage.resting(stage.write(each)) for each in (stage.intent(), sell(stage))]
+    for call in calls:
+        order = stage.ledger.orders[call.intent.intent_id]
+        order.status, order.pending_kind, order.pending_price = status, "00", 1
+    stage.ledger.level = bot.KillLevel.FLATTEN_AND_HALT
+    stage.clock.moment = datetime.fromisoformat(f"{DAY} {moment}+09:00")
+    for call in calls * 20:
+        assert stage.gate.refusal(call._replace(action="cancel", kind="", price=0)) == ""
 
 
 @pytest.mark.parametrize("symbol", [OURS, HELD])
