@@ -73,6 +73,8 @@ CASES = [
      limits(max_quantity=9), entry(quantity=9)),
     (bot.rule_quantity, "QUANTITY", limits(max_quantity=9), ENTRY, limits(max_quantity=9), EXIT),
     (bot.rule_price, "TICK", FACTS, entry(price=70_050), FACTS, entry(price=70_100)),
+    (bot.rule_price, "TICK", FACTS, entry(price=70_005), stock(fund=True), entry(price=70_005)),
+    (bot.rule_price, "TICK", stock(fund=True), entry(price=70_003), stock(fund=True), entry(price=70_005)),
     (bot.rule_price, "TICK", FACTS, entry(price=70_000.0), FACTS, entry(price=70_000)),
     (bot.rule_price, "TICK", FACTS, exit_of(price=0), FACTS, exit_of(price=100_000 - 51_000)),
     (bot.rule_price, "BAND", FACTS, exit_of(price=48_950), FACTS, exit_of(price=49_000)),
