@@ -317,7 +317,9 @@ class Check:
         if self.bot.market_clock:
             return
         off = self.rest.clock_offset_s
-        text = Both(f"{off:+.0f} s against the broker's", f"증권사 시각과 {off:+.0f}초 차이")
+        text = Both("within 3 s of the broker's", "증권사 시각과 3초 이내")
+        if self.rest.clock_off:
+            text = Both(f"{off:+.0f} s against the broker's", f"증권사 시각과 {off:+.0f}초 차이")
         self.board.show("✗" if self.rest.clock_off else "✓", "clock", text, Both(
             "set it: timedatectl set-ntp true (WSL: wsl --shutdown, then start again)",
             "맞추십시오: timedatectl set-ntp true (WSL은 wsl --shutdown 뒤 다시 시작)",
