@@ -79,7 +79,7 @@ OF_CLASSES: dict[Any, dict[str, Any]] = {
     bot.LogFile: {"MOST_BYTES": 5_000_000, "KEPT": 5}, bot.CallFigures: {"KEPT": 256},
     bot.TelegramBot: {"OUTBOX": 500, "LATE_S": 60.0, "DIGEST": 3},
     bot.SideDoors: {"EVERY_S": 60.0, "PAUSES": bot.LINE_PAUSES},
-    bot.Journal: {"VERSION": 3, "READS": (1, 2, 3), "PATIENCE_S": 30.0}, bot.ClockDoubt: {"FAR_S": 600.0},
+    bot.Journal: {"VERSION": 3, "READS": (1, 2, 3), "PATIENCE_S": 30.0},
 }  # fmt: skip
 TABLES = {"money": MONEY, "services": SERVICES, "rest": REST, "feed": FEED, "phone": PHONE,
           "trader": TRADER, "proofs": PROOFS, "exits": EXITS}  # fmt: skip
