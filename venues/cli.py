@@ -119,6 +119,7 @@ async def _kimchi(options: argparse.Namespace, settings: VenueSettings, given: E
             print(say("find_why", settings.language))
             return 1
         if options.plain:
+            print(say("k_started", settings.language), flush=True)
             told = _news_printer(monitor)
             await monitor.run(told)
         with Live(shown(), console=console, auto_refresh=False) as live:

@@ -58,6 +58,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "시작했습니다. 김프와 함께 보는 계좌: {venues}",
         "Started: the premium, and these accounts: {venues}",
     ),
+    "k_started": (
+        "김치 프리미엄을 지켜보고 있습니다. 알림이 있을 때만 출력합니다. 끝내기: Ctrl-C",
+        "Watching the premium: alerts only are printed. End: Ctrl-C",
+    ),
     "m_ended": ("끝냈습니다. 남아 있는 주문: {open}", "Ended. Orders still open: {open}"),
     "m_none": ("없음", "none"),
     "r_head": (

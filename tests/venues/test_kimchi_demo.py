@@ -20,3 +20,17 @@ def test_the_demo_prints_a_table_and_ends(language, word):
     assert (done.returncode, done.stderr) == (0, "")
     assert word in done.stdout
     assert done.stdout.count("%") == 4
+
+
+@pytest.mark.parametrize(("language", "word"), [("ko", "알림이 있을 때만"), ("en", "alerts only")])
+def test_without_a_table_it_says_that_it_watches(language, word):
+    """`--plain` stood there in silence until the first alert: as if it hung."""
+    command = [sys.executable, "-m", "venues", "kimchi", "--demo", "--plain"]
+    with subprocess.Popen(
+        [*command, "--language", language], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        encoding="utf-8", env={"PYTHONIOENCODING": "utf-8"},
+    ) as program:  # fmt: skip
+        try:
+            assert program.stdout and word in program.stdout.readline()
+        finally:
+            program.terminate()
