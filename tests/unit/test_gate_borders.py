@@ -173,6 +173,15 @@ def test_nothing_leaves_on_a_day_without_a_session(stage, day):
         assert "exchange" in stage.refusal(stage.write(intent))
 
 
+@pytest.mark.parametrize("doubted", [True, False])
+def test_by_a_clock_in_doubt_no_entry_leaves_and_every_exit(stage, doubted):
+    """What an entry waited cannot be told then; a stop needs no clock, nor does a cancel."""
+    stage.gate.doubts = lambda: doubted
+    assert ("in doubt" in stage.refusal(stage.write(stage.intent()))) is doubted
+    call = stage.resting(stage.write(stage.intent()))._replace(action="cancel")
+    assert [stage.refusal(stage.write(sell(stage))), stage.gate.refusal(call)] == ["", ""]
+
+
 @pytest.mark.parametrize("shares", [20, 21])
 def test_shares_of_the_owner_are_not_ours_to_sell(stage, shares):
     """20 are ours, 5 of the same stock are his: 21 are not ours."""
