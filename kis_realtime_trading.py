@@ -11845,12 +11845,8 @@ def _class_from_file(file: Path, class_name: str) -> type[TradingStrategy]:
     if not (isinstance(kind, type) and issubclass(kind, TradingStrategy)):
         kinds = (each for each in vars(module).values() if isinstance(each, type))
         own = (each for each in kinds if each.__module__ == spec.name)
-        there = ", ".join(each.__name__ for each in own if issubclass(each, TradingStrategy))
-        named = f": {there}" if there else ""
-        expected = Both(
-            f"{'' if class_name else 'FILE.py:CLASS, '}a class derived from TradingStrategy{named}",
-            f"{'' if class_name else '파일.py:클래스, '}TradingStrategy를 상속한 클래스{named}",
-        )
+        derived = [each for each in own if issubclass(each, TradingStrategy)]
+        there = ", ".join(f"{file}:{each.__name__}" for each in derived)
         expected = Both(there or "FILE.py:CLASS", there or "파일.py:클래스")
         name = f"{file}:{class_name}"
         found = Both(

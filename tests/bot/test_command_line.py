@@ -113,7 +113,7 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(home, capsys, argum
 STRATEGIES = {
     "nowhere.py:Any": "nowhere.py:Any",
     "bare.py": "--strategy: found bare.py: is no TradingStrategy, expected FILE.py:CLASS",
-    "unmade.py": "unmade.py: is no TradingStrategy, expected Other",
+    "unmade.py": "unmade.py: is no TradingStrategy, expected unmade.py:Other",
     "bare.py:Missing": "bare.py:Missing is no TradingStrategy",
     "bare.py:Other": "bare.py:Other is no TradingStrategy, expected FILE.py:CLASS",
     "bare.txt:Other": "FILE.py:CLASS",
@@ -122,7 +122,7 @@ STRATEGIES = {
     "breaks.py:Other": "ZeroDivisionError in line 1 of breaks.py: division by zero, expected",
     "leaves.py:Other": "SystemExit in line 2 of leaves.py",
     "unmade.py:Other": "ValueError in line 4 of unmade.py",
-    "unmade.py:Another": "unmade.py:Another is no TradingStrategy, expected Other",
+    "unmade.py:Another": "unmade.py:Another is no TradingStrategy, expected unmade.py:Other",
     "short.py:Other": "Other.on_bar in line 3, expected def on_bar(self, view, bar), no async",
     "waits.py:Other": "Other.on_bar in line 3, expected def on_bar(self, view, bar), no async",
     "closed.py:Other": "Other.__init__ in line 3, expected def __init__(self, parameters=None)",
