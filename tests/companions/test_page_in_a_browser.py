@@ -157,3 +157,14 @@ async def test_axe_finds_nothing_serious(folder: Path, chromium: Any, tab: str):
             assert [f"{each['id']}: {each['help']}" for each in found
                     if each["impact"] in ("serious", "critical")] == []  # fmt: skip
             await context.close()
+
+
+async def test_texts_of_trades_do_not_lie_on_each_other(chromium: Any):
+    """On a phone a chart of three trades has no texts, only arrows: five lay on each other at 390 pixels."""
+    script = (Path(bot.__file__).parent / "companions/page/static/page.js").read_text("utf-8")
+    [line] = [each for each in script.splitlines() if "const crowded =" in each]
+    window = await chromium.new_page()
+    ask = f"([width, n]) => {{ const room = {{ clientWidth: width }};\n{line}\nreturn crowded({{ marks: Array(n) }}); }}"
+    cases = {(390, 2): False, (390, 3): True, (1200, 24): False, (1200, 25): True}
+    assert {each: await window.evaluate(ask, list(each)) for each in cases} == cases
+    await window.close()

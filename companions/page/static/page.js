@@ -99,7 +99,7 @@ function draw(room, data, s) {
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.85, bottom: 0 } });
   const vwap = chart.addSeries(LightweightCharts.LineSeries, { color: "#c08a1e", lineWidth: 1, lastValueVisible: false, priceLineVisible: false });
   const markers = LightweightCharts.createSeriesMarkers(series, []);
-  const crowded = (now) => now.marks.length > (room.clientWidth < 600 ? 6 : 24); // the list below has them
+  const crowded = (now) => now.marks.length > (room.clientWidth < 600 ? 2 : 24); // the list below has them
   const fill = (now) => { // new data into the chart that stands, so that its zoom stays
     let day = "", value = 0, shares = 0;
     series.setData(now.bars);
