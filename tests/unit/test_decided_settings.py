@@ -365,7 +365,14 @@ def test_an_order_counts_the_fills_of_all_its_numbers(status):
 def test_a_position_comes_back_as_it_was_and_forgets_all_when_it_is_cleared():
     """Every field takes part: one left out would be kept, or lost, over a round."""
     full = bot.Position(
-        7, Fraction(490_004), bot.ExitPlan(1, 2, 0.5), NOW, Fraction(1, 3), "stop", True
+        7,
+        Fraction(490_004),
+        bot.ExitPlan(1, 2, 0.5),
+        NOW,
+        Fraction(1, 3),
+        "stop",
+        True,
+        Fraction(1, 2),
     )
     fields = [getattr(full, name) for name in bot.Position.__dataclass_fields__]
     assert list(full.values()) == fields and len(set(map(repr, fields))) == len(fields)
@@ -374,7 +381,7 @@ def test_a_position_comes_back_as_it_was_and_forgets_all_when_it_is_cleared():
     assert other == full and other.average_price == 490_004 / 7
     other.clear()
     assert other == bot.Position() and other.average_price == 0.0
-    assert bot.Position().values() == (0, 0, None, None, 0, "", False)
+    assert bot.Position().values() == (0, 0, None, None, 0, "", False, 1)
 
 
 @given(parts=st.integers(-(10**7), 10**7), fees=st.integers(0, 999), taxes=st.integers(0, 999))
