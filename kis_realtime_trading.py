@@ -378,6 +378,7 @@ SYSTEM_WORDS = {
     "disk I/O error": "디스크 오류", "database is locked": "다른 프로그램이 쓰는 중", "Not a directory": "폴더가 아님",
     "File exists": "같은 이름의 파일이 있음", "Too many open files": "연 파일이 너무 많음",
     "No such file or directory": "파일이나 폴더가 없음", "Is a directory": "파일이 아니라 폴더",
+    "the disk does not answer": "디스크가 응답하지 않음", " cannot be written: ": "에 쓸 수 없음: ",
 }  # fmt: skip
 
 
@@ -3343,10 +3344,10 @@ def has_exposure(ledger: Ledger) -> bool:
     return bool(ledger.held() or ledger.open_orders())
 
 
-def left_behind(ledger: Ledger, late: str) -> str:
+def left_behind(ledger: Ledger, late: str, name: Callable[[str], str] = str) -> str:
     """Return what is left when the program ends: shares that nobody guards, orders, rows."""
-    held = ", ".join(f"{symbol} {each.quantity}" for symbol, each in ledger.held().items())
-    left = ", ".join(f"{each.intent.symbol} {each.order_no}" for each in ledger.open_orders())
+    held = ", ".join(f"{name(s)} {each.quantity}" for s, each in ledger.held().items())
+    left = ", ".join(f"{name(o.intent.symbol)} {o.order_no}" for o in ledger.open_orders())
     named = ("held without a guard: ", held), ("orders left at the broker: ", left), ("", late)
     return "".join(f"; {what}{which}" for what, which in named if which)
 
@@ -7367,7 +7368,7 @@ no answer to: (?:orders|cash|holdings)(?: [-\d]+)?: => 증권사가 계좌 조�
 no answer to: price (\w+): => 증권사가 \1 현재가 조회를 거부합니다:
 control file: 'level \w+' => 명령행
 control file: ('.*') => 알 수 없는 명령 \1
-no order (\S+) waits for an answer => \1: 답을 기다리는 주문이 아닙니다
+no (?:order|corporate action of) (\S+) waits for .* => \1: 답을 기다리는 것이 없습니다
 (\S+): (\d+) in the account, no stop for the rest => \1: 계좌에 \2주만 있어 나머지는 더는 손절을 보지 않습니다
 (\S+) is not held: nothing is sold => \1: 보유하지 않아 팔 것이 없습니다
 (\S+) is not stopped => \1: 멈춘 종목이 아닙니다
@@ -11165,7 +11166,7 @@ class Teller:
     def goodbye(self, why: str) -> None:
         """Tell that the program ends, also when that cannot be written any more."""
         errors = errors_of(sys.exception())
-        left = left_behind(self._core.ledger, self._bridge.late)
+        left = left_behind(self._core.ledger, self._bridge.late, self._bridge.name)
         why = ("; ".join(map(_named_error, errors)) or why) + left
         keys = [f.key for each in errors if isinstance(each, KeysRefused) for f in each.faults]
         try:

@@ -4,6 +4,8 @@ import ast
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -76,7 +78,10 @@ def test_a_long_word_of_a_broker_is_not_searched_through():
     ("english", "korean"),
     [
         ("control file: 'level ENTRIES_OFF'", "명령행"), ("control file: 'rm -rf'", "알 수 없는 명령 'rm -rf'"),
-        ("no order abc waits for an answer", "abc: 답을 기다리는 주문이 아닙니다"),
+        ("no order abc waits for an answer", "abc: 답을 기다리는 것이 없습니다"),
+        ("no corporate action of 005930 waits for 'keep'", "005930: 답을 기다리는 것이 없습니다"),
+        ("/j.sqlite3 cannot be written: database or disk is full", "/j.sqlite3에 쓸 수 없음: 디스크가 가득 참"),
+        ("/j cannot be written: the disk does not answer", "/j에 쓸 수 없음: 디스크가 응답하지 않음"),
         ("005380 is not held: nothing is sold", "005380: 보유하지 않아 팔 것이 없습니다"),
         ("KIS cannot be reached: TimeoutError", "증권사가 응답하지 않습니다(시간 초과)"),
         ("no connection: ClientConnectorDNSError", "인터넷에 연결되지 않습니다"),
@@ -92,3 +97,14 @@ def test_a_long_word_of_a_broker_is_not_searched_through():
 def test_what_the_owner_asked_for_in_vain_is_said_in_korean(english: str, korean: str):
     """The answers of --level and its kin, and of the phone's commands, leave no English."""
     assert bot.in_korean(english) == korean
+
+
+def test_what_is_left_at_the_end_is_named():
+    """A person knows 삼성전자; the code stands where nobody knows a name."""
+    shares = {"005930": SimpleNamespace(quantity=7), "000660": SimpleNamespace(quantity=1)}
+    order = SimpleNamespace(intent=SimpleNamespace(symbol="005930"), order_no="0000000012")
+    ledger: Any = SimpleNamespace(held=lambda: shares, open_orders=lambda: [order])
+    told = bot.left_behind(ledger, "", lambda code: {"005930": "삼성전자"}.get(code, code))
+    assert told == (
+        "; held without a guard: 삼성전자 7, 000660 1; orders left at the broker: 삼성전자 0000000012"
+    )
