@@ -219,6 +219,8 @@ True shares, expected 1 to 1000000
 10 shares, expected 1 to 9
 10 shares, expected 1 to 9
 70050 is no valid price step
+70005 is no valid price step
+70003 is no valid price step
 70000.0 is no valid price step
 0 is no valid price step
 48950 outside 49000..91000
