@@ -281,10 +281,12 @@ def test_a_change_counts_as_an_order_of_the_pace(stage):
 
 def test_an_order_leaves_once(stage):
     """A second try is refused, also when the ledger still waits for it, others left since, or hours passed."""
-    intents = [posted(stage) for _ in range(2)]
+    out = stage.write(sell(stage))
+    assert stage.refusal(out) == ""
+    intents = [out, *(posted(stage) for _ in range(2))]
     for pause_s in (0.0, 100.0, 10_000.0):
         stage.pass_time(pause_s)
-        assert [stage.refusal(each) for each in intents] == ["gate: it left already"] * 2
+        assert [stage.refusal(each) for each in intents] == ["gate: it left already"] * 3
 
 
 def test_an_intent_of_an_earlier_process_does_not_leave(stage):

@@ -155,6 +155,13 @@ def test_there_is_room_again_when_the_first_is_as_old_as_the_span(stage, count, 
     assert stage.refusal(stage.write(stage.intent(quantity=1))) == ""
 
 
+def test_the_pace_counts_from_the_moment_when_an_order_left(stage):
+    """Three exits whose rows were durable minutes ago leave within a second: the fourth waits."""
+    intents = [stage.write(sell(stage, quantity=1)) for _ in range(4)]
+    stage.pass_time(100.0)
+    assert [stage.refusal(each) == "" for each in intents] == [True, True, True, False]
+
+
 def test_the_pace_counts_however_many_left_before(stage):
     """The sixty-fourth of a day as well as the fourth: three in a second, then the next one waits."""
     for _ in range(20):
