@@ -9259,7 +9259,7 @@ async def work_out(journal: Path, bot: BotSettings, *words: str) -> Any:
     finally:
         if process and process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()  # its pipes end as well: they would outlive the event loop
     log.warning("no answer to /%s: %s", words[0], why)
     return None
 
@@ -12112,8 +12112,9 @@ async def trade(trader: Trader, one_day: bool) -> int:
     except (Exception, BaseExceptionGroup) as error:
         return _explain_failure(error)
     finally:
-        names.cancel()
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+        names.cancel()
+        await asyncio.wait([names])
         await trader.broker.rest.close()
 
 

@@ -228,7 +228,7 @@ def test_a_restart_with_a_fund_and_a_kosdaq_stock_keeps_the_whole_ledger():
         "losses_in_a_row": 20,
         "losses_in_a_row_all": 50,
     }
-    life = Life(symbols=(SYMBOL, FUND, KOSDAQ), density=30.0, settings={"limits": limits})
+    life = Life(symbols=(SYMBOL, FUND, KOSDAQ), density=20.0, settings={"limits": limits})
     found, taxed = life.play(story)
     assert [each for each in found if each] == []
     assert taxed[FUND] == 0

@@ -451,8 +451,9 @@ def test_reasons_are_told_in_korean(english, korean):
 
 def test_every_refusal_has_korean_words():
     """A code that a rule can give has its words, and the reverse."""
-    source = inspect.getsource(bot)
-    codes = set(re.findall(r'Refusal\(\s*"([A-Z_]+)"', source))
+    codes = set(re.findall(r'Refusal\(\s*"([A-Z_]+)"', inspect.getsource(bot)))
+    for rule in bot.RULES:
+        codes |= set(re.findall(r'\("([A-Z_]+)"', inspect.getsource(rule)))
     assert codes == set(bot.REFUSAL_WORDS)
 
 

@@ -41,9 +41,7 @@ def test_a_settings_file_of_another_encoding_is_told_so(tmp_path: Path):
     file.write_bytes("bot: {}  # 한글".encode("cp949"))
     code, told = said("--paper", "--config", str(file), "--state", str(tmp_path))
     assert code == bot.EXIT_SETTINGS
-    assert (
-        "UTF-8이 아님(11번째 바이트부터) → 읽을 수 있는 UTF-8 파일" in told and "codec" not in told
-    )
+    assert "UTF-8이 아님(메모장: 다른 이름으로 저장, 인코딩 UTF-8)" in told and "codec" not in told
 
 
 def test_what_the_system_refuses_is_told_in_korean():

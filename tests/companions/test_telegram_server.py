@@ -234,7 +234,9 @@ def test_an_urgent_alert_that_was_not_told_is_told_by_the_next_process():
             trader.journal.close()
             trader = world.make_trader(harness.Scripted([]))
             bridge = trader.bridge
+            mark = bridge.telegram.late_mark
             bridge.telegram = bot.TelegramBot(bot.Secret(TOKEN), str(OWNER))
+            bridge.telegram.late_mark = mark
             bridge.tell_again()
             boxes.append(bridge.telegram.outbox)
         rows = [(row.seq, row.ref) for row in trader.journal.rows("alert")]
