@@ -51,6 +51,11 @@ def too_many(stage):
     return stage.write(stage.intent(quantity=51, price=1_000))
 
 
+def too_many_more(stage):
+    """Of a stock that is held already."""
+    return stage.write(stage.intent(symbol=HELD, quantity=51, price=1_000))
+
+
 def five_million(stage):
     stage.hold(HELD, 5_000_000, 1)
     return stage.write(sell(stage, quantity=5_000_000))
@@ -139,7 +144,7 @@ CASES = {
     bot.gate_durable: (not_durable, row_lost),
     bot.gate_side: (entry_that_sells,),
     bot.gate_symbol: (of_a_stranger,),
-    bot.gate_quantity: (too_many, five_million),
+    bot.gate_quantity: (too_many, too_many_more, five_million),
     bot.gate_value: (too_dear, of_no_known_value),
     bot.gate_total: (too_much_in_all,),
     bot.gate_holding: (more_than_held, sold_twice),
