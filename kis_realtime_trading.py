@@ -12114,7 +12114,7 @@ async def trade(trader: Trader, one_day: bool) -> int:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         names.cancel()
-        await asyncio.wait([names])
+        await asyncio.gather(names, return_exceptions=True)
         await trader.broker.rest.close()
 
 

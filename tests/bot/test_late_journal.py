@@ -183,7 +183,7 @@ def test_a_journal_that_stays_late_ends_the_bot_and_says_what_is_left():
     code, took, said = Life("09:23:00", symbols=(SYMBOL, OTHER), density=40.0).play(story)
     assert code == bot.EXIT_JOURNAL
     assert bot.LATE_MOST_S <= took < bot.LATE_MOST_S + 120.0  # from the first row on
-    assert f"{SYMBOL} 5" in said
+    assert "삼성전자 5" in said
     assert bot.LATE_MOST_S >= 60.0
 
 

@@ -83,7 +83,7 @@ def test_a_key_that_is_refused_in_the_day_is_asked_for_once_more(times):
     assert [name for _, name in told.requests].count("tokenP") == 3
     assert ("keys_refused" in told.codes) is (times > 1)
     assert told.codes[-1] == ("keys_refused" if times > 1 else "stopped")
-    assert times == 1 or "005930 5" in told.lines[-1][1]
+    assert times == 1 or "삼성전자 5" in told.lines[-1][1]
 
 
 @pytest.mark.parametrize(
