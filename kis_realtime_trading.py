@@ -8513,7 +8513,8 @@ class KISWebSocket:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             with contextlib.suppress(OSError, WebSocketException, TimeoutError):
-                await asyncio.wait_for(socket.close(), 3.0)
+                async with asyncio.timeout(3.0):  # wait_for of 3.11 may swallow a cancel
+                    await socket.close()
 
     def renew(self, why: str) -> None:
         """End the session; the next one registers everything again."""

@@ -979,3 +979,49 @@ def test_a_server_that_echoes_the_approval_key_does_not_spread_it():
         assert key not in shown and "hts-id-of-owner" not in shown
 
     run(main)
+
+
+# --- the end ---
+
+
+class Keys:
+    """Gives the approval key at once."""
+
+    async def approval_key(self):
+        return bot.Secret("approved")
+
+
+class EndsAtOnce:
+    """A session that the server closes as soon as it is open."""
+
+    async def send(self, message):
+        raise ConnectionClosedError(None, None)
+
+    async def close(self):
+        await asyncio.sleep(0)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize("turn", range(40))
+def test_a_cancel_at_any_turn_of_the_loop_ends_the_feed(turn):
+    """Also while a session that has just ended is being closed: the day waited for ever there."""
+
+    async def main():
+        async def connect(url):
+            return EndsAtOnce()
+
+        socket = bot.KISWebSocket("ws://h", Keys(), bot.FrameDecoder(""), connect, 0.0)
+        task = asyncio.create_task(socket.run())
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return task.cancelled()
+
+    assert asyncio.run(main())
