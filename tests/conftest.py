@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import hurry
@@ -27,6 +28,7 @@ settings.load_profile(PROFILE)
 SHARED_MEMORY = Path("/dev/shm")
 if SHARED_MEMORY.is_dir():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
+    tempfile.tempdir = str(SHARED_MEMORY)
 
 # A shell's nohup has children ignore SIGHUP, its `&` SIGINT; the bots that tests start must hear both.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
