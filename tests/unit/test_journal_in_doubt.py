@@ -11,8 +11,8 @@ import kis_realtime_trading as bot
 
 @pytest.fixture
 def journal(tmp_path, monkeypatch):
-    """A journal whose disk is not waited for."""
-    monkeypatch.setattr(bot, "DISK_ANSWERS_WITHIN_S", 0.05)
+    """A journal whose disk answers, however busy this machine is."""
+    monkeypatch.setattr(bot, "DISK_ANSWERS_WITHIN_S", 30.0)
     made = bot.Journal(tmp_path / "journal.sqlite3")
     made.verify()
     yield made
@@ -24,9 +24,21 @@ def rows(name, count=1):
     return [("intent", name, {"n": 1}), *[("note", f"{name} {n}", {}) for n in range(count)]]
 
 
+class Answers(threading.Event):
+    """Tells the disk to answer; until then it is not waited for."""
+
+    def __init__(self):
+        super().__init__()
+        bot.DISK_ANSWERS_WITHIN_S = 0.05  # put back by the fixture
+
+    def set(self):
+        bot.DISK_ANSWERS_WITHIN_S = 30.0
+        super().set()
+
+
 def hang(journal, at="COMMIT"):
     """Let the disk take a statement of the writer only when it is told; return how to tell it."""
-    answers = threading.Event()
+    answers = Answers()
     journal._db.set_trace_callback(lambda sql: sql != at or answers.wait())
     return answers
 
