@@ -1292,9 +1292,8 @@ ENVIRONMENT_KEYS = {  # environment variable -> key of kis_devlp.yaml
 }
 VARIABLES = {key: variable for variable, key in ENVIRONMENT_KEYS.items()}
 TELEGRAM_KEYS = ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")
-KEYS_OF: dict[
-    str, tuple[str, ...]
-] = {  # of the file: key, secret, account, REST and WebSocket host
+# Of the file: key, secret, account, REST and WebSocket host.
+KEYS_OF: dict[str, tuple[str, ...]] = {
     "real": ("my_app", "my_sec", "my_acct_stock", "prod", "ops"),
     "paper": ("paper_app", "paper_sec", "my_paper_stock", "vps", "vops"),
 }
@@ -2002,10 +2001,8 @@ def live_faults(
     hosts = (profile.environment, profile.rest_url, profile.ws_url) == ("real", REAL_REST, REAL_WS)
     said = signature(profile, bot.limits, build)
     named = all(acknowledged.get(name) == value for name, value in said.items())
-    fresh, apart = (
-        timedelta(0) <= age <= ACKNOWLEDGED_FOR,
-        credentials_file.startswith(LIVE_FILE_PREFIX),
-    )
+    fresh = timedelta(0) <= age <= ACKNOWLEDGED_FOR
+    apart = credentials_file.startswith(LIVE_FILE_PREFIX)
     others = Both("other account, limits or program", "다른 계좌·한도·프로그램의 서명")
     tests = (
         (command_line, "command line", Both("no --live", "--live 없음"), "--live"),
@@ -10237,12 +10234,8 @@ class ClockDoubt:
             await self._rest.have_answered()
             self._clock.set(self._clock.host() + timedelta(seconds=self._rest.clock_offset_s))
             self._settled = self._clock.now().year in CLOSED_DAYS
-        now = self._clock.now()
-        return (
-            ""
-            if self._settled
-            else f"this clock says {now:%Y-%m-%d %H:%M}: waiting for that of KIS"
-        )
+        says = f"this clock says {self._clock.now():%Y-%m-%d %H:%M}: waiting for that of KIS"
+        return "" if self._settled else says
 
 
 class Bridge:
@@ -12115,7 +12108,9 @@ async def trade(trader: Trader, one_day: bool) -> int:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         names.cancel()
-        await asyncio.gather(names, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):  # its process may hang with a disk
+                await asyncio.gather(names, return_exceptions=True)
         await trader.broker.rest.close()
 
 

@@ -29,7 +29,7 @@ TREE = ast.parse(SOURCE)
 # what makes it shorter now is fewer promises, not tidying. What makes a reader lose the thread is the length of the parts,
 # and those are held below: functions, classes, sections. Lower MOST_LINES whenever the file gets shorter; raise
 # it only in a commit that says what safety the lines buy.
-MOST_LINES = 12_135
+MOST_LINES = 12_130
 # A section is read in one sitting; the engine (11) is the largest, made of desks of 250 at most.
 MOST_SECTION_LINES = 1_500
 # The formatter keeps code at 100; a few texts and tables that it cannot split are longer.
